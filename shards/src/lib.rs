@@ -1,0 +1,16 @@
+//! The durable log: turns intent into bytes on disk, one shard a core. Never imports the root package, and knows
+//! nothing of Kafka's requests; what crosses into it is in `request`.
+//!
+//! Path of a record: `router` → `shard` → `partition` → `journal` → `log`; see ARCHITECTURE.md.
+
+pub mod batch;
+pub mod catalog;
+pub mod codec;
+pub mod journal;
+pub mod log;
+pub mod partition;
+pub mod request;
+pub mod router;
+pub mod runtime;
+pub mod shard;
+pub mod types;

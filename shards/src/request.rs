@@ -1,0 +1,177 @@
+//! What crosses cores: requests to a partition's owner and its replies, as plain values. Nothing else does.
+//!
+//! Invariant: partitions are named by topic id and index, never by a topic's name (R4).
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+use thiserror::Error;
+
+use crate::batch::ValidBatch;
+use crate::types::{LeaderEpoch, Mono, Offset, PartitionId, ProducerId};
+
+/// Which records a reader may see (KIP-98).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isolation {
+    ReadUncommitted,
+    ReadCommitted,
+}
+
+/// One batch for one partition, checked by the connection's core: CRC, counts, size, timestamps, codec.
+#[derive(Debug)]
+pub struct AppendPart {
+    pub partition: PartitionId,
+    pub batch: ValidBatch,
+    /// acks = -1: `min.insync.replicas` counts.
+    pub acks_all: bool,
+}
+
+/// Where a batch stands. For a duplicate: where the original stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    pub base_offset: Offset,
+    /// Timestamp that the log holds for a LogAppendTime topic or a duplicate; -1 for a fresh CreateTime batch.
+    pub log_append_time_ms: i64,
+    pub log_start: Offset,
+}
+
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum AppendError {
+    #[error("no such partition here")]
+    Unknown,
+    #[error("partition is offline: {reason}")]
+    Offline { reason: String },
+    #[error("the disk is full: appends wait for space")]
+    DiskFull,
+    #[error("{isr} in-sync replicas, {min} asked by min.insync.replicas")]
+    NotEnoughReplicas { isr: u32, min: u32 },
+    #[error("batch of {bytes} bytes is larger than segment.bytes {max}")]
+    LargerThanSegment { bytes: u64, max: u64 },
+    #[error("producer {producer_id:?}: sequence {got}, expected {expected}")]
+    OutOfOrderSequence { producer_id: ProducerId, got: i32, expected: i32 },
+    #[error("producer {producer_id:?}: epoch {got} is older than {current}")]
+    OldProducerEpoch { producer_id: ProducerId, got: i16, current: i16 },
+    #[error("transactions are not served")]
+    Transactional,
+    #[error("too many producer ids on this core ({max})")]
+    TooManyProducers { max: u32 },
+    #[error("the broker is stopping")]
+    Stopping,
+}
+
+/// One partition of a fetch.
+#[derive(Clone, Copy, Debug)]
+pub struct FetchPart {
+    pub partition: PartitionId,
+    pub offset: Offset,
+    pub max_bytes: u32,
+    /// The epoch that the reader believes in; `None` when it does not say.
+    pub current_epoch: Option<LeaderEpoch>,
+    /// The epoch of the last record that the reader has (KIP-595); `None` when it does not say.
+    pub last_fetched_epoch: Option<LeaderEpoch>,
+}
+
+/// A fetch over any number of partitions; answers come in the order asked.
+#[derive(Debug)]
+pub struct FetchAsk {
+    pub parts: Vec<FetchPart>,
+    pub isolation: Isolation,
+    /// Limit of the whole reply; only the first non-empty partition may exceed it.
+    pub max_bytes: u32,
+    pub min_bytes: u32,
+    /// When to answer with what there is. `Mono(0)`: at once.
+    pub deadline: Mono,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Fetched {
+    /// Whole record batches, in order, as slices of the log.
+    pub records: SmallVec<[Bytes; 2]>,
+    pub high_watermark: Offset,
+    pub last_stable: Offset,
+    pub log_start: Offset,
+    /// Aborted transactions (producer id, first offset) that touch the records; empty until transactions are served.
+    pub aborted: Vec<(ProducerId, Offset)>,
+    /// The reader's log parts from ours here (KIP-595): largest common epoch and its end.
+    pub diverging: Option<EpochEnd>,
+}
+
+impl Fetched {
+    pub fn bytes(&self) -> usize {
+        self.records.iter().map(Bytes::len).sum()
+    }
+}
+
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum ReadError {
+    #[error("no such partition here")]
+    Unknown,
+    #[error("partition is offline: {reason}")]
+    Offline { reason: String },
+    #[error("offset {asked:?} is outside {start:?}..={end:?}")]
+    OutOfRange { asked: Offset, start: Offset, end: Offset },
+    #[error("leader epoch {asked:?} is older than ours, {ours:?}")]
+    FencedEpoch { asked: LeaderEpoch, ours: LeaderEpoch },
+    #[error("leader epoch {asked:?} is newer than ours, {ours:?}")]
+    UnknownEpoch { asked: LeaderEpoch, ours: LeaderEpoch },
+    #[error("the last fetched epoch is newer than ours")]
+    FutureFetchedEpoch,
+    #[error("the broker is stopping")]
+    Stopping,
+}
+
+/// What ListOffsets may ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OffsetAt {
+    Earliest,
+    /// High watermark, or last stable offset for `ReadCommitted`.
+    Latest,
+    MaxTimestamp,
+    /// First record whose timestamp is not below this, in milliseconds.
+    Timestamp(i64),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct ListPart {
+    pub partition: PartitionId,
+    pub at: OffsetAt,
+    pub isolation: Isolation,
+    pub current_epoch: Option<LeaderEpoch>,
+}
+
+/// `offset` is `Offset::UNKNOWN` and the others -1 when no record qualifies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listed {
+    pub offset: Offset,
+    pub timestamp_ms: i64,
+    pub epoch: LeaderEpoch,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct EpochPart {
+    pub partition: PartitionId,
+    pub epoch: LeaderEpoch,
+    pub current_epoch: Option<LeaderEpoch>,
+}
+
+/// The largest epoch not above the one asked, and the offset where it ends; both unknown (-1) if there is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EpochEnd {
+    pub epoch: LeaderEpoch,
+    pub end: Offset,
+}
+
+/// Where to move a log start (DeleteRecords).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Upto {
+    HighWatermark,
+    Offset(Offset),
+}
+
+/// Size and offsets of a partition, for admin requests and the command line.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PartitionSize {
+    pub bytes: u64,
+    pub log_start: Offset,
+    pub high_watermark: Offset,
+    pub log_end: Offset,
+}

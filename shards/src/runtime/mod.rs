@@ -1,0 +1,124 @@
+//! The one seam between the broker and the machine. Two implementations and no third: `uring` (glommio, for real) and
+//! `sim` (seeded, for tests). One conformance suite holds both to the same behaviour.
+//!
+//! Invariant: glommio is named in `uring/` only; nothing outside `runtime/` opens a file, a socket, a clock or a
+//! random source. All futures are `!Send` and live on the core that made them.
+
+pub mod buf;
+pub mod sim;
+pub mod uring;
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use bytes::Bytes;
+
+use crate::types::Mono;
+use buf::{Frozen, IoBuf};
+
+/// Size and alignment of every direct read and write, in bytes.
+pub const BLOCK_BYTES: usize = 4096;
+
+/// How a file is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenMode {
+    /// Must exist; reads only.
+    Read,
+    /// Must exist; reads and writes.
+    Write,
+    /// Reads and writes; made (length 0) when it does not exist.
+    Create,
+}
+
+/// One name in a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DirEntry {
+    pub name: String,
+    pub is_dir: bool,
+    /// Length in bytes of a file, 0 of a directory.
+    pub len: u64,
+}
+
+/// What a shard, a listener or a connection may ask of the machine. Cheap to clone; one per core.
+#[allow(async_fn_in_trait)]
+pub trait Runtime: Clone + 'static {
+    type File: File;
+    type Listener: Listener<Conn = Self::Conn>;
+    type Conn: Conn;
+
+    /// Monotonic time (goes on while the machine is suspended).
+    fn now(&self) -> Mono;
+    /// Wall clock, milliseconds since 1970. May jump.
+    fn wall_ms(&self) -> i64;
+    fn random(&self) -> u64;
+    /// Starts a task on this core. It is never cancelled: it ends by itself, on a signal that it watches.
+    fn spawn(&self, task: impl Future<Output = ()> + 'static);
+    async fn sleep_until(&self, at: Mono);
+    /// Gives the reactor a turn if this executor's quantum (100–200 µs, shared by all tasks) is used up; else returns at once.
+    async fn quantum(&self);
+
+    /// An uninitialised-to-zero, block-aligned buffer of `len` bytes (rounded up to whole blocks), length 0, capacity ≥ `len`.
+    fn alloc(&self, len: usize) -> IoBuf;
+    async fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Self::File>;
+    /// Small files, whole: for meta files, checkpoints and the like (not on the hot path).
+    async fn read_whole(&self, path: &Path) -> io::Result<Vec<u8>>;
+    /// Creates or replaces the file, writes all, syncs it. Not atomic: write beside and rename.
+    async fn write_whole(&self, path: &Path, content: &[u8]) -> io::Result<()>;
+    /// Sorted by name. NotFound when the directory is missing.
+    async fn read_dir(&self, path: &Path) -> io::Result<Vec<DirEntry>>;
+    async fn create_dir_all(&self, path: &Path) -> io::Result<()>;
+    async fn sync_dir(&self, path: &Path) -> io::Result<()>;
+    async fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    async fn remove_file(&self, path: &Path) -> io::Result<()>;
+    async fn remove_dir_all(&self, path: &Path) -> io::Result<()>;
+
+    async fn listen(&self, addr: SocketAddr) -> io::Result<Self::Listener>;
+    async fn connect(&self, addr: SocketAddr) -> io::Result<Self::Conn>;
+}
+
+/// A file opened for direct I/O. Positions and lengths are whole blocks, but for the file's end. Handles stay usable after unlink.
+#[allow(async_fn_in_trait)]
+pub trait File: 'static {
+    /// Reads up to `len` bytes at `pos` (both whole blocks, `len` ≤ 1 MiB); shorter only at the end of the file.
+    async fn read(&self, pos: u64, len: usize) -> io::Result<Bytes>;
+    /// Writes all of `data` at `pos` (both whole blocks) or fails; a short write is an error (R10).
+    /// `data` may be shared with readers: it is frozen.
+    async fn write(&self, pos: u64, data: &Frozen) -> io::Result<()>;
+    /// fdatasync. Covers exactly the writes whose completion was seen before the call.
+    async fn sync(&self) -> io::Result<()>;
+    /// Cuts or extends (with a hole) to `len` bytes, which need not be whole blocks.
+    async fn resize(&self, len: u64) -> io::Result<()>;
+    /// Reserves space so that later writes below `len` do not fail for want of it; the length of the file becomes at least `len`.
+    async fn allocate(&self, len: u64) -> io::Result<()>;
+    async fn len(&self) -> io::Result<u64>;
+    async fn close(self) -> io::Result<()>;
+}
+
+/// A listening socket. Every core listens on the same address (SO_REUSEPORT).
+#[allow(async_fn_in_trait)]
+pub trait Listener: 'static {
+    type Conn: Conn;
+    /// Never cancel this future (runtime rule 3): the task that accepts runs until `stop` was called, which makes it end with `ErrorKind::Interrupted`.
+    async fn accept(&self) -> io::Result<Self::Conn>;
+    /// Ends the accept under way, and all to come.
+    fn stop(&self);
+    fn local_addr(&self) -> SocketAddr;
+}
+
+/// A stream socket. One task may read while another writes.
+#[allow(async_fn_in_trait)]
+pub trait Conn: 'static {
+    /// Waits until a read would not block (data, end of stream or error). Cancelling it is safe.
+    async fn readable(&self) -> io::Result<()>;
+    /// Reads what is there without waiting: 0 is end of stream, `WouldBlock` nothing yet.
+    fn try_read(&self, into: &mut [u8]) -> io::Result<usize>;
+    /// Writes all of the queue, in order, with vectored writes; the queue is empty when it returns Ok.
+    async fn write_queue(&self, queue: &mut VecDeque<Bytes>) -> io::Result<()>;
+    fn peer_addr(&self) -> SocketAddr;
+    fn local_addr(&self) -> SocketAddr;
+    /// Ends both directions: a task waiting in `readable` or `write_queue` wakes with end of stream or an error.
+    fn shutdown(&self);
+}

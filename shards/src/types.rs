@@ -1,0 +1,80 @@
+//! The newtypes of the field. Every core; plain values without behaviour beyond what keeps them apart.
+
+use std::fmt;
+use std::time::Duration;
+
+/// Position of a record in its partition, counted in records from 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Offset(pub i64);
+
+impl Offset {
+    pub const ZERO: Offset = Offset(0);
+    /// What Kafka puts on the wire where there is no offset.
+    pub const UNKNOWN: Offset = Offset(-1);
+
+    pub fn plus(self, records: i64) -> Offset {
+        Offset(self.0 + records)
+    }
+}
+
+/// Byte position inside one segment file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FilePos(pub u64);
+
+/// Leader epoch of a partition: grows by one at every start of the broker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LeaderEpoch(pub i32);
+
+/// Producer id (KIP-98); -1 is "no producer".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProducerId(pub i64);
+
+impl ProducerId {
+    pub const NONE: ProducerId = ProducerId(-1);
+}
+
+/// Topic id: a UUID that is never used again, from the day the topic is made.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TopicId(pub [u8; 16]);
+
+impl TopicId {
+    /// "No id" on the wire.
+    pub const ZERO: TopicId = TopicId([0; 16]);
+    /// The metadata log's own id (KIP-631: the UUID 0…01).
+    pub const METADATA: TopicId = TopicId([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+}
+
+impl fmt::Debug for TopicId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl fmt::Display for TopicId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        uuid::Uuid::from_bytes(self.0).hyphenated().fmt(f)
+    }
+}
+
+/// A partition, named the way that journals and shard requests name it: by id, never by topic name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PartitionId {
+    pub topic: TopicId,
+    pub index: i32,
+}
+
+/// Monotonic time in nanoseconds (CLOCK_BOOTTIME on a machine, virtual in the simulator). Never compared across processes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Mono(pub u64);
+
+impl Mono {
+    pub const FAR: Mono = Mono(u64::MAX);
+
+    pub fn after(self, wait: Duration) -> Mono {
+        Mono(self.0.saturating_add(u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX)))
+    }
+
+    pub fn since(self, earlier: Mono) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}

@@ -1,0 +1,11 @@
+//! The front of the broker: turns bytes into intent. `shards` turns intent into a durable log.
+//!
+//! Path of a request: `listen` (frames) → `wire` (messages) → `api` (one file per Kafka API) → `shards::router`.
+
+pub mod api;
+pub mod cli;
+pub mod client;
+pub mod config;
+pub mod launch;
+pub mod listen;
+pub mod wire;

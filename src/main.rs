@@ -1,0 +1,3 @@
+//! The one binary: hands the command line to `cli`.
+
+fn main() {}
