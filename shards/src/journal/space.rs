@@ -136,6 +136,16 @@ impl JournalSpace {
         Some(self.slots[self.used[before]].generation)
     }
 
+    /// Sequence of the next commit.
+    pub fn next_sequence(&self) -> u64 {
+        self.next_sequence
+    }
+
+    /// Generation of the next file taken into use.
+    pub fn next_generation(&self) -> u64 {
+        self.next_generation
+    }
+
     /// The oldest generation in use, which a replay starts from; the next one when none is.
     pub fn first_generation(&self) -> u64 {
         self.used.front().map_or(self.next_generation, |&i| self.slots[i].generation)

@@ -217,6 +217,21 @@ impl Shards {
         })
     }
 
+    /// Hands synced catalog records to every shard; done when all have applied them.
+    pub async fn apply_everywhere(&self, records: std::sync::Arc<[crate::catalog::CatalogRecord]>) {
+        let now = self.now();
+        let asked: Vec<_> = (0..self.count())
+            .map(|to| {
+                let records = records.clone();
+                self.ask(now, ShardIndex(to), |reply| ShardRequest::ApplyCatalog { records, reply })
+            })
+            .collect();
+        for one in asked {
+            // No answer: that shard is stopping, and reads the records at its next start.
+            one.await;
+        }
+    }
+
     /// Asks one shard; takes the place in its order now.
     fn ask<T>(&self, now: Mono, to: ShardIndex, request: impl FnOnce(Reply<T>) -> ShardRequest) -> Asked<T> {
         let (reply, asked) = oneshot();

@@ -125,21 +125,21 @@ impl ShardCore {
         self.admit_waiting(now, wall_ms);
     }
 
-    /// Puts the partial block of a partition into the open commit once more; `false` if it has none.
-    pub fn carry(&mut self, slot: Slot) -> bool {
-        let Some(partition) = self.get(slot) else { return false };
-        let Some(carry) = partition.log.carry() else { return false };
+    /// Puts the partial block of a partition into the open commit once more; the number of its bytes, 0 if it has none.
+    pub fn carry(&mut self, slot: Slot) -> usize {
+        let Some(partition) = self.get(slot) else { return 0 };
+        let Some(carry) = partition.log.carry() else { return 0 };
         let place = Place {
             partition: partition.id,
             epoch: partition.epoch,
             segment_base: carry.segment_base,
             position: carry.position,
         };
-        let len = carry.bytes.iter().map(bytes::Bytes::len).sum();
+        let len: usize = carry.bytes.iter().map(bytes::Bytes::len).sum();
         self.make_open(OpenCommit::entry_bytes(len)).push_carry(place, &carry.bytes);
         self.open_notes.strict = true;
         self.signals.journal.notify();
-        true
+        len
     }
 
     fn place(&mut self, now: Mono, wall_ms: i64, pending: PendingPart) -> Placed {

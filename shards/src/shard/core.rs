@@ -3,6 +3,7 @@
 //! Invariant: no await in here, so nothing can interleave with a step. What a step wants done to files, it leaves in a
 //! queue and gives a signal; the tasks in this folder do it and report back by another step.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -19,12 +20,14 @@ use super::settings::ShardSettings;
 use super::signal::Signal;
 use super::stages::Stages;
 use super::watch::Watches;
+use crate::catalog::Catalog;
 use crate::journal::format::RunId;
 use crate::journal::open::OpenCommit;
 use crate::journal::space::{FileIndex, JournalSpace};
+use crate::router::oneshot::Reply;
 use crate::router::placement::ShardIndex;
 use crate::runtime::buf::IoBuf;
-use crate::types::PartitionId;
+use crate::types::{Mono, PartitionId};
 
 /// What wakes the tasks of a shard.
 #[derive(Default)]
@@ -57,7 +60,7 @@ pub struct CommitBuffer {
 
 /// A partition directory or segment that is to be renamed and unlinked, in this order.
 pub enum Dropped {
-    Partition { dir_name: String },
+    Partition { dir: String },
     Segments { slot: Slot, bases: Vec<crate::types::Offset> },
 }
 
@@ -65,6 +68,7 @@ pub struct ShardCore {
     pub index: ShardIndex,
     pub settings: ShardSettings,
     pub fence: Arc<Fence>,
+    pub catalog: Rc<RefCell<Catalog>>,
     alloc: Rc<dyn Fn(usize) -> IoBuf>,
     by_id: HashMap<PartitionId, Slot, FixedState>,
     slots: Vec<Option<Box<Partition>>>,
@@ -79,6 +83,8 @@ pub struct ShardCore {
     pub synced_through: u64,
     /// Sync although nothing strict is in the commit: time is up, or the write-behind needs it.
     pub sync_due: bool,
+    /// When the oldest unsynced append must be synced for `flush.ms`.
+    pub flush_deadline: Option<Mono>,
     /// Padded bytes of the last commits, smoothed: the next buffer's size.
     pub commit_bytes_usual: usize,
     /// An append is larger than any journal file: one of this size is needed.
@@ -92,6 +98,12 @@ pub struct ShardCore {
     /// Commits wholly in segments that stay readable from memory, oldest first, and their bytes.
     pub cache: VecDeque<CommitBuffer>,
     pub cache_bytes: u64,
+
+    /// Commits up to this one are in segments; somebody waits for those up to `drain_wanted`.
+    pub drained_through: u64,
+    pub drain_wanted: u64,
+    /// The last turn of a stop is asked for.
+    pub final_turn: Option<Reply<()>>,
 
     pub disk_jobs: VecDeque<DiskJob>,
     pub cold_tails: VecDeque<Slot>,
@@ -112,12 +124,14 @@ impl ShardCore {
         run: RunId,
         settings: ShardSettings,
         fence: Arc<Fence>,
+        catalog: Rc<RefCell<Catalog>>,
         alloc: Rc<dyn Fn(usize) -> IoBuf>,
     ) -> ShardCore {
         ShardCore {
             index,
             settings,
             fence,
+            catalog,
             alloc,
             by_id: HashMap::with_hasher(FixedState::default()),
             slots: Vec::new(),
@@ -128,6 +142,7 @@ impl ShardCore {
             unsynced_file: None,
             synced_through: 0,
             sync_due: false,
+            flush_deadline: None,
             commit_bytes_usual: 0,
             file_wanted: None,
             waiting: VecDeque::new(),
@@ -135,6 +150,9 @@ impl ShardCore {
             window_bytes: 0,
             cache: VecDeque::new(),
             cache_bytes: 0,
+            drained_through: 0,
+            drain_wanted: 0,
+            final_turn: None,
             disk_jobs: VecDeque::new(),
             cold_tails: VecDeque::new(),
             dropped: VecDeque::new(),
@@ -147,8 +165,8 @@ impl ShardCore {
         }
     }
 
-    pub fn alloc(&self, len: usize) -> IoBuf {
-        (self.alloc)(len)
+    pub fn alloc_fn(&self) -> Rc<dyn Fn(usize) -> IoBuf> {
+        self.alloc.clone()
     }
 
     pub fn slot_of(&self, id: PartitionId) -> Option<Slot> {
@@ -180,10 +198,9 @@ impl ShardCore {
         slot
     }
 
-    pub fn remove(&mut self, id: PartitionId) -> Option<(Slot, Box<Partition>)> {
+    pub fn remove(&mut self, id: PartitionId) -> Option<Box<Partition>> {
         let slot = self.by_id.remove(&id)?;
-        let partition = self.slots.get_mut(slot.0 as usize)?.take()?;
-        Some((slot, partition))
+        self.slots.get_mut(slot.0 as usize)?.take()
     }
 
     /// Takes a partition out of service; the broker goes on with all others.

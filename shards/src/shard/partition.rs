@@ -39,6 +39,37 @@ pub struct Partition {
 }
 
 impl Partition {
+    pub fn new(
+        id: PartitionId,
+        topic_name: Arc<str>,
+        config: Arc<TopicConfig>,
+        epoch: LeaderEpoch,
+        log: PartitionLog,
+        epochs: EpochHistory,
+        producers: Producers,
+    ) -> Partition {
+        Partition {
+            id,
+            topic_name,
+            config,
+            epoch,
+            high_watermark: log.log_end(),
+            log,
+            epochs,
+            producers,
+            offline: None,
+            waiting_for_tail: Vec::new(),
+            watches: Vec::new(),
+            unsynced_records: 0,
+            carried_end: None,
+        }
+    }
+
+    /// Name of its directory.
+    pub fn dir(&self) -> String {
+        format!("{}-{}", self.topic_name, self.id.index)
+    }
+
     /// Acks wait for the sync (the default) and not only for the journal write (R3).
     pub fn is_strict(&self) -> bool {
         self.config.flush_messages <= 1
