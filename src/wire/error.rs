@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use shards::codec::sample::{Dice, Sample};
 use shards::codec::{Cx, DecodeError, EncodeError, Reader, Wire, Writer};
 
 macro_rules! codes {
@@ -205,6 +206,14 @@ impl Wire for ErrorCode {
     fn write(&self, w: &mut Writer, _: Cx) -> Result<(), EncodeError> {
         w.i16(self.code());
         Ok(())
+    }
+}
+
+impl Sample for ErrorCode {
+    fn sample(dice: &mut Dice, cx: Cx) -> ErrorCode {
+        // Mostly codes that have names.
+        let code = i16::sample(dice, cx);
+        ErrorCode::from_code(if dice.once_in(4) { code } else { code.wrapping_rem(134) })
     }
 }
 

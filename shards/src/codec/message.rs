@@ -3,6 +3,7 @@
 //! Invariant: a field is written down once. What Kafka's schema says about it (versions, null, default, tag,
 //! ignorable) is in its declaration and nowhere else.
 
+use super::sample::{Dice, Sample};
 use super::{Cx, DecodeError, EncodeError, Reader, Wire, Writer};
 
 /// A range of versions, both ends included.
@@ -98,7 +99,7 @@ impl Field {
 }
 
 /// A whole message: what a frame, or the value of a metadata record, holds after its header.
-pub trait Message: Wire + Default {
+pub trait Message: Wire + Default + Sample {
     const NAME: &'static str;
     /// The API key of a request or reply, the type of a metadata record, -1 for a message that has none.
     const KEY: i16;
@@ -120,6 +121,11 @@ pub trait Message: Wire + Default {
             return Err(EncodeError::UnsupportedVersion { message: Self::NAME, version });
         }
         self.write(w, Cx { version, flexible: Self::FLEXIBLE.contains(version) })
+    }
+
+    /// A made-up message that this version can carry; for tests.
+    fn random(dice: &mut Dice, version: i16) -> Self {
+        Self::sample(dice, Cx { version, flexible: Self::FLEXIBLE.contains(version) })
     }
 }
 
@@ -211,6 +217,17 @@ macro_rules! message_struct {
         }
 
         impl $crate::codec::Struct for $name {}
+
+        impl $crate::codec::sample::Sample for $name {
+            fn sample(dice: &mut $crate::codec::sample::Dice, cx: $crate::codec::Cx) -> Self {
+                $name {
+                    $(
+                        $field: $crate::message_field!($field ($($($more)*)?))
+                            .sample(dice, cx, || $crate::message_default!($($($more)*)?)),
+                    )*
+                }
+            }
+        }
 
         impl $crate::codec::Wire for $name {
             #[inline]

@@ -25,6 +25,7 @@ mod error;
 mod message;
 mod reader;
 mod records;
+pub mod sample;
 mod str;
 mod wire;
 mod writer;

@@ -2,6 +2,7 @@
 //!
 //! Invariant: `apis!` lists every API once; the enums, the names, the tests and the fuzz target all come from it.
 
+use shards::codec::sample::Dice;
 use shards::codec::{DecodeError, EncodeError, Message, Reader, Versions, Writer};
 
 macro_rules! apis {
@@ -75,6 +76,13 @@ macro_rules! apis {
                     $(Request::$api(_) => ApiKey::$api,)*
                 }
             }
+
+            /// A made-up request that this version can carry; for tests.
+            pub fn random(api: ApiKey, dice: &mut Dice, version: i16) -> Request {
+                match api {
+                    $(ApiKey::$api => Request::$api(<$module::$request>::random(dice, version)),)*
+                }
+            }
         }
 
         /// The body of a reply, of whichever API.
@@ -99,6 +107,13 @@ macro_rules! apis {
             pub const fn api(&self) -> ApiKey {
                 match self {
                     $(Response::$api(_) => ApiKey::$api,)*
+                }
+            }
+
+            /// A made-up reply that this version can carry; for tests.
+            pub fn random(api: ApiKey, dice: &mut Dice, version: i16) -> Response {
+                match api {
+                    $(ApiKey::$api => Response::$api(<$module::$response>::random(dice, version)),)*
                 }
             }
         }
@@ -133,7 +148,18 @@ apis! {
     ApiVersions { api_versions, ApiVersionsRequest, ApiVersionsResponse }
     CreateTopics { create_topics, CreateTopicsRequest, CreateTopicsResponse }
     DeleteTopics { delete_topics, DeleteTopicsRequest, DeleteTopicsResponse }
+    DeleteRecords { delete_records, DeleteRecordsRequest, DeleteRecordsResponse }
     InitProducerId { init_producer_id, InitProducerIdRequest, InitProducerIdResponse }
     OffsetForLeaderEpoch { offset_for_leader_epoch, OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse }
+    DescribeConfigs { describe_configs, DescribeConfigsRequest, DescribeConfigsResponse }
+    AlterConfigs { alter_configs, AlterConfigsRequest, AlterConfigsResponse }
+    DescribeLogDirs { describe_log_dirs, DescribeLogDirsRequest, DescribeLogDirsResponse }
     CreatePartitions { create_partitions, CreatePartitionsRequest, CreatePartitionsResponse }
+    IncrementalAlterConfigs {
+        incremental_alter_configs, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse
+    }
+    DescribeCluster { describe_cluster, DescribeClusterRequest, DescribeClusterResponse }
+    DescribeTopicPartitions {
+        describe_topic_partitions, DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse
+    }
 }
