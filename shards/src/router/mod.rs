@@ -11,7 +11,8 @@ use std::rc::Rc;
 
 use crate::catalog::{Catalog, CatalogCommand, CatalogError, CatalogReply};
 use crate::request::{
-    AppendError, AppendPart, Appended, EpochEnd, EpochPart, FetchAsk, Fetched, ListPart, Listed, PartitionSize, ReadError, Upto,
+    AppendError, AppendPart, Appended, EpochEnd, EpochPart, FetchAsk, Fetched, ListPart, Listed, PartitionSize,
+    ReadError, Upto,
 };
 use crate::types::{Mono, Offset, PartitionId, ProducerId};
 
