@@ -140,10 +140,15 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// (COMPACT_)NULLABLE_STRING.
+    /// (COMPACT_)NULLABLE_STRING: at most 32,767 bytes in either form.
     pub fn string(&mut self, compact: bool) -> Result<Option<Str>, DecodeError> {
         let len = if compact { self.compact_len()? } else { Self::len_of(i32::from(self.i16()?))? };
-        len.map(|len| Str::from_utf8(self.slice(len)?)).transpose()
+        let Some(len) = len else { return Ok(None) };
+        if i16::try_from(len).is_err() {
+            // Only a compact length can say so, and Kafka refuses it too.
+            return Err(DecodeError::StringTooLong { len });
+        }
+        Str::from_utf8(self.slice(len)?).map(Some)
     }
 
     /// (COMPACT_)NULLABLE_BYTES and (COMPACT_)RECORDS.
