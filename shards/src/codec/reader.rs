@@ -7,8 +7,8 @@ use bytes::Bytes;
 use super::{DecodeError, Str};
 
 /// Most elements of arrays, over all arrays of one message, that are decoded unless the caller says otherwise. An
-/// element takes at most some 100 bytes of memory, so this bounds what a small frame can make us allocate, far above
-/// what an honest request needs: a fetch of 100,000 partitions has about that many elements.
+/// element of a request takes at most some 100 bytes of memory, so this bounds what a small frame can make us allocate,
+/// far above what an honest request needs: a fetch of 100,000 partitions has about that many elements.
 pub const OBJECTS_MAX: usize = 1 << 18;
 
 /// Reads Kafka's primitives from a frame, front to back.
