@@ -1,5 +1,10 @@
 //! Kafka's v2 record batch: header view, checks, records, codecs. Pure; depends on nothing but the codec crates.
 
-/// A batch that passed its checks; owns its bytes.
-#[derive(Debug, Clone)]
-pub struct ValidBatch;
+pub mod crc;
+mod header;
+mod valid;
+mod walk;
+
+pub use header::{BatchHeader, CRC_FROM, HEADER_BYTES, LOG_OVERHEAD_BYTES, PREFIX_BYTES, TimestampType};
+pub use valid::{BatchError, ValidBatch, stamp};
+pub use walk::{Walk, walk};
