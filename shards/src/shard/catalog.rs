@@ -5,12 +5,10 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::Shard;
 use super::core::{Dropped, ShardCore};
 use super::partition::Partition;
-use crate::batch::{BatchBuilder, ValidBatch};
+use crate::batch::{BatchBuilder, NewRecord, ValidBatch};
 use crate::catalog::{
     ApplyError, CatalogCommand, CatalogError, CatalogRecord, CatalogReply, Decision, METADATA_TOPIC, TopicConfig,
 };
@@ -150,9 +148,11 @@ async fn commit<R: Runtime>(shard: &Shard<R>, shards: &Shards, records: Vec<Cata
 fn batch_of(records: &[CatalogRecord], now_ms: i64) -> Result<ValidBatch, CatalogError> {
     let mut builder = BatchBuilder::new(now_ms);
     for record in records {
-        builder.push_value(now_ms, None, Some(Bytes::from(record.encode())));
+        let value = record.encode();
+        builder.push(&NewRecord { timestamp_ms: now_ms, value: Some(&value), ..NewRecord::default() });
     }
-    ValidBatch::parse(builder.finish()).map_err(|e| CatalogError::Internal { why: e.to_string() })
+    let bytes = builder.finish().map_err(|e| CatalogError::Internal { why: e.to_string() })?;
+    ValidBatch::parse(bytes).map_err(|e| CatalogError::Internal { why: e.to_string() })
 }
 
 /// Version 4 UUID, never one that begins with a dash in Kafka's base 64 (its tools take that for an option).
