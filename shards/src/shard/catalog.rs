@@ -96,14 +96,14 @@ impl ShardCore {
             part.fail(crate::request::AppendError::Unknown);
         }
         if partition.log.has_directory() {
-            self.dropped.push_back(Dropped::Partition { dir: partition.dir() });
+            self.dropped.push_back(Dropped::Partition { dir: partition.directory() });
             self.signals.clean_up.notify();
         }
     }
 }
 
 /// A partition without a record.
-fn fresh(id: PartitionId, topic_name: Arc<str>, config: Arc<TopicConfig>, epoch: LeaderEpoch) -> Partition {
+pub fn fresh(id: PartitionId, topic_name: Arc<str>, config: Arc<TopicConfig>, epoch: LeaderEpoch) -> Partition {
     Partition::new(id, topic_name, config, epoch, PartitionLog::new(), EpochHistory::default(), Producers::default())
 }
 
@@ -165,9 +165,4 @@ fn random_topic_id<R: Runtime>(shard: &Shard<R>) -> TopicId {
             return id;
         }
     }
-}
-
-/// The metadata log's partition is there before the catalog that it holds.
-pub fn metadata_partition(config: Arc<TopicConfig>) -> Partition {
-    fresh(METADATA_PARTITION, METADATA_TOPIC.into(), config, LeaderEpoch(0))
 }

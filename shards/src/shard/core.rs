@@ -60,7 +60,7 @@ pub struct CommitBuffer {
 
 /// A partition directory or segment that is to be renamed and unlinked, in this order.
 pub enum Dropped {
-    Partition { dir: String },
+    Partition { dir: PartitionDir },
     Segments { slot: Slot, bases: Vec<crate::types::Offset> },
 }
 

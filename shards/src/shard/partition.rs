@@ -9,7 +9,8 @@ use std::sync::Arc;
 use super::append::PendingPart;
 use super::watch::Watch;
 use crate::catalog::TopicConfig;
-use crate::log::PartitionLog;
+use crate::batch::BatchHeader;
+use crate::log::{PartitionDir, PartitionLog};
 use crate::partition::epochs::EpochHistory;
 use crate::partition::producers::Producers;
 use crate::types::{LeaderEpoch, Offset, PartitionId};
@@ -65,9 +66,16 @@ impl Partition {
         }
     }
 
-    /// Name of its directory.
-    pub fn dir(&self) -> String {
-        format!("{}-{}", self.topic_name, self.id.index)
+    /// Where its files are.
+    pub fn directory(&self) -> PartitionDir {
+        PartitionDir::new(self.id, &self.topic_name)
+    }
+
+    /// A batch is in the log: producers and epochs learn from it, live and from the journal alike.
+    pub fn learn(&mut self, header: &BatchHeader, now_ms: i64) {
+        let base = Offset(header.base_offset);
+        self.producers.record(header, base, now_ms);
+        self.epochs.record(LeaderEpoch(header.leader_epoch), base);
     }
 
     /// Acks wait for the sync (the default) and not only for the journal write (R3).
