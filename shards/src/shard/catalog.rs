@@ -13,7 +13,7 @@ use crate::catalog::{
     ApplyError, CatalogCommand, CatalogError, CatalogRecord, CatalogReply, Decision, METADATA_TOPIC, TopicConfig,
 };
 use crate::log::PartitionLog;
-use crate::partition::epochs::EpochHistory;
+use crate::partition::epochs::Epochs;
 use crate::partition::producers::Producers;
 use crate::request::AppendPart;
 use crate::router::placement::owner;
@@ -92,6 +92,7 @@ impl ShardCore {
     }
 
     fn forget(&mut self, mut partition: Partition) {
+        partition.producers.clear(&mut self.producer_room);
         for part in partition.waiting_for_tail.drain(..) {
             part.fail(crate::request::AppendError::Unknown);
         }
@@ -104,7 +105,7 @@ impl ShardCore {
 
 /// A partition without a record.
 pub fn fresh(id: PartitionId, topic_name: Arc<str>, config: Arc<TopicConfig>, epoch: LeaderEpoch) -> Partition {
-    Partition::new(id, topic_name, config, epoch, PartitionLog::new(), EpochHistory::default(), Producers::default())
+    Partition::new(id, topic_name, config, epoch, PartitionLog::new(), Epochs::default(), Producers::default())
 }
 
 /// Carries out changes of the catalog, one at a time, until the askers are gone.

@@ -24,9 +24,9 @@ use crate::journal::checkpoint::{Checkpoint, PartitionCheckpoint};
 use crate::journal::format::{Entry, EntryKind};
 use crate::journal::replay;
 use crate::journal::run::Run;
-use crate::log::{LogSnapshot, PartitionLog, ReadPlan, Replay, Replayed, Store};
-use crate::partition::epochs::EpochHistory;
-use crate::partition::producers::Producers;
+use crate::log::{LogSnapshot, ReadPlan, Replay, Replayed, Store};
+use crate::partition::epochs::Epochs;
+use crate::partition::producers::ProducerRoom;
 use crate::router::placement::owner;
 use crate::runtime::Runtime;
 use crate::types::{LeaderEpoch, Offset, PartitionId};
@@ -97,7 +97,8 @@ async fn read_catalog<R: Runtime>(
     let mut records = Vec::new();
     let Some(metadata) = metadata else { return Ok((records, catalog)) };
     let topic = catalog.metadata_topic();
-    let partition = restore_partition(metadata, topic.name.clone(), topic.config.clone(), LeaderEpoch(0), now_ms);
+    let mut room = ProducerRoom::new(0);
+    let partition = restore_partition(metadata, topic.name.clone(), topic.config.clone(), LeaderEpoch(0), now_ms, &mut room);
     let damaged = |offset: Offset, what: String| StartError::MetadataRecord { offset: offset.0, what };
     if let Some(why) = partition.offline_reason() {
         return Err(damaged(partition.log.log_end(), why));
@@ -135,15 +136,33 @@ fn restore_partition(
     config: Arc<TopicConfig>,
     epoch: LeaderEpoch,
     now_ms: i64,
+    room: &mut ProducerRoom,
 ) -> Partition {
-    let (snapshot, epochs, producers) = match &from.checkpoint {
-        Some(line) => (
-            line.log.clone(),
-            EpochHistory::restore(&line.epochs),
-            Producers::restore(&line.producers),
-        ),
-        None => (LogSnapshot::default(), EpochHistory::default(), Producers::default()),
-    };
+    let mut partition = fresh(from.id, topic_name, config, epoch);
+    if let Err(why) = put_together(&mut partition, from, now_ms, room) {
+        tracing::error!(topic = %partition.topic_name, partition = from.id.index, why, "partition is offline");
+        let what = format!("{why}. Its files are untouched: restore them, or delete the topic");
+        partition.offline = Some(what.into());
+    }
+    partition.high_watermark = partition.log.log_end();
+    partition
+}
+
+/// Gives a partition what the checkpoint and the journal say of it.
+fn put_together(
+    partition: &mut Partition,
+    from: &RestoredPartition,
+    now_ms: i64,
+    room: &mut ProducerRoom,
+) -> Result<(), String> {
+    let mut snapshot = LogSnapshot::default();
+    if let Some(line) = &from.checkpoint {
+        snapshot = line.log.clone();
+        partition.epochs = Epochs::from_entries(line.epochs.clone()).map_err(|e| e.to_string())?;
+        for producer in &line.producers {
+            partition.producers.restore(producer, room).map_err(|e| e.to_string())?;
+        }
+    }
     let mut replay = Replay::new(snapshot);
     for entry in &from.entries {
         match &entry.kind {
@@ -154,26 +173,13 @@ fn restore_partition(
             EntryKind::Drop => {}
         }
     }
-    match replay.finish(now_ms) {
-        Ok(Replayed { log, batches }) => {
-            let log_start = log.log_start();
-            let mut partition = Partition::new(from.id, topic_name, config, epoch, log, epochs, producers);
-            for header in batches.iter().filter_map(|bytes| BatchHeader::parse(bytes).ok()) {
-                partition.learn(&header, now_ms);
-            }
-            partition.epochs.truncate_start(log_start);
-            partition
-        }
-        Err(error) => {
-            let log = PartitionLog::new();
-            let mut partition = Partition::new(from.id, topic_name, config, epoch, log, epochs, producers);
-            tracing::error!(topic = %partition.topic_name, partition = from.id.index, %error, "partition is offline");
-            partition.offline = Some(
-                format!("its journal does not fit its segments: {error}. Its files are untouched; restore them, or delete the topic").into(),
-            );
-            partition
-        }
+    let Replayed { log, batches } = replay.finish(now_ms).map_err(|e| e.to_string())?;
+    partition.log = log;
+    for header in batches.iter().filter_map(|bytes| BatchHeader::parse(bytes).ok()) {
+        partition.learn(&header, now_ms, room);
     }
+    partition.epochs.truncate_start(partition.log.log_start());
+    Ok(())
 }
 
 /// Makes this shard's catalog and partitions.
@@ -195,7 +201,7 @@ pub fn restore(
         for id in topic.partition_ids().filter(|id| owner(*id, core.settings.shards) == core.index) {
             let (name, config) = (topic.name.clone(), topic.config.clone());
             let partition = match from.remove(&id) {
-                Some(line) => restore_partition(&line, name, config, epoch, now_ms),
+                Some(line) => restore_partition(&line, name, config, epoch, now_ms, &mut core.producer_room),
                 None => fresh(id, name, config, epoch),
             };
             core.insert(partition);

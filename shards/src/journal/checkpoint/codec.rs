@@ -7,8 +7,8 @@ use crate::batch::crc::crc32c;
 use crate::journal::format::RunId;
 use crate::journal::run::Run;
 use crate::log::{LogSnapshot, OpenSegment, SealedSegment};
-use crate::partition::epochs::EpochEntry;
-use crate::partition::producers::{BatchSnapshot, ProducerSnapshot};
+use crate::partition::epochs::EpochStart;
+use crate::partition::producers::{BatchMark, ProducerSnapshot};
 use crate::types::{FilePos, LeaderEpoch, Offset, PartitionId, ProducerId, TopicId};
 
 const MAGIC: [u8; 4] = *b"CLCP";
@@ -80,8 +80,39 @@ fn partition(from: &mut Reader<'_>) -> Result<PartitionCheckpoint, DecodeError> 
     Ok(PartitionCheckpoint {
         id: PartitionId { topic: TopicId(from.array()?), index: from.i32()? },
         log: log(from)?,
-        epochs: from.list(|from| Ok(EpochEntry { epoch: LeaderEpoch(from.i32()?), start: from.offset()? }))?,
+        epochs: from.list(|from| Ok(EpochStart { epoch: LeaderEpoch(from.i32()?), start: from.offset()? }))?,
         producers: from.list(producer)?,
+    })
+}
+
+fn put_producer(out: &mut Vec<u8>, producer: &ProducerSnapshot) {
+    out.extend_from_slice(&producer.producer.0.to_le_bytes());
+    out.extend_from_slice(&producer.epoch.to_le_bytes());
+    out.extend_from_slice(&producer.seen_ms.to_le_bytes());
+    put_count(out, producer.batches.len());
+    for mark in &producer.batches {
+        out.extend_from_slice(&mark.base_offset.0.to_le_bytes());
+        out.extend_from_slice(&mark.timestamp_ms.to_le_bytes());
+        out.extend_from_slice(&mark.first.to_le_bytes());
+        out.extend_from_slice(&mark.count.to_le_bytes());
+    }
+}
+
+fn producer(from: &mut Reader<'_>) -> Result<ProducerSnapshot, DecodeError> {
+    Ok(ProducerSnapshot {
+        producer: ProducerId(from.i64()?),
+        epoch: from.i16()?,
+        seen_ms: from.i64()?,
+        batches: from
+            .list(|from| {
+                Ok(BatchMark {
+                    base_offset: from.offset()?,
+                    timestamp_ms: from.i64()?,
+                    first: from.i32()?,
+                    count: from.i32()?,
+                })
+            })?
+            .into(),
     })
 }
 

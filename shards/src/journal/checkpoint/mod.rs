@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use super::run::Run;
 use crate::log::LogSnapshot;
-use crate::partition::epochs::EpochEntry;
+use crate::partition::epochs::EpochStart;
 use crate::partition::producers::ProducerSnapshot;
 use crate::runtime::Runtime;
 use crate::types::PartitionId;
@@ -39,7 +39,7 @@ pub enum CheckpointError {
 pub struct PartitionCheckpoint {
     pub id: PartitionId,
     pub log: LogSnapshot,
-    pub epochs: Vec<EpochEntry>,
+    pub epochs: Vec<EpochStart>,
     pub producers: Vec<ProducerSnapshot>,
 }
 
