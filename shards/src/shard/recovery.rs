@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use hashbrown::HashMap;
 
 use super::catalog::{METADATA_PARTITION, fresh};
@@ -118,7 +119,7 @@ async fn read_catalog<R: Runtime>(
                 for record in Records::new(body, header.record_count) {
                     let record = record.map_err(|e| damaged(at, e.to_string()))?;
                     let value = record.value.ok_or_else(|| damaged(at, "a record without a value".to_owned()))?;
-                    let record = CatalogRecord::decode(value).map_err(|e| damaged(at, e.to_string()))?;
+                    let record = CatalogRecord::decode(&Bytes::copy_from_slice(value)).map_err(|e| damaged(at, e.to_string()))?;
                     catalog.apply(&record).map_err(|e| damaged(at, e.to_string()))?;
                     records.push(record);
                 }
@@ -196,9 +197,10 @@ pub fn restore(
         known.borrow_mut().apply(record)?;
     }
     let known = known.borrow();
+    let (shards, index) = (core.settings.shards, core.index);
     for topic in std::iter::once(known.metadata_topic()).chain(known.topics()) {
         let epoch = known.leader_epoch(topic);
-        for id in topic.partition_ids().filter(|id| owner(*id, core.settings.shards) == core.index) {
+        for id in topic.partition_ids().filter(|id| owner(*id, shards) == index) {
             let (name, config) = (topic.name.clone(), topic.config.clone());
             let partition = match from.remove(&id) {
                 Some(line) => restore_partition(&line, name, config, epoch, now_ms, &mut core.producer_room),
