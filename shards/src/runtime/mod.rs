@@ -22,6 +22,9 @@ use buf::{Frozen, IoBuf};
 /// Size and alignment of every direct read and write, in bytes.
 pub const BLOCK_BYTES: usize = 4096;
 
+/// Longest single read, in bytes: longer ones hold the device and the memory of the ring for too long.
+pub const READ_BYTES_MAX: usize = 1024 * 1024;
+
 /// How a file is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OpenMode {
@@ -81,8 +84,9 @@ pub trait Runtime: Clone + 'static {
 
 /// A file opened for direct I/O. Positions and lengths are whole blocks, but for the file's end. Handles stay usable after unlink.
 #[allow(async_fn_in_trait)]
+#[expect(clippy::len_without_is_empty, reason = "asking is I/O: nobody wants to know only whether it is empty")]
 pub trait File: 'static {
-    /// Reads up to `len` bytes at `pos` (both whole blocks, `len` ≤ 1 MiB); shorter only at the end of the file.
+    /// Reads up to `len` bytes at `pos` (both whole blocks, `len` ≤ `READ_BYTES_MAX`); shorter only at the end of the file.
     async fn read(&self, pos: u64, len: usize) -> io::Result<Bytes>;
     /// Writes all of `data` at `pos` (both whole blocks) or fails; a short write is an error (R10).
     /// `data` may be shared with readers: it is frozen.

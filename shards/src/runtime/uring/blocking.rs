@@ -1,0 +1,93 @@
+//! Calls that have no place in the ring: directories, whole small files, opening. They run on the two unbound threads
+//! that each executor keeps for it, so the executor's core never waits for them.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use super::guard::stop_process;
+use crate::runtime::{DirEntry, OpenMode};
+
+/// Runs `call` on the blocking pool. A panic in it stops the process.
+pub(super) async fn blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> T {
+    let guarded = || catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| stop_process(&*panic));
+    glommio::executor().spawn_blocking(guarded).await
+}
+
+/// Opens without direct I/O; the executor opens it once more through the descriptor.
+pub(super) async fn open(path: PathBuf, mode: OpenMode) -> io::Result<fs::File> {
+    blocking(move || {
+        let mut options = OpenOptions::new();
+        options.read(true).write(mode != OpenMode::Read).create(mode == OpenMode::Create);
+        let file = options.open(path)?;
+        if file.metadata()?.is_dir() {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        Ok(file)
+    })
+    .await
+}
+
+pub(super) async fn read_whole(path: PathBuf) -> io::Result<Vec<u8>> {
+    blocking(move || fs::read(path)).await
+}
+
+pub(super) async fn write_whole(path: PathBuf, content: Vec<u8>) -> io::Result<()> {
+    blocking(move || {
+        let mut file = fs::File::create(path)?;
+        file.write_all(&content)?;
+        file.sync_all()
+    })
+    .await
+}
+
+pub(super) async fn read_dir(path: PathBuf) -> io::Result<Vec<DirEntry>> {
+    blocking(move || {
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(path)? {
+            let entry = entry?;
+            let metadata = match entry.metadata() {
+                Ok(metadata) => metadata,
+                // Removed since the directory was read.
+                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+                Err(e) => return Err(e),
+            };
+            let is_dir = metadata.is_dir();
+            // A name that is not UTF-8 is not ours; it is listed so that an operator can find it.
+            let name = entry.file_name().to_string_lossy().into_owned();
+            entries.push(DirEntry { name, is_dir, len: if is_dir { 0 } else { metadata.len() } });
+        }
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(entries)
+    })
+    .await
+}
+
+pub(super) async fn create_dir_all(path: PathBuf) -> io::Result<()> {
+    blocking(move || fs::create_dir_all(path)).await
+}
+
+pub(super) async fn sync_dir(path: PathBuf) -> io::Result<()> {
+    blocking(move || sync_dir_now(&path)).await
+}
+
+fn sync_dir_now(path: &Path) -> io::Result<()> {
+    let dir = fs::File::open(path)?;
+    if !dir.metadata()?.is_dir() {
+        return Err(io::ErrorKind::NotADirectory.into());
+    }
+    dir.sync_all()
+}
+
+pub(super) async fn rename(from: PathBuf, to: PathBuf) -> io::Result<()> {
+    blocking(move || fs::rename(from, to)).await
+}
+
+pub(super) async fn remove_file(path: PathBuf) -> io::Result<()> {
+    blocking(move || fs::remove_file(path)).await
+}
+
+pub(super) async fn remove_dir_all(path: PathBuf) -> io::Result<()> {
+    blocking(move || fs::remove_dir_all(path)).await
+}

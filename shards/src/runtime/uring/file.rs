@@ -1,0 +1,124 @@
+//! Files by direct I/O through the ring. Owning core only. Invariant: only whole blocks are read and written, and what
+//! a write reports short is an error.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::path::Path;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use glommio::GlommioError;
+use glommio::io::{DmaFile, OpenOptions};
+
+use super::memory::DmaBlocks;
+use super::{Core, blocking};
+use crate::runtime::buf::{Frozen, IoBuf};
+use crate::runtime::{BLOCK_BYTES, File, OpenMode, READ_BYTES_MAX};
+
+pub struct UringFile {
+    file: DmaFile,
+    core: Rc<Core>,
+}
+
+impl UringFile {
+    pub(super) async fn open(core: Rc<Core>, path: &Path, mode: OpenMode) -> io::Result<UringFile> {
+        // glommio opens, then looks the path up twice more, and panics if a rename came between. It gets a path that
+        // no rename can touch: that of a descriptor which is already open.
+        let held = blocking::open(path.to_owned(), mode).await?;
+        let by_descriptor = format!("/proc/self/fd/{}", held.as_raw_fd());
+        let mut options = OpenOptions::new();
+        options.read(true).write(mode != OpenMode::Read);
+        let file = options.dma_open(by_descriptor).await.map_err(io_error)?;
+        drop(held);
+        Ok(UringFile { file, core })
+    }
+
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        // SAFETY: `self.file` keeps the descriptor open for as long as `self` is borrowed.
+        unsafe { BorrowedFd::borrow_raw(self.file.as_raw_fd()) }
+    }
+
+    fn len_now(&self) -> io::Result<u64> {
+        let size = rustix::fs::fstat(self.descriptor())?.st_size;
+        u64::try_from(size).map_err(|_| io::Error::other("the file system reports a negative length"))
+    }
+}
+
+impl File for UringFile {
+    async fn read(&self, pos: u64, len: usize) -> io::Result<Bytes> {
+        assert_whole_blocks(pos, len);
+        assert!(len <= READ_BYTES_MAX, "a read of {len} bytes is above the limit");
+        if len == 0 {
+            return Ok(Bytes::new());
+        }
+        loop {
+            self.core.home.welcome();
+            let read = self.file.read_at_aligned(pos, len).await.map_err(io_error)?;
+            let end = pos + read.len() as u64;
+            // Short only at the end of the file. Not so if it grew under the read (then it is worth another try), or if
+            // the device gave up in the middle (then it gives up again, with an error of its own).
+            if read.len() == len || self.len_now()? <= end {
+                return Ok(super::memory::Homing::read(read, &self.core.home));
+            }
+        }
+    }
+
+    async fn write(&self, pos: u64, data: &Frozen) -> io::Result<()> {
+        assert_whole_blocks(pos, data.len());
+        if data.is_empty() {
+            return Ok(());
+        }
+        let buffer = match data.dma().and_then(|dma| dma.written()) {
+            Some(buffer) => buffer,
+            // Filled on another core or on the heap: only this executor's own buffers can be written by it.
+            None => {
+                let mut copy = IoBuf::dma(DmaBlocks::new(data.len(), &self.core.home));
+                copy.extend_from_slice(data.as_slice());
+                let copy = copy.freeze();
+                copy.dma().and_then(|dma| dma.written()).expect("the copy was made on this core")
+            }
+        };
+        let written = self.file.write_rc_at(buffer, pos).await.map_err(io_error)?;
+        if written != data.len() {
+            let what = format!("short write: {written} of {} bytes at {pos}", data.len());
+            return Err(io::Error::new(io::ErrorKind::WriteZero, what));
+        }
+        Ok(())
+    }
+
+    async fn sync(&self) -> io::Result<()> {
+        self.file.fdatasync().await.map_err(io_error)
+    }
+
+    async fn resize(&self, len: u64) -> io::Result<()> {
+        self.file.truncate(len).await.map_err(io_error)
+    }
+
+    async fn allocate(&self, len: u64) -> io::Result<()> {
+        if len == 0 {
+            return Ok(());
+        }
+        self.file.pre_allocate(len, false).await.map_err(io_error)
+    }
+
+    async fn len(&self) -> io::Result<u64> {
+        self.len_now()
+    }
+
+    async fn close(self) -> io::Result<()> {
+        self.file.close().await.map_err(io_error)
+    }
+}
+
+fn assert_whole_blocks(pos: u64, len: usize) {
+    let whole = pos.is_multiple_of(BLOCK_BYTES as u64) && len.is_multiple_of(BLOCK_BYTES);
+    assert!(whole, "direct I/O is in whole blocks, not {len} bytes at {pos}");
+}
+
+/// The system's own error, so that its code survives; the caller knows which file it was.
+pub(super) fn io_error(e: GlommioError<()>) -> io::Error {
+    match e {
+        GlommioError::IoError(source) | GlommioError::EnhancedIoError { source, .. } => source,
+        other => other.into(),
+    }
+}

@@ -1,0 +1,246 @@
+//! Starts one executor on a thread of its own. Everything that can be wrong with the machine is found here, before any
+//! task runs, and has its own error with its own cure.
+
+use std::fs;
+use std::future::Future;
+use std::io::{self, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use glommio::io::DmaFile;
+use glommio::{LocalExecutor, LocalExecutorBuilder, Placement, PoolPlacement};
+use rustix::io::Errno;
+use rustix::process::{Resource, Rlimit};
+
+use super::file::io_error;
+use super::guard::{guarded, stop_process};
+use super::{Core, UringRuntime};
+use crate::runtime::BLOCK_BYTES;
+
+/// Locked memory that glommio asks for, in bytes.
+const MEMLOCK_BYTES_MIN: u64 = 512 * 1024;
+/// The oldest kernel that has every operation glommio uses.
+const KERNEL_MIN: (u32, u32) = (5, 8);
+/// Threads for calls that have no place in the ring; on no particular CPU, so that they leave the pinned one alone.
+const BLOCKING_THREADS: usize = 2;
+
+/// One executor's settings.
+#[derive(Clone, Debug)]
+pub struct UringConfig {
+    /// Name of the thread, such as `shard-0`.
+    pub name: String,
+    /// An existing directory on the device that will hold the data.
+    pub data_dir: PathBuf,
+    /// How long to look for work before sleeping. Only a pinned executor spins.
+    pub spin_before_park: Duration,
+    /// Memory registered with io_uring, in bytes. What does not fit comes from the heap.
+    pub io_memory_bytes: usize,
+}
+
+/// Why an executor could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    #[error(
+        "this kernel has no io_uring (it is Linux {release}): corelog needs Linux {}.{} or newer, built with io_uring",
+        KERNEL_MIN.0,
+        KERNEL_MIN.1
+    )]
+    NoIoUring { release: String },
+    #[error("this is Linux {release}: corelog needs {}.{} or newer", KERNEL_MIN.0, KERNEL_MIN.1)]
+    KernelTooOld { release: String },
+    #[error(
+        "io_uring is switched off by the sysctl kernel.io_uring_disabled = {value}: allow it with \
+         `sysctl -w kernel.io_uring_disabled=0`"
+    )]
+    DisabledBySysctl { value: String },
+    #[error(
+        "io_uring is forbidden to this process, most likely by a container's seccomp profile: run with one that allows \
+         io_uring_setup, io_uring_enter and io_uring_register (Docker: `--security-opt seccomp=unconfined`)"
+    )]
+    ForbiddenBySeccomp,
+    #[error(
+        "the limit of locked memory is {limit_bytes} bytes: corelog needs at least {MEMLOCK_BYTES_MIN} per process; raise it \
+         with `ulimit -l unlimited`, `LimitMEMLOCK=infinity` (systemd) or `--ulimit memlock=-1` (Docker)"
+    )]
+    LockedMemory { limit_bytes: u64 },
+    #[error("CPU {cpu} is not among those that this process may use: choose others, or widen its affinity or cpuset")]
+    CpuNotAllowed { cpu: usize },
+    #[error("no direct I/O in {}: {source}", dir.display())]
+    DataDir { dir: PathBuf, source: io::Error },
+    #[error("a thread could not be started: {0}")]
+    Thread(io::Error),
+    #[error("io_uring could not be set up: {0}")]
+    IoUring(io::Error),
+}
+
+/// A running executor. Ends when its main task does.
+pub struct Executor<T> {
+    thread: JoinHandle<Option<T>>,
+}
+
+impl<T> Executor<T> {
+    /// Waits for the main task's result. Tasks that still run then are dropped.
+    pub fn join(self) -> T {
+        let ended = self.thread.join().unwrap_or_else(|panic| stop_process(&*panic));
+        ended.expect("an executor that has started runs its main task to the end")
+    }
+}
+
+/// Starts an executor, pinned to `cpu` or not, and `main` on it. Returns once the executor is known to work.
+pub fn launch<T, Main, Task>(config: UringConfig, cpu: Option<usize>, main: Main) -> Result<Executor<T>, LaunchError>
+where
+    T: Send + 'static,
+    Main: FnOnce(UringRuntime) -> Task + Send + 'static,
+    Task: Future<Output = T> + 'static,
+{
+    check_io_uring()?;
+    raise_locked_memory()?;
+    if let Some(cpu) = cpu {
+        check_cpu(cpu)?;
+    }
+    let (report, outcome) = sync_channel(1);
+    let thread = std::thread::Builder::new()
+        .name(config.name.clone())
+        .spawn(move || {
+            catch_unwind(AssertUnwindSafe(|| run(&config, cpu, &report, main)))
+                .unwrap_or_else(|panic| stop_process(&*panic))
+        })
+        .map_err(LaunchError::Thread)?;
+    match outcome.recv() {
+        Ok(Ok(())) => Ok(Executor { thread }),
+        Ok(Err(e)) => Err(e),
+        Err(_) => Err(LaunchError::IoUring(io::Error::other("the executor ended before it had started"))),
+    }
+}
+
+/// The executor's thread. `None` when it could not start, which `report` then says.
+fn run<T, Main, Task>(
+    config: &UringConfig,
+    cpu: Option<usize>,
+    report: &SyncSender<Result<(), LaunchError>>,
+    main: Main,
+) -> Option<T>
+where
+    Main: FnOnce(UringRuntime) -> Task,
+    Task: Future<Output = T>,
+{
+    let tell = |outcome| report.send(outcome).expect("the launching thread waits for the outcome");
+    let executor = match build(config, cpu) {
+        Ok(executor) => executor,
+        Err(e) => {
+            tell(Err(e));
+            return None;
+        }
+    };
+    let core = Rc::new(Core::new());
+    let result = executor.run(guarded(async {
+        if let Err(source) = probe_direct_io(&config.data_dir, &config.name).await {
+            tell(Err(LaunchError::DataDir { dir: config.data_dir.clone(), source }));
+            return None;
+        }
+        tell(Ok(()));
+        Some(main(UringRuntime { core: core.clone() }).await)
+    }));
+    // One more turn of the reactor: it closes the descriptors of what was dropped last.
+    executor.run(async {});
+    result
+}
+
+fn build(config: &UringConfig, cpu: Option<usize>) -> Result<LocalExecutor, LaunchError> {
+    // The preemption timer keeps its default: with a short one an executor that has work may go to sleep.
+    LocalExecutorBuilder::new(cpu.map_or(Placement::Unbound, Placement::Fixed))
+        .name(&config.name)
+        .spin_before_park(config.spin_before_park)
+        .io_memory(config.io_memory_bytes)
+        .blocking_thread_pool_placement(PoolPlacement::Unbound(BLOCKING_THREADS))
+        .make()
+        .map_err(|e| LaunchError::IoUring(io_error(e)))
+}
+
+/// glommio tries once per device whether completions can be polled for. On an empty file that wrongly seems to work,
+/// and later reads fail: so the first file that an executor opens has a block in it and is read only.
+async fn probe_direct_io(data_dir: &Path, name: &str) -> io::Result<()> {
+    let path = data_dir.join(format!(".probe-{name}"));
+    let mut file = fs::File::create(&path)?;
+    file.write_all(&[0; BLOCK_BYTES])?;
+    file.sync_data()?;
+    let opened = DmaFile::open(&path).await.map_err(io_error);
+    fs::remove_file(&path)?;
+    let file = opened?;
+    let read = file.read_at_aligned(0, BLOCK_BYTES).await.map_err(io_error)?;
+    if read.len() != BLOCK_BYTES {
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "a block just written was read short"));
+    }
+    file.close().await.map_err(io_error)
+}
+
+fn check_io_uring() -> Result<(), LaunchError> {
+    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    if kernel_version(&release).is_some_and(|version| version < KERNEL_MIN) {
+        return Err(LaunchError::KernelTooOld { release });
+    }
+    let mut params = rustix::io_uring::io_uring_params::default();
+    // SAFETY: a ring of one entry, with default parameters that point nowhere; its descriptor is closed at once.
+    match unsafe { rustix::io_uring::io_uring_setup(1, &mut params) } {
+        Ok(_ring) => Ok(()),
+        Err(Errno::NOSYS) => Err(LaunchError::NoIoUring { release }),
+        Err(Errno::PERM | Errno::ACCESS) => Err(match disabled_by_sysctl() {
+            Some(value) => LaunchError::DisabledBySysctl { value },
+            None => LaunchError::ForbiddenBySeccomp,
+        }),
+        Err(Errno::NOMEM) => {
+            Err(LaunchError::LockedMemory { limit_bytes: locked_memory().current.unwrap_or(u64::MAX) })
+        }
+        Err(e) => Err(LaunchError::IoUring(e.into())),
+    }
+}
+
+fn disabled_by_sysctl() -> Option<String> {
+    let value = fs::read_to_string("/proc/sys/kernel/io_uring_disabled").ok()?;
+    let value = value.trim();
+    (value != "0").then(|| value.to_owned())
+}
+
+/// `(6, 18)` of `6.18.44-amd64`; `None` for a release named in some other way, which is then tried.
+fn kernel_version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+}
+
+fn locked_memory() -> Rlimit {
+    rustix::process::getrlimit(Resource::Memlock)
+}
+
+/// Raises the soft limit to the hard one.
+fn raise_locked_memory() -> Result<(), LaunchError> {
+    let limit = locked_memory();
+    let hard_bytes = limit.maximum.unwrap_or(u64::MAX);
+    if hard_bytes < MEMLOCK_BYTES_MIN {
+        return Err(LaunchError::LockedMemory { limit_bytes: hard_bytes });
+    }
+    if limit.current != limit.maximum {
+        let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+        if let Err(e) = rustix::process::setrlimit(Resource::Memlock, raised) {
+            let enough = limit.current.is_none_or(|soft_bytes| soft_bytes >= MEMLOCK_BYTES_MIN);
+            if !enough {
+                return Err(LaunchError::LockedMemory { limit_bytes: limit.current.unwrap_or(u64::MAX) });
+            }
+            tracing::debug!(error = %e, "the limit of locked memory stays as it is");
+        }
+    }
+    Ok(())
+}
+
+/// glommio lists the CPUs of the machine; a cpuset or an affinity mask may allow fewer.
+fn check_cpu(cpu: usize) -> Result<(), LaunchError> {
+    let allowed = rustix::thread::sched_getaffinity(None).map_err(|e| LaunchError::Thread(e.into()))?;
+    if cpu < rustix::thread::CpuSet::MAX_CPU && allowed.is_set(cpu) {
+        Ok(())
+    } else {
+        Err(LaunchError::CpuNotAllowed { cpu })
+    }
+}

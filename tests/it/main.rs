@@ -1,0 +1,3 @@
+//! Integration tests of the whole package, one module for each subject.
+
+mod oracle;
