@@ -63,3 +63,51 @@ fn frame(write: impl FnOnce(&mut Writer) -> Result<(), EncodeError>) -> Result<V
     w.patch_front(i32::try_from(len).map_err(|_| EncodeError::TooLong { len })?);
     Ok(w.finish())
 }
+
+#[cfg(test)]
+mod tests {
+    use shards::codec::Reader;
+
+    use super::*;
+    use crate::wire::messages::ApiKey;
+    use crate::wire::messages::fetch::{FetchResponse, FetchableTopicResponse, PartitionData};
+    use crate::wire::messages::metadata::MetadataRequest;
+
+    #[test]
+    fn a_frame_says_its_length_and_comes_back_whole() {
+        let records = Bytes::from(vec![1; 10_000]);
+        let partitions = vec![PartitionData { records: Some(records.into()), ..Default::default() }];
+        let responses = vec![FetchableTopicResponse { partitions, ..Default::default() }];
+        let response = Response::from(FetchResponse { responses, ..Default::default() });
+        let frame = Bytes::from(encode_response(&response, 12, 41).unwrap().concat());
+
+        let body = frame.slice(PREFIX_BYTES..);
+        let prefix = *frame.first_chunk().unwrap();
+        assert_eq!(frame_len(prefix, 20_000), Ok(body.len()));
+        assert_eq!(frame_len(prefix, 9_999), Err(FrameError::TooLarge { len: body.len(), max: 9_999 }));
+
+        let mut r = Reader::new(&body);
+        let header = ResponseHeader::decode(&mut r, ApiKey::Fetch, 12).unwrap();
+        assert_eq!(header.correlation_id, 41);
+        assert_eq!(Response::decode(ApiKey::Fetch, &mut r, 12), Ok(response));
+        assert_eq!(r.left(), 0);
+    }
+
+    #[test]
+    fn a_request_frame_carries_its_key_version_and_client() {
+        let request = Request::from(MetadataRequest::default());
+        let frame = Bytes::from(encode_request(&request, 9, 5, Some(&"cli".into())).unwrap().concat());
+        let body = frame.slice(PREFIX_BYTES..);
+        let mut r = Reader::new(&body);
+        let header = RequestHeader::decode(&mut r).unwrap();
+        assert_eq!((header.api_key, header.api_version, header.correlation_id), (3, 9, 5));
+        assert_eq!(header.client_id.as_deref(), Some("cli"));
+        assert_eq!(Request::decode(ApiKey::Metadata, &mut r, 9), Ok(request));
+    }
+
+    #[test]
+    fn lengths_that_no_frame_has_are_refused() {
+        assert_eq!(frame_len([0; 4], 100), Err(FrameError::NotPositive(0)));
+        assert_eq!(frame_len([0xff; 4], 100), Err(FrameError::NotPositive(-1)));
+    }
+}

@@ -107,3 +107,53 @@ fn skip_tags(r: &mut Reader<'_>) -> Result<(), DecodeError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use shards::codec::Bytes;
+
+    use super::*;
+
+    fn header(api_key: i16, api_version: i16) -> Bytes {
+        let mut w = Writer::default();
+        let client_id = Some("client".into());
+        RequestHeader { api_key, api_version, correlation_id: 9, client_id }.encode(&mut w).unwrap();
+        w.into_bytes()
+    }
+
+    #[test]
+    fn versions_below_and_above_an_apis_range_and_unknown_keys_are_refused() {
+        let decode = |key, version| RequestHeader::decode(&mut Reader::new(&header(key, version)));
+        for version in [-1, 0, 1, 2, 14] {
+            let refused = DecodeError::UnsupportedVersion { message: "Produce", version };
+            assert_eq!(decode(0, version), Err(refused));
+        }
+        assert!(decode(0, 3).is_ok());
+        assert_eq!(decode(999, 0), Err(DecodeError::UnknownApi { key: 999 }));
+    }
+
+    #[test]
+    fn the_start_of_a_header_is_readable_whatever_its_version() {
+        let start = HeaderStart { api_key: 18, api_version: 99, correlation_id: 9 };
+        assert_eq!(HeaderStart::decode(&mut Reader::new(&header(18, 99))), Ok(start));
+    }
+
+    #[test]
+    fn the_reply_to_api_versions_has_no_tags_in_its_header_at_any_version() {
+        for (api, version, len) in [(ApiKey::ApiVersions, 4, 4), (ApiKey::Metadata, 9, 5), (ApiKey::Metadata, 8, 4)] {
+            let mut w = Writer::default();
+            ResponseHeader { correlation_id: 1 }.encode(&mut w, api, version);
+            assert_eq!(w.len(), len, "{} {version}", api.name());
+        }
+    }
+
+    #[test]
+    fn tagged_fields_of_a_header_are_skipped() {
+        let mut bytes = header(3, 9).to_vec();
+        bytes.pop();
+        let with_tag = Bytes::from([bytes.as_slice(), &[1, 5, 2, 0xaa, 0xbb, 0x77]].concat());
+        let mut r = Reader::new(&with_tag);
+        let decoded = RequestHeader::decode(&mut r).unwrap();
+        assert_eq!((decoded.client_id.as_deref(), r.left()), (Some("client"), 1));
+    }
+}

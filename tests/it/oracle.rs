@@ -150,3 +150,25 @@ fn the_apis_are_listed_by_ascending_key_under_the_names_of_kafka() {
         assert_eq!(ApiKey::from_key(api.key()), Ok(api));
     }
 }
+
+#[test]
+fn tagged_fields_that_nobody_knows_are_skipped_at_every_depth() {
+    use kafka_protocol::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
+    use kafka_protocol::protocol::Encodable;
+
+    let encode = |unknown: bool| {
+        let mut topic = MetadataRequestTopic::default();
+        let mut request = MetadataRequest::default();
+        if unknown {
+            topic = topic.with_unknown_tagged_field(9, Bytes::from_static(b"nested"));
+            request = request.with_unknown_tagged_field(1_000, Bytes::from(vec![1; 300]));
+        }
+        let mut bytes = BytesMut::new();
+        request.with_topics(Some(vec![topic.clone(), topic])).encode(&mut bytes, 12).unwrap();
+        bytes.freeze()
+    };
+    let (with, without) = (encode(true), encode(false));
+    assert!(with.len() > without.len() + 300);
+    let ours = Request::decode(ApiKey::Metadata, &mut Reader::new(&with), 12).unwrap();
+    assert_eq!(encoded(|w| ours.encode(w, 12)), without);
+}

@@ -15,6 +15,8 @@ pub enum DecodeError {
     TooManyObjects { max: usize },
     #[error("null where this version allows none")]
     UnexpectedNull,
+    #[error("string of {len} bytes is over 32767")]
+    StringTooLong { len: usize },
     #[error("string is not UTF-8")]
     NotUtf8,
     #[error("varint is longer than its type")]

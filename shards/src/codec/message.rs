@@ -132,9 +132,9 @@ pub trait Message: Wire + Default + Sample {
 /// Declares a message.
 ///
 /// ```
-/// use shards::codec::{Message, Reader, Writer};
+/// use shards::codec::{Message, Reader, Writer, message};
 ///
-/// shards::message! {
+/// message! {
 ///     /// Moves the log start of partitions.
 ///     DeleteRecordsRequest, key 21, versions 0..=2, flexible 2..;
 ///     topics: [Topic] {

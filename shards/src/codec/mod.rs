@@ -42,4 +42,5 @@ pub use self::records::RecordParts;
 pub use self::str::Str;
 pub use self::wire::{Cx, Struct, Wire};
 pub use self::writer::Writer;
+pub use crate::message;
 pub use crate::types::TopicId;

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use super::{DecodeError, Str};
 
 /// Most elements of arrays, over all arrays of one message, that are decoded unless the caller says otherwise. An
-/// element takes at most some 100 bytes of memory, so this bounds what a small frame can make us allocate, far above
-/// what an honest request needs: a fetch of 100,000 partitions has about that many elements.
+/// element of a request takes at most some 100 bytes of memory, so this bounds what a small frame can make us allocate,
+/// far above what an honest request needs: a fetch of 100,000 partitions has about that many elements.
 pub const OBJECTS_MAX: usize = 1 << 18;
 
 /// Reads Kafka's primitives from a frame, front to back.
@@ -140,10 +140,15 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// (COMPACT_)NULLABLE_STRING.
+    /// (COMPACT_)NULLABLE_STRING: at most 32,767 bytes in either form.
     pub fn string(&mut self, compact: bool) -> Result<Option<Str>, DecodeError> {
         let len = if compact { self.compact_len()? } else { Self::len_of(i32::from(self.i16()?))? };
-        len.map(|len| Str::from_utf8(self.slice(len)?)).transpose()
+        let Some(len) = len else { return Ok(None) };
+        if i16::try_from(len).is_err() {
+            // Only a compact length can say so, and Kafka refuses it too.
+            return Err(DecodeError::StringTooLong { len });
+        }
+        Str::from_utf8(self.slice(len)?).map(Some)
     }
 
     /// (COMPACT_)NULLABLE_BYTES and (COMPACT_)RECORDS.

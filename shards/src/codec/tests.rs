@@ -141,6 +141,8 @@ fn varints_at_their_limits() {
 fn strings_must_be_utf8_and_fit_their_length() {
     assert_eq!(Reader::new(&Bytes::from_static(&[0, 2, 0xc3, 0x28])).string(false), Err(DecodeError::NotUtf8));
     let long = "x".repeat(32_768);
+    let compact = Bytes::from([&[0x81, 0x80, 2], long.as_bytes()].concat());
+    assert_eq!(Reader::new(&compact).string(true), Err(DecodeError::StringTooLong { len: 32_768 }));
     assert_eq!(Writer::default().string(Some(&long), true), Err(EncodeError::TooLong { len: 32_768 }));
     assert_eq!(Writer::default().string(Some(&long), false), Err(EncodeError::TooLong { len: 32_768 }));
 }

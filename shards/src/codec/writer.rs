@@ -145,16 +145,14 @@ impl Writer {
         tag: u32,
         body: impl FnOnce(&mut Writer) -> Result<(), EncodeError>,
     ) -> Result<(), EncodeError> {
-        // The length comes first but is known last. Tagged fields are few and small: a second buffer is cheap.
+        // The length comes first but is known last. Tagged fields are few and small, and none holds
+        // records: a second buffer is cheap.
         let mut field = Writer::default();
         body(&mut field)?;
+        let field = field.into_bytes();
         self.uvarint(tag);
-        let len = field.len();
-        self.uvarint(u32::try_from(len).map_err(|_| EncodeError::TooLong { len })?);
-        let before = self.buffer.len();
-        self.buffer.append(&mut field.buffer);
-        self.inserted_bytes = self.inserted_bytes.saturating_add(field.inserted_bytes);
-        self.inserts.extend(field.inserts.into_iter().map(|(at, part)| (before.saturating_add(at), part)));
+        self.uvarint(u32::try_from(field.len()).map_err(|_| EncodeError::TooLong { len: field.len() })?);
+        self.put(&field);
         Ok(())
     }
 

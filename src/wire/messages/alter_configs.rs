@@ -1,6 +1,6 @@
 //! AlterConfigs (key 33): replaces all configs of a resource. Deprecated by IncrementalAlterConfigs, still called.
 
-use shards::message;
+use shards::codec::message;
 
 use crate::wire::ErrorCode;
 

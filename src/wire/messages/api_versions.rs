@@ -1,6 +1,6 @@
 //! ApiVersions (key 18): what the broker serves. Its reply's header is version 0, whatever the request's version.
 
-use shards::message;
+use shards::codec::message;
 
 use crate::wire::ErrorCode;
 

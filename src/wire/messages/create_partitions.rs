@@ -1,6 +1,6 @@
 //! CreatePartitions (key 37): grows topics.
 
-use shards::message;
+use shards::codec::message;
 
 use crate::wire::ErrorCode;
 

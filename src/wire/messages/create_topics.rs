@@ -1,6 +1,6 @@
 //! CreateTopics (key 19).
 
-use shards::message;
+use shards::codec::message;
 
 use crate::wire::ErrorCode;
 

@@ -1,6 +1,6 @@
 //! DeleteRecords (key 21): moves the log start of partitions forward.
 
-use shards::message;
+use shards::codec::message;
 
 use crate::wire::ErrorCode;
 

@@ -1,6 +1,6 @@
 //! DeleteTopics (key 20): by name, from version 6 also by id.
 
-use shards::message;
+use shards::codec::message;
 
 use crate::wire::ErrorCode;
 

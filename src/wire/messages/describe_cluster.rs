@@ -1,6 +1,6 @@
 //! DescribeCluster (key 60): brokers and controller, without the topics of Metadata.
 
-use shards::message;
+use shards::codec::message;
 
 use crate::wire::ErrorCode;
 use crate::wire::messages::metadata::OPERATIONS_NOT_ASKED;

@@ -1,6 +1,6 @@
 //! DescribeConfigs (key 32): configs of topics, brokers and groups, with where each value comes from.
 
-use shards::message;
+use shards::codec::message;
 
 use crate::wire::ErrorCode;
 

@@ -1,6 +1,6 @@
 //! DescribeLogDirs (key 35): sizes of partitions on disk, by log directory.
 
-use shards::message;
+use shards::codec::message;
 
 use crate::wire::ErrorCode;
 

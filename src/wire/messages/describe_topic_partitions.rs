@@ -1,6 +1,6 @@
 //! DescribeTopicPartitions (key 75): Metadata of topics in pages (KIP-966).
 
-use shards::message;
+use shards::codec::message;
 
 use crate::wire::ErrorCode;
 use crate::wire::messages::metadata::OPERATIONS_NOT_ASKED;

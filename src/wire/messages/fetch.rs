@@ -1,6 +1,6 @@
 //! Fetch (key 1): reads batches, in sessions if the reader likes (KIP-227).
 
-use shards::message;
+use shards::codec::message;
 
 use crate::wire::ErrorCode;
 

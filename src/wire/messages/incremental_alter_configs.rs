@@ -1,6 +1,6 @@
 //! IncrementalAlterConfigs (key 44): changes some configs of a resource (KIP-339).
 
-use shards::message;
+use shards::codec::message;
 
 use crate::wire::ErrorCode;
 

@@ -1,6 +1,6 @@
 //! InitProducerId (key 22): a producer id for idempotence; with a transactional id, also a fence.
 
-use shards::message;
+use shards::codec::message;
 
 use crate::wire::ErrorCode;
 

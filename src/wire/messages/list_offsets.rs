@@ -1,6 +1,6 @@
 //! ListOffsets (key 2): offsets by timestamp, or by one of the sentinels below 0.
 
-use shards::message;
+use shards::codec::message;
 
 use crate::wire::ErrorCode;
 

@@ -1,6 +1,6 @@
 //! Metadata (key 3): brokers, topics, and who leads what.
 
-use shards::message;
+use shards::codec::message;
 
 use crate::wire::ErrorCode;
 

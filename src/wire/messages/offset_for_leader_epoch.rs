@@ -1,6 +1,6 @@
 //! OffsetForLeaderEpoch (key 23): where an epoch ends, so that a reader finds where logs part (KIP-101, KIP-320).
 
-use shards::message;
+use shards::codec::message;
 
 use crate::wire::ErrorCode;
 

@@ -1,6 +1,6 @@
 //! Produce (key 0): appends batches. Versions 0–2 are refused, though ApiVersions says 0 (KAFKA-18659).
 
-use shards::message;
+use shards::codec::message;
 
 use crate::wire::ErrorCode;
 

@@ -5,13 +5,17 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use bytes::Bytes;
+use corelog::wire::messages::fetch::{FetchResponse, FetchableTopicResponse, PartitionData};
+use corelog::wire::messages::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
 use corelog::wire::messages::{ApiKey, Request, Response};
-use corelog::wire::{Reader, RequestHeader, Writer, frame_len};
+use corelog::wire::{Message, Reader, RequestHeader, Writer, encode_response, frame_len};
 use proptest::prelude::*;
 use shards::codec::sample::Dice;
 
 thread_local! {
+    /// Bytes asked for, and how often.
     static ASKED: Cell<usize> = const { Cell::new(0) };
+    static TIMES: Cell<usize> = const { Cell::new(0) };
 }
 
 /// Passes everything on to the system and adds up what each thread asks for.
@@ -23,6 +27,7 @@ static COUNTING: Counting = Counting;
 fn count(bytes: usize) {
     // A thread that is ending has no counter any more, and no test either.
     let _ = ASKED.try_with(|asked| asked.set(asked.get() + bytes));
+    let _ = TIMES.try_with(|times| times.set(times.get() + 1));
 }
 
 // SAFETY: every call goes to `System` as it came; counting touches no memory of the allocator's user.
@@ -163,4 +168,42 @@ fn eleven_bytes_that_claim_two_billion_elements_allocate_nothing() {
     let metadata = Request::decode(ApiKey::Metadata, &mut Reader::new(&claim.slice(7..)), 1);
     assert!(metadata.is_err());
     assert_eq!(ASKED.get(), before);
+}
+
+#[test]
+fn a_produce_of_100_partitions_is_decoded_in_two_allocations() {
+    let records = Some(Bytes::from(vec![7; 16 << 10]));
+    let partition_data = (0..100).map(|index| PartitionProduceData { index, records: records.clone() }).collect();
+    let topic_data = vec![TopicProduceData { name: "orders".into(), partition_data, ..Default::default() }];
+    let mut w = Writer::default();
+    ProduceRequest { topic_data, ..Default::default() }.encode(&mut w, 9).unwrap();
+    let frame = w.into_bytes();
+    // The first slice of a frame makes its memory shared, which is an allocation of the frame's own.
+    let _shared = frame.clone();
+
+    let before = (TIMES.get(), ASKED.get());
+    let request = ProduceRequest::decode(&mut Reader::new(&frame), 9).unwrap();
+    let (times, asked) = (TIMES.get() - before.0, ASKED.get() - before.1);
+    assert_eq!(request.topic_data[0].partition_data.len(), 100);
+    assert_eq!(times, 2);
+    assert!(asked < 8 << 10, "{asked} bytes");
+}
+
+#[test]
+fn a_reply_with_records_is_encoded_without_room_for_them() {
+    let records = Bytes::from(vec![7; 16 << 10]);
+    let part = |partition_index| PartitionData {
+        partition_index,
+        records: Some(records.clone().into()),
+        ..Default::default()
+    };
+    let partitions = (0..100).map(part).collect();
+    let responses = vec![FetchableTopicResponse { partitions, ..Default::default() }];
+    let reply = Response::from(FetchResponse { responses, ..Default::default() });
+
+    let before = ASKED.get();
+    let segments = encode_response(&reply, 16, 1).unwrap();
+    let asked = ASKED.get() - before;
+    assert_eq!(segments.iter().filter(|segment| segment.as_ptr() == records.as_ptr()).count(), 100);
+    assert!(asked < 64 << 10, "{asked} bytes for 1.6 MiB of records");
 }
