@@ -131,6 +131,15 @@ impl Shards {
         }
     }
 
+    /// The stage table of this core's shard.
+    pub fn stages_here(&self) -> String {
+        let here = self.inner.handles.iter().find_map(|handle| match handle {
+            ShardHandle::Local(core) => Some(core.borrow().stages.table()),
+            ShardHandle::Remote(_) => None,
+        });
+        here.unwrap_or_default()
+    }
+
     /// Appends batches; answers in the order asked, each once its batch is as durable as its topic's `flush.*` says (R1, R3).
     pub fn append(&self, now: Mono, parts: Vec<AppendPart>) -> Answer<Vec<Result<Appended, AppendError>>> {
         self.scatter(
@@ -209,10 +218,12 @@ impl Shards {
                     return Ok(id);
                 }
                 let reply = shards.change(CatalogCommand::AllocateProducerIds).await?;
-                let CatalogReply::ProducerIds { first, count } = reply else { return Err(CatalogError::Internal) };
+                let CatalogReply::ProducerIds(block) = reply else {
+                    return Err(CatalogError::Internal { why: format!("asked for producer ids, got {reply:?}") });
+                };
                 // Two that asked at once both got a block: the first one's rest is lost, which costs nothing.
                 *shards.inner.producer_ids.borrow_mut() =
-                    ProducerIds { next: first.0, end: first.0.saturating_add(i64::from(count)) };
+                    ProducerIds { next: block.first.0, end: block.first.0.saturating_add(block.count) };
             }
         })
     }

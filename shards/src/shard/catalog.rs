@@ -11,7 +11,9 @@ use super::Shard;
 use super::core::{Dropped, ShardCore};
 use super::partition::Partition;
 use crate::batch::{BatchBuilder, ValidBatch};
-use crate::catalog::{CatalogCommand, CatalogError, CatalogRecord, CatalogReply, TopicConfig};
+use crate::catalog::{
+    ApplyError, CatalogCommand, CatalogError, CatalogRecord, CatalogReply, Decision, METADATA_TOPIC, TopicConfig,
+};
 use crate::log::PartitionLog;
 use crate::partition::epochs::EpochHistory;
 use crate::partition::producers::Producers;
@@ -23,46 +25,48 @@ use crate::types::{LeaderEpoch, PartitionId, TopicId};
 
 /// The metadata log's only partition.
 pub const METADATA_PARTITION: PartitionId = PartitionId { topic: TopicId::METADATA, index: 0 };
-/// Its name, as Kafka's.
-pub const METADATA_TOPIC: &str = "__cluster_metadata";
 
 impl ShardCore {
     /// Applies synced records and makes this shard's partitions agree with them.
-    pub fn apply_catalog(&mut self, records: &[CatalogRecord]) {
+    ///
+    /// # Errors
+    /// A record that cannot follow those before it: our own invariant is broken.
+    pub fn apply_catalog(&mut self, records: &[CatalogRecord]) -> Result<(), ApplyError> {
         let mut touched: Vec<TopicId> = Vec::new();
-        let mut every_topic = false;
         {
             let mut catalog = self.catalog.borrow_mut();
             for record in records {
-                // Before the record is applied a config still finds its topic by name, afterwards a new topic does.
-                catalog.apply(record);
-                match record.topic(&catalog) {
-                    Some(topic) => touched.push(topic),
-                    None => every_topic |= record.is_broker_wide(),
+                catalog.apply(record)?;
+                match record {
+                    CatalogRecord::Topic { id, .. } | CatalogRecord::RemoveTopic { id } => touched.push(*id),
+                    CatalogRecord::Partition { topic, .. } => touched.push(*topic),
+                    CatalogRecord::TopicConfig { topic, .. } => {
+                        touched.extend(catalog.topic(topic).map(|topic| topic.id));
+                    }
+                    // A new run: every leader epoch has grown.
+                    CatalogRecord::RegisterBroker(_) => touched.extend(catalog.topics().map(|topic| topic.id)),
+                    CatalogRecord::ProducerIds { .. } | CatalogRecord::FeatureLevel { .. } => {}
                 }
             }
-        }
-        if every_topic {
-            touched.extend(self.catalog.borrow().topics().map(|topic| topic.id));
         }
         touched.sort_unstable();
         touched.dedup();
         for topic in touched {
             self.agree_on(topic);
         }
+        Ok(())
     }
 
     /// Adds, drops and reconfigures the partitions of one topic that this shard owns.
     fn agree_on(&mut self, topic: TopicId) {
         let catalog = self.catalog.clone();
         let catalog = catalog.borrow();
-        let Some(known) = catalog.topic_by_id(topic) else {
+        let Some(known) = catalog.topic_with_log(topic) else {
             self.drop_topic(topic);
             return;
         };
         let epoch = catalog.leader_epoch(known);
-        for index in 0..known.partition_count() {
-            let id = PartitionId { topic, index };
+        for id in known.partition_ids() {
             if owner(id, self.settings.shards) != self.index {
                 continue;
             }
@@ -118,8 +122,8 @@ pub async fn change<R: Runtime>(
     shards: &Shards,
     command: CatalogCommand,
 ) -> Result<CatalogReply, CatalogError> {
-    let ids: Vec<TopicId> = (0..command.topic_ids_needed()).map(|_| random_topic_id(shard)).collect();
-    let (records, reply) = shards.catalog().decide(shard.wall_ms(), &command, &ids);
+    let ids: Vec<TopicId> = (0..command.fresh_ids_needed()).map(|_| random_topic_id(shard)).collect();
+    let Decision { records, reply } = shards.catalog().decide(&command, &ids)?;
     if !records.is_empty() {
         commit(shard, shards, records).await?;
     }
@@ -137,7 +141,7 @@ async fn commit<R: Runtime>(shard: &Shard<R>, shards: &Shards, records: Vec<Cata
     }
     let appended = shards.append(shard.now(), parts).await;
     if let Some(Err(error)) = appended.into_iter().find(Result::is_err) {
-        return Err(CatalogError::Storage { reason: error.to_string() });
+        return Err(CatalogError::Storage { why: error.to_string() });
     }
     shards.apply_everywhere(records.into()).await;
     Ok(())
@@ -148,7 +152,7 @@ fn batch_of(records: &[CatalogRecord], now_ms: i64) -> Result<ValidBatch, Catalo
     for record in records {
         builder.push_value(now_ms, None, Some(Bytes::from(record.encode())));
     }
-    ValidBatch::parse(builder.finish()).map_err(|e| CatalogError::Storage { reason: e.to_string() })
+    ValidBatch::parse(builder.finish()).map_err(|e| CatalogError::Internal { why: e.to_string() })
 }
 
 /// Version 4 UUID, never one that begins with a dash in Kafka's base 64 (its tools take that for an option).

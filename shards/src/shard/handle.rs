@@ -21,7 +21,10 @@ impl ShardCore {
             ShardRequest::MoveLogStart { parts, reply } => self.move_log_starts(&parts, reply),
             ShardRequest::Sizes { partitions, reply } => self.sizes(&partitions, reply),
             ShardRequest::ApplyCatalog { records, reply } => {
-                self.apply_catalog(&records);
+                // Synced and refused: shard 0 and this one disagree. Going on would serve from a wrong catalog.
+                if let Err(error) = self.apply_catalog(&records) {
+                    self.fence.trip(format!("a record of the metadata log cannot be applied: {error}"));
+                }
                 reply.send(());
             }
             ShardRequest::Stages { reply } => reply.send(self.stages.table()),

@@ -17,7 +17,7 @@ use super::fence::Fence;
 use super::recovery::{self, RestoredPartition};
 use super::settings::ShardSettings;
 use super::{Shard, turn};
-use crate::catalog::{Catalog, CatalogCommand, CatalogDecodeError, CatalogRecord, CatalogSettings};
+use crate::catalog::{Catalog, CatalogCommand, CatalogRecord, CatalogSettings, Endpoint};
 use crate::journal::checkpoint::CheckpointError;
 use crate::journal::files;
 use crate::journal::replay::ReplayError;
@@ -39,10 +39,8 @@ pub enum StartError {
     Replay(#[from] ReplayError),
     #[error("the metadata log cannot be read: {0}")]
     MetadataLog(#[from] ReadFailure),
-    #[error("the metadata log has a record that this build cannot read, at offset {offset}: {source}")]
-    MetadataRecord { offset: i64, source: CatalogDecodeError },
-    #[error("the metadata log is damaged at offset {offset}: {what}")]
-    MetadataDamaged { offset: i64, what: String },
+    #[error("the metadata log has a record at offset {offset} that this build cannot take: {what}")]
+    MetadataRecord { offset: i64, what: String },
     #[error("the catalog could not be changed at the start: {0}")]
     Catalog(#[from] crate::catalog::CatalogError),
     #[error("{0}")]
@@ -83,6 +81,8 @@ pub struct ShardPlan {
     pub catalog_leader: flume::Sender<CatalogAsk>,
     /// Shard 0's only.
     pub catalog_asks: Option<flume::Receiver<CatalogAsk>>,
+    /// What the broker says of its listeners in the metadata log.
+    pub endpoints: Vec<Endpoint>,
     pub links: StartLinks,
 }
 
@@ -98,6 +98,7 @@ pub fn plans(
     count: u32,
     settings: &ShardSettings,
     catalog_settings: &CatalogSettings,
+    endpoints: &[Endpoint],
     fence: &Arc<Fence>,
 ) -> Vec<ShardPlan> {
     let count_usize = count as usize;
@@ -119,6 +120,7 @@ pub fn plans(
             mailbox,
             catalog_leader: catalog_leader.clone(),
             catalog_asks: catalog_asks.take(),
+            endpoints: endpoints.to_vec(),
             links: StartLinks {
                 seeds: seeds.clone(),
                 seed,
@@ -137,7 +139,8 @@ const CATALOG_ASKS_MAX: usize = 256;
 
 /// Starts one shard; all shards of the process must be started at the same time, each on its core.
 pub async fn start<R: Runtime>(rt: R, plan: ShardPlan) -> Result<StartedShard<R>, StartError> {
-    let ShardPlan { index, settings, catalog_settings, fence, posts, mailbox, catalog_leader, catalog_asks, links } = plan;
+    let ShardPlan { index, settings, catalog_settings, fence, posts, mailbox, catalog_leader, catalog_asks, endpoints, links } =
+        plan;
     let store = Store::new(rt.clone(), settings.layout.partitions(), settings.open_files, settings.index_cache_bytes);
     if index == CATALOG_SHARD {
         deal_out(&rt, &store, &settings, &catalog_settings, &links.seeds).await?;
@@ -175,7 +178,9 @@ pub async fn start<R: Runtime>(rt: R, plan: ShardPlan) -> Result<StartedShard<R>
 
     let (shards, postboxes) = connect(&rt, index, &core, catalog, &posts, catalog_leader, settings.mailbox_bytes);
     if let Some(asks) = catalog_asks {
-        catalog::change(&shard, &shards, CatalogCommand::StartRun { node_id: settings.node_id }).await?;
+        let incarnation = (u128::from(rt.random()) << 64 | u128::from(rt.random())).to_be_bytes();
+        let start_run = CatalogCommand::StartRun { incarnation, endpoints, rack: None };
+        catalog::change(&shard, &shards, start_run).await?;
         rt.spawn(catalog::lead(shard.clone(), shards.clone(), asks));
     }
     Ok(StartedShard { shard, shards, postboxes })

@@ -261,12 +261,14 @@ impl Checker {
         if value.n >= self.invoked.get(&value.producer).copied().unwrap_or(0) {
             self.fault(Fault::Phantom { value, offset });
         }
-        if let Some(before) = self.log.insert(offset, value).filter(|before| *before != value) {
-            self.fault(Fault::Changed { offset, before, now: value });
+        match self.log.insert(offset, value) {
+            // Read before, and judged then.
+            Some(before) if before == value => return,
+            Some(before) => self.fault(Fault::Changed { offset, before, now: value }),
+            None => {}
         }
         match self.places.get(&value) {
-            Some(&first) if first != offset => self.fault(Fault::Duplicate { value, offsets: [first, offset] }),
-            Some(_) => {}
+            Some(&first) => self.fault(Fault::Duplicate { value, offsets: [first, offset] }),
             None => {
                 self.places.insert(value, offset);
             }

@@ -41,7 +41,7 @@ pub fn value_bytes(place: Place, value: Value) -> Vec<u8> {
     bytes.extend_from_slice(&value.producer.to_be_bytes());
     bytes.extend_from_slice(&value.n.to_be_bytes());
     while bytes.len() < len {
-        bytes.extend_from_slice(&filler.next().to_be_bytes());
+        bytes.extend_from_slice(&filler.draw().to_be_bytes());
     }
     bytes.truncate(len);
     bytes

@@ -9,7 +9,7 @@ impl Random {
         Self(seed)
     }
 
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         mix(self.0)
     }
@@ -17,7 +17,7 @@ impl Random {
     /// A number in `low..=high`.
     pub fn within(&mut self, low: u64, high: u64) -> u64 {
         assert!(low <= high, "an empty range {low}..={high}");
-        low + self.next() % (high - low + 1)
+        low + self.draw() % (high - low + 1)
     }
 
     /// True once in `of` times, on average.

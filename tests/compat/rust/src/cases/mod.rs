@@ -21,12 +21,12 @@ pub fn run(cluster: &Cluster, report: &mut Report) {
 /// Half of it text that codecs shrink, half noise that they do not.
 fn mixed_bytes(seed: u64, len: usize) -> Vec<u8> {
     let mut random = Random::new(seed);
-    (0..len).map(|at| if at % 64 < 32 { b'a' + (at % 26) as u8 } else { random.next() as u8 }).collect()
+    (0..len).map(|at| if at % 64 < 32 { b'a' + (at % 26) as u8 } else { random.draw() as u8 }).collect()
 }
 
 fn noise(seed: u64, len: usize) -> Vec<u8> {
     let mut random = Random::new(seed);
-    (0..len).map(|_| random.next() as u8).collect()
+    (0..len).map(|_| random.draw() as u8).collect()
 }
 
 /// Records with keys and headers for one partition.
