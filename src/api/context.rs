@@ -17,10 +17,10 @@ pub struct ApiSettings {
     /// `node.id`.
     pub node_id: i32,
     pub cluster_id: Str,
+    /// `broker.rack`.
+    pub rack: Option<Str>,
     /// `auto.create.topics.enable`.
     pub auto_create_topics: bool,
-    /// `num.partitions`: for topics that do not say.
-    pub num_partitions: i32,
     /// `fetch.max.bytes`: most bytes of one fetch, whatever it asks for.
     pub fetch_bytes_max: u32,
     /// `max.incremental.fetch.session.cache.slots` of each core.
@@ -59,7 +59,6 @@ pub struct ApiCore {
     pub shards: Shards,
     pub settings: Rc<ApiSettings>,
     pub sessions: RefCell<FetchSessions>,
-    stopping: Cell<bool>,
     random: Cell<u64>,
 }
 
@@ -67,16 +66,7 @@ impl ApiCore {
     /// `seed` is any random number of the runtime.
     pub fn new(core: u16, shards: Shards, settings: Rc<ApiSettings>, seed: u64) -> Rc<ApiCore> {
         let sessions = RefCell::new(FetchSessions::new(core, settings.sessions));
-        Rc::new(ApiCore { shards, settings, sessions, stopping: Cell::new(false), random: Cell::new(seed) })
-    }
-
-    /// Requests that wait for records are answered with what there is once their futures are polled again.
-    pub fn stop(&self) {
-        self.stopping.set(true);
-    }
-
-    pub fn is_stopping(&self) -> bool {
-        self.stopping.get()
+        Rc::new(ApiCore { shards, settings, sessions, random: Cell::new(seed) })
     }
 
     /// The next of a sequence that looks random (SplitMix64); not for secrets.

@@ -3,10 +3,12 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use hashbrown::HashMap;
+use shards::router::Shards;
 use shards::runtime::{Conn, Listener, Runtime};
 use shards::types::Mono;
 
@@ -16,8 +18,7 @@ use super::connection::{read_requests, write_replies};
 use super::limits::{Admission, Permit};
 use super::link::{Link, Phase};
 use super::peer_log::PeerLog;
-use super::stages::Stages;
-use super::ListenSettings;
+use super::{ListenSettings, ServerPlan};
 use crate::api::{ApiCore, ListenerInfo, Peer};
 
 /// How often dead connections are looked for.
@@ -37,15 +38,14 @@ const PARTIAL_PRESSED_RATE_MIN: u64 = 1024 * 1024;
 /// While others wait for memory, a reply that nobody reads holds it for no longer than this.
 const UNREAD_PRESSED_MAX: Duration = Duration::from_secs(10);
 
-/// The listening side of one core.
-pub struct Front<R: Runtime> {
+/// The listening side of one core; [`start`](super::start) makes it.
+pub struct Server<R: Runtime> {
     pub(super) runtime: R,
     pub(super) api: Rc<ApiCore>,
     pub(super) settings: ListenSettings,
     pub(super) budget: Budget,
     pub(super) blocks: Blocks,
     pub(super) log: PeerLog,
-    pub(super) stages: Stages,
     admission: Admission,
     core: u16,
     listeners: RefCell<Vec<Rc<R::Listener>>>,
@@ -54,55 +54,50 @@ pub struct Front<R: Runtime> {
     stopping: Cell<bool>,
 }
 
-impl<R: Runtime> Front<R> {
-    /// The front of core `core`, with its sweep running. `admission` is the same for all cores, `budget` is this core's.
-    pub fn start(
-        runtime: R,
-        core: u16,
-        api: Rc<ApiCore>,
-        settings: ListenSettings,
-        budget: Budget,
-        admission: Admission,
-    ) -> Rc<Front<R>> {
-        let frame_bytes_max = settings.frame_bytes_max.min(budget.capacity_bytes() / 2);
-        let front = Rc::new(Front {
-            runtime: runtime.clone(),
-            api,
-            settings: ListenSettings { frame_bytes_max, ..settings },
+impl<R: Runtime> Server<R> {
+    pub(super) fn new(runtime: R, shards: Shards, plan: ServerPlan) -> Rc<Server<R>> {
+        let core = u16::try_from(shards.index().0).unwrap_or(u16::MAX);
+        let budget = Budget::new(plan.budget_bytes);
+        let frame_bytes_max = plan.settings.frame_bytes_max.min(budget.capacity_bytes() / 2);
+        Rc::new(Server {
+            api: ApiCore::new(core, shards, Rc::new(plan.api), runtime.random()),
+            settings: ListenSettings { frame_bytes_max, ..plan.settings },
+            runtime,
             budget,
             blocks: Blocks::default(),
             log: PeerLog::default(),
-            stages: Stages::default(),
-            admission,
+            admission: plan.admission,
             core,
             listeners: RefCell::default(),
             links: RefCell::default(),
             next_link: Cell::new(0),
             stopping: Cell::new(false),
-        });
-        let sweeping = front.clone();
-        runtime.spawn(async move {
-            while !sweeping.stopping.get() {
-                sweeping.runtime.sleep_until(sweeping.runtime.now().after(SWEEP)).await;
-                sweeping.sweep(sweeping.runtime.now());
-            }
-        });
-        front
+        })
     }
 
-    /// Accepts connections of one listener until [`Front::stop`].
-    pub fn serve(self: &Rc<Self>, listener: R::Listener, info: Rc<ListenerInfo>) {
+    pub(super) fn start_sweep(self: &Rc<Self>) {
+        let server = self.clone();
+        self.runtime.spawn(async move {
+            while !server.stopping.get() {
+                server.runtime.sleep_until(server.runtime.now().after(SWEEP)).await;
+                server.sweep(server.runtime.now());
+            }
+        });
+    }
+
+    /// Accepts connections of one listener until [`Server::stop`].
+    pub(super) fn serve(self: &Rc<Self>, listener: R::Listener, info: Rc<ListenerInfo>) {
         let listener = Rc::new(listener);
         self.listeners.borrow_mut().push(listener.clone());
-        let front = self.clone();
+        let server = self.clone();
         self.runtime.spawn(async move {
-            while !front.stopping.get() {
+            while !server.stopping.get() {
                 match listener.accept().await {
-                    Ok(conn) => front.open(conn, &info),
+                    Ok(conn) => server.open(conn, &info),
                     Err(e) if e.kind() == io::ErrorKind::Interrupted => break,
                     Err(e) => {
                         tracing::warn!(listener = %listener.local_addr(), error = %e, "no connection could be accepted");
-                        front.runtime.sleep_until(front.runtime.now().after(ACCEPT_PAUSE)).await;
+                        server.runtime.sleep_until(server.runtime.now().after(ACCEPT_PAUSE)).await;
                     }
                 }
             }
@@ -126,16 +121,16 @@ impl<R: Runtime> Front<R> {
         let link = Rc::new(Link::new(conn, now));
         let id = self.next_link.replace(self.next_link.get() + 1);
         self.links.borrow_mut().insert(id, link.clone());
-        let place = Rc::new(Place { front: self.clone(), id, _permit: permit });
-        let (front, other_place) = (self.clone(), place.clone());
+        let place = Rc::new(Place { server: self.clone(), id, _permit: permit });
+        let (server, other_place) = (self.clone(), place.clone());
         let (other_link, other_peer) = (link.clone(), peer.clone());
         self.runtime.spawn(async move {
-            read_requests(front, other_link, other_peer).await;
+            read_requests(server, other_link, other_peer).await;
             drop(other_place);
         });
-        let front = self.clone();
+        let server = self.clone();
         self.runtime.spawn(async move {
-            write_replies(front, link, peer).await;
+            write_replies(server, link, peer).await;
             drop(place);
         });
     }
@@ -145,26 +140,30 @@ impl<R: Runtime> Front<R> {
         self.links.borrow().len()
     }
 
-    pub fn stages(&self) -> &Stages {
-        &self.stages
+    /// The addresses listened on; a port of 0 has become the one that the kernel chose.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.listeners.borrow().iter().map(|listener| listener.local_addr()).collect()
     }
 
-    /// No new connections and no more reads; fetches that wait are answered with what there is, replies leave for up to
-    /// `drain_max`; then everything is closed. Returns when no task of a connection is left.
-    pub async fn stop(&self) {
+    /// No new connections and no more reads (R18); replies to what was read still leave. Fetches that wait for records
+    /// are ended by the shards (`Shards::stop_waiting`).
+    pub fn stop(&self) {
         self.stopping.set(true);
-        self.api.stop();
         for listener in self.listeners.borrow().iter() {
             listener.stop();
         }
         self.each_link(|link| link.drain());
-        self.until_empty(self.settings.drain_max).await;
-        self.each_link(|link| link.close());
-        self.until_empty(CLOSE_MAX).await;
     }
 
-    async fn until_empty(&self, wait_max: Duration) {
-        let until = self.runtime.now().after(wait_max);
+    /// After [`Server::stop`]: waits until all replies have left, at most until `until`; then closes what is left.
+    /// Returns when no task of a connection runs any more.
+    pub async fn drained(&self, until: Mono) {
+        self.until_empty(until).await;
+        self.each_link(|link| link.close());
+        self.until_empty(self.runtime.now().after(CLOSE_MAX)).await;
+    }
+
+    async fn until_empty(&self, until: Mono) {
         while self.connections() > 0 && self.runtime.now() < until {
             self.runtime.sleep_until(self.runtime.now().after(STOP_POLL)).await;
         }
@@ -223,7 +222,7 @@ fn comes_too_slowly(age: Duration, bytes: usize, settings: &ListenSettings, pres
 
 /// A connection's entry in `links`, removed when the last of its tasks has ended.
 struct Place<R: Runtime> {
-    front: Rc<Front<R>>,
+    server: Rc<Server<R>>,
     id: u64,
     _permit: Permit,
 }
@@ -231,7 +230,7 @@ struct Place<R: Runtime> {
 impl<R: Runtime> Drop for Place<R> {
     fn drop(&mut self) {
         // Taken out first: dropping the link may run destructors that look at the map.
-        let link = self.front.links.borrow_mut().remove(&self.id);
+        let link = self.server.links.borrow_mut().remove(&self.id);
         drop(link);
     }
 }

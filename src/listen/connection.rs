@@ -10,9 +10,9 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use shards::runtime::{Conn, Runtime};
-use shards::types::Mono;
+use shards::shard::stages::Stage;
 
-use super::Front;
+use super::Server;
 use super::blocks::BLOCK_BYTES;
 use super::budget::Lease;
 use super::frames::{Frames, Next};
@@ -34,30 +34,30 @@ enum End {
 }
 
 /// Reads requests until the connection ends.
-pub(super) async fn read_requests<R: Runtime>(front: Rc<Front<R>>, link: Rc<Link<R::Conn>>, peer: Rc<Peer>) {
-    let frames = Frames::new(front.settings.frame_bytes_max);
-    let mut reader = Reader { front, link, peer, frames, partial_lease: None };
+pub(super) async fn read_requests<R: Runtime>(server: Rc<Server<R>>, link: Rc<Link<R::Conn>>, peer: Rc<Peer>) {
+    let frames = Frames::new(server.settings.frame_bytes_max);
+    let mut reader = Reader { server, link, peer, frames, partial_lease: None };
     let end = loop {
         match reader.read_round().await {
-            Ok(()) => reader.front.runtime.quantum().await,
+            Ok(()) => reader.server.runtime.quantum().await,
             Err(end) => break end,
         }
     };
-    let Reader { link, front, .. } = reader;
+    let Reader { link, server, .. } = reader;
     match end {
         End::PeerGone => link.close(),
         End::Stopped => {}
         End::Refused(refusal) => {
             // Requests before this one still get their replies.
             let pending = Box::pin(std::future::ready(Outcome::Close(refusal)));
-            link.push(Queued { pending, lease: front.budget.charge(0), since: front.runtime.now() });
+            link.push(Queued { pending, lease: server.budget.charge(0) });
             link.drain();
         }
     }
 }
 
 struct Reader<R: Runtime> {
-    front: Rc<Front<R>>,
+    server: Rc<Server<R>>,
     link: Rc<Link<R::Conn>>,
     peer: Rc<Peer>,
     frames: Frames,
@@ -73,7 +73,7 @@ impl<R: Runtime> Reader<R> {
             Some(Ok(())) => {}
         }
         if self.frames.space().is_some() { self.read_partial().await? } else { self.read_block().await? }
-        let since = self.link.partial.get().map_or_else(|| self.front.runtime.now(), |open| open.since);
+        let since = self.link.partial.get().map_or_else(|| self.server.runtime.now(), |open| open.since);
         self.link.partial.set(self.frames.partial_bytes().map(|bytes| PartialFrame { since, bytes }));
         Ok(())
     }
@@ -83,22 +83,22 @@ impl<R: Runtime> Reader<R> {
         let Some(space) = self.frames.space() else { return Ok(()) };
         let read = read_some(&self.link.conn, space)?;
         let Some(frame) = self.frames.filled(read) else { return Ok(()) };
-        let lease = self.partial_lease.take().unwrap_or_else(|| self.front.budget.charge(frame.len()));
+        let lease = self.partial_lease.take().unwrap_or_else(|| self.server.budget.charge(frame.len()));
         self.link.partial.set(None);
         self.submit(frame, lease).await
     }
 
     /// Reads into a block of the core, whatever it holds.
     async fn read_block(&mut self) -> Result<(), End> {
-        let lease = self.link.while_open(self.front.budget.take(BLOCK_BYTES)).await.ok_or(End::Stopped)?;
-        let mut block = self.front.blocks.take();
+        let lease = self.link.while_open(self.server.budget.take(BLOCK_BYTES)).await.ok_or(End::Stopped)?;
+        let mut block = self.server.blocks.take();
         let read = read_some(&self.link.conn, &mut block);
         let block = block.freeze();
         let taken = match read {
             Ok(read) => self.take_frames(block.slice(..read), lease).await,
             Err(end) => Err(end),
         };
-        self.front.blocks.give(block);
+        self.server.blocks.give(block);
         taken
     }
 
@@ -115,7 +115,7 @@ impl<R: Runtime> Reader<R> {
                 Next::Partial(len) => {
                     // What is held is given back first: waiting for memory while holding some could lock all up.
                     drop(lease);
-                    let lease = self.link.while_open(self.front.budget.take(len)).await.ok_or(End::Stopped)?;
+                    let lease = self.link.while_open(self.server.budget.take(len)).await.ok_or(End::Stopped)?;
                     self.frames.begin(len, &mut chunk);
                     self.partial_lease = Some(lease);
                     return Ok(());
@@ -126,14 +126,14 @@ impl<R: Runtime> Reader<R> {
 
     async fn submit(&mut self, frame: Bytes, lease: Lease) -> Result<(), End> {
         self.link.while_open(self.link.room()).await.ok_or(End::Stopped)?;
-        let runtime = &self.front.runtime;
+        let runtime = &self.server.runtime;
         let since = runtime.now();
-        let arrival = Arrival { now: since, wall_ms: runtime.wall_ms(), free_bytes: self.front.budget.free_bytes() };
-        let pending = api::dispatch(&self.front.api, &self.peer, &frame, arrival).map_err(End::Refused)?;
+        let arrival = Arrival { now: since, wall_ms: runtime.wall_ms(), free_bytes: self.server.budget.free_bytes() };
+        let pending = api::dispatch(&self.server.api, &self.peer, &frame, arrival).map_err(End::Refused)?;
         drop(frame);
-        self.front.stages.first_stage(runtime.now().since(since));
+        self.server.api.shards.record(Stage::Decode, runtime.now().since(since));
         self.link.active_at.set(since);
-        self.link.push(Queued { pending, lease, since });
+        self.link.push(Queued { pending, lease });
         Ok(())
     }
 }
@@ -149,15 +149,15 @@ fn read_some<C: Conn>(conn: &C, into: &mut [u8]) -> Result<usize, End> {
 }
 
 /// Writes replies in order until there will be none; then closes the connection.
-pub(super) async fn write_replies<R: Runtime>(front: Rc<Front<R>>, link: Rc<Link<R::Conn>>, peer: Rc<Peer>) {
+pub(super) async fn write_replies<R: Runtime>(server: Rc<Server<R>>, link: Rc<Link<R::Conn>>, peer: Rc<Peer>) {
     let mut gathered = Gathered::default();
     loop {
-        let more = poll_fn(|cx| gathered.gather(cx, &front, &link, &peer)).await;
+        let more = poll_fn(|cx| gathered.gather(cx, &server, &link, &peer)).await;
         let replies = std::mem::take(&mut gathered.replies);
-        if !send(&front, &link, replies).await || !more {
+        if !send(&server, &link, replies).await || !more {
             break;
         }
-        front.runtime.quantum().await;
+        server.runtime.quantum().await;
     }
     link.close();
 }
@@ -173,8 +173,6 @@ struct Gathered {
 struct Replies {
     segments: VecDeque<Bytes>,
     bytes: usize,
-    /// When the requests of these replies came.
-    since: Vec<Mono>,
 }
 
 impl Gathered {
@@ -182,7 +180,7 @@ impl Gathered {
     fn gather<R: Runtime>(
         &mut self,
         cx: &mut Context<'_>,
-        front: &Front<R>,
+        server: &Server<R>,
         link: &Link<R::Conn>,
         peer: &Peer,
     ) -> Poll<bool> {
@@ -191,15 +189,14 @@ impl Gathered {
                 Poll::Pending if self.replies.segments.is_empty() => return Poll::Pending,
                 Poll::Pending => break,
                 Poll::Ready(None) => return Poll::Ready(false),
-                Poll::Ready(Some((Outcome::Silent, _))) => {}
-                Poll::Ready(Some((Outcome::Close(refusal), _))) => {
-                    front.log.closed(front.runtime.now(), peer.addr, refusal.api, &refusal.reason);
+                Poll::Ready(Some(Outcome::Silent)) => {}
+                Poll::Ready(Some(Outcome::Close(refusal))) => {
+                    server.log.closed(server.runtime.now(), peer.addr, refusal.api, &refusal.reason);
                     return Poll::Ready(false);
                 }
-                Poll::Ready(Some((Outcome::Reply(segments), since))) => {
+                Poll::Ready(Some(Outcome::Reply(segments))) => {
                     self.replies.bytes += segments.iter().map(Bytes::len).sum::<usize>();
                     self.replies.segments.extend(segments);
-                    self.replies.since.push(since);
                 }
             }
         }
@@ -208,28 +205,28 @@ impl Gathered {
 }
 
 /// Writes the replies; false when the connection failed or was closed.
-async fn send<R: Runtime>(front: &Front<R>, link: &Link<R::Conn>, mut replies: Replies) -> bool {
+async fn send<R: Runtime>(server: &Server<R>, link: &Link<R::Conn>, mut replies: Replies) -> bool {
     if link.phase() == Phase::Closed {
         return false;
     }
     if replies.segments.is_empty() {
         return true;
     }
-    let began = front.runtime.now();
-    let mut lease = front.budget.charge(replies.bytes);
+    let began = server.runtime.now();
+    let mut lease = server.budget.charge(replies.bytes);
     while !replies.segments.is_empty() {
         let mut piece = take_piece(&mut replies.segments);
         let bytes = piece.iter().map(Bytes::len).sum::<usize>();
-        link.blocked_since.set(Some(front.runtime.now()));
+        link.blocked_since.set(Some(server.runtime.now()));
         if link.conn.write_queue(&mut piece).await.is_err() {
             return false;
         }
         lease.shrink_to(lease.bytes().saturating_sub(bytes));
     }
     link.blocked_since.set(None);
-    let now = front.runtime.now();
+    let now = server.runtime.now();
     link.active_at.set(now);
-    front.stages.written(now.since(began), replies.since.iter().map(|since| now.since(*since)));
+    server.api.shards.record(Stage::Reply, now.since(began));
     true
 }
 

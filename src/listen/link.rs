@@ -35,7 +35,6 @@ pub enum Phase {
 pub struct Queued {
     pub pending: Pending,
     pub lease: Lease,
-    pub since: Mono,
 }
 
 /// A frame that has begun and is not whole.
@@ -157,7 +156,7 @@ impl<C: Conn> Link<C> {
 
     /// The next outcome in order. `front` keeps the request waited for between polls, outside the queue, so that
     /// nothing is borrowed while a handler runs. `Ready(None)`: there will be none.
-    pub fn poll_outcome(&self, cx: &mut Context<'_>, front: &mut Option<Queued>) -> Poll<Option<(Outcome, Mono)>> {
+    pub fn poll_outcome(&self, cx: &mut Context<'_>, front: &mut Option<Queued>) -> Poll<Option<Outcome>> {
         if self.phase.get() == Phase::Closed {
             *front = None;
             return Poll::Ready(None);
@@ -170,14 +169,13 @@ impl<C: Conn> Link<C> {
             return if self.phase.get() == Phase::Draining { Poll::Ready(None) } else { Poll::Pending };
         };
         let Poll::Ready(outcome) = queued.pending.as_mut().poll(cx) else { return Poll::Pending };
-        let since = queued.since;
         self.waiting.set(self.waiting.get() - 1);
         self.waiting_bytes.set(self.waiting_bytes.get() - queued.lease.bytes());
         *front = None;
         if let Some(waker) = self.reader.borrow_mut().take() {
             waker.wake();
         }
-        Poll::Ready(Some((outcome, since)))
+        Poll::Ready(Some(outcome))
     }
 }
 
