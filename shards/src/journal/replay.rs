@@ -173,3 +173,7 @@ async fn read_file<R: Runtime>(rt: &R, path: &Path, len: u64) -> io::Result<Byte
     file.close().await?;
     Ok(all.freeze())
 }
+
+#[cfg(test)]
+#[path = "replay_tests.rs"]
+mod tests;

@@ -5,17 +5,15 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::Shard;
 use super::core::{Dropped, ShardCore};
 use super::partition::Partition;
-use crate::batch::{BatchBuilder, ValidBatch};
+use crate::batch::{BatchBuilder, NewRecord, ValidBatch};
 use crate::catalog::{
     ApplyError, CatalogCommand, CatalogError, CatalogRecord, CatalogReply, Decision, METADATA_TOPIC, TopicConfig,
 };
 use crate::log::PartitionLog;
-use crate::partition::epochs::EpochHistory;
+use crate::partition::epochs::Epochs;
 use crate::partition::producers::Producers;
 use crate::request::AppendPart;
 use crate::router::placement::owner;
@@ -94,19 +92,20 @@ impl ShardCore {
     }
 
     fn forget(&mut self, mut partition: Partition) {
+        partition.producers.clear(&mut self.producer_room);
         for part in partition.waiting_for_tail.drain(..) {
             part.fail(crate::request::AppendError::Unknown);
         }
         if partition.log.has_directory() {
-            self.dropped.push_back(Dropped::Partition { dir: partition.dir() });
+            self.dropped.push_back(Dropped::Partition { dir: partition.directory() });
             self.signals.clean_up.notify();
         }
     }
 }
 
 /// A partition without a record.
-fn fresh(id: PartitionId, topic_name: Arc<str>, config: Arc<TopicConfig>, epoch: LeaderEpoch) -> Partition {
-    Partition::new(id, topic_name, config, epoch, PartitionLog::new(), EpochHistory::default(), Producers::default())
+pub fn fresh(id: PartitionId, topic_name: Arc<str>, config: Arc<TopicConfig>, epoch: LeaderEpoch) -> Partition {
+    Partition::new(id, topic_name, config, epoch, PartitionLog::new(), Epochs::default(), Producers::default())
 }
 
 /// Carries out changes of the catalog, one at a time, until the askers are gone.
@@ -141,7 +140,7 @@ async fn commit<R: Runtime>(shard: &Shard<R>, shards: &Shards, records: Vec<Cata
     }
     let appended = shards.append(shard.now(), parts).await;
     if let Some(Err(error)) = appended.into_iter().find(Result::is_err) {
-        return Err(CatalogError::Storage { why: error.to_string() });
+        return Err(CatalogError::Internal { why: format!("the metadata log: {error}") });
     }
     shards.apply_everywhere(records.into()).await;
     Ok(())
@@ -150,9 +149,11 @@ async fn commit<R: Runtime>(shard: &Shard<R>, shards: &Shards, records: Vec<Cata
 fn batch_of(records: &[CatalogRecord], now_ms: i64) -> Result<ValidBatch, CatalogError> {
     let mut builder = BatchBuilder::new(now_ms);
     for record in records {
-        builder.push_value(now_ms, None, Some(Bytes::from(record.encode())));
+        let value = record.encode().map_err(|e| CatalogError::Internal { why: e.to_string() })?;
+        builder.push(&NewRecord { timestamp_ms: now_ms, value: Some(&value), ..NewRecord::default() });
     }
-    ValidBatch::parse(builder.finish()).map_err(|e| CatalogError::Internal { why: e.to_string() })
+    let bytes = builder.finish().map_err(|e| CatalogError::Internal { why: e.to_string() })?;
+    ValidBatch::parse(bytes).map_err(|e| CatalogError::Internal { why: e.to_string() })
 }
 
 /// Version 4 UUID, never one that begins with a dash in Kafka's base 64 (its tools take that for an option).
@@ -165,9 +166,4 @@ fn random_topic_id<R: Runtime>(shard: &Shard<R>) -> TopicId {
             return id;
         }
     }
-}
-
-/// The metadata log's partition is there before the catalog that it holds.
-pub fn metadata_partition(config: Arc<TopicConfig>) -> Partition {
-    fresh(METADATA_PARTITION, METADATA_TOPIC.into(), config, LeaderEpoch(0))
 }

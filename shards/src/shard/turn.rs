@@ -10,10 +10,10 @@ use std::time::Duration;
 use futures_lite::future::zip;
 
 use super::core::ShardCore;
-use super::partition::Slot;
+use super::partition::{Partition, Slot};
 use super::write_behind::{drain_all, write_out};
 use super::{Shard, fail};
-use crate::journal::checkpoint::{Checkpoint, PartitionCheckpoint};
+use crate::journal::checkpoint::Checkpoint;
 use crate::journal::files;
 use crate::log::WriteKind;
 use crate::router::oneshot::oneshot;
@@ -78,7 +78,11 @@ pub async fn settle<R: Runtime>(shard: &Shard<R>) -> Result<(), String> {
     match shard.fence().why() {
         Some(why) => Err(why.to_owned()),
         None => {
-            shard.step(|core, _, _| core.forget_replayed());
+            // Replayed bytes pin the buffers that the journals were read into.
+            shard.step(|core, _, _| {
+                let all = core.slots().collect();
+                core.let_go_of(&all);
+            });
             Ok(())
         }
     }
@@ -99,11 +103,14 @@ async fn turn<R: Runtime>(shard: &Shard<R>, kind: TurnKind) -> bool {
     if kind == TurnKind::Final {
         let all = shard.step(|core, _, _| core.slots().collect());
         write_out(shard, all, WriteKind::Everything).await;
-    } else {
-        let resting = shard.step(|core, _, _| core.resting_tails());
-        write_out(shard, resting, WriteKind::Everything).await;
     }
+    let resting = match kind {
+        TurnKind::Running => shard.step(|core, _, _| core.resting_tails()),
+        TurnKind::Final => VecDeque::new(),
+    };
+    write_out(shard, resting.clone(), WriteKind::Everything).await;
     sync_segments(shard).await;
+    shard.step(|core, _, _| core.let_go_of(&resting));
     if kind == TurnKind::Running {
         carry_all(shard).await;
     }
@@ -138,13 +145,11 @@ impl ShardCore {
             .collect()
     }
 
-    /// Replayed bytes pin the buffers that the journals were read into: all of them are in segments now.
-    fn forget_replayed(&mut self) {
-        let slots: Vec<Slot> = self.slots().collect();
+    /// Memory of these partitions goes, as far as their files hold it.
+    fn let_go_of(&mut self, slots: &VecDeque<Slot>) {
         for slot in slots {
-            if let Some(partition) = self.get_mut(slot) {
+            if let Some(partition) = self.get_mut(*slot) {
                 partition.log.evict_through(u64::MAX);
-                partition.log.cool_tail();
             }
         }
     }
@@ -242,12 +247,7 @@ pub async fn write_checkpoint<R: Runtime>(shard: &Shard<R>, first_generation: u6
     for some in slots.chunks(PARTITIONS_PER_STEP) {
         shard.step(|core, _, _| {
             let found = some.iter().filter_map(|slot| core.get(*slot)).filter(|p| !p.log.is_untouched());
-            checkpoint.partitions.extend(found.map(|p| PartitionCheckpoint {
-                id: p.id,
-                log: p.log.snapshot(),
-                epochs: p.epochs.snapshot(),
-                producers: p.producers.snapshot(),
-            }));
+            checkpoint.partitions.extend(found.map(Partition::checkpoint));
         });
         shard.rt().quantum().await;
     }

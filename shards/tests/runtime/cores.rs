@@ -8,6 +8,7 @@ use shards::runtime::{BLOCK_BYTES, Conn, File, Listener, OpenMode, Runtime};
 use crate::Place;
 use crate::files::blocks;
 use crate::machines::{Half, half};
+use crate::sockets::receive;
 
 const ROUNDS: u32 = 2000;
 
@@ -101,9 +102,7 @@ pub fn two_cores_listen_on_one_address<R: Runtime>() -> (Half<R>, Half<R>) {
         });
         for _ in 0..40 {
             let conn = rt.connect(addr).await.unwrap();
-            conn.readable().await.unwrap();
-            let mut hello = [0; 5];
-            assert_eq!(conn.try_read(&mut hello).unwrap(), 5);
+            assert_eq!(receive(&conn, 5).await, b"hello");
         }
         stop.send(()).unwrap();
         listener.stop();

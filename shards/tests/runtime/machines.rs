@@ -2,11 +2,12 @@
 
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::time::Duration;
 
 use shards::runtime::Runtime;
+use shards::runtime::sim::{Sim, SimRuntime};
 use shards::runtime::uring::{UringConfig, UringRuntime, launch};
 use tempfile::TempDir;
 
@@ -54,4 +55,44 @@ pub fn on_uring_pair(left: Half<UringRuntime>, right: Half<UringRuntime>) {
     let right = launch(config("right", &dir), None, |rt| right(rt, place_right)).expect("io_uring works here");
     left.join();
     right.join();
+}
+
+/// Different runs of the simulator that one test of it makes.
+const SEEDS: u64 = 20;
+
+pub fn on_sim<F: Future<Output = ()> + 'static>(body: impl Fn(SimRuntime, Place) -> F + Copy + 'static) {
+    for seed in 0..SEEDS {
+        let sim = Sim::new(seed);
+        let host = sim.add_host("host");
+        let place = Place { dir: PathBuf::from("/data"), ip: sim.ip(host) };
+        sim.block_on(host, |rt| async move {
+            rt.create_dir_all(&place.dir).await.expect("an empty disk");
+            body(rt, place).await;
+        });
+    }
+}
+
+pub fn on_sim_pair(halves: impl Fn() -> (Half<SimRuntime>, Half<SimRuntime>)) {
+    for seed in 0..SEEDS {
+        let sim = Sim::new(seed);
+        let host = sim.add_host("host");
+        let place = Place { dir: PathBuf::from("/data"), ip: sim.ip(host) };
+        sim.block_on(host, |rt| async move { rt.create_dir_all(Path::new("/data")).await.expect("an empty disk") });
+        let (left, right) = halves();
+        let (ended, end) = flume::bounded(1);
+        sim.spawn(host, |rt| {
+            let right = right(rt, place.clone());
+            async move {
+                right.await;
+                ended.send(()).expect("the other half waits");
+            }
+        });
+        sim.block_on(host, |rt| {
+            let left = left(rt, place);
+            async move {
+                left.await;
+                end.recv_async().await.expect("the other half ends");
+            }
+        });
+    }
 }

@@ -4,10 +4,12 @@
 mod cores;
 mod files;
 mod machines;
+mod simulated;
 mod sockets;
+mod started;
 mod tasks;
 
-use machines::{Place, on_uring, on_uring_pair};
+use machines::{Place, on_sim, on_sim_pair, on_uring, on_uring_pair};
 
 /// One test per body and runtime.
 macro_rules! conformance {
@@ -15,6 +17,10 @@ macro_rules! conformance {
         mod uring {
             use super::*;
             $($(#[test] fn $name() { on_uring($module::$name); })+)+
+        }
+        mod sim {
+            use super::*;
+            $($(#[test] fn $name() { on_sim($module::$name); })+)+
         }
     };
 }
@@ -25,6 +31,10 @@ macro_rules! conformance_of_two_cores {
         mod uring_pair {
             use super::*;
             $(#[test] fn $name() { let (left, right) = cores::$name(); on_uring_pair(left, right); })+
+        }
+        mod sim_pair {
+            use super::*;
+            $(#[test] fn $name() { on_sim_pair(cores::$name); })+
         }
     };
 }

@@ -29,7 +29,7 @@ async fn send<C: Conn>(conn: &C, pieces: &[&'static [u8]]) {
 }
 
 /// Reads `len` bytes, or fewer when the stream ends before.
-async fn receive<C: Conn>(conn: &C, len: usize) -> Vec<u8> {
+pub async fn receive<C: Conn>(conn: &C, len: usize) -> Vec<u8> {
     let mut got = vec![0; len];
     let mut filled = 0;
     while filled < len {

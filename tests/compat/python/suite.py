@@ -20,7 +20,7 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic, OffsetSpec
 
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
-STEP_SECONDS = 30
+STEP_SECONDS = 60
 T0_MS = 1_600_000_000_000
 
 CASES = []

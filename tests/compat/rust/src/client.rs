@@ -15,7 +15,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use crate::report::Failure;
 
 /// How long any one step of a case may take.
-pub const STEP: Duration = Duration::from_secs(30);
+pub const STEP: Duration = Duration::from_secs(60);
 
 /// A broker to test, and a name of its own for each run's topics.
 #[derive(Clone, Debug)]
