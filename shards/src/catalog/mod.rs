@@ -11,6 +11,7 @@ mod apply;
 mod command;
 pub mod config;
 mod decide;
+mod format;
 mod name;
 mod record;
 mod state;
@@ -25,6 +26,7 @@ pub use command::{
 };
 pub use config::{ConfigError, TopicConfig, TopicDefaults};
 pub use decide::Decision;
+pub use format::RecordError;
 pub use name::{METADATA_TOPIC, NAME_BYTES_MAX, check_topic_name, is_internal_topic};
 pub use record::{CatalogRecord, Endpoint, Registration};
 pub use state::{Catalog, CatalogSettings};

@@ -1,1 +1,27 @@
-//! log.
+//! The log of one partition: sealed segments and an active one, from placement to retention. Owning core only.
+//!
+//! `PartitionLog` and everything it plans are pure: no clock, no I/O. What it plans (`WriteJob`, `SyncJob`, `DiskRead`,
+//! `TimestampSearch`, `ColdTail`) owns all it needs, so `Store` carries it out without a borrow of the state.
+//!
+//! Invariant: a byte is in memory from its journal commit until it is in the segment file, and at every moment memory and
+//! file together hold the whole log: the file below `written`, memory from there on.
+
+mod carry;
+mod checksum;
+mod index;
+mod read_plan;
+mod replay;
+pub mod retention;
+mod rope;
+mod segment;
+mod snapshot;
+mod state;
+mod tail;
+mod write_plan;
+
+pub use carry::Carry;
+pub use read_plan::{DiskRead, ReadPlan, SegmentSource};
+pub use replay::{Replay, ReplayError, Replayed};
+pub use snapshot::{LogSnapshot, OpenSegment, SealedSegment};
+pub use state::{NewBatch, PartitionLog, Piece, Placement, RollRules, Seal};
+pub use write_plan::{ColdTail, SyncJob, WriteJob, WriteKind};

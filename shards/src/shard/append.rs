@@ -8,13 +8,13 @@ use std::rc::Rc;
 
 use super::commit::{PieceNote, Token};
 use super::core::ShardCore;
-use super::partition::Slot;
+use super::partition::{Slot, sequenced};
 use super::settings::{COMMIT_BYTES_MAX, COMMIT_BYTES_MIN};
 use super::stages::Stage;
 use crate::batch::{ValidBatch, stamp};
 use crate::journal::format::HEADER_BYTES;
 use crate::journal::open::{OpenCommit, Place};
-use crate::log::RollRules;
+use crate::log::{NewBatch, RollRules};
 use crate::partition::producers::Verdict;
 use crate::request::{AppendError, AppendPart, Appended};
 use crate::router::oneshot::Reply;
@@ -163,14 +163,15 @@ impl ShardCore {
             }
             return Placed::Done;
         }
-        match self.get(pending.slot).map(|p| p.producers.check(pending.part.batch.header())) {
+        let sequenced = sequenced(pending.part.batch.header());
+        match self.get(pending.slot).map(|p| p.producers.check(&sequenced, &self.producer_room)) {
             Some(Ok(Verdict::Append)) => self.place_new(now, wall_ms, pending),
-            Some(Ok(Verdict::Duplicate { base_offset, timestamp_ms })) => {
-                self.answer_duplicate(now, pending, base_offset, timestamp_ms);
+            Some(Ok(Verdict::Duplicate { base_offset, last_offset, timestamp_ms })) => {
+                self.answer_duplicate(now, pending, base_offset, last_offset, timestamp_ms);
                 Placed::Done
             }
             Some(Err(error)) => {
-                pending.fail(error.into());
+                pending.fail(error);
                 Placed::Done
             }
             None => Placed::Done,
@@ -211,27 +212,31 @@ impl ShardCore {
             return Placed::NoRoom(pending);
         }
         let slot = pending.slot;
-        let commit = self.space.next_sequence();
-        let epoch_and_rules = self.get(slot).map(|p| {
-            let rules = RollRules { segment_bytes: p.config.segment_bytes, segment_ms: p.config.segment_ms };
-            (p.id, p.epoch, rules)
-        });
-        let Some((id, epoch, rules)) = epoch_and_rules else { return Placed::Done };
-        let header = *pending.part.batch.header();
+        let mut header = *pending.part.batch.header();
+        let mut room = self.producer_room;
         let Some(partition) = self.get_mut(slot) else { return Placed::Done };
-        let producers_before = partition.producers.len();
-        let placement = partition.log.place(&header, pending.bytes(), &rules, wall_ms);
+        let (id, epoch) = (partition.id, partition.epoch);
+        let rules = RollRules {
+            segment_bytes: partition.config.segment_bytes,
+            segment_ms: partition.config.segment_ms,
+        };
+        let new = NewBatch {
+            last_offset_delta: header.last_offset_delta,
+            max_timestamp: header.max_timestamp,
+            bytes: pending.bytes(),
+        };
+        let placement = partition.log.place(&new, &rules, wall_ms);
+        header.base_offset = placement.base_offset.0;
+        header.leader_epoch = epoch.0;
+        partition.learn(&header, wall_ms, &mut room);
         let records = i64::from(header.last_offset_delta) + 1;
-        let last_offset = placement.base_offset.plus(records - 1);
-        partition.producers.record(&header, placement.base_offset, wall_ms);
-        partition.epochs.record(epoch, placement.base_offset);
         partition.unsynced_records += records;
         partition.carried_end = None;
         let strict = partition.is_strict();
         let sync_due = !strict && partition.unsynced_records >= partition.config.flush_messages;
         let log_start = partition.log.log_start();
-        let producers_more = partition.producers.len() - producers_before;
-        self.producer_count += u32::try_from(producers_more).unwrap_or(0);
+        let last_offset = placement.base_offset.plus(records - 1);
+        self.producer_room = room;
 
         let open = self.make_open(entry + OpenCommit::entry_bytes(0));
         if let Some(seal) = &placement.seal {
@@ -245,7 +250,7 @@ impl ShardCore {
         self.stages.appended_bytes += pending.bytes() as u64;
         self.stages.record(Stage::Queue, now.since(pending.taken_up));
         self.open_notes.strict |= strict || sync_due || placement.seal.is_some();
-        if self.open_notes.pieces.is_empty() {
+        if self.open_notes.tokens.is_empty() {
             self.open_notes.opened = now;
         }
         self.open_notes.pieces.push(PieceNote {
@@ -258,28 +263,32 @@ impl ShardCore {
             range,
         });
         let appended = Appended { base_offset: placement.base_offset, log_append_time_ms: pending.part.batch.log_append_time_ms(), log_start };
-        self.open_notes.tokens.push(Token { call: pending.call, index: pending.index, appended, strict });
-        debug_assert!(commit > 0, "sequences start at one");
+        self.open_notes.tokens.push(Token { slot, call: pending.call, index: pending.index, appended, strict });
         self.signals.journal.notify();
         Placed::Done
     }
 
     /// A duplicate's reply waits for the original's durable offset, like the original (R1).
-    fn answer_duplicate(&mut self, now: Mono, pending: PendingPart, base_offset: Offset, timestamp_ms: i64) {
+    fn answer_duplicate(
+        &mut self,
+        now: Mono,
+        pending: PendingPart,
+        base_offset: Offset,
+        last_offset: Offset,
+        timestamp_ms: i64,
+    ) {
         let Some(partition) = self.get(pending.slot) else { return pending.fail(AppendError::Unknown) };
         let strict = partition.is_strict();
         let appended = Appended { base_offset, log_append_time_ms: timestamp_ms, log_start: partition.log.log_start() };
-        if base_offset < partition.high_watermark {
+        if last_offset < partition.high_watermark {
             return pending.call.done(pending.index, Ok(appended));
         }
         // The original is in the open commit or in one before it: released with the open one at the latest.
-        let opened = now;
-        self.make_open(0);
-        if self.open_notes.pieces.is_empty() && self.open_notes.tokens.is_empty() {
-            self.open_notes.opened = opened;
+        if self.open_notes.tokens.is_empty() {
+            self.open_notes.opened = now;
         }
         self.open_notes.strict |= strict;
-        self.open_notes.tokens.push(Token { call: pending.call, index: pending.index, appended, strict });
+        self.open_notes.tokens.push(Token { slot: pending.slot, call: pending.call, index: pending.index, appended, strict });
         self.signals.journal.notify();
     }
 

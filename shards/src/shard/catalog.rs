@@ -13,7 +13,7 @@ use crate::catalog::{
     ApplyError, CatalogCommand, CatalogError, CatalogRecord, CatalogReply, Decision, METADATA_TOPIC, TopicConfig,
 };
 use crate::log::PartitionLog;
-use crate::partition::epochs::EpochHistory;
+use crate::partition::epochs::Epochs;
 use crate::partition::producers::Producers;
 use crate::request::AppendPart;
 use crate::router::placement::owner;
@@ -92,19 +92,20 @@ impl ShardCore {
     }
 
     fn forget(&mut self, mut partition: Partition) {
+        partition.producers.clear(&mut self.producer_room);
         for part in partition.waiting_for_tail.drain(..) {
             part.fail(crate::request::AppendError::Unknown);
         }
         if partition.log.has_directory() {
-            self.dropped.push_back(Dropped::Partition { dir: partition.dir() });
+            self.dropped.push_back(Dropped::Partition { dir: partition.directory() });
             self.signals.clean_up.notify();
         }
     }
 }
 
 /// A partition without a record.
-fn fresh(id: PartitionId, topic_name: Arc<str>, config: Arc<TopicConfig>, epoch: LeaderEpoch) -> Partition {
-    Partition::new(id, topic_name, config, epoch, PartitionLog::new(), EpochHistory::default(), Producers::default())
+pub fn fresh(id: PartitionId, topic_name: Arc<str>, config: Arc<TopicConfig>, epoch: LeaderEpoch) -> Partition {
+    Partition::new(id, topic_name, config, epoch, PartitionLog::new(), Epochs::default(), Producers::default())
 }
 
 /// Carries out changes of the catalog, one at a time, until the askers are gone.
@@ -165,9 +166,4 @@ fn random_topic_id<R: Runtime>(shard: &Shard<R>) -> TopicId {
             return id;
         }
     }
-}
-
-/// The metadata log's partition is there before the catalog that it holds.
-pub fn metadata_partition(config: Arc<TopicConfig>) -> Partition {
-    fresh(METADATA_PARTITION, METADATA_TOPIC.into(), config, LeaderEpoch(0))
 }

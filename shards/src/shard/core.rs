@@ -24,6 +24,7 @@ use crate::catalog::Catalog;
 use crate::journal::format::RunId;
 use crate::journal::open::OpenCommit;
 use crate::journal::space::{FileIndex, JournalSpace};
+use crate::partition::producers::ProducerRoom;
 use crate::router::oneshot::Reply;
 use crate::router::placement::ShardIndex;
 use crate::runtime::buf::IoBuf;
@@ -60,7 +61,7 @@ pub struct CommitBuffer {
 
 /// A partition directory or segment that is to be renamed and unlinked, in this order.
 pub enum Dropped {
-    Partition { dir: String },
+    Partition { dir: PartitionDir },
     Segments { slot: Slot, bases: Vec<crate::types::Offset> },
 }
 
@@ -114,8 +115,8 @@ pub struct ShardCore {
     /// The ballast is gone: appends wait for space on the disk (R14).
     pub disk_full: bool,
     pub stopping: bool,
-    /// Writes of segments and turns of the journal hold back: the last commits are on their way (R18).
-    pub producer_count: u32,
+    /// Producer ids of all partitions of this core, against their limit.
+    pub producer_room: ProducerRoom,
 }
 
 impl ShardCore {
@@ -127,6 +128,7 @@ impl ShardCore {
         catalog: Rc<RefCell<Catalog>>,
         alloc: Rc<dyn Fn(usize) -> IoBuf>,
     ) -> ShardCore {
+        let producer_room = ProducerRoom::new(settings.producer_ids_max);
         ShardCore {
             index,
             settings,
@@ -161,7 +163,7 @@ impl ShardCore {
             stages: Stages::default(),
             disk_full: false,
             stopping: false,
-            producer_count: 0,
+            producer_room,
         }
     }
 

@@ -9,10 +9,12 @@ use std::sync::Arc;
 use super::append::PendingPart;
 use super::watch::Watch;
 use crate::catalog::TopicConfig;
-use crate::log::PartitionLog;
-use crate::partition::epochs::EpochHistory;
-use crate::partition::producers::Producers;
-use crate::types::{LeaderEpoch, Offset, PartitionId};
+use crate::batch::BatchHeader;
+use crate::journal::checkpoint::PartitionCheckpoint;
+use crate::log::{PartitionDir, PartitionLog};
+use crate::partition::epochs::Epochs;
+use crate::partition::producers::{ProducerRoom, Producers, Sequenced};
+use crate::types::{LeaderEpoch, Offset, PartitionId, ProducerId};
 
 /// Number of a partition on its shard; never used again while the process lives, so that late results find nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,7 +26,7 @@ pub struct Partition {
     pub config: Arc<TopicConfig>,
     pub epoch: LeaderEpoch,
     pub log: PartitionLog,
-    pub epochs: EpochHistory,
+    pub epochs: Epochs,
     pub producers: Producers,
     pub high_watermark: Offset,
     /// Why reads and appends are refused; the broker serves all other partitions.
@@ -45,7 +47,7 @@ impl Partition {
         config: Arc<TopicConfig>,
         epoch: LeaderEpoch,
         log: PartitionLog,
-        epochs: EpochHistory,
+        epochs: Epochs,
         producers: Producers,
     ) -> Partition {
         Partition {
@@ -65,9 +67,30 @@ impl Partition {
         }
     }
 
-    /// Name of its directory.
-    pub fn dir(&self) -> String {
-        format!("{}-{}", self.topic_name, self.id.index)
+    /// Where its files are.
+    pub fn directory(&self) -> PartitionDir {
+        PartitionDir::new(self.id, &self.topic_name)
+    }
+
+    /// A batch is in the log: producers and epochs learn from it, live and from the journal alike.
+    pub fn learn(&mut self, header: &BatchHeader, now_ms: i64, room: &mut ProducerRoom) {
+        let base = Offset(header.base_offset);
+        self.producers.record(&sequenced(header), base, now_ms, room);
+        self.epochs.record(LeaderEpoch(header.leader_epoch), base);
+    }
+
+    /// What the checkpoint says of it: nothing of appends that are not synced, or their retries would be taken for
+    /// duplicates after a crash that lost them.
+    pub fn checkpoint(&self) -> PartitionCheckpoint {
+        let log = self.log.snapshot();
+        let durable = log.log_end;
+        let mut producers = self.producers.snapshot();
+        for producer in &mut producers {
+            producer.batches.retain(|mark| mark.base_offset < durable);
+        }
+        producers.retain(|producer| !producer.batches.is_empty());
+        let epochs = self.epochs.entries().iter().filter(|entry| entry.start < durable).copied().collect();
+        PartitionCheckpoint { id: self.id, log, epochs, producers }
     }
 
     /// Acks wait for the sync (the default) and not only for the journal write (R3).
@@ -77,5 +100,16 @@ impl Partition {
 
     pub fn offline_reason(&self) -> Option<String> {
         self.offline.as_ref().map(|why| why.to_string())
+    }
+}
+
+/// What idempotence looks at in a batch.
+pub fn sequenced(header: &BatchHeader) -> Sequenced {
+    Sequenced {
+        producer: if header.has_producer() { ProducerId(header.producer_id) } else { ProducerId::NONE },
+        epoch: header.producer_epoch,
+        first: header.base_sequence,
+        count: header.record_count,
+        max_timestamp_ms: header.max_timestamp,
     }
 }

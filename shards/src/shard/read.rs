@@ -121,10 +121,8 @@ impl ShardCore {
             ..Fetched::default()
         };
         if let Some(last) = part.last_fetched_epoch {
-            if last > partition.epoch {
-                return Err(ReadError::FutureFetchedEpoch);
-            }
-            fetched.diverging = diverging(partition, last, part.offset);
+            let parted = partition.epochs.diverging(last, part.offset, partition.epoch, partition.log.log_end());
+            fetched.diverging = parted.map_err(|_| ReadError::FutureFetchedEpoch)?;
             if fetched.diverging.is_some() {
                 return Ok((slot, fetched, ReadPlan::Empty));
             }
@@ -211,11 +209,7 @@ impl ShardCore {
     fn epoch_end(&self, part: &EpochPart) -> Result<EpochEnd, ReadError> {
         let (_, partition) = self.readable(part.partition)?;
         check_epoch(part.current_epoch, partition.epoch)?;
-        // The current epoch ends at the log's end even before its first append.
-        if part.epoch == partition.epoch {
-            return Ok(EpochEnd { epoch: part.epoch, end: partition.high_watermark });
-        }
-        Ok(partition.epochs.end_offset_for(part.epoch, partition.high_watermark))
+        Ok(partition.epochs.end_of(part.epoch, partition.epoch, partition.high_watermark))
     }
 
     pub fn sizes(&self, partitions: &[PartitionId], reply: Reply<Vec<Result<PartitionSize, ReadError>>>) {
@@ -254,10 +248,4 @@ fn check_epoch(asked: Option<LeaderEpoch>, ours: LeaderEpoch) -> Result<(), Read
         Some(asked) if asked > ours => Err(ReadError::UnknownEpoch { asked, ours }),
         _ => Ok(()),
     }
-}
-
-/// KIP-595: the reader's log parts from ours if its last epoch is not ours at that offset.
-fn diverging(partition: &Partition, last: LeaderEpoch, offset: Offset) -> Option<EpochEnd> {
-    let ours = partition.epochs.end_offset_for(last, partition.log.log_end());
-    (ours.epoch < last || ours.end < offset).then_some(ours)
 }

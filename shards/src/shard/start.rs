@@ -157,7 +157,8 @@ pub async fn start<R: Runtime>(rt: R, plan: ShardPlan) -> Result<StartedShard<R>
         catalog.clone(),
         Rc::new(move |len| alloc_rt.alloc(len)),
     )));
-    recovery::restore(&mut core.borrow_mut(), &seed.catalog, seed.partitions);
+    let restored = recovery::restore(&mut core.borrow_mut(), &seed.catalog, seed.partitions, rt.wall_ms());
+    restored.map_err(|e| StartError::MetadataRecord { offset: -1, what: e.to_string() })?;
     let shard = Shard::new(rt.clone(), core.clone(), store, seed.run);
     shard.spawn_tasks(mailbox);
 

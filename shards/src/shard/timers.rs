@@ -42,6 +42,18 @@ impl ShardCore {
         watch.min(self.flush_deadline.unwrap_or(Mono::FAR))
     }
 
+    /// Forgets producers that have appended nothing for long.
+    fn expire_producers(&mut self, slots: &[Slot], wall_ms: i64) {
+        let expiration_ms = self.settings.producer_expiration_ms;
+        let mut room = self.producer_room;
+        for slot in slots {
+            if let Some(partition) = self.get_mut(*slot) {
+                partition.producers.expire(wall_ms, expiration_ms, &mut room);
+            }
+        }
+        self.producer_room = room;
+    }
+
     /// Moves the log starts of some partitions by their topics' rules.
     fn apply_retention(&mut self, slots: &[Slot], wall_ms: i64) {
         for slot in slots {

@@ -10,10 +10,10 @@ use std::time::Duration;
 use futures_lite::future::zip;
 
 use super::core::ShardCore;
-use super::partition::Slot;
+use super::partition::{Partition, Slot};
 use super::write_behind::{drain_all, write_out};
 use super::{Shard, fail};
-use crate::journal::checkpoint::{Checkpoint, PartitionCheckpoint};
+use crate::journal::checkpoint::Checkpoint;
 use crate::journal::files;
 use crate::log::WriteKind;
 use crate::router::oneshot::oneshot;
@@ -242,12 +242,7 @@ pub async fn write_checkpoint<R: Runtime>(shard: &Shard<R>, first_generation: u6
     for some in slots.chunks(PARTITIONS_PER_STEP) {
         shard.step(|core, _, _| {
             let found = some.iter().filter_map(|slot| core.get(*slot)).filter(|p| !p.log.is_untouched());
-            checkpoint.partitions.extend(found.map(|p| PartitionCheckpoint {
-                id: p.id,
-                log: p.log.snapshot(),
-                epochs: p.epochs.snapshot(),
-                producers: p.producers.snapshot(),
-            }));
+            checkpoint.partitions.extend(found.map(Partition::checkpoint));
         });
         shard.rt().quantum().await;
     }

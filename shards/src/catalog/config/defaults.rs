@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::effective::{CleanupPolicy, TopicConfig};
-use super::error::ConfigError;
+use super::error::{CONFIG_BYTES_MAX, ConfigError};
 use super::table::{ConfigKey, Synonym, TOPIC_CONFIGS, config_key};
 
 /// What a topic has that overrides nothing.
@@ -85,7 +85,10 @@ impl TopicDefaults {
     pub fn validate(&self, overrides: &BTreeMap<String, String>) -> Result<TopicConfig, ConfigError> {
         let config = self.with(overrides)?;
         config.check()?;
-        Ok(config)
+        match overrides.iter().find(|(_, text)| text.len() > CONFIG_BYTES_MAX) {
+            Some((key, text)) => Err(ConfigError::TooLong { key: key.clone(), bytes: text.len() }),
+            None => Ok(config),
+        }
     }
 
     /// Every config of a topic with these overrides, sorted as the table is; internal ones only when set.

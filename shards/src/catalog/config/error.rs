@@ -2,6 +2,9 @@
 
 use thiserror::Error;
 
+/// Most that the text of a config may have: Kafka's limit for any string on the wire and in a record.
+pub const CONFIG_BYTES_MAX: usize = 32_767;
+
 /// The text is Kafka's message, for the client's eyes; Kafka answers INVALID_CONFIG (40) to all of them.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
 pub enum ConfigError {
@@ -11,6 +14,8 @@ pub enum ConfigError {
     Null { keys: String },
     #[error("Invalid value {value} for configuration {key}: {why}")]
     Invalid { key: String, value: String, why: String },
+    #[error("Invalid value for configuration {key}: {bytes} bytes are over {CONFIG_BYTES_MAX}")]
+    TooLong { key: String, bytes: usize },
     #[error("Configuration '{key}' values must not be empty.")]
     EmptyItem { key: &'static str },
     #[error("conflict topic config setting min.compaction.lag.ms ({min}) > max.compaction.lag.ms ({max})")]

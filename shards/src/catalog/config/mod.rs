@@ -12,6 +12,6 @@ mod value;
 
 pub use defaults::{ConfigEntry, ConfigSource, TopicDefaults};
 pub use effective::{CleanupPolicy, Compression, TimestampType, TopicConfig};
-pub use error::ConfigError;
+pub use error::{CONFIG_BYTES_MAX, ConfigError};
 pub use table::{ConfigKey, Kind, Synonym, TOPIC_CONFIGS, config_key};
 pub use value::Value;

@@ -9,14 +9,12 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use super::run::Run;
-use crate::batch::crc::crc32c;
 use crate::log::LogSnapshot;
-use crate::partition::epochs::EpochEntry;
+use crate::partition::epochs::EpochStart;
 use crate::partition::producers::ProducerSnapshot;
 use crate::runtime::Runtime;
 use crate::types::PartitionId;
 
-#[path = "checkpoint_codec.rs"]
 mod codec;
 
 /// Both copies' endings.
@@ -41,7 +39,7 @@ pub enum CheckpointError {
 pub struct PartitionCheckpoint {
     pub id: PartitionId,
     pub log: LogSnapshot,
-    pub epochs: Vec<EpochEntry>,
+    pub epochs: Vec<EpochStart>,
     pub producers: Vec<ProducerSnapshot>,
 }
 
@@ -108,6 +106,3 @@ fn path(dir: &Path, run: u64, shard: u32, copy: &str) -> PathBuf {
     dir.join(format!("{run}-{shard}.{copy}"))
 }
 
-fn checksum(bytes: &[u8]) -> u32 {
-    crc32c(bytes)
-}

@@ -1,0 +1,116 @@
+//! Where the bytes of a read are: in memory, or in which file with what of memory behind it. Pure, owning core only.
+//!
+//! Invariant: nothing at or above the limit that the caller names is given (R15), and always whole batches.
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use super::index::Entry;
+use super::segment::Segment;
+use super::state::PartitionLog;
+use crate::types::Offset;
+
+/// What a read takes.
+#[derive(Debug)]
+pub enum ReadPlan {
+    /// There is nothing at that offset yet, or nothing within the limits.
+    Empty,
+    /// Whole batches, in order, without a copy.
+    Memory(SmallVec<[Bytes; 2]>),
+    Disk(DiskRead),
+}
+
+/// A read of one segment's file. Give it to `Store::read`.
+#[derive(Clone, Debug)]
+pub struct DiskRead {
+    pub(super) source: SegmentSource,
+    pub(super) from: Offset,
+    pub(super) upto: Offset,
+    pub(super) max_bytes: u32,
+    pub(super) at_least_one: bool,
+}
+
+/// The bytes of one segment: its file below `disk_end`, then `tail` to the end of the index interval that lies across.
+#[derive(Clone, Debug)]
+pub struct SegmentSource {
+    pub(super) base: Offset,
+    pub(super) disk_end: u64,
+    pub(super) tail: SmallVec<[Bytes; 2]>,
+    /// End of all that it holds; a batch ends here.
+    pub(super) end: u64,
+    pub(super) sealed: bool,
+    pub(super) index_pages: u32,
+    /// Entries that are not in the sidecar, from `recent_from` on.
+    pub(super) recent: Vec<Entry>,
+    pub(super) recent_from: u64,
+}
+
+impl DiskRead {
+    pub fn segment_base(&self) -> Offset {
+        self.source.base
+    }
+}
+
+impl PartitionLog {
+    /// Plans a read of whole batches from the one that holds `from`, below `upto`. At most `max_bytes`, but with
+    /// `at_least_one` the first batch whatever its size. One segment at most, if it comes from disk.
+    pub fn plan_read(&self, from: Offset, max_bytes: u32, upto: Offset, at_least_one: bool) -> ReadPlan {
+        if from >= upto {
+            return ReadPlan::Empty;
+        }
+        let first = self.tail.index_at(from);
+        match self.tail.get(first) {
+            Some(piece) if !piece.fragment && piece.base_offset <= from => {
+                self.memory_from(first, max_bytes, upto, at_least_one)
+            }
+            _ => self.disk_from(from, max_bytes, upto, at_least_one),
+        }
+    }
+
+    fn memory_from(&self, first: usize, max_bytes: u32, upto: Offset, at_least_one: bool) -> ReadPlan {
+        let mut found = SmallVec::new();
+        let mut left = max_bytes as usize;
+        for piece in self.tail.from_index(first) {
+            let first_is_due = at_least_one && found.is_empty();
+            if piece.last_offset >= upto || (piece.bytes.len() > left && !first_is_due) {
+                break;
+            }
+            left = left.saturating_sub(piece.bytes.len());
+            found.push(piece.bytes.clone());
+        }
+        if found.is_empty() { ReadPlan::Empty } else { ReadPlan::Memory(found) }
+    }
+
+    fn disk_from(&self, from: Offset, max_bytes: u32, upto: Offset, at_least_one: bool) -> ReadPlan {
+        let index = self.segments.partition_point(|s| s.end_offset <= from);
+        match self.segments.get(index) {
+            Some(segment) if segment.base <= from && segment.written > 0 => {
+                ReadPlan::Disk(DiskRead { source: self.source(segment), from, upto, max_bytes, at_least_one })
+            }
+            _ => ReadPlan::Empty,
+        }
+    }
+
+    pub(super) fn source(&self, segment: &Segment) -> SegmentSource {
+        let written = segment.written;
+        let (recent, recent_from) = match &segment.index {
+            Some(index) => (index.entries_before(written), index.from()),
+            None => (Vec::new(), segment.attached),
+        };
+        let end = if written < recent_from {
+            recent_from
+        } else {
+            recent.last().map_or(written, |last| last.end().max(written))
+        };
+        SegmentSource {
+            base: segment.base,
+            disk_end: written,
+            tail: self.tail.slices(segment.base, segment.end_offset, written, end),
+            end,
+            sealed: segment.is_sealed(),
+            index_pages: segment.index_pages,
+            recent,
+            recent_from,
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! What goes into segment files next, and what is known when it is there. Pure, owning core only.
+//!
+//! Invariant: only synced bytes, only whole blocks unless the last one is padded; one write of a partition at a time, so
+//! two writes in flight never share a block (R9, R10).
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use super::index::PageImage;
+use super::segment::{Segment, Stage, block_floor};
+use super::state::PartitionLog;
+use crate::runtime::BLOCK_BYTES;
+use crate::types::{FilePos, Offset};
+
+/// Bytes of one job: a longer run takes several, so that memory is let go of on the way.
+pub const WRITE_JOB_BYTES_MAX: u64 = 4 << 20;
+
+const _: () = assert!(WRITE_JOB_BYTES_MAX.is_multiple_of(BLOCK_BYTES as u64), "a job ends with a block");
+
+/// How much of a log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteKind {
+    /// Whole blocks, and all of a closed segment.
+    WholeBlocks,
+    /// The partial block as well, padded with zeros.
+    Everything,
+}
+
+/// Bytes for one segment file. `written` must be told when they are there; until then no other job is given.
+#[derive(Clone, Debug)]
+pub struct WriteJob {
+    pub segment_base: Offset,
+    /// Start of a block; or the segment's size, when its file is only to be finished.
+    pub from: FilePos,
+    pub upto: FilePos,
+    pub pieces: SmallVec<[Bytes; 4]>,
+    /// The file ends here: cut it, sync it, sync the directory (R11).
+    pub seal: Option<FilePos>,
+    /// Pages of the sidecar that are full now.
+    pub(super) index: Vec<PageImage>,
+    pub(super) make_directory: bool,
+}
+
+impl WriteJob {
+    pub fn bytes(&self) -> u64 {
+        self.upto.0 - self.from.0
+    }
+
+    /// The last block is padded with zeros.
+    pub fn pad(&self) -> bool {
+        !self.upto.0.is_multiple_of(BLOCK_BYTES as u64)
+    }
+}
+
+/// A segment file to be synced: covers what was written below `upto`.
+#[derive(Clone, Debug)]
+pub struct SyncJob {
+    pub segment_base: Offset,
+    pub upto: FilePos,
+    /// What the journal must carry if the log moves on meanwhile.
+    pub(super) block: SmallVec<[Bytes; 2]>,
+}
+
+/// The partial block of a cold tail: `from` is the start of a block, `upto` the log's end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ColdTail {
+    pub segment_base: Offset,
+    pub from: FilePos,
+    pub upto: FilePos,
+}
+
+impl PartitionLog {
+    /// The next write of this partition; `None` while one is in flight or nothing is due.
+    pub fn next_write(&mut self, kind: WriteKind) -> Option<WriteJob> {
+        if self.write_in_flight {
+            return None;
+        }
+        let segment = self.unsealed().next()?;
+        let whole_end = block_floor(segment.durable).min(segment.written.saturating_add(WRITE_JOB_BYTES_MAX));
+        let rest = segment.durable - segment.written;
+        let finishes = segment.stage == Stage::Rolled { seal_is_synced: true }
+            && segment.durable == segment.placed
+            && rest <= WRITE_JOB_BYTES_MAX;
+        let upto = if finishes {
+            segment.placed
+        } else if whole_end > segment.written {
+            whole_end
+        } else if kind == WriteKind::Everything && segment.is_active() && rest > 0 {
+            segment.durable
+        } else {
+            return None;
+        };
+        let pieces = self.tail.slices(segment.base, segment.end_offset, segment.written, upto);
+        let job = WriteJob {
+            segment_base: segment.base,
+            from: FilePos(segment.written),
+            upto: FilePos(upto),
+            pieces,
+            seal: finishes.then_some(FilePos(upto)),
+            index: pages_due(segment, upto, finishes),
+            make_directory: !self.directory_is_made,
+        };
+        self.write_in_flight = true;
+        Some(job)
+    }
+
+    /// A job is carried out; with a seal, the file is finished and synced.
+    pub fn written(&mut self, job: &WriteJob) {
+        assert!(self.write_in_flight, "a write ends after it began");
+        self.write_in_flight = false;
+        self.directory_is_made = true;
+        let Some(segment) = self.unsealed_mut().next().filter(|s| s.base == job.segment_base) else { return };
+        assert_eq!(segment.written, job.from.0, "writes of a partition end in order");
+        segment.index_pages += job.index.iter().filter(|page| !page.is_footer).count() as u32;
+        if let Some(index) = &mut segment.index {
+            index.forget(job.index.iter().map(|page| page.entries).sum());
+        }
+        if job.seal.is_some() {
+            segment.written = job.upto.0;
+            segment.file_synced = job.upto.0;
+            segment.stage = Stage::Sealed;
+            segment.index = None;
+            self.kept = None;
+        } else if !job.pad() {
+            segment.written = job.upto.0;
+        } else if segment.placed == job.upto.0 && segment.is_active() {
+            // Nothing followed: the block is at rest, and leaves memory (R12).
+            segment.written = job.upto.0;
+            while !self.tail.is_empty() {
+                self.keep_for_carry();
+                self.tail.pop_front();
+            }
+        }
+    }
+
+    /// A job failed and may be given again. Only for a disk without space: any other error is final (R16).
+    pub fn write_failed(&mut self, job: &WriteJob) {
+        assert!(self.write_in_flight, "{:?} was in flight", job.segment_base);
+        self.write_in_flight = false;
+    }
+
+    /// The oldest segment file with unsynced writes. Tell `file_synced` when the sync has ended.
+    pub fn needs_file_sync(&self) -> Option<SyncJob> {
+        let segment = self.unsealed().next().filter(|s| s.written > s.file_synced)?;
+        let block = self.block_from(segment, segment.written, segment.written + BLOCK_BYTES as u64);
+        Some(SyncJob { segment_base: segment.base, upto: FilePos(segment.written), block })
+    }
+
+    /// What must be read and given to `warm_tail` before the next batch is placed; `None` if nothing.
+    pub fn cold_tail(&self) -> Option<ColdTail> {
+        let active = self.segments.back().filter(|s| s.is_cold())?;
+        Some(ColdTail {
+            segment_base: active.base,
+            from: FilePos(block_floor(active.placed)),
+            upto: FilePos(active.placed),
+        })
+    }
+}
+
+fn pages_due(segment: &Segment, upto: u64, finishes: bool) -> Vec<PageImage> {
+    let mut pages = match &segment.index {
+        Some(index) => index.pages(segment.index_pages, upto, finishes),
+        None => Vec::new(),
+    };
+    if finishes {
+        let number = segment.index_pages + pages.len() as u32;
+        pages.push(PageImage::footer(
+            segment.base,
+            number,
+            segment.placed,
+            segment.end_offset,
+            segment.max_timestamp_ms,
+        ));
+    }
+    pages
+}
