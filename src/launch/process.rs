@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use shards::catalog::{CatalogSettings, Endpoint};
-use shards::runtime::uring::launch::{Executor, LaunchError as UringError, UringConfig, launch};
+use shards::runtime::uring::{Executor, LaunchError as UringError, UringConfig, launch};
 use shards::shard::fence::Fence;
 use shards::shard::settings::ShardSettings;
 use shards::shard::start;
