@@ -11,10 +11,10 @@ use super::core::ShardCore;
 use super::partition::{Slot, sequenced};
 use super::settings::{COMMIT_BYTES_MAX, COMMIT_BYTES_MIN};
 use super::stages::Stage;
-use crate::batch::{ValidBatch, stamp};
+use crate::batch::stamp;
 use crate::journal::format::HEADER_BYTES;
 use crate::journal::open::{OpenCommit, Place};
-use crate::log::{NewBatch, RollRules};
+use crate::log::RollRules;
 use crate::partition::producers::Verdict;
 use crate::request::{AppendError, AppendPart, Appended};
 use crate::router::oneshot::Reply;
@@ -220,12 +220,7 @@ impl ShardCore {
             segment_bytes: u64::try_from(partition.config.segment_bytes).unwrap_or(0),
             segment_ms: partition.config.segment_ms,
         };
-        let new = NewBatch {
-            last_offset_delta: header.last_offset_delta,
-            max_timestamp: header.max_timestamp,
-            bytes: pending.bytes(),
-        };
-        let placement = partition.log.place(&new, &rules, wall_ms);
+        let placement = partition.log.place(&header, pending.bytes(), &rules, wall_ms);
         header.base_offset = placement.base_offset.0;
         header.leader_epoch = epoch.0;
         partition.learn(&header, wall_ms, &mut room);

@@ -10,7 +10,7 @@ use super::core::{Dropped, ShardCore};
 use super::partition::Partition;
 use crate::batch::{BatchBuilder, NewRecord, ValidBatch};
 use crate::catalog::{
-    ApplyError, CatalogCommand, CatalogError, CatalogRecord, CatalogReply, Decision, METADATA_TOPIC, TopicConfig,
+    ApplyError, CatalogCommand, CatalogError, CatalogRecord, CatalogReply, Decision, TopicConfig,
 };
 use crate::log::PartitionLog;
 use crate::partition::epochs::Epochs;

@@ -14,7 +14,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::load::Target;
 use crate::checker::Event;
-use crate::client::code_of;
+use crate::client::{STEP, code_of};
 use crate::payload::{Found, Place, read};
 use crate::report::Failure;
 
@@ -67,8 +67,11 @@ impl Follower {
     }
 }
 
-/// Reads each partition from `from` to the end that it has when asked. Gives those ends.
-pub fn read_to_end(target: &Target, from: &[i64]) -> Result<Vec<i64>, Failure> {
+/// Timestamps in milliseconds of what was read, by partition, from where the read began.
+pub type Stamps = Vec<Vec<i64>>;
+
+/// Reads each partition from `from` to the end that it has when asked.
+pub fn read_to_end(target: &Target, from: &[i64]) -> Result<Stamps, Failure> {
     let consumer = assigned(target, from)?;
     let deadline = Instant::now() + READ;
     let mut ends = Vec::with_capacity(from.len());
@@ -79,18 +82,35 @@ pub fn read_to_end(target: &Target, from: &[i64]) -> Result<Vec<i64>, Failure> {
         ends.push(end);
     }
     let mut next = from.to_vec();
+    let mut stamps: Stamps = vec![Vec::new(); from.len()];
     while next.iter().zip(&ends).any(|(next, end)| next < end) {
         if Instant::now() > deadline {
             return Err(format!("reading to {ends:?} got to {next:?} in {READ:?}").into());
         }
-        if let Some((partition, offset)) = poll(target, &consumer, READ_TO_END)? {
-            next[partition as usize] = offset + 1;
+        if let Some(polled) = poll(target, &consumer, READ_TO_END)? {
+            next[polled.partition] = polled.offset + 1;
+            stamps[polled.partition].push(polled.timestamp_ms);
         }
     }
     for partition in 0..target.partitions {
         target.history.apply(partition, Event::ReadEnded { reader: READ_TO_END });
     }
-    Ok(ends)
+    Ok(stamps)
+}
+
+/// Asks for the first offset at or after `timestamp_ms`, as ListOffsets finds it; `None` when no record is as late.
+pub fn offset_at(target: &Target, timestamp_ms: i64) -> Result<Vec<Option<i64>>, Failure> {
+    let mut list = TopicPartitionList::new();
+    for partition in 0..target.partitions {
+        list.add_partition_offset(&target.topic, partition, Offset::Offset(timestamp_ms))?;
+    }
+    let found = assigned(target, &[])?.offsets_for_times(list, STEP)?;
+    let offset = |partition| match found.find_partition(&target.topic, partition).map(|found| found.offset()) {
+        Some(Offset::Offset(offset)) => Ok(Some(offset)),
+        Some(Offset::End) => Ok(None),
+        other => Err(format!("partition {partition} at {timestamp_ms} ms: {other:?}").into()),
+    };
+    (0..target.partitions).map(offset).collect()
 }
 
 fn end_of(target: &Target, consumer: &BaseConsumer<Quiet>, partition: i32, deadline: Instant) -> Result<i64, Failure> {
@@ -124,14 +144,21 @@ fn assigned(target: &Target, from: &[i64]) -> Result<BaseConsumer<Quiet>, Failur
     Ok(consumer)
 }
 
+struct Polled {
+    partition: usize,
+    offset: i64,
+    timestamp_ms: i64,
+}
+
 /// Takes one record, if one is there, into the history.
-fn poll(target: &Target, consumer: &BaseConsumer<Quiet>, reader: u32) -> Result<Option<(i32, i64)>, Failure> {
+fn poll(target: &Target, consumer: &BaseConsumer<Quiet>, reader: u32) -> Result<Option<Polled>, Failure> {
     match consumer.poll(Duration::from_millis(100)) {
         None => Ok(None),
         Some(Ok(message)) => {
             let (partition, offset) = (message.partition(), message.offset());
             target.history.apply(partition, Event::Polled { reader, offset, found: found(target, &message) });
-            Ok(Some((partition, offset)))
+            let timestamp_ms = message.timestamp().to_millis().unwrap_or(-1);
+            Ok(Some(Polled { partition: partition as usize, offset, timestamp_ms }))
         }
         Some(Err(error)) if passing(&error) => Ok(None),
         Some(Err(error)) => Err(format!("reader {reader}: {error}").into()),

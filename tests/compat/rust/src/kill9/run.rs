@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::broker::{Broker, Shape};
 use super::history::History;
 use super::load::{Ending, Load, Target};
-use super::readers::{Follower, read_to_end};
+use super::readers::{Follower, Stamps, offset_at, read_to_end};
 use crate::client::Cluster;
 use crate::random::Random;
 use crate::report::{Failure, ensure};
@@ -26,6 +26,8 @@ const OVERLAP: i64 = 200;
 const JOURNALS_PER_CYCLE: u64 = 4;
 const CYCLE: Duration = Duration::from_secs(120);
 
+/// Timestamps looked up in each partition at the end of an era.
+const TIMES_ASKED: u32 = 25;
 /// Faults printed; the first ones say most.
 const TOLD_MAX: usize = 20;
 
@@ -130,9 +132,10 @@ impl Run {
             self.cycle(&target, &mut checked)?;
         }
         steady.into_iter().try_for_each(Load::finish)?;
-        read_to_end(&target, &vec![0; PARTITIONS as usize])?;
-        follower.finish()?;
+        let read = read_to_end(&target, &vec![0; PARTITIONS as usize]);
         judge(&target)?;
+        self.check_times(&target, &read?)?;
+        follower.finish()?;
         let counts = target.history.counts();
         self.tally.acked += counts.acked;
         self.tally.acked_bytes += target.history.acked_bytes();
@@ -156,18 +159,19 @@ impl Run {
         let loaded = begun.elapsed();
         let ended = self.end_and_start(brief)?;
         let from: Vec<i64> = checked.iter().map(|end| (end - OVERLAP).max(0)).collect();
-        let ends = read_to_end(target, &from);
+        let read = read_to_end(target, &from);
         // What the history says comes first: a fault may well be why the reader failed.
         judge(target)?;
-        let ends = ends?;
-        checked.copy_from_slice(&ends);
+        for ((end, from), stamps) in checked.iter_mut().zip(from).zip(read?) {
+            *end = from + stamps.len() as i64;
+        }
         self.tally.cycles += 1;
         println!(
             "cycle {}: {} MiB acked in {:.1} s, {ended}; {} records so far, read and checked in {:.1} s",
             self.tally.cycles,
             (target.history.acked_bytes() - before) >> 20,
             loaded.as_secs_f64(),
-            ends.iter().sum::<i64>(),
+            checked.iter().sum::<i64>(),
             (begun.elapsed() - loaded).as_secs_f64(),
         );
         Ok(())
@@ -208,6 +212,22 @@ impl Run {
         }
         self.tally.start_max = self.tally.start_max.max(took);
         Ok(format!("{told}, started with {} in {} ms", self.shape.shards, took.as_millis()))
+    }
+
+    /// Offsets are found by timestamp in what was written before, between and after the kills.
+    fn check_times(&mut self, target: &Target, stamps: &Stamps) -> Result<(), Failure> {
+        let first = stamps.iter().flatten().min().copied().unwrap_or_default();
+        let last = stamps.iter().flatten().max().copied().unwrap_or_default();
+        for _ in 0..TIMES_ASKED {
+            let at = self.random.within(first as u64, last as u64 + 1) as i64;
+            for (partition, (found, stamps)) in offset_at(target, at)?.into_iter().zip(stamps).enumerate() {
+                let right = stamps.iter().position(|stamp| *stamp >= at).map(|offset| offset as i64);
+                ensure(found == right, || {
+                    format!("partition {partition}: the first record at or after {at} ms is {right:?}, found {found:?}")
+                })?;
+            }
+        }
+        Ok(())
     }
 
     fn load(&mut self, target: &Target, ending: Ending) -> Result<Load, Failure> {
