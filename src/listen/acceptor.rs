@@ -135,6 +135,11 @@ impl<R: Runtime> Server<R> {
         });
     }
 
+    /// The memory of this core's requests and replies.
+    pub fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
     /// Connections of this core.
     pub fn connections(&self) -> usize {
         self.links.borrow().len()
@@ -181,7 +186,9 @@ impl<R: Runtime> Server<R> {
             if let Some(reason) = overdue(link, now, &self.settings, pressed) {
                 match reason {
                     Overdue::Idle => tracing::debug!(peer = %link.conn.peer_addr(), "idle connection closed"),
-                    Overdue::PartialFrame => self.log.closed(now, link.conn.peer_addr(), "-", &"a request came too slowly"),
+                    Overdue::PartialFrame => {
+                        self.log.closed(now, link.conn.peer_addr(), "-", &"a request came too slowly")
+                    }
                     Overdue::Unread => self.log.closed(now, link.conn.peer_addr(), "-", &"replies were not read"),
                 }
                 link.close();
