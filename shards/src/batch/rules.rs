@@ -1,0 +1,212 @@
+//! What a topic asks of a batch: size, timestamps, keys, compression. Looks into the records. Runs on the connection's core.
+//!
+//! Invariant: a batch that needs no change keeps its bytes, without a copy.
+
+use std::cell::RefCell;
+
+use bytes::{Bytes, BytesMut};
+use thiserror::Error;
+
+use super::codec::{CodecError, Compression, CompressionLevels, compress, decompress};
+use super::crc::crc32c;
+use super::header::{BatchHeader, CRC_FROM, HEADER_BYTES, LOG_OVERHEAD_BYTES, TimestampType};
+use super::records::{RecordError, Records};
+use super::valid::ValidBatch;
+
+/// A topic's configs, as far as they concern batches.
+#[derive(Clone, Copy, Debug)]
+pub struct TopicRules {
+    /// `max.message.bytes`, of the batch as it is stored.
+    pub max_message_bytes: usize,
+    /// `compression.type`; `None` keeps the producer's.
+    pub compression: Option<Compression>,
+    pub levels: CompressionLevels,
+    pub timestamp_type: TimestampType,
+    /// `message.timestamp.before.max.ms` and `.after.max.ms`.
+    pub before_max_ms: i64,
+    pub after_max_ms: i64,
+    /// A compacted topic takes no records without a key.
+    pub needs_keys: bool,
+    /// A batch may decompress to this many bytes.
+    pub decompressed_bytes_max: usize,
+}
+
+/// Why a topic refuses a batch. The number is the error code that Kafka 4.3 gives.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum RuleFailure {
+    /// (10)
+    #[error("The record batch of {bytes} bytes is larger than max.message.bytes, which is {max}")]
+    TooLarge { bytes: usize, max: usize },
+    /// (32)
+    #[error("One or more records have been rejected due to invalid timestamp")]
+    Timestamp,
+    /// (87)
+    #[error("One or more records have been rejected")]
+    Record,
+    /// (2)
+    #[error("{what}")]
+    Corrupt { what: String },
+}
+
+/// A refusal, with the records that caused it: index in the batch and message (KIP-467).
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("{failure}")]
+pub struct RuleError {
+    pub failure: RuleFailure,
+    pub records: Vec<(i32, String)>,
+}
+
+impl From<RuleFailure> for RuleError {
+    fn from(failure: RuleFailure) -> RuleError {
+        RuleError { failure, records: Vec::new() }
+    }
+}
+
+impl From<CodecError> for RuleError {
+    fn from(error: CodecError) -> RuleError {
+        RuleFailure::Corrupt { what: error.to_string() }.into()
+    }
+}
+
+impl From<RecordError> for RuleError {
+    fn from(error: RecordError) -> RuleError {
+        RuleError { failure: RuleFailure::Record, records: vec![(-1, error.to_string())] }
+    }
+}
+
+thread_local! {
+    /// Decompressed records of the batch at hand; kept so that it need not be made anew for each batch.
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+/// A larger scratch is given back after use.
+const SCRATCH_KEPT_BYTES: usize = 4 << 20;
+
+/// Checks a batch by its topic's rules, and rewrites it where they say so.
+pub fn apply(batch: ValidBatch, rules: &TopicRules, now_ms: i64) -> Result<ValidBatch, RuleError> {
+    SCRATCH.with_borrow_mut(|scratch| {
+        let outcome = apply_with(batch, rules, now_ms, scratch);
+        if scratch.capacity() > SCRATCH_KEPT_BYTES {
+            *scratch = Vec::new();
+        }
+        outcome
+    })
+}
+
+fn apply_with(batch: ValidBatch, rules: &TopicRules, now_ms: i64, scratch: &mut Vec<u8>) -> Result<ValidBatch, RuleError> {
+    let log_append = rules.timestamp_type == TimestampType::LogAppend;
+    if !log_append && batch.header().timestamp_type() == TimestampType::LogAppend {
+        return Err(RuleFailure::Timestamp.into());
+    }
+    let plain: &[u8] = match batch.codec() {
+        Compression::None => batch.payload(),
+        codec => {
+            decompress(codec, batch.payload(), rules.decompressed_bytes_max, scratch)?;
+            scratch
+        }
+    };
+    let max_timestamp = check_records(&batch, plain, rules, now_ms)?;
+    let wanted_max = if log_append { now_ms } else { max_timestamp };
+    let codec = rules.compression.unwrap_or(batch.codec());
+    let keeps_time = batch.header().max_timestamp == wanted_max && batch.header().timestamp_type() == rules.timestamp_type;
+    let checked = if codec == batch.codec() && keeps_time {
+        batch
+    } else {
+        let payload: PayloadSource<'_> =
+            if codec == batch.codec() { PayloadSource::AsSent(batch.payload()) } else { PayloadSource::Plain(plain) };
+        rewrite(&batch, payload, codec, rules, wanted_max, if log_append { now_ms } else { -1 })?
+    };
+    let bytes = checked.bytes().len();
+    if bytes > rules.max_message_bytes {
+        return Err(RuleFailure::TooLarge { bytes, max: rules.max_message_bytes }.into());
+    }
+    Ok(checked)
+}
+
+/// Walks over all records once; returns their largest timestamp.
+fn check_records(batch: &ValidBatch, plain: &[u8], rules: &TopicRules, now_ms: i64) -> Result<i64, RuleError> {
+    let header = batch.header();
+    let create = rules.timestamp_type == TimestampType::Create;
+    let mut max_timestamp = -1;
+    let mut count = 0;
+    let mut late: Vec<(i32, String)> = Vec::new();
+    let mut keyless: Vec<(i32, String)> = Vec::new();
+    for record in Records::new(plain, header.record_count) {
+        let record = record?;
+        count += 1;
+        let timestamp = header.base_timestamp.wrapping_add(record.timestamp_delta);
+        max_timestamp = max_timestamp.max(timestamp);
+        if create && timestamp != -1 && !in_bounds(timestamp, now_ms, rules) {
+            late.push((
+                record.offset_delta,
+                format!(
+                    "Timestamp {timestamp} of message with offset {} is out of range. The timestamp should be within [{}, {}]",
+                    record.offset_delta,
+                    now_ms.saturating_sub(rules.before_max_ms),
+                    now_ms.saturating_add(rules.after_max_ms)
+                ),
+            ));
+        }
+        if rules.needs_keys && record.key.is_none() {
+            keyless.push((record.offset_delta, "Compacted topic cannot accept message without key.".to_owned()));
+        }
+    }
+    if count != header.record_count {
+        return Err(RecordError::Count { count: header.record_count, left: 0 }.into());
+    }
+    // Kafka names keys before times.
+    if !keyless.is_empty() {
+        return Err(RuleError { failure: RuleFailure::Record, records: keyless });
+    }
+    if !late.is_empty() {
+        return Err(RuleError { failure: RuleFailure::Timestamp, records: late });
+    }
+    Ok(max_timestamp)
+}
+
+fn in_bounds(timestamp: i64, now_ms: i64, rules: &TopicRules) -> bool {
+    timestamp >= now_ms.saturating_sub(rules.before_max_ms) && timestamp <= now_ms.saturating_add(rules.after_max_ms)
+}
+
+enum PayloadSource<'a> {
+    /// Copied as it is.
+    AsSent(&'a [u8]),
+    /// Uncompressed records, to be compressed.
+    Plain(&'a [u8]),
+}
+
+fn rewrite(
+    batch: &ValidBatch,
+    payload: PayloadSource<'_>,
+    codec: Compression,
+    rules: &TopicRules,
+    max_timestamp: i64,
+    log_append_time_ms: i64,
+) -> Result<ValidBatch, RuleError> {
+    let mut bytes = Vec::with_capacity(batch.bytes().len());
+    bytes.extend_from_slice(batch.bytes().get(..HEADER_BYTES).unwrap_or_default());
+    match payload {
+        PayloadSource::AsSent(sent) => bytes.extend_from_slice(sent),
+        PayloadSource::Plain(plain) => compress(codec, rules.levels, plain, &mut bytes)?,
+    }
+    let Ok(length) = i32::try_from(bytes.len() - LOG_OVERHEAD_BYTES) else {
+        return Err(RuleFailure::TooLarge { bytes: bytes.len(), max: rules.max_message_bytes }.into());
+    };
+    let time_bit = if rules.timestamp_type == TimestampType::LogAppend { 0x08 } else { 0 };
+    let attributes = (batch.header().attributes & !0x0f) | codec.code() | time_bit;
+    let mut out = BytesMut::from(Bytes::from(bytes));
+    put(&mut out, 8, &length.to_be_bytes());
+    put(&mut out, 21, &attributes.to_be_bytes());
+    put(&mut out, 35, &max_timestamp.to_be_bytes());
+    let crc = crc32c(out.get(CRC_FROM..).unwrap_or_default());
+    put(&mut out, CRC_FROM - 4, &crc.to_be_bytes());
+    let bytes = out.freeze();
+    let header = BatchHeader::parse(&bytes).map_err(|e| RuleFailure::Corrupt { what: e.to_string() })?;
+    Ok(ValidBatch::rewritten(bytes, header, codec, log_append_time_ms))
+}
+
+/// Overwrites a field of the header.
+fn put(bytes: &mut [u8], at: usize, field: &[u8]) {
+    if let Some(into) = bytes.get_mut(at..at + field.len()) {
+        into.copy_from_slice(field);
+    }
+}

@@ -1,0 +1,242 @@
+//! A batch that passed the checks which need nothing but its bytes. Pure.
+//!
+//! Invariant: a `ValidBatch` is exactly one whole v2 batch whose CRC, counts and lengths agree.
+
+use bytes::Bytes;
+use thiserror::Error;
+
+use super::codec::{CodecError, Compression};
+use super::crc::crc32c;
+use super::header::{BatchHeader, CRC_FROM, HEADER_BYTES};
+use crate::types::{LeaderEpoch, Offset};
+
+/// What is wrong with a batch that a producer sent. The number is the error code that Kafka 4.3 gives.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum BatchError {
+    /// (87)
+    #[error("the partition's records are empty")]
+    Empty,
+    /// (87)
+    #[error("{bytes} bytes are no whole record batch")]
+    Truncated { bytes: usize },
+    /// (87)
+    #[error("more than one record batch for one partition")]
+    Several,
+    /// Formats before v2 (87).
+    #[error("record batch of magic {magic}: only version 2 is taken")]
+    OldMagic { magic: i8 },
+    /// (2)
+    #[error("record batch of unknown magic {magic}")]
+    UnknownMagic { magic: i8 },
+    /// (2)
+    #[error("the record batch's checksum is {stored:08x}, its bytes give {computed:08x}")]
+    Checksum { stored: u32, computed: u32 },
+    /// (87)
+    #[error("base offset {base}: a producer's batch starts at 0")]
+    BaseOffset { base: i64 },
+    /// (87)
+    #[error("{count} records, yet the last offset delta is {last_delta}")]
+    Counts { count: i32, last_delta: i32 },
+    /// (87)
+    #[error("producers must not send control batches")]
+    Control,
+    /// (87)
+    #[error("producer {producer_id} with sequence {sequence}")]
+    Sequence { producer_id: i64, sequence: i32 },
+    /// (87)
+    #[error("compression code {code} is not known")]
+    Compression { code: i16 },
+}
+
+/// One record batch, checked. Owns its bytes (a slice of the frame that it came in).
+#[derive(Clone, Debug)]
+pub struct ValidBatch {
+    bytes: Bytes,
+    header: BatchHeader,
+    codec: Compression,
+    log_append_time_ms: i64,
+}
+
+impl ValidBatch {
+    /// Checks what a producer sent for one partition. Bytes behind the first batch that make no whole batch are ignored,
+    /// as Kafka does.
+    pub fn parse(bytes: Bytes) -> Result<ValidBatch, BatchError> {
+        if bytes.is_empty() {
+            return Err(BatchError::Empty);
+        }
+        match bytes.get(16).map(|magic| magic.cast_signed()) {
+            None => return Err(BatchError::Truncated { bytes: bytes.len() }),
+            Some(2) => {}
+            Some(magic @ (0 | 1)) => return Err(BatchError::OldMagic { magic }),
+            Some(magic) => return Err(BatchError::UnknownMagic { magic }),
+        }
+        let header = BatchHeader::parse(&bytes)?;
+        let total = whole(&header, bytes.len()).ok_or(BatchError::Truncated { bytes: bytes.len() })?;
+        if let Ok(next) = BatchHeader::parse(bytes.get(total..).unwrap_or_default())
+            && whole(&next, bytes.len() - total).is_some()
+        {
+            return Err(BatchError::Several);
+        }
+        let bytes = bytes.slice(..total);
+        let computed = crc32c(bytes.get(CRC_FROM..).unwrap_or_default());
+        if computed != header.crc {
+            return Err(BatchError::Checksum { stored: header.crc, computed });
+        }
+        if header.base_offset != 0 {
+            return Err(BatchError::BaseOffset { base: header.base_offset });
+        }
+        if header.record_count <= 0 || i64::from(header.last_offset_delta) + 1 != i64::from(header.record_count) {
+            return Err(BatchError::Counts { count: header.record_count, last_delta: header.last_offset_delta });
+        }
+        if header.is_control() {
+            return Err(BatchError::Control);
+        }
+        if header.has_producer() && header.base_sequence < 0 {
+            return Err(BatchError::Sequence { producer_id: header.producer_id, sequence: header.base_sequence });
+        }
+        let codec = Compression::from_code(header.compression_code())?;
+        Ok(ValidBatch { bytes, header, codec, log_append_time_ms: -1 })
+    }
+
+    /// After a rewrite whose bytes are known to be right.
+    pub(super) fn rewritten(bytes: Bytes, header: BatchHeader, codec: Compression, log_append_time_ms: i64) -> ValidBatch {
+        ValidBatch { bytes, header, codec, log_append_time_ms }
+    }
+
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    pub fn header(&self) -> &BatchHeader {
+        &self.header
+    }
+
+    pub fn codec(&self) -> Compression {
+        self.codec
+    }
+
+    /// The records as they were sent, perhaps compressed.
+    pub fn payload(&self) -> &[u8] {
+        self.bytes.get(HEADER_BYTES..).unwrap_or_default()
+    }
+
+    /// The time that the broker gave the batch; -1 if it kept the producer's.
+    pub fn log_append_time_ms(&self) -> i64 {
+        self.log_append_time_ms
+    }
+}
+
+/// Bytes of a batch that fits into `available`.
+fn whole(header: &BatchHeader, available: usize) -> Option<usize> {
+    header.total_bytes().filter(|total| *total <= available)
+}
+
+impl From<CodecError> for BatchError {
+    fn from(error: CodecError) -> BatchError {
+        match error {
+            CodecError::Unknown { code } => BatchError::Compression { code },
+            // Only the code is looked at here.
+            CodecError::TooLarge { .. } | CodecError::Damaged(_) => BatchError::Compression { code: -1 },
+        }
+    }
+}
+
+/// Writes the offset and the leader epoch, which Kafka's CRC leaves out, into a batch's first bytes.
+///
+/// # Panics
+/// When `batch` is shorter than its header: it was checked before.
+#[expect(clippy::indexing_slicing, reason = "a checked batch is longer than its header")]
+pub fn stamp(batch: &mut [u8], base: Offset, epoch: LeaderEpoch) {
+    batch[0..8].copy_from_slice(&base.0.to_be_bytes());
+    batch[12..16].copy_from_slice(&epoch.0.to_be_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::builder::{BatchBuilder, NewRecord};
+    use super::super::header::LOG_OVERHEAD_BYTES;
+    use super::*;
+
+    fn batch(records: i32) -> Vec<u8> {
+        let mut builder = BatchBuilder::new(1000);
+        for _ in 0..records {
+            builder.push(&NewRecord { timestamp_ms: 1000, value: Some(b"value"), ..NewRecord::default() });
+        }
+        builder.finish().expect("built").to_vec()
+    }
+
+    fn with_crc(mut bytes: Vec<u8>) -> Bytes {
+        let crc = crc32c(&bytes[CRC_FROM..]);
+        bytes[CRC_FROM - 4..CRC_FROM].copy_from_slice(&crc.to_be_bytes());
+        bytes.into()
+    }
+
+    fn refused(bytes: impl Into<Bytes>) -> BatchError {
+        ValidBatch::parse(bytes.into()).expect_err("refused")
+    }
+
+    #[test]
+    fn a_built_batch_is_taken_and_a_cut_tail_behind_it_is_ignored() {
+        let bytes = batch(3);
+        assert_eq!(ValidBatch::parse(bytes.clone().into()).expect("taken").header().record_count, 3);
+        let mut more = bytes.clone();
+        more.extend_from_slice(&bytes[..bytes.len() - 1]);
+        assert_eq!(ValidBatch::parse(more.into()).expect("taken").bytes().len(), bytes.len());
+    }
+
+    #[test]
+    fn each_kind_of_damage_has_its_own_error() {
+        assert_eq!(refused(Vec::new()), BatchError::Empty);
+        let good = batch(2);
+        assert!(matches!(refused(good[..good.len() - 1].to_vec()), BatchError::Truncated { .. }));
+        assert!(matches!(refused(good[..10].to_vec()), BatchError::Truncated { .. }));
+        assert_eq!(refused([good.clone(), good.clone()].concat()), BatchError::Several);
+        for (magic, error) in [(1, BatchError::OldMagic { magic: 1 }), (3, BatchError::UnknownMagic { magic: 3 })] {
+            let mut bytes = good.clone();
+            bytes[16] = magic;
+            assert_eq!(refused(bytes), error);
+        }
+        let mut bytes = good.clone();
+        bytes[7] = 5;
+        assert_eq!(refused(bytes), BatchError::BaseOffset { base: 5 });
+        let mut bytes = good.clone();
+        bytes[60] = 3;
+        assert_eq!(refused(with_crc(bytes)), BatchError::Counts { count: 3, last_delta: 1 });
+        let mut bytes = good.clone();
+        bytes[22] |= 0x20;
+        assert_eq!(refused(with_crc(bytes)), BatchError::Control);
+        let mut bytes = good.clone();
+        bytes[22] |= 7;
+        assert_eq!(refused(with_crc(bytes)), BatchError::Compression { code: 7 });
+        let mut bytes = good;
+        bytes[43..51].copy_from_slice(&7i64.to_be_bytes());
+        assert_eq!(refused(with_crc(bytes)), BatchError::Sequence { producer_id: 7, sequence: -1 });
+    }
+
+    #[test]
+    fn every_bit_that_the_crc_covers_is_checked() {
+        let good = batch(1);
+        for bit in CRC_FROM * 8..good.len() * 8 {
+            let mut bytes = good.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            assert!(matches!(refused(bytes), BatchError::Checksum { .. }), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn a_length_that_cannot_be_is_no_whole_batch() {
+        for length in [-1i32, 0, 48, i32::MAX] {
+            let mut bytes = batch(1);
+            bytes[8..LOG_OVERHEAD_BYTES].copy_from_slice(&length.to_be_bytes());
+            assert!(matches!(refused(bytes), BatchError::Truncated { .. }), "{length}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_judged_without_a_panic(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
+            // Random bytes never have the right checksum.
+            proptest::prop_assert!(ValidBatch::parse(bytes.into()).is_err());
+        }
+    }
+}
