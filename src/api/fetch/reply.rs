@@ -31,7 +31,10 @@ pub(super) enum Part {
     Read(Fetched),
     /// The catalog has no such partition: no owner was asked.
     Unknown(ErrorCode),
-    Failed { code: ErrorCode, current_leader: LeaderIdAndEpoch },
+    Failed {
+        code: ErrorCode,
+        current_leader: LeaderIdAndEpoch,
+    },
 }
 
 impl Part {
