@@ -40,6 +40,8 @@ pub struct Replayed {
     pub log: PartitionLog,
     /// The batches above the checkpoint's log end, in order: producers and epochs learn from them.
     pub batches: Vec<Bytes>,
+    /// Segments below the log start: their files, if they are still there, are to be removed.
+    pub dropped: Vec<Offset>,
 }
 
 /// Collects what is known of one partition.
@@ -128,7 +130,8 @@ impl Replay {
         log.log_end = end.max(self.log_start);
         log.durable_end = log.log_end;
         log.log_start = self.log_start;
-        Ok(Replayed { log, batches })
+        let dropped = log.drop_below(self.log_start, |segment| !segment.is_active());
+        Ok(Replayed { log, batches, dropped })
     }
 
     /// Continues one segment with what the journal has of it; returns where its offsets end.

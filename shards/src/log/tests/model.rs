@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use proptest::prelude::*;
 
-use super::testing::{batch, dir, place, rules, store, write_all};
-use super::*;
+use super::{batch, dir, place, rules, store, write_all};
+use crate::log::*;
 use crate::request::Listed;
 use crate::runtime::sim::{Sim, SimRuntime};
 use crate::types::{FilePos, Offset};
@@ -212,7 +212,10 @@ impl Rig {
             1 => self.sync_job = self.log.needs_file_sync(),
             2 => {
                 if let Some(job) = self.sync_job.take() {
-                    store.sync(&dir(), &job).await.expect("the disk syncs");
+                    let outcome = store.sync(&dir(), &job).await;
+                    if self.log.has_segment(job.segment_base) {
+                        outcome.expect("the disk syncs");
+                    }
                     self.log.file_synced(&job);
                 }
             }
@@ -303,7 +306,7 @@ impl Rig {
             }
         }
         let durable = self.log.durable_end();
-        let Replayed { log, batches } = replay.finish(2_000).expect("what was synced is whole");
+        let Replayed { log, batches, dropped } = replay.finish(2_000).expect("what was synced is whole");
         assert!(log.log_end() >= durable, "all that was synced is there");
         assert!(log.log_end() <= self.log.log_end());
         assert_eq!(log.log_end(), log.durable_end());
@@ -314,6 +317,7 @@ impl Rig {
             .map(|k| k.bytes.clone())
             .collect();
         assert_eq!(batches, above, "producers see every batch above the checkpoint once");
+        store.remove_segments(&dir(), &dropped).await.expect("files go");
         let mut rig = Rig::new(self.segment_bytes);
         self.known.retain(|k| k.last < log.log_end());
         for known in &self.known {
