@@ -204,7 +204,7 @@ impl PartitionLog {
         }
         let first = self.tail.index_at(self.durable_end);
         let mut at = self.unsealed_from();
-        for piece in self.tail.from_index(first) {
+        for piece in self.tail.starting_at(first) {
             if piece.last_offset >= upto {
                 break;
             }
