@@ -2,11 +2,15 @@
 //!
 //! Invariant: partitions are named by topic id and index, never by a topic's name (R4).
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use smallvec::SmallVec;
 use thiserror::Error;
 
 use crate::batch::ValidBatch;
+use crate::catalog::CatalogRecord;
+use crate::router::oneshot::Reply;
 use crate::types::{LeaderEpoch, Mono, Offset, PartitionId, ProducerId};
 
 /// Which records a reader may see (KIP-98).
@@ -43,7 +47,7 @@ pub enum AppendError {
     #[error("the disk is full: appends wait for space")]
     DiskFull,
     #[error("{isr} in-sync replicas, {min} asked by min.insync.replicas")]
-    NotEnoughReplicas { isr: u32, min: u32 },
+    NotEnoughReplicas { isr: i32, min: i32 },
     #[error("batch of {bytes} bytes is larger than segment.bytes {max}")]
     LargerThanSegment { bytes: u64, max: u64 },
     #[error("producer {producer_id:?}: sequence {got}, expected {expected}")]
@@ -174,4 +178,44 @@ pub struct PartitionSize {
     pub log_start: Offset,
     pub high_watermark: Offset,
     pub log_end: Offset,
+}
+
+/// Names a parked fetch, by the core that asks and a number of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WatchId(pub u64);
+
+/// Everything that one core may ask of the owner of partitions. Same core: a plain call; another core: one message.
+pub enum ShardRequest {
+    Append { parts: Vec<AppendPart>, reply: Reply<Vec<Result<Appended, AppendError>>> },
+    Read { parts: Vec<FetchPart>, isolation: Isolation, max_bytes: u32, reply: Reply<Vec<Result<Fetched, ReadError>>> },
+    /// Answered when `missing_bytes` came in, at the deadline, or when one of the partitions must be looked at again.
+    /// A partition comes with the end that its reader saw.
+    Watch { id: WatchId, seen: Vec<(PartitionId, Offset)>, isolation: Isolation, missing_bytes: u32, deadline: Mono, reply: Reply<()> },
+    Unwatch { id: WatchId },
+    List { parts: Vec<ListPart>, reply: Reply<Vec<Result<Listed, ReadError>>> },
+    EpochEnds { parts: Vec<EpochPart>, reply: Reply<Vec<Result<EpochEnd, ReadError>>> },
+    MoveLogStart { parts: Vec<(PartitionId, Upto)>, reply: Reply<Vec<Result<Offset, ReadError>>> },
+    Sizes { partitions: Vec<PartitionId>, reply: Reply<Vec<Result<PartitionSize, ReadError>>> },
+    /// Synced records of the metadata log, in order.
+    ApplyCatalog { records: Arc<[CatalogRecord]>, reply: Reply<()> },
+    Stages { reply: Reply<String> },
+}
+
+impl ShardRequest {
+    /// What it holds in a mailbox, bytes.
+    pub fn bytes(&self) -> usize {
+        const BASE: usize = 256;
+        BASE + match self {
+            ShardRequest::Append { parts, .. } => parts.iter().map(|p| p.batch.bytes().len() + BASE).sum(),
+            ShardRequest::Read { parts, .. } => parts.len() * size_of::<FetchPart>(),
+            ShardRequest::Watch { seen, .. } => seen.len() * size_of::<(PartitionId, Offset)>(),
+            ShardRequest::List { parts, .. } => parts.len() * size_of::<ListPart>(),
+            ShardRequest::EpochEnds { parts, .. } => parts.len() * size_of::<EpochPart>(),
+            ShardRequest::MoveLogStart { parts, .. } => parts.len() * size_of::<(PartitionId, Upto)>(),
+            ShardRequest::Sizes { partitions, .. } => partitions.len() * size_of::<PartitionId>(),
+            ShardRequest::Unwatch { .. }
+            | ShardRequest::ApplyCatalog { .. }
+            | ShardRequest::Stages { .. } => 0,
+        }
+    }
 }

@@ -1,1 +1,33 @@
-//! catalog.
+//! Topics, their configs, producer-id blocks and runs: a pure machine over the records of the metadata log.
+//! Shard 0 decides, every core applies its own copy. No clock, no randomness, no I/O.
+//!
+//! A change is asked for with a [`CatalogCommand`]; [`Catalog::decide`] looks at the applied state and answers with the
+//! records that make it happen and the reply for once they are synced; [`Catalog::apply`] is the only thing that changes
+//! the state, live and at start alike.
+//!
+//! Invariant: replaying the records of a live run, or those of [`Catalog::snapshot`], gives the same state.
+
+mod apply;
+mod command;
+pub mod config;
+mod decide;
+mod format;
+mod name;
+mod record;
+mod state;
+#[cfg(test)]
+mod tests;
+mod topic;
+
+pub use apply::ApplyError;
+pub use command::{
+    CatalogCommand, CatalogError, CatalogReply, ConfigChange, ConfigEdit, ConfigOp, CreatedTopic, DeletedTopic,
+    MorePartitions, NewTopic, ProducerIdBlock, TopicRef,
+};
+pub use config::{ConfigError, TopicConfig, TopicDefaults};
+pub use decide::Decision;
+pub use format::RecordError;
+pub use name::{METADATA_TOPIC, NAME_BYTES_MAX, check_topic_name, is_internal_topic};
+pub use record::{CatalogRecord, Endpoint, Registration};
+pub use state::{Catalog, CatalogSettings};
+pub use topic::{PartitionView, Topic};

@@ -1,0 +1,174 @@
+//! How a record changes the catalog: the same code live and at start. Every core.
+//!
+//! Invariant: an error means that the metadata log is damaged, or was written by a broker that knows more than this one;
+//! nothing may be served from it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use super::Catalog;
+use super::config::ConfigError;
+use super::name::collision_key;
+use super::record::{CatalogRecord, Registration};
+use super::topic::Topic;
+use crate::types::TopicId;
+
+/// Why a record cannot follow what was applied before it.
+#[derive(Debug, Clone, Error, PartialEq, Eq)]
+pub enum ApplyError {
+    #[error("topic {name} ({id}) is made twice")]
+    TopicTwice { name: String, id: TopicId },
+    #[error("a record speaks of topic {topic}, which there is not")]
+    UnknownTopic { topic: String },
+    #[error("topic {topic}: partition {index} follows {partitions} partitions")]
+    PartitionOrder { topic: String, index: i32, partitions: i32 },
+    #[error("topic {topic}: leader epoch {got} in run {run}, {partitions} partitions say {expected}")]
+    LeaderEpoch { topic: String, got: i32, run: u32, partitions: i32, expected: i32 },
+    #[error("topic {topic}: replicas {replicas:?}, and this is node {node_id} alone")]
+    Replicas { topic: String, replicas: Vec<i32>, node_id: i32 },
+    #[error("broker {broker} registers, and this is node {node_id}")]
+    Broker { broker: i32, node_id: i32 },
+    #[error("run {run} starts after run {last}")]
+    RunOrder { run: u32, last: u32 },
+    #[error("producer ids up to {next} are taken after those up to {last}")]
+    ProducerIdOrder { next: i64, last: i64 },
+    #[error("topic {topic}: {error}")]
+    Config { topic: String, error: ConfigError },
+}
+
+impl Catalog {
+    /// Applies one record. After an error the state is as before.
+    pub fn apply(&mut self, record: &CatalogRecord) -> Result<(), ApplyError> {
+        match record {
+            CatalogRecord::Topic { name, id } => self.add_topic(name, *id),
+            CatalogRecord::Partition { topic, index, replicas, leader_epoch } => {
+                self.add_partition(*topic, *index, replicas, *leader_epoch)
+            }
+            CatalogRecord::RemoveTopic { id } => self.remove_topic(*id),
+            CatalogRecord::TopicConfig { topic, key, value } => self.set_config(topic, key, value.as_deref()),
+            CatalogRecord::ProducerIds { broker, run: _, next } => self.take_producer_ids(*broker, *next),
+            CatalogRecord::RegisterBroker(registration) => self.register(registration),
+            CatalogRecord::FeatureLevel { name, level } => {
+                self.features.insert(name.clone(), *level);
+                Ok(())
+            }
+        }
+    }
+
+    fn add_topic(&mut self, name: &str, id: TopicId) -> Result<(), ApplyError> {
+        let taken = id == TopicId::ZERO || id == TopicId::METADATA || self.topics.contains_key(&id);
+        if taken || self.ids.contains_key(name) {
+            return Err(ApplyError::TopicTwice { name: name.to_owned(), id });
+        }
+        let name: Arc<str> = name.into();
+        if let Some(key) = collision_key(&name) {
+            self.collisions.insert(key.into(), name.clone());
+        }
+        self.ids.insert(name.clone(), id);
+        self.sorted.insert(name.clone(), id);
+        let topic = Topic {
+            id,
+            name,
+            partitions: 0,
+            overrides: BTreeMap::new(),
+            config: self.plain_config.clone(),
+            made_in_run: self.run(),
+        };
+        self.topics.insert(id, topic);
+        Ok(())
+    }
+
+    fn add_partition(
+        &mut self,
+        id: TopicId,
+        index: i32,
+        replicas: &[i32],
+        leader_epoch: i32,
+    ) -> Result<(), ApplyError> {
+        let (run, node_id) = (self.run(), self.settings.node_id);
+        let topic = self.topics.get_mut(&id).ok_or_else(|| ApplyError::UnknownTopic { topic: id.to_string() })?;
+        if index != topic.partitions {
+            return Err(ApplyError::PartitionOrder {
+                topic: topic.name.to_string(),
+                index,
+                partitions: topic.partitions,
+            });
+        }
+        if replicas != [node_id] {
+            return Err(ApplyError::Replicas { topic: topic.name.to_string(), replicas: replicas.to_vec(), node_id });
+        }
+        // A snapshot makes the topic anew: its first partition tells the run that it is from.
+        let made_in_run = u32::try_from(leader_epoch).ok().and_then(|epoch| run.checked_sub(epoch));
+        match made_in_run {
+            Some(made) if index == 0 || made == topic.made_in_run => topic.made_in_run = made,
+            _ => {
+                return Err(ApplyError::LeaderEpoch {
+                    topic: topic.name.to_string(),
+                    got: leader_epoch,
+                    run,
+                    partitions: topic.partitions,
+                    expected: i32::try_from(run.saturating_sub(topic.made_in_run)).unwrap_or(i32::MAX),
+                });
+            }
+        }
+        topic.partitions += 1;
+        self.partitions += 1;
+        Ok(())
+    }
+
+    fn remove_topic(&mut self, id: TopicId) -> Result<(), ApplyError> {
+        let topic = self.topics.remove(&id).ok_or_else(|| ApplyError::UnknownTopic { topic: id.to_string() })?;
+        self.ids.remove(&topic.name);
+        self.sorted.remove(&topic.name);
+        if let Some(key) = collision_key(&topic.name) {
+            self.collisions.remove(key.as_ref());
+        }
+        self.partitions -= u64::try_from(topic.partitions).unwrap_or(0);
+        Ok(())
+    }
+
+    fn set_config(&mut self, name: &str, key: &str, value: Option<&str>) -> Result<(), ApplyError> {
+        let topic = self.ids.get(name).and_then(|id| self.topics.get_mut(id));
+        let topic = topic.ok_or_else(|| ApplyError::UnknownTopic { topic: name.to_owned() })?;
+        let mut overrides = topic.overrides.clone();
+        match value {
+            Some(value) => overrides.insert(key.to_owned(), value.to_owned()),
+            None => overrides.remove(key),
+        };
+        topic.config = if overrides.is_empty() {
+            self.plain_config.clone()
+        } else {
+            // Only what each value must be by itself: the records of one change pass through states that, together,
+            // `decide` would not let stand.
+            let config = self.settings.topic_defaults.with(&overrides);
+            Arc::new(config.map_err(|error| ApplyError::Config { topic: name.to_owned(), error })?)
+        };
+        topic.overrides = overrides;
+        Ok(())
+    }
+
+    fn take_producer_ids(&mut self, broker: i32, next: i64) -> Result<(), ApplyError> {
+        self.own(broker)?;
+        if next < self.next_producer_id {
+            return Err(ApplyError::ProducerIdOrder { next, last: self.next_producer_id });
+        }
+        self.next_producer_id = next;
+        Ok(())
+    }
+
+    fn register(&mut self, registration: &Registration) -> Result<(), ApplyError> {
+        self.own(registration.broker)?;
+        if registration.run <= self.run() {
+            return Err(ApplyError::RunOrder { run: registration.run, last: self.run() });
+        }
+        self.registration = Some(registration.clone());
+        Ok(())
+    }
+
+    fn own(&self, broker: i32) -> Result<(), ApplyError> {
+        let node_id = self.settings.node_id;
+        if broker == node_id { Ok(()) } else { Err(ApplyError::Broker { broker, node_id }) }
+    }
+}

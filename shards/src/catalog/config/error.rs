@@ -1,0 +1,29 @@
+//! What can be wrong with the configs of a topic. Every core; plain values.
+
+use thiserror::Error;
+
+/// Most that the text of a config may have: Kafka's limit for any string on the wire and in a record.
+pub const CONFIG_BYTES_MAX: usize = 32_767;
+
+/// The text is Kafka's message, for the client's eyes; Kafka answers INVALID_CONFIG (40) to all of them.
+#[derive(Debug, Clone, Error, PartialEq, Eq)]
+pub enum ConfigError {
+    #[error("Unknown topic config name: {key}")]
+    Unknown { key: String },
+    #[error("Null value not supported for topic configs: {keys}")]
+    Null { keys: String },
+    #[error("Invalid value {value} for configuration {key}: {why}")]
+    Invalid { key: String, value: String, why: String },
+    #[error("Invalid value for configuration {key}: {bytes} bytes are over {CONFIG_BYTES_MAX}")]
+    TooLong { key: String, bytes: usize },
+    #[error("Configuration '{key}' values must not be empty.")]
+    EmptyItem { key: &'static str },
+    #[error("conflict topic config setting min.compaction.lag.ms ({min}) > max.compaction.lag.ms ({max})")]
+    CompactionLag { min: i64, max: i64 },
+    #[error(
+        "Tiered Storage functionality is disabled in the broker. Topic cannot be configured with remote log storage."
+    )]
+    TieredStorage,
+    #[error("Can't {verb} to key {key} because its type is not LIST.")]
+    NotAList { verb: &'static str, key: String },
+}

@@ -1,0 +1,17 @@
+//! The 34 configs that a topic can have: one table, Kafka's rules for values, and what is in force. Every core; pure.
+//!
+//! Invariant: a value that [`TopicDefaults::validate`] let pass is parsed again, unchanged, by every later version.
+
+mod defaults;
+mod effective;
+mod error;
+mod table;
+#[cfg(test)]
+mod tests;
+mod value;
+
+pub use defaults::{ConfigEntry, ConfigSource, TopicDefaults};
+pub use effective::{CleanupPolicy, Compression, TimestampType, TopicConfig};
+pub use error::{CONFIG_BYTES_MAX, ConfigError};
+pub use table::{ConfigKey, Kind, Synonym, TOPIC_CONFIGS, config_key};
+pub use value::Value;

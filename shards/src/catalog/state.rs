@@ -1,0 +1,212 @@
+//! The applied state of the metadata log and the ways to read it. Each core has its own copy.
+//!
+//! Invariant: `topics`, `ids` and `sorted` name the same topics; `partitions` is the sum of theirs.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
+use super::config::{TopicConfig, TopicDefaults};
+use super::name::METADATA_TOPIC;
+use super::record::{CatalogRecord, Registration};
+use super::topic::{PartitionView, Topic};
+use crate::types::{LeaderEpoch, PartitionId, TopicId};
+
+/// What the catalog is told at start and keeps for the run.
+#[derive(Debug, Clone)]
+pub struct CatalogSettings {
+    pub cluster_id: String,
+    pub node_id: i32,
+    /// `num.partitions`: for a topic that does not say.
+    pub num_partitions: i32,
+    /// `default.replication.factor`.
+    pub default_replication_factor: i16,
+    /// `partitions.max`: partitions of the whole broker.
+    pub partitions_max: u64,
+    pub topic_defaults: TopicDefaults,
+}
+
+impl CatalogSettings {
+    /// Kafka's defaults for one node.
+    pub fn new(cluster_id: impl Into<String>, node_id: i32) -> CatalogSettings {
+        CatalogSettings {
+            cluster_id: cluster_id.into(),
+            node_id,
+            num_partitions: 1,
+            default_replication_factor: 1,
+            partitions_max: 100_000,
+            topic_defaults: TopicDefaults::default(),
+        }
+    }
+}
+
+/// The applied state of the metadata log.
+#[derive(Debug, Clone)]
+pub struct Catalog {
+    pub(super) settings: Arc<CatalogSettings>,
+    /// What a topic without overrides uses.
+    pub(super) plain_config: Arc<TopicConfig>,
+    pub(super) replicas: [i32; 1],
+    pub(super) registration: Option<Registration>,
+    pub(super) features: BTreeMap<String, i16>,
+    pub(super) next_producer_id: i64,
+    pub(super) topics: HashMap<TopicId, Topic>,
+    pub(super) ids: HashMap<Arc<str>, TopicId>,
+    pub(super) sorted: BTreeMap<Arc<str>, TopicId>,
+    /// Collision key → the one topic that has it.
+    pub(super) collisions: HashMap<Box<str>, Arc<str>>,
+    pub(super) partitions: u64,
+    metadata: Topic,
+}
+
+impl Catalog {
+    /// An empty metadata log.
+    pub fn new(settings: CatalogSettings) -> Catalog {
+        let plain_config = Arc::new(settings.topic_defaults.config().clone());
+        let metadata = Topic {
+            id: TopicId::METADATA,
+            name: METADATA_TOPIC.into(),
+            partitions: 1,
+            overrides: BTreeMap::new(),
+            config: Arc::new(settings.topic_defaults.metadata_config()),
+            made_in_run: 0,
+        };
+        Catalog {
+            replicas: [settings.node_id],
+            settings: Arc::new(settings),
+            plain_config,
+            registration: None,
+            features: BTreeMap::new(),
+            next_producer_id: 0,
+            topics: HashMap::new(),
+            ids: HashMap::new(),
+            sorted: BTreeMap::new(),
+            collisions: HashMap::new(),
+            partitions: 0,
+            metadata,
+        }
+    }
+
+    pub fn cluster_id(&self) -> &str {
+        &self.settings.cluster_id
+    }
+
+    pub fn node_id(&self) -> i32 {
+        self.settings.node_id
+    }
+
+    pub fn settings(&self) -> &CatalogSettings {
+        &self.settings
+    }
+
+    /// The number of the last run that was started; 0 before the first.
+    pub fn run(&self) -> u32 {
+        self.registration.as_ref().map_or(0, |r| r.run)
+    }
+
+    /// What the broker said of itself at the last start.
+    pub fn registration(&self) -> Option<&Registration> {
+        self.registration.as_ref()
+    }
+
+    /// Finalized level of a feature.
+    pub fn feature(&self, name: &str) -> Option<i16> {
+        self.features.get(name).copied()
+    }
+
+    /// A topic that clients may see. The metadata log is not among them.
+    #[inline]
+    pub fn topic(&self, name: &str) -> Option<&Topic> {
+        self.topics.get(self.ids.get(name)?)
+    }
+
+    /// As [`Catalog::topic`], by id.
+    #[inline]
+    pub fn topic_by_id(&self, id: TopicId) -> Option<&Topic> {
+        self.topics.get(&id)
+    }
+
+    /// The metadata log itself: one partition, led by shard 0, always synced before the ack, never cut.
+    pub fn metadata_topic(&self) -> &Topic {
+        &self.metadata
+    }
+
+    /// Whatever has a log here, the metadata log included: for the shards, never for requests.
+    pub fn topic_with_log(&self, id: TopicId) -> Option<&Topic> {
+        if id == TopicId::METADATA { Some(&self.metadata) } else { self.topics.get(&id) }
+    }
+
+    /// All topics that clients may see, sorted by name.
+    pub fn topics(&self) -> impl Iterator<Item = &Topic> {
+        self.sorted.values().filter_map(|id| self.topics.get(id))
+    }
+
+    pub fn topic_count(&self) -> usize {
+        self.topics.len()
+    }
+
+    /// Partitions of all topics, without the metadata log's.
+    pub fn partition_count(&self) -> u64 {
+        self.partitions
+    }
+
+    /// Runs started since the topic was made: 0 for a new one.
+    #[inline]
+    pub fn leader_epoch(&self, topic: &Topic) -> LeaderEpoch {
+        LeaderEpoch(i32::try_from(self.run().saturating_sub(topic.made_in_run)).unwrap_or(i32::MAX))
+    }
+
+    /// `None` when the topic has no such partition.
+    pub fn partition<'a>(&'a self, topic: &Topic, index: i32) -> Option<PartitionView<'a>> {
+        let id: PartitionId = topic.partition(index)?;
+        Some(PartitionView {
+            id,
+            leader: self.settings.node_id,
+            leader_epoch: self.leader_epoch(topic),
+            replicas: &self.replicas,
+            isr: &self.replicas,
+        })
+    }
+
+    /// Records that rebuild this state from an empty catalog with the same settings.
+    pub fn snapshot(&self) -> Vec<CatalogRecord> {
+        let features =
+            self.features.iter().map(|(name, &level)| CatalogRecord::FeatureLevel { name: name.clone(), level });
+        let mut records: Vec<CatalogRecord> = features.collect();
+        records.extend(self.registration.clone().map(CatalogRecord::RegisterBroker));
+        if self.next_producer_id > 0 {
+            let (broker, run) = (self.settings.node_id, self.run());
+            records.push(CatalogRecord::ProducerIds { broker, run, next: self.next_producer_id });
+        }
+        for topic in self.topics() {
+            records.push(CatalogRecord::Topic { name: topic.name.to_string(), id: topic.id });
+            records.extend(topic.overrides.iter().map(|(key, value)| CatalogRecord::TopicConfig {
+                topic: topic.name.to_string(),
+                key: key.clone(),
+                value: Some(value.clone()),
+            }));
+            records.extend(topic.partition_ids().map(|p| CatalogRecord::Partition {
+                topic: topic.id,
+                index: p.index,
+                replicas: self.replicas.to_vec(),
+                leader_epoch: self.leader_epoch(topic).0,
+            }));
+        }
+        records
+    }
+}
+
+/// The same topics, configs, ids and runs, for tests that compare a replayed state with a live one.
+impl PartialEq for Catalog {
+    fn eq(&self, other: &Catalog) -> bool {
+        self.registration == other.registration
+            && self.features == other.features
+            && self.next_producer_id == other.next_producer_id
+            && self.topics == other.topics
+            && self.ids == other.ids
+            && self.sorted == other.sorted
+            && self.collisions == other.collisions
+            && self.partitions == other.partitions
+    }
+}

@@ -1,0 +1,224 @@
+//! Bytes of a checkpoint: magic, version, run, partitions, checksum over all of it. Pure; little-endian.
+//!
+//! Invariant: what is decoded passed the checksum, so a count that does not fit its bytes is our own fault and says so.
+
+use super::{Checkpoint, PartitionCheckpoint};
+use crate::batch::crc::crc32c;
+use crate::journal::format::RunId;
+use crate::journal::run::Run;
+use crate::log::{LogSnapshot, OpenSegment, SealedSegment};
+use crate::partition::epochs::EpochStart;
+use crate::partition::producers::{BatchMark, ProducerSnapshot};
+use crate::types::{FilePos, LeaderEpoch, Offset, PartitionId, ProducerId, TopicId};
+
+const MAGIC: [u8; 4] = *b"CLCP";
+pub const VERSION: u16 = 1;
+const CHECKSUM_BYTES: usize = 4;
+
+#[derive(Debug, PartialEq, Eq)]
+pub enum DecodeError {
+    Version(u16),
+    Damaged(String),
+}
+
+pub fn encode(checkpoint: &Checkpoint) -> Vec<u8> {
+    let mut out = Vec::with_capacity(64 + checkpoint.partitions.len() * 128);
+    out.extend_from_slice(&MAGIC);
+    out.extend_from_slice(&VERSION.to_le_bytes());
+    out.extend_from_slice(&[0; 2]);
+    out.extend_from_slice(&checkpoint.run.number.to_le_bytes());
+    out.extend_from_slice(&checkpoint.run.id.0.to_le_bytes());
+    out.extend_from_slice(&checkpoint.run.shards.to_le_bytes());
+    out.extend_from_slice(&checkpoint.shard.to_le_bytes());
+    out.extend_from_slice(&checkpoint.first_generation.to_le_bytes());
+    put_count(&mut out, checkpoint.partitions.len());
+    for partition in &checkpoint.partitions {
+        put_partition(&mut out, partition);
+    }
+    let crc = crc32c(&out);
+    out.extend_from_slice(&crc.to_le_bytes());
+    out
+}
+
+pub fn decode(bytes: &[u8]) -> Result<Checkpoint, DecodeError> {
+    let damaged = |what: &str| DecodeError::Damaged(what.to_owned());
+    let (body, crc) = bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or_else(|| damaged("it is too short"))?;
+    if u32::from_le_bytes(*crc) != crc32c(body) {
+        return Err(damaged("its checksum does not match"));
+    }
+    let mut from = Reader(body);
+    if from.array::<4>()? != MAGIC {
+        return Err(damaged("it is no checkpoint"));
+    }
+    let version = u16::from_le_bytes(from.array()?);
+    if version != VERSION {
+        return Err(DecodeError::Version(version));
+    }
+    from.array::<2>()?;
+    let run = Run { number: from.u64()?, id: RunId(u128::from_le_bytes(from.array()?)), shards: from.u32()? };
+    let (shard, first_generation) = (from.u32()?, from.u64()?);
+    let partitions = from.list(partition)?;
+    Ok(Checkpoint { run, shard, first_generation, partitions })
+}
+
+fn put_partition(out: &mut Vec<u8>, partition: &PartitionCheckpoint) {
+    out.extend_from_slice(&partition.id.topic.0);
+    out.extend_from_slice(&partition.id.index.to_le_bytes());
+    put_log(out, &partition.log);
+    put_count(out, partition.epochs.len());
+    for entry in &partition.epochs {
+        out.extend_from_slice(&entry.epoch.0.to_le_bytes());
+        out.extend_from_slice(&entry.start.0.to_le_bytes());
+    }
+    put_count(out, partition.producers.len());
+    for producer in &partition.producers {
+        put_producer(out, producer);
+    }
+}
+
+fn partition(from: &mut Reader<'_>) -> Result<PartitionCheckpoint, DecodeError> {
+    Ok(PartitionCheckpoint {
+        id: PartitionId { topic: TopicId(from.array()?), index: from.i32()? },
+        log: log(from)?,
+        epochs: from.list(|from| Ok(EpochStart { epoch: LeaderEpoch(from.i32()?), start: from.offset()? }))?,
+        producers: from.list(producer)?,
+    })
+}
+
+fn put_producer(out: &mut Vec<u8>, producer: &ProducerSnapshot) {
+    out.extend_from_slice(&producer.producer.0.to_le_bytes());
+    out.extend_from_slice(&producer.epoch.to_le_bytes());
+    out.extend_from_slice(&producer.seen_ms.to_le_bytes());
+    put_count(out, producer.batches.len());
+    for mark in &producer.batches {
+        out.extend_from_slice(&mark.base_offset.0.to_le_bytes());
+        out.extend_from_slice(&mark.timestamp_ms.to_le_bytes());
+        out.extend_from_slice(&mark.first.to_le_bytes());
+        out.extend_from_slice(&mark.count.to_le_bytes());
+    }
+}
+
+fn producer(from: &mut Reader<'_>) -> Result<ProducerSnapshot, DecodeError> {
+    Ok(ProducerSnapshot {
+        producer: ProducerId(from.i64()?),
+        epoch: from.i16()?,
+        seen_ms: from.i64()?,
+        batches: from
+            .list(|from| {
+                Ok(BatchMark {
+                    base_offset: from.offset()?,
+                    timestamp_ms: from.i64()?,
+                    first: from.i32()?,
+                    count: from.i32()?,
+                })
+            })?
+            .into(),
+    })
+}
+
+fn put_log(out: &mut Vec<u8>, log: &LogSnapshot) {
+    out.extend_from_slice(&log.log_start.0.to_le_bytes());
+    out.extend_from_slice(&log.log_end.0.to_le_bytes());
+    out.push(u8::from(log.has_directory));
+    put_count(out, log.sealed.len());
+    for segment in &log.sealed {
+        for word in [segment.base.0, segment.end_offset.0, segment.size.0.cast_signed(), segment.max_timestamp_ms] {
+            out.extend_from_slice(&word.to_le_bytes());
+        }
+    }
+    put_count(out, log.open.len());
+    for segment in &log.open {
+        let words = [
+            segment.base.0,
+            segment.end_offset.0,
+            segment.synced.0.cast_signed(),
+            segment.end.0.cast_signed(),
+            segment.created_ms,
+            segment.first_timestamp_ms,
+            segment.max_timestamp_ms,
+        ];
+        for word in words {
+            out.extend_from_slice(&word.to_le_bytes());
+        }
+        out.extend_from_slice(&segment.index_pages.to_le_bytes());
+        out.push(u8::from(segment.rolled));
+    }
+}
+
+fn log(from: &mut Reader<'_>) -> Result<LogSnapshot, DecodeError> {
+    Ok(LogSnapshot {
+        log_start: from.offset()?,
+        log_end: from.offset()?,
+        has_directory: from.bool()?,
+        sealed: from.list(|from| {
+            Ok(SealedSegment {
+                base: from.offset()?,
+                end_offset: from.offset()?,
+                size: FilePos(from.u64()?),
+                max_timestamp_ms: from.i64()?,
+            })
+        })?,
+        open: from.list(|from| {
+            Ok(OpenSegment {
+                base: from.offset()?,
+                end_offset: from.offset()?,
+                synced: FilePos(from.u64()?),
+                end: FilePos(from.u64()?),
+                created_ms: from.i64()?,
+                first_timestamp_ms: from.i64()?,
+                max_timestamp_ms: from.i64()?,
+                index_pages: from.u32()?,
+                rolled: from.bool()?,
+            })
+        })?,
+    })
+}
+
+fn put_count(out: &mut Vec<u8>, count: usize) {
+    out.extend_from_slice(&u32::try_from(count).expect("below 4 billion entries").to_le_bytes());
+}
+
+struct Reader<'a>(&'a [u8]);
+
+impl Reader<'_> {
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
+        let (head, rest) =
+            self.0.split_first_chunk::<N>().ok_or_else(|| DecodeError::Damaged("it ends inside an entry".to_owned()))?;
+        self.0 = rest;
+        Ok(*head)
+    }
+
+    fn u32(&mut self) -> Result<u32, DecodeError> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    fn i32(&mut self) -> Result<i32, DecodeError> {
+        self.array().map(i32::from_le_bytes)
+    }
+
+    fn i16(&mut self) -> Result<i16, DecodeError> {
+        self.array().map(i16::from_le_bytes)
+    }
+
+    fn u64(&mut self) -> Result<u64, DecodeError> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    fn i64(&mut self) -> Result<i64, DecodeError> {
+        self.array().map(i64::from_le_bytes)
+    }
+
+    fn bool(&mut self) -> Result<bool, DecodeError> {
+        self.array::<1>().map(|b| b[0] != 0)
+    }
+
+    fn offset(&mut self) -> Result<Offset, DecodeError> {
+        self.i64().map(Offset)
+    }
+
+    /// A count and that many entries. The count is no reason to reserve memory: entries are read until they end.
+    fn list<T>(&mut self, one: impl Fn(&mut Self) -> Result<T, DecodeError>) -> Result<Vec<T>, DecodeError> {
+        let count = self.u32()?;
+        (0..count).map(|_| one(self)).collect()
+    }
+}

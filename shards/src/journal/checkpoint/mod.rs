@@ -1,0 +1,108 @@
+//! The checkpoint of one shard: where each partition's segments stand, so that a start reads no segment (R13).
+//!
+//! Invariant: it exists in two synced copies, each put in place by rename; it says nothing that is not synced. Versioned
+//! and checksummed; integers are little-endian.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use super::run::Run;
+use crate::log::LogSnapshot;
+use crate::partition::epochs::EpochStart;
+use crate::partition::producers::ProducerSnapshot;
+use crate::runtime::Runtime;
+use crate::types::PartitionId;
+
+mod codec;
+
+/// Both copies' endings.
+const COPIES: [&str; 2] = ["a", "b"];
+
+#[derive(Debug, Error)]
+pub enum CheckpointError {
+    #[error("{}: {source}", path.display())]
+    Io { path: PathBuf, source: io::Error },
+    #[error(
+        "both copies of the checkpoint {} are damaged or missing ({why}): which data is whole cannot be told. Nothing was \
+         changed. Restore one of the copies from a backup of the data directory",
+        path.display()
+    )]
+    Damaged { path: PathBuf, why: String },
+    #[error("{}: checkpoint format version {version} is not known to this build", path.display())]
+    Version { path: PathBuf, version: u16 },
+}
+
+/// One partition's line in a checkpoint.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PartitionCheckpoint {
+    pub id: PartitionId,
+    pub log: LogSnapshot,
+    pub epochs: Vec<EpochStart>,
+    pub producers: Vec<ProducerSnapshot>,
+}
+
+/// All partitions of one shard, and where its journal's replay starts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checkpoint {
+    pub run: Run,
+    pub shard: u32,
+    /// Journal files before this generation are not needed.
+    pub first_generation: u64,
+    pub partitions: Vec<PartitionCheckpoint>,
+}
+
+impl Checkpoint {
+    /// Replaces this shard's checkpoint of this run.
+    ///
+    /// # Errors
+    /// Words that name the file; the fence's (R16).
+    pub async fn store<R: Runtime>(&self, rt: &R, dir: &Path) -> Result<(), String> {
+        let bytes = codec::encode(self);
+        for copy in COPIES {
+            let path = path(dir, self.run.number, self.shard, copy);
+            let stored = async {
+                let beside = path.with_extension(format!("{copy}.new"));
+                rt.write_whole(&beside, &bytes).await?;
+                rt.rename(&beside, &path).await?;
+                rt.sync_dir(dir).await
+            };
+            stored.await.map_err(|e| format!("{}: writing the checkpoint failed: {e}", path.display()))?;
+        }
+        Ok(())
+    }
+
+    /// Reads what shard `shard` wrote in `run`, from whichever copy is whole; the newer one if both are.
+    pub async fn load<R: Runtime>(rt: &R, dir: &Path, run: Run, shard: u32) -> Result<Checkpoint, CheckpointError> {
+        let mut why = String::new();
+        for copy in COPIES {
+            let path = path(dir, run.number, shard, copy);
+            let bytes = match rt.read_whole(&path).await {
+                Ok(bytes) => bytes,
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                    why = format!("{} is missing", path.display());
+                    continue;
+                }
+                Err(source) => return Err(CheckpointError::Io { path, source }),
+            };
+            match codec::decode(&bytes) {
+                Ok(checkpoint) if checkpoint.run == run && checkpoint.shard == shard => return Ok(checkpoint),
+                Ok(_) => why = format!("{} belongs to another run", path.display()),
+                Err(codec::DecodeError::Version(version)) => return Err(CheckpointError::Version { path, version }),
+                Err(codec::DecodeError::Damaged(what)) => why = format!("{}: {what}", path.display()),
+            }
+        }
+        Err(CheckpointError::Damaged { path: path(dir, run.number, shard, "a"), why })
+    }
+
+    /// Run number of a checkpoint file's name.
+    pub fn run_of(name: &str) -> Option<u64> {
+        name.split_once('-')?.0.parse().ok()
+    }
+}
+
+fn path(dir: &Path, run: u64, shard: u32, copy: &str) -> PathBuf {
+    dir.join(format!("{run}-{shard}.{copy}"))
+}
+

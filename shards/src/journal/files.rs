@@ -1,0 +1,87 @@
+//! Makes, fills and opens the journal files of one core. Owning core only; which of them is in use is `space`'s to say.
+//!
+//! Invariant: a file is whole and zero or earlier bytes before it is handed out: writes to it never grow it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::runtime::{BLOCK_BYTES, File, OpenMode, Runtime};
+
+/// Bytes written at once while a file is filled with zeros, and the unit of a file's size.
+pub const FILL_BYTES: u64 = 1 << 20;
+const _: () = assert!(FILL_BYTES.is_multiple_of(BLOCK_BYTES as u64), "direct writes are whole blocks");
+
+/// A file ready for commits.
+pub struct JournalFile<R: Runtime> {
+    pub path: PathBuf,
+    pub file: R::File,
+    pub bytes: u64,
+}
+
+/// Name of the `n`th journal file of a run.
+fn file_name(run_number: u64, n: u32) -> String {
+    format!("{run_number}-{n}.journal")
+}
+
+/// Run number of a journal file's name.
+pub fn run_of(name: &str) -> Option<u64> {
+    name.strip_suffix(".journal")?.split_once('-')?.0.parse().ok()
+}
+
+/// The `count` first files of a run, `bytes` each, made from the files of earlier runs where they fit; the others of
+/// those are removed. Nothing of an earlier run may be needed any more (R7).
+pub async fn prepare<R: Runtime>(
+    rt: &R,
+    dir: &Path,
+    run_number: u64,
+    count: usize,
+    bytes: u64,
+) -> io::Result<Vec<JournalFile<R>>> {
+    rt.create_dir_all(dir).await?;
+    let mut files = Vec::with_capacity(count);
+    for old in rt.read_dir(dir).await? {
+        let Some(number) = run_of(&old.name) else { continue };
+        let path = dir.join(&old.name);
+        if number != run_number && files.len() < count && old.len == bytes {
+            let renamed = dir.join(file_name(run_number, number_of(files.len())));
+            rt.rename(&path, &renamed).await?;
+            let file = rt.open(&renamed, OpenMode::Write).await?;
+            files.push(JournalFile { path: renamed, file, bytes });
+        } else {
+            rt.remove_file(&path).await?;
+        }
+    }
+    while files.len() < count {
+        files.push(make(rt, dir, run_number, files.len(), bytes).await?);
+    }
+    rt.sync_dir(dir).await?;
+    Ok(files)
+}
+
+/// One more file, filled with zeros: writes to filled files sync twice as fast as to reserved space.
+pub async fn make<R: Runtime>(
+    rt: &R,
+    dir: &Path,
+    run_number: u64,
+    index: usize,
+    bytes: u64,
+) -> io::Result<JournalFile<R>> {
+    let path = dir.join(file_name(run_number, number_of(index)));
+    let file = rt.open(&path, OpenMode::Create).await?;
+    let mut zeros = rt.alloc(FILL_BYTES as usize);
+    zeros.extend_from_slice(&vec![0; FILL_BYTES as usize]);
+    let zeros = zeros.freeze();
+    let mut at = 0;
+    while at < bytes {
+        file.write(at, &zeros).await?;
+        at += FILL_BYTES;
+        rt.quantum().await;
+    }
+    file.sync().await?;
+    rt.sync_dir(dir).await?;
+    Ok(JournalFile { path, file, bytes })
+}
+
+fn number_of(index: usize) -> u32 {
+    u32::try_from(index + 1).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,168 @@
+//! Journals as bytes: what a chain yields, where it is cut, what is refused (R5, R6). Planted damage must be found.
+
+use std::path::PathBuf;
+
+use bytes::Bytes;
+
+use super::*;
+use crate::journal::format::{HEADER_BYTES, RunId};
+use crate::journal::open::{Closing, OpenCommit, Place};
+use crate::runtime::buf::IoBuf;
+use crate::types::{FilePos, LeaderEpoch, Offset, PartitionId, TopicId};
+
+const RUN: Run = Run { number: 3, id: RunId(77), shards: 1 };
+const FILE_BYTES: usize = 16 * BLOCK_BYTES;
+
+/// Writes commits as the commit loop does, each synced before the next.
+struct Writer {
+    files: Vec<Vec<u8>>,
+    sequence: u64,
+    previous_crc: u32,
+}
+
+impl Writer {
+    fn new() -> Writer {
+        Writer { files: Vec::new(), sequence: 0, previous_crc: 0 }
+    }
+
+    fn open_file(&mut self) {
+        self.files.push(Vec::new());
+    }
+
+    fn commit(&mut self, payload: &[u8]) {
+        self.commit_of(RUN.id, payload);
+    }
+
+    fn commit_of(&mut self, run: RunId, payload: &[u8]) {
+        let generation = self.files.len() as u64;
+        let file = self.files.last_mut().expect("a file");
+        let mut open = OpenCommit::new(IoBuf::heap(FILE_BYTES));
+        let place = Place {
+            partition: PartitionId { topic: TopicId([9; 16]), index: 4 },
+            epoch: LeaderEpoch(2),
+            segment_base: Offset(10),
+            position: FilePos(self.sequence * 100),
+        };
+        open.push_batch(place, payload, |_| {});
+        self.sequence += 1;
+        let closing = Closing {
+            run,
+            generation,
+            position: file.len() as u64,
+            sequence: self.sequence,
+            synced_through: self.sequence - 1,
+            previous_crc: self.previous_crc,
+        };
+        let (frozen, crc) = open.close(closing);
+        self.previous_crc = crc;
+        file.extend_from_slice(&frozen.bytes());
+    }
+
+    fn read(&self, first_generation: u64) -> Result<Vec<Vec<u8>>, ReplayError> {
+        let files: Vec<JournalFile> = self
+            .files
+            .iter()
+            .enumerate()
+            .map(|(n, bytes)| {
+                let mut bytes = bytes.clone();
+                bytes.resize(FILE_BYTES.max(bytes.len()), 0);
+                JournalFile { path: PathBuf::from(format!("3-{n}.journal")), bytes: Bytes::from(bytes) }
+            })
+            .collect();
+        let replayed = chain(&files, RUN, first_generation)?;
+        let payload = |entry: Entry| match entry.kind {
+            crate::journal::format::EntryKind::Data(bytes) => bytes.to_vec(),
+            other => panic!("only data was written: {other:?}"),
+        };
+        Ok(replayed.entries.into_iter().map(payload).collect())
+    }
+}
+
+fn three_commits() -> Writer {
+    let mut writer = Writer::new();
+    writer.open_file();
+    writer.commit(b"one");
+    writer.commit(b"two");
+    writer.open_file();
+    writer.commit(b"three");
+    writer
+}
+
+#[test]
+fn a_chain_over_two_files_reads_back_in_order() {
+    let read = three_commits().read(1).expect("whole");
+    assert_eq!(read, [b"one".to_vec(), b"two".to_vec(), b"three".to_vec()]);
+}
+
+#[test]
+fn retired_files_are_not_read() {
+    assert_eq!(three_commits().read(2).expect("whole"), [b"three".to_vec()]);
+}
+
+#[test]
+fn a_torn_last_commit_is_cut() {
+    let mut writer = three_commits();
+    let last = writer.files.last_mut().expect("a file");
+    last[HEADER_BYTES + 5] ^= 1;
+    assert_eq!(writer.read(1).expect("cut"), [b"one".to_vec(), b"two".to_vec()]);
+}
+
+#[test]
+fn damage_below_a_synced_commit_is_refused_and_named() {
+    let mut writer = three_commits();
+    // The second commit's body: the third says that it was synced.
+    writer.files[0][BLOCK_BYTES + HEADER_BYTES + 5] ^= 1;
+    match writer.read(1) {
+        Err(ReplayError::Damaged { sequence: 2, proof: 3, position, .. }) => assert_eq!(position, BLOCK_BYTES as u64),
+        other => panic!("the loss of an acked commit must be refused: {other:?}"),
+    }
+}
+
+#[test]
+fn a_lost_first_file_is_refused() {
+    let mut writer = three_commits();
+    writer.files[0].fill(0);
+    assert!(matches!(writer.read(1), Err(ReplayError::Damaged { sequence: 1, .. })));
+}
+
+#[test]
+fn commits_of_another_run_end_the_chain() {
+    let mut writer = Writer::new();
+    writer.open_file();
+    writer.commit(b"ours");
+    writer.commit_of(RunId(5), b"theirs");
+    assert_eq!(writer.read(1).expect("cut"), [b"ours".to_vec()]);
+}
+
+#[test]
+fn older_bytes_of_a_recycled_file_are_no_commits() {
+    let mut writer = three_commits();
+    // The file was used before: behind the newest commit stand whole commits of its earlier use.
+    let old = writer.files[0].clone();
+    writer.files[1].extend_from_slice(&old[BLOCK_BYTES..]);
+    assert_eq!(writer.read(1).expect("cut").len(), 3);
+}
+
+#[test]
+fn an_unknown_version_is_refused() {
+    let mut writer = three_commits();
+    let head = &mut writer.files[0][..HEADER_BYTES];
+    head[4] = 9;
+    let crc = crc32c(&head[..HEADER_BYTES - 4]);
+    head[HEADER_BYTES - 4..].copy_from_slice(&crc.to_le_bytes());
+    assert!(matches!(writer.read(1), Err(ReplayError::Format { source: FormatError::Version { version: 9 }, .. })));
+}
+
+#[test]
+fn every_flipped_bit_of_an_acked_commit_is_noticed() {
+    let clean = three_commits();
+    let whole = clean.read(1).expect("whole");
+    let used = HEADER_BYTES + crate::journal::format::ENTRY_BYTES + 3;
+    for bit in 0..used * 8 {
+        let mut writer = three_commits();
+        writer.files[0][bit / 8] ^= 1 << (bit % 8);
+        // Refused: the later commits prove that the first one was acked.
+        let read = writer.read(1);
+        assert!(read.is_err(), "bit {bit}: {read:?} instead of {whole:?}");
+    }
+}

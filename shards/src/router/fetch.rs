@@ -1,0 +1,134 @@
+//! A fetch over several owners: asks all, and if that is too little parks a watch at each and asks all again.
+//!
+//! Invariant: whoever waits is woken by new data, by the deadline or by a partition that must be looked at again; every
+//! watch is taken back when the fetch ends, however it ends.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
+
+use super::Shards;
+use super::oneshot::Asked;
+use super::placement::{ShardIndex, owner};
+use crate::request::{FetchAsk, Fetched, Isolation, ReadError, ShardRequest, WatchId};
+use crate::types::{Mono, Offset, PartitionId};
+
+type Read = Result<Fetched, ReadError>;
+
+/// Takes back the watches of a fetch when it ends or is given up.
+struct Parked {
+    shards: Shards,
+    id: WatchId,
+    at: Vec<ShardIndex>,
+}
+
+impl Drop for Parked {
+    fn drop(&mut self) {
+        let now = self.shards.now();
+        for to in &self.at {
+            self.shards.post(now, *to, ShardRequest::Unwatch { id: self.id });
+        }
+    }
+}
+
+pub(super) async fn fetch(shards: Shards, mut now: Mono, ask: FetchAsk) -> Vec<Read> {
+    loop {
+        let read = read_all(&shards, now, &ask).await;
+        let bytes: usize = read.iter().flatten().map(Fetched::bytes).sum();
+        let must_answer = read.iter().any(is_urgent);
+        now = shards.now();
+        let stopping = shards.inner.stopping.get();
+        if must_answer || stopping || bytes >= ask.min_bytes as usize || now >= ask.deadline || ask.parts.is_empty() {
+            return read;
+        }
+        let missing = ask.min_bytes.saturating_sub(u32::try_from(bytes).unwrap_or(u32::MAX)).max(1);
+        park(&shards, now, &ask, &read, missing).await;
+        now = shards.now();
+    }
+}
+
+/// An unknown partition does not end the wait while the others are empty; anything else that is wrong does, and so does
+/// a log that parts from the reader's.
+fn is_urgent(read: &Read) -> bool {
+    match read {
+        Ok(fetched) => fetched.diverging.is_some(),
+        Err(ReadError::Unknown) => false,
+        Err(_) => true,
+    }
+}
+
+async fn read_all(shards: &Shards, now: Mono, ask: &FetchAsk) -> Vec<Read> {
+    let isolation = ask.isolation;
+    let max_bytes = ask.max_bytes;
+    let mut read = shards
+        .scatter(
+            now,
+            ask.parts.clone(),
+            |part| part.partition,
+            move |parts, reply| ShardRequest::Read { parts, isolation, max_bytes, reply },
+            || Err(ReadError::Stopping),
+        )
+        .await;
+    keep_within(&mut read, max_bytes as usize);
+    read
+}
+
+/// Every owner kept to the limit by itself: together they may be over it. Only the first non-empty one may exceed it.
+fn keep_within(read: &mut [Read], max_bytes: usize) {
+    let mut total = 0;
+    for fetched in read.iter_mut().flatten() {
+        let bytes = fetched.bytes();
+        if total > 0 && total + bytes > max_bytes {
+            fetched.records.clear();
+            fetched.aborted.clear();
+        } else {
+            total += bytes;
+        }
+    }
+}
+
+/// Waits at every owner until one of them wakes us.
+async fn park(shards: &Shards, now: Mono, ask: &FetchAsk, read: &[Read], missing: u32) {
+    let mut groups: Vec<(ShardIndex, Vec<(PartitionId, Offset)>)> = Vec::new();
+    for (part, read) in ask.parts.iter().zip(read) {
+        let Ok(fetched) = read else { continue };
+        let to = owner(part.partition, shards.count());
+        let seen = (part.partition, end_of(fetched, ask.isolation));
+        match groups.iter_mut().find(|(shard, _)| *shard == to) {
+            Some((_, parts)) => parts.push(seen),
+            None => groups.push((to, vec![seen])),
+        }
+    }
+    if groups.is_empty() {
+        // Only unknown partitions: their owner keeps the time.
+        let to = ask.parts.first().map_or(ShardIndex(0), |part| owner(part.partition, shards.count()));
+        groups.push((to, Vec::new()));
+    }
+    let number = shards.inner.next_watch.get() + 1;
+    shards.inner.next_watch.set(number);
+    let id = WatchId(u64::from(shards.index().0) << 48 | number);
+    let parked = Parked { shards: shards.clone(), id, at: groups.iter().map(|(to, _)| *to).collect() };
+    let (isolation, deadline) = (ask.isolation, ask.deadline);
+    let mut asked: Vec<Asked<()>> = groups
+        .into_iter()
+        .map(|(to, seen)| {
+            shards.ask(now, to, |reply| ShardRequest::Watch { id, seen, isolation, missing_bytes: missing, deadline, reply })
+        })
+        .collect();
+    first_of(&mut asked).await;
+    drop(parked);
+}
+
+fn end_of(fetched: &Fetched, isolation: Isolation) -> Offset {
+    match isolation {
+        Isolation::ReadUncommitted => fetched.high_watermark,
+        Isolation::ReadCommitted => fetched.last_stable,
+    }
+}
+
+async fn first_of(asked: &mut [Asked<()>]) {
+    poll_fn(|cx| {
+        if asked.iter_mut().any(|one| Future::poll(Pin::new(one), cx).is_ready()) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}

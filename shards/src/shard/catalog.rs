@@ -1,0 +1,169 @@
+//! The catalog on a shard: every core applies its records, shard 0 leads it. Owning core only.
+//!
+//! Invariant: a record is applied on any core only after it is synced in the metadata log (R1), and in its order; one
+//! change is decided at a time, on what is applied.
+
+use std::sync::Arc;
+
+use super::Shard;
+use super::core::{Dropped, ShardCore};
+use super::partition::Partition;
+use crate::batch::{BatchBuilder, NewRecord, ValidBatch};
+use crate::catalog::{
+    ApplyError, CatalogCommand, CatalogError, CatalogRecord, CatalogReply, Decision, TopicConfig,
+};
+use crate::log::PartitionLog;
+use crate::partition::epochs::Epochs;
+use crate::partition::producers::Producers;
+use crate::request::AppendPart;
+use crate::router::placement::owner;
+use crate::router::{CatalogAsk, Shards};
+use crate::runtime::Runtime;
+use crate::types::{LeaderEpoch, PartitionId, TopicId};
+
+/// The metadata log's only partition.
+pub const METADATA_PARTITION: PartitionId = PartitionId { topic: TopicId::METADATA, index: 0 };
+
+impl ShardCore {
+    /// Applies synced records and makes this shard's partitions agree with them.
+    ///
+    /// # Errors
+    /// A record that cannot follow those before it: our own invariant is broken.
+    pub fn apply_catalog(&mut self, records: &[CatalogRecord]) -> Result<(), ApplyError> {
+        let mut touched: Vec<TopicId> = Vec::new();
+        {
+            let mut catalog = self.catalog.borrow_mut();
+            for record in records {
+                catalog.apply(record)?;
+                match record {
+                    CatalogRecord::Topic { id, .. } | CatalogRecord::RemoveTopic { id } => touched.push(*id),
+                    CatalogRecord::Partition { topic, .. } => touched.push(*topic),
+                    CatalogRecord::TopicConfig { topic, .. } => {
+                        touched.extend(catalog.topic(topic).map(|topic| topic.id));
+                    }
+                    // A new run: every leader epoch has grown.
+                    CatalogRecord::RegisterBroker(_) => touched.extend(catalog.topics().map(|topic| topic.id)),
+                    CatalogRecord::ProducerIds { .. } | CatalogRecord::FeatureLevel { .. } => {}
+                }
+            }
+        }
+        touched.sort_unstable();
+        touched.dedup();
+        for topic in touched {
+            self.agree_on(topic);
+        }
+        Ok(())
+    }
+
+    /// Adds, drops and reconfigures the partitions of one topic that this shard owns.
+    fn agree_on(&mut self, topic: TopicId) {
+        let catalog = self.catalog.clone();
+        let catalog = catalog.borrow();
+        let Some(known) = catalog.topic_with_log(topic) else {
+            self.drop_topic(topic);
+            return;
+        };
+        let epoch = catalog.leader_epoch(known);
+        for id in known.partition_ids() {
+            if owner(id, self.settings.shards) != self.index {
+                continue;
+            }
+            match self.slot_of(id).and_then(|slot| self.get_mut(slot)) {
+                Some(partition) => {
+                    partition.config = known.config.clone();
+                    partition.epoch = epoch;
+                }
+                None => {
+                    self.insert(fresh(id, known.name.clone(), known.config.clone(), epoch));
+                }
+            }
+        }
+    }
+
+    fn drop_topic(&mut self, topic: TopicId) {
+        let ids: Vec<PartitionId> = self.partitions().map(|(_, p)| p.id).filter(|id| id.topic == topic).collect();
+        for id in ids {
+            let Some(partition) = self.remove(id) else { continue };
+            for watch in &partition.watches {
+                watch.fire();
+            }
+            self.forget(*partition);
+        }
+    }
+
+    fn forget(&mut self, mut partition: Partition) {
+        partition.producers.clear(&mut self.producer_room);
+        for part in partition.waiting_for_tail.drain(..) {
+            part.fail(crate::request::AppendError::Unknown);
+        }
+        if partition.log.has_directory() {
+            self.dropped.push_back(Dropped::Partition { dir: partition.directory() });
+            self.signals.clean_up.notify();
+        }
+    }
+}
+
+/// A partition without a record.
+pub fn fresh(id: PartitionId, topic_name: Arc<str>, config: Arc<TopicConfig>, epoch: LeaderEpoch) -> Partition {
+    Partition::new(id, topic_name, config, epoch, PartitionLog::new(), Epochs::default(), Producers::default())
+}
+
+/// Carries out changes of the catalog, one at a time, until the askers are gone.
+pub async fn lead<R: Runtime>(shard: Shard<R>, shards: Shards, asks: flume::Receiver<CatalogAsk>) {
+    while let Ok(CatalogAsk { command, reply }) = asks.recv_async().await {
+        reply.send(change(&shard, &shards, command).await);
+    }
+}
+
+/// Decides, makes durable, applies everywhere.
+pub async fn change<R: Runtime>(
+    shard: &Shard<R>,
+    shards: &Shards,
+    command: CatalogCommand,
+) -> Result<CatalogReply, CatalogError> {
+    let ids: Vec<TopicId> = (0..command.fresh_ids_needed()).map(|_| random_topic_id(shard)).collect();
+    let Decision { records, reply } = shards.catalog().decide(&command, &ids)?;
+    if !records.is_empty() {
+        commit(shard, shards, records).await?;
+    }
+    Ok(reply)
+}
+
+async fn commit<R: Runtime>(shard: &Shard<R>, shards: &Shards, records: Vec<CatalogRecord>) -> Result<(), CatalogError> {
+    // Below the largest batch that every reader takes, whatever the size of the change.
+    const RECORDS_PER_BATCH: usize = 1000;
+    let now_ms = shard.wall_ms();
+    let mut parts = Vec::new();
+    for chunk in records.chunks(RECORDS_PER_BATCH) {
+        let batch = batch_of(chunk, now_ms)?;
+        parts.push(AppendPart { partition: METADATA_PARTITION, batch, acks_all: false });
+    }
+    let appended = shards.append(shard.now(), parts).await;
+    if let Some(Err(error)) = appended.into_iter().find(Result::is_err) {
+        return Err(CatalogError::Internal { why: format!("the metadata log: {error}") });
+    }
+    shards.apply_everywhere(records.into()).await;
+    Ok(())
+}
+
+fn batch_of(records: &[CatalogRecord], now_ms: i64) -> Result<ValidBatch, CatalogError> {
+    let mut builder = BatchBuilder::new(now_ms);
+    for record in records {
+        let value = record.encode().map_err(|e| CatalogError::Internal { why: e.to_string() })?;
+        builder.push(&NewRecord { timestamp_ms: now_ms, value: Some(&value), ..NewRecord::default() });
+    }
+    let bytes = builder.finish().map_err(|e| CatalogError::Internal { why: e.to_string() })?;
+    ValidBatch::parse(bytes).map_err(|e| CatalogError::Internal { why: e.to_string() })
+}
+
+/// Version 4 UUID, never one that begins with a dash in Kafka's base 64 (its tools take that for an option).
+fn random_topic_id<R: Runtime>(shard: &Shard<R>) -> TopicId {
+    loop {
+        let random = u128::from(shard.random()) << 64 | u128::from(shard.random());
+        let id = TopicId(uuid::Builder::from_random_bytes(random.to_be_bytes()).into_uuid().into_bytes());
+        // The first six bits are 62: '-' in the URL-safe alphabet.
+        if id.0[0] >> 2 != 62 && id != TopicId::ZERO && id != TopicId::METADATA {
+            return id;
+        }
+    }
+}

@@ -1,0 +1,317 @@
+//! Group commit: whatever came in while the last commit was on the disk becomes the next one. Owning core only.
+//!
+//! Invariant: one commit is in flight (R2: depth 1); replies, high watermarks and watches move only when it is synced,
+//! or written where the topic relaxed its flushing (R1, R3), and never after the fence was tripped (R16).
+
+use std::ops::Range;
+use std::rc::Rc;
+
+use super::append::AppendCall;
+use super::core::{CommitBuffer, ShardCore};
+use super::log_start::MoveWaiter;
+use super::partition::Slot;
+use super::stages::Stage;
+use super::{Shard, fail};
+use crate::journal::open::OpenCommit;
+use crate::journal::space::{CommitPlace, FileIndex};
+use crate::log::Piece;
+use crate::request::{AppendError, Appended};
+use crate::router::oneshot::Reply;
+use crate::runtime::buf::Frozen;
+use crate::runtime::{File, Runtime};
+use crate::types::{FilePos, Mono, Offset};
+
+/// A batch in a commit: where its bytes are and where they go.
+pub struct PieceNote {
+    pub slot: Slot,
+    pub segment_base: Offset,
+    pub position: FilePos,
+    pub base_offset: Offset,
+    pub last_offset: Offset,
+    pub max_timestamp: i64,
+    /// In the commit's buffer.
+    pub range: Range<usize>,
+}
+
+/// An ack that waits for a commit.
+pub struct Token {
+    pub slot: Slot,
+    pub call: Rc<AppendCall>,
+    pub index: usize,
+    pub appended: Appended,
+    pub strict: bool,
+}
+
+/// What else a commit's sync releases.
+pub enum Release {
+    /// The log start is durable at this offset.
+    LogStart { slot: Slot, start: Offset, sealed: Option<Offset>, waiter: Option<MoveWaiter> },
+    /// Somebody waits for what is in the commit.
+    Done(Reply<()>),
+}
+
+/// All that a commit is the turning point for.
+#[derive(Default)]
+pub struct CommitNotes {
+    pub sequence: u64,
+    /// When its first entry came in.
+    pub opened: Mono,
+    /// Something in it may be released only after the sync.
+    pub strict: bool,
+    pub pieces: Vec<PieceNote>,
+    pub tokens: Vec<Token>,
+    pub releases: Vec<Release>,
+}
+
+impl CommitNotes {
+    fn is_empty(&self) -> bool {
+        self.pieces.is_empty() && self.tokens.is_empty() && self.releases.is_empty()
+    }
+
+    fn touched(&self) -> Box<[Slot]> {
+        let mut slots: Vec<Slot> = self.pieces.iter().map(|p| p.slot).collect();
+        slots.sort_unstable();
+        slots.dedup();
+        slots.into_boxed_slice()
+    }
+}
+
+/// What the commit loop does next.
+enum Work {
+    Write { open: OpenCommit, place: CommitPlace, notes: CommitNotes },
+    Sync(FileIndex),
+    Idle,
+}
+
+impl ShardCore {
+    /// The next commit, or the sync that is due. Called when none is in flight.
+    fn next_work(&mut self, now: Mono) -> Work {
+        if let Some(open) = self.open.take_if(|open| !open.is_empty()) {
+            let bytes = open.padded_bytes();
+            let Some(mut place) = self.space.place(bytes as u64, self.synced_through) else {
+                // Only a carry can find the journal full to the last byte; the turn under way makes room.
+                self.open = Some(open);
+                self.signals.turn.notify();
+                return Work::Idle;
+            };
+            if self.unsynced_file.is_none_or(|file| file == place.file) {
+                place.switched_from = None;
+            }
+            self.commit_bytes_usual = bytes.max(self.commit_bytes_usual / 8 * 7);
+            let mut notes = std::mem::take(&mut self.open_notes);
+            notes.sequence = place.closing.sequence;
+            if !notes.tokens.is_empty() {
+                self.stages.record(Stage::CommitWait, now.since(notes.opened));
+            }
+            return Work::Write { open, place, notes };
+        }
+        if !self.open_notes.is_empty() {
+            // Replies that wait for what is in flight no more: duplicates.
+            let notes = std::mem::take(&mut self.open_notes);
+            self.sync_due |= notes.strict;
+            self.unsynced.push_back(notes);
+        }
+        match self.unsynced_file {
+            Some(file) if self.sync_due => Work::Sync(file),
+            Some(_) => Work::Idle,
+            None => {
+                self.release_synced(now);
+                Work::Idle
+            }
+        }
+    }
+
+    /// The buffer is closed: its bytes can be shared from now on.
+    fn commit_frozen(&mut self, notes: &CommitNotes, frozen: &Frozen) {
+        for piece in &notes.pieces {
+            let Some(partition) = self.get_mut(piece.slot) else { continue };
+            partition.log.attach(Piece {
+                segment_base: piece.segment_base,
+                position: piece.position,
+                base_offset: piece.base_offset,
+                last_offset: piece.last_offset,
+                max_timestamp: piece.max_timestamp,
+                commit: notes.sequence,
+                bytes: frozen.slice(piece.range.clone()),
+            });
+        }
+        self.stages.commits += 1;
+        self.stages.commit_bytes += frozen.len() as u64;
+        if !notes.pieces.is_empty() {
+            let bytes = frozen.len() as u64;
+            self.window.push_back(CommitBuffer { sequence: notes.sequence, bytes, touched: notes.touched() });
+            self.window_bytes += bytes;
+        }
+    }
+
+    /// The write is complete: releases what does not wait for the sync. Returns whether to sync now.
+    fn commit_written(&mut self, now: Mono, wall_ms: i64, file: FileIndex, mut notes: CommitNotes) -> bool {
+        if self.fence.is_tripped() {
+            return false;
+        }
+        let strict = notes.strict;
+        let relaxed: Vec<Token> = notes.tokens.extract_if(.., |token| !token.strict).collect();
+        for piece in &notes.pieces {
+            if self.get(piece.slot).is_some_and(|p| !p.is_strict()) {
+                self.raise_high_watermark(piece.slot, piece.last_offset.plus(1), piece.range.len());
+            }
+        }
+        for token in relaxed {
+            self.release(token);
+        }
+        self.unsynced.push_back(notes);
+        self.unsynced_file = Some(file);
+        self.note_flush_deadline(now);
+        let unsynced_is_much = self.window_bytes > self.settings.window_bytes / 4;
+        self.admit_waiting(now, wall_ms);
+        strict || self.sync_due || unsynced_is_much
+    }
+
+    /// Everything written so far is synced.
+    fn release_synced(&mut self, now: Mono) {
+        self.unsynced_file = None;
+        self.sync_due = false;
+        self.flush_deadline = None;
+        if self.fence.is_tripped() {
+            return;
+        }
+        while let Some(notes) = self.unsynced.pop_front() {
+            self.synced_through = self.synced_through.max(notes.sequence);
+            for piece in &notes.pieces {
+                let end = piece.last_offset.plus(1);
+                let Some(partition) = self.get_mut(piece.slot) else { continue };
+                partition.log.synced(end);
+                partition.unsynced_records = 0;
+                self.raise_high_watermark(piece.slot, end, piece.range.len());
+            }
+            for token in notes.tokens {
+                self.release(token);
+            }
+            for release in notes.releases {
+                self.release_other(release);
+            }
+        }
+        let _ = now;
+        if self.window_bytes > self.settings.window_bytes / 2 {
+            self.signals.write_behind.notify();
+        }
+        if self.space.is_half_full() {
+            self.signals.turn.notify();
+        }
+    }
+
+    fn release(&self, token: Token) {
+        let result = match self.get(token.slot) {
+            Some(_) => Ok(token.appended),
+            None => Err(AppendError::Unknown),
+        };
+        token.call.done(token.index, result);
+    }
+
+    fn release_other(&mut self, release: Release) {
+        match release {
+            Release::Done(reply) => reply.send(()),
+            Release::LogStart { slot, start, sealed, waiter } => {
+                self.log_start_is_durable(slot, start, sealed);
+                if let Some(waiter) = waiter {
+                    waiter.done(start);
+                }
+            }
+        }
+    }
+
+    /// Readers may see up to `end` now; wakes those that wait for it.
+    fn raise_high_watermark(&mut self, slot: Slot, end: Offset, bytes: usize) {
+        let Some(partition) = self.get_mut(slot) else { return };
+        if end <= partition.high_watermark {
+            return;
+        }
+        partition.high_watermark = end;
+        if !partition.watches.is_empty() {
+            for watch in &partition.watches {
+                watch.arrived(bytes as u64);
+            }
+            partition.watches.retain(|watch| !watch.is_over());
+        }
+    }
+
+    /// A relaxed commit must be synced when the shortest `flush.ms` in it is over.
+    fn note_flush_deadline(&mut self, now: Mono) {
+        let Some(notes) = self.unsynced.back() else { return };
+        let shortest =
+            notes.pieces.iter().filter_map(|p| self.get(p.slot)).map(|p| p.config.flush_ms).min().unwrap_or(i64::MAX);
+        let Ok(wait) = u64::try_from(shortest) else { return };
+        let at = now.after(std::time::Duration::from_millis(wait));
+        if self.flush_deadline.is_none_or(|before| at < before) && at != Mono::FAR {
+            self.flush_deadline = Some(at);
+            self.signals.watch.notify();
+        }
+    }
+
+    /// `flush.ms` is over, or the write-behind needs synced bytes.
+    pub fn sync_soon(&mut self) {
+        self.sync_due = true;
+        self.signals.journal.notify();
+    }
+}
+
+/// Writes commits until the shard has stopped and nothing is left.
+pub async fn run<R: Runtime>(shard: Shard<R>) {
+    let signals = shard.signals();
+    loop {
+        signals.journal.wait().await;
+        loop {
+            let work = shard.step(|core, now, _| core.next_work(now));
+            let outcome = match work {
+                Work::Idle => break,
+                Work::Sync(file) => sync(&shard, file).await,
+                Work::Write { open, place, notes } => write(&shard, open, place, notes).await,
+            };
+            if let Err(why) = outcome {
+                shard.fence().trip(why);
+                return;
+            }
+        }
+        if shard.journal_is_closed() {
+            return;
+        }
+    }
+}
+
+async fn write<R: Runtime>(
+    shard: &Shard<R>,
+    open: OpenCommit,
+    place: CommitPlace,
+    notes: CommitNotes,
+) -> Result<(), String> {
+    if let Some(before) = place.switched_from {
+        sync(shard, before).await?;
+    }
+    let (frozen, header_crc) = open.close(place.closing);
+    let file = shard.journal_file(place.file);
+    shard.step(|core, now, wall_ms| {
+        core.space.closed(header_crc);
+        core.commit_frozen(&notes, &frozen);
+        // The buffer is on its way: the next commit opens.
+        core.admit_waiting(now, wall_ms);
+    });
+    let started = shard.now();
+    file.file.write(place.closing.position, &frozen).await.map_err(|e| fail(&file.path, "write", &e))?;
+    let sync_now = shard.step(|core, now, wall_ms| {
+        core.stages.record(Stage::Write, now.since(started));
+        core.commit_written(now, wall_ms, place.file, notes)
+    });
+    if sync_now { sync(shard, place.file).await } else { Ok(()) }
+}
+
+async fn sync<R: Runtime>(shard: &Shard<R>, file: FileIndex) -> Result<(), String> {
+    let file = shard.journal_file(file);
+    let started = shard.now();
+    file.file.sync().await.map_err(|e| fail(&file.path, "sync", &e))?;
+    shard.step(|core, now, wall_ms| {
+        core.stages.record(Stage::Sync, now.since(started));
+        core.release_synced(now);
+        core.admit_waiting(now, wall_ms);
+    });
+    Ok(())
+}

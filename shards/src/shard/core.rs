@@ -1,0 +1,225 @@
+//! The state of one shard and the steps that change it. Owning core only; every step is synchronous.
+//!
+//! Invariant: no await in here, so nothing can interleave with a step. What a step wants done to files, it leaves in a
+//! queue and gives a signal; the tasks in this folder do it and report back by another step.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
+use super::append::PendingPart;
+use super::commit::CommitNotes;
+use super::fence::Fence;
+use super::hash::FixedState;
+use super::partition::{Partition, Slot};
+use super::read::DiskJob;
+use super::settings::ShardSettings;
+use super::signal::Signal;
+use super::stages::Stages;
+use super::watch::Watches;
+use crate::catalog::Catalog;
+use crate::journal::format::RunId;
+use crate::journal::open::OpenCommit;
+use crate::journal::space::{FileIndex, JournalSpace};
+use crate::log::PartitionDir;
+use crate::partition::producers::ProducerRoom;
+use crate::router::oneshot::Reply;
+use crate::router::placement::ShardIndex;
+use crate::runtime::buf::IoBuf;
+use crate::types::{Mono, PartitionId};
+
+/// What wakes the tasks of a shard.
+#[derive(Default)]
+pub struct Signals {
+    /// The open commit has entries, or a sync is due.
+    pub journal: Signal,
+    /// The window is half full, or somebody waits for it to be written.
+    pub write_behind: Signal,
+    /// A drain of the window has ended.
+    pub drained: Signal,
+    /// The journal is half full.
+    pub turn: Signal,
+    /// `disk_jobs` has entries.
+    pub disk: Signal,
+    /// `cold_tails` has entries.
+    pub tails: Signal,
+    /// A watch came in that ends before all others.
+    pub watch: Signal,
+    /// `dropped` has entries.
+    pub clean_up: Signal,
+}
+
+/// A commit whose bytes are not all in segments, or are kept for readers.
+pub struct CommitBuffer {
+    pub sequence: u64,
+    /// Memory that it holds, bytes.
+    pub bytes: u64,
+    pub touched: Box<[Slot]>,
+}
+
+/// A partition directory or segment that is to be renamed and unlinked, in this order.
+pub enum Dropped {
+    Partition { dir: PartitionDir },
+    Segments { slot: Slot, bases: Vec<crate::types::Offset> },
+}
+
+pub struct ShardCore {
+    pub index: ShardIndex,
+    pub settings: ShardSettings,
+    pub fence: Arc<Fence>,
+    pub catalog: Rc<RefCell<Catalog>>,
+    alloc: Rc<dyn Fn(usize) -> IoBuf>,
+    by_id: HashMap<PartitionId, Slot, FixedState>,
+    slots: Vec<Option<Box<Partition>>>,
+
+    pub space: JournalSpace,
+    pub open: Option<OpenCommit>,
+    pub open_notes: CommitNotes,
+    /// Written and not yet synced, in order.
+    pub unsynced: VecDeque<CommitNotes>,
+    /// Files that hold unsynced commits.
+    pub unsynced_file: Option<FileIndex>,
+    pub synced_through: u64,
+    /// Sync although nothing strict is in the commit: time is up, or the write-behind needs it.
+    pub sync_due: bool,
+    /// When the oldest unsynced append must be synced for `flush.ms`.
+    pub flush_deadline: Option<Mono>,
+    /// Padded bytes of the last commits, smoothed: the next buffer's size.
+    pub commit_bytes_usual: usize,
+    /// An append is larger than any journal file: one of this size is needed.
+    pub file_wanted: Option<u64>,
+
+    /// Appends that wait for room in the journal or the window, in order.
+    pub waiting: VecDeque<PendingPart>,
+    /// Frozen commits that are not yet wholly in segments, oldest first, and their bytes.
+    pub window: VecDeque<CommitBuffer>,
+    pub window_bytes: u64,
+    /// Commits wholly in segments that stay readable from memory, oldest first, and their bytes.
+    pub cache: VecDeque<CommitBuffer>,
+    pub cache_bytes: u64,
+
+    /// Commits up to this one are in segments; somebody waits for those up to `drain_wanted`.
+    pub drained_through: u64,
+    pub drain_wanted: u64,
+    /// The last turn of a stop is asked for.
+    pub final_turn: Option<Reply<()>>,
+
+    pub disk_jobs: VecDeque<DiskJob>,
+    pub cold_tails: VecDeque<Slot>,
+    pub dropped: VecDeque<Dropped>,
+    pub watches: Watches,
+    pub signals: Rc<Signals>,
+    pub stages: Stages,
+    /// The ballast is gone: appends wait for space on the disk (R14).
+    pub disk_full: bool,
+    pub stopping: bool,
+    /// Producer ids of all partitions of this core, against their limit.
+    pub producer_room: ProducerRoom,
+}
+
+impl ShardCore {
+    pub fn new(
+        index: ShardIndex,
+        run: RunId,
+        settings: ShardSettings,
+        fence: Arc<Fence>,
+        catalog: Rc<RefCell<Catalog>>,
+        alloc: Rc<dyn Fn(usize) -> IoBuf>,
+    ) -> ShardCore {
+        let producer_room = ProducerRoom::new(settings.producer_ids_max);
+        ShardCore {
+            index,
+            settings,
+            fence,
+            catalog,
+            alloc,
+            by_id: HashMap::with_hasher(FixedState::default()),
+            slots: Vec::new(),
+            space: JournalSpace::new(run),
+            open: None,
+            open_notes: CommitNotes::default(),
+            unsynced: VecDeque::new(),
+            unsynced_file: None,
+            synced_through: 0,
+            sync_due: false,
+            flush_deadline: None,
+            commit_bytes_usual: 0,
+            file_wanted: None,
+            waiting: VecDeque::new(),
+            window: VecDeque::new(),
+            window_bytes: 0,
+            cache: VecDeque::new(),
+            cache_bytes: 0,
+            drained_through: 0,
+            drain_wanted: 0,
+            final_turn: None,
+            disk_jobs: VecDeque::new(),
+            cold_tails: VecDeque::new(),
+            dropped: VecDeque::new(),
+            watches: Watches::default(),
+            signals: Rc::new(Signals::default()),
+            stages: Stages::default(),
+            disk_full: false,
+            stopping: false,
+            producer_room,
+        }
+    }
+
+    pub fn alloc_fn(&self) -> Rc<dyn Fn(usize) -> IoBuf> {
+        self.alloc.clone()
+    }
+
+    pub fn slot_of(&self, id: PartitionId) -> Option<Slot> {
+        self.by_id.get(&id).copied()
+    }
+
+    /// The partition, if it still exists.
+    pub fn get(&self, slot: Slot) -> Option<&Partition> {
+        self.slots.get(slot.0 as usize)?.as_deref()
+    }
+
+    pub fn get_mut(&mut self, slot: Slot) -> Option<&mut Partition> {
+        self.slots.get_mut(slot.0 as usize)?.as_deref_mut()
+    }
+
+    pub fn slots(&self) -> impl Iterator<Item = Slot> + '_ {
+        (0u32..).zip(&self.slots).filter(|(_, p)| p.is_some()).map(|(i, _)| Slot(i))
+    }
+
+    pub fn partitions(&self) -> impl Iterator<Item = (Slot, &Partition)> {
+        (0u32..).zip(&self.slots).filter_map(|(i, p)| Some((Slot(i), p.as_deref()?)))
+    }
+
+    pub fn insert(&mut self, partition: Partition) -> Slot {
+        let slot = Slot(u32::try_from(self.slots.len()).expect("below 4 billion partitions in one run"));
+        let before = self.by_id.insert(partition.id, slot);
+        assert!(before.is_none(), "a partition has one owner and one slot: {:?}", partition.id);
+        self.slots.push(Some(Box::new(partition)));
+        slot
+    }
+
+    pub fn remove(&mut self, id: PartitionId) -> Option<Box<Partition>> {
+        let slot = self.by_id.remove(&id)?;
+        self.slots.get_mut(slot.0 as usize)?.take()
+    }
+
+    /// Takes a partition out of service; the broker goes on with all others.
+    pub fn take_offline(&mut self, slot: Slot, why: &str) {
+        let Some(partition) = self.get_mut(slot) else { return };
+        if partition.offline.is_none() {
+            tracing::error!(topic = %partition.topic_name, partition = partition.id.index, why, "partition is offline");
+            partition.offline = Some(why.into());
+        }
+        let watches = std::mem::take(&mut partition.watches);
+        let waiting = std::mem::take(&mut partition.waiting_for_tail);
+        for watch in watches {
+            watch.fire();
+        }
+        for part in waiting {
+            part.fail(crate::request::AppendError::Offline { reason: why.to_owned() });
+        }
+    }
+}

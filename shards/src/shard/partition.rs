@@ -1,0 +1,115 @@
+//! One partition as its owner sees it: the pure machines of its log, producers and epochs, and who waits for it.
+//! Owning core only.
+//!
+//! Invariant: `high_watermark` ≤ the log's end; without relaxed flushing it is the end of what is synced.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::append::PendingPart;
+use super::watch::Watch;
+use crate::catalog::TopicConfig;
+use crate::batch::BatchHeader;
+use crate::journal::checkpoint::PartitionCheckpoint;
+use crate::log::{PartitionDir, PartitionLog};
+use crate::partition::epochs::Epochs;
+use crate::partition::producers::{ProducerRoom, Producers, Sequenced};
+use crate::types::{LeaderEpoch, Offset, PartitionId, ProducerId};
+
+/// Number of a partition on its shard; never used again while the process lives, so that late results find nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Slot(pub u32);
+
+pub struct Partition {
+    pub id: PartitionId,
+    pub topic_name: Arc<str>,
+    pub config: Arc<TopicConfig>,
+    pub epoch: LeaderEpoch,
+    pub log: PartitionLog,
+    pub epochs: Epochs,
+    pub producers: Producers,
+    pub high_watermark: Offset,
+    /// Why reads and appends are refused; the broker serves all other partitions.
+    pub offline: Option<Arc<str>>,
+    /// Appends that wait for the tail block to be read back; their order is kept.
+    pub waiting_for_tail: Vec<PendingPart>,
+    pub watches: Vec<Rc<Watch>>,
+    /// Records appended and not synced, for `flush.messages`.
+    pub unsynced_records: i64,
+    /// In the carry of two turns without an append between: the next turn writes its tail padded (R12).
+    pub carried_end: Option<Offset>,
+}
+
+impl Partition {
+    pub fn new(
+        id: PartitionId,
+        topic_name: Arc<str>,
+        config: Arc<TopicConfig>,
+        epoch: LeaderEpoch,
+        log: PartitionLog,
+        epochs: Epochs,
+        producers: Producers,
+    ) -> Partition {
+        Partition {
+            id,
+            topic_name,
+            config,
+            epoch,
+            high_watermark: log.log_end(),
+            log,
+            epochs,
+            producers,
+            offline: None,
+            waiting_for_tail: Vec::new(),
+            watches: Vec::new(),
+            unsynced_records: 0,
+            carried_end: None,
+        }
+    }
+
+    /// Where its files are.
+    pub fn directory(&self) -> PartitionDir {
+        PartitionDir { id: self.id, topic_name: self.topic_name.clone() }
+    }
+
+    /// A batch is in the log: producers and epochs learn from it, live and from the journal alike.
+    pub fn learn(&mut self, header: &BatchHeader, now_ms: i64, room: &mut ProducerRoom) {
+        let base = Offset(header.base_offset);
+        self.producers.record(&sequenced(header), base, now_ms, room);
+        self.epochs.record(LeaderEpoch(header.leader_epoch), base);
+    }
+
+    /// What the checkpoint says of it: nothing of appends that are not synced, or their retries would be taken for
+    /// duplicates after a crash that lost them.
+    pub fn checkpoint(&self) -> PartitionCheckpoint {
+        let log = self.log.snapshot();
+        let durable = log.log_end;
+        let mut producers = self.producers.snapshot();
+        for producer in &mut producers {
+            producer.batches.retain(|mark| mark.base_offset < durable);
+        }
+        producers.retain(|producer| !producer.batches.is_empty());
+        let epochs = self.epochs.entries().iter().filter(|entry| entry.start < durable).copied().collect();
+        PartitionCheckpoint { id: self.id, log, epochs, producers }
+    }
+
+    /// Acks wait for the sync (the default) and not only for the journal write (R3).
+    pub fn is_strict(&self) -> bool {
+        self.config.flush_messages <= 1
+    }
+
+    pub fn offline_reason(&self) -> Option<String> {
+        self.offline.as_ref().map(|why| why.to_string())
+    }
+}
+
+/// What idempotence looks at in a batch.
+pub fn sequenced(header: &BatchHeader) -> Sequenced {
+    Sequenced {
+        producer: if header.has_producer() { ProducerId(header.producer_id) } else { ProducerId::NONE },
+        epoch: header.producer_epoch,
+        first: header.base_sequence,
+        count: header.record_count,
+        max_timestamp_ms: header.max_timestamp,
+    }
+}

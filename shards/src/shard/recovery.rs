@@ -1,0 +1,270 @@
+//! What a start reads of the last run, and how it becomes partitions again (R6, R7, R8). Shard 0 reads, every shard restores.
+//!
+//! A recovered partition is a live one fed from the journal instead of from sockets: the same log takes the bytes, and the
+//! same write-behind puts them into segments.
+//!
+//! Invariant: bytes below the checkpoint, below the log start and of dropped topics are skipped; a gap takes the partition
+//! offline and nothing else.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hashbrown::HashMap;
+
+use super::catalog::{METADATA_PARTITION, fresh};
+use super::core::ShardCore;
+use super::hash::FixedState;
+use super::partition::Partition;
+use super::settings::ShardSettings;
+use super::start::StartError;
+use crate::batch::{self, BatchHeader, HEADER_BYTES, Records};
+use crate::catalog::{ApplyError, Catalog, CatalogRecord, CatalogSettings, TopicConfig};
+use crate::journal::checkpoint::{Checkpoint, PartitionCheckpoint};
+use crate::journal::format::{Entry, EntryKind};
+use crate::journal::replay;
+use crate::journal::run::Run;
+use crate::log::{LogSnapshot, ReadPlan, Replay, Replayed, Store};
+use crate::partition::epochs::Epochs;
+use crate::partition::producers::ProducerRoom;
+use crate::router::placement::owner;
+use crate::runtime::Runtime;
+use crate::types::{LeaderEpoch, Offset, PartitionId};
+
+/// What is known of one partition from the last run.
+pub struct RestoredPartition {
+    pub id: PartitionId,
+    checkpoint: Option<PartitionCheckpoint>,
+    /// In the order in which they were written.
+    entries: Vec<Entry>,
+}
+
+/// All of the last run.
+pub struct Recovered {
+    /// The metadata log's records; the catalog before this run.
+    pub catalog: Vec<CatalogRecord>,
+    pub partitions: Vec<RestoredPartition>,
+}
+
+/// Reads checkpoints and journals of the last run, of all its shards, and the catalog out of them.
+pub async fn recover<R: Runtime>(
+    rt: &R,
+    store: &Store<R>,
+    settings: &ShardSettings,
+    catalog_settings: &CatalogSettings,
+    last: Option<Run>,
+) -> Result<Recovered, StartError> {
+    let mut known: BTreeMap<PartitionId, RestoredPartition> = BTreeMap::new();
+    if let Some(last) = last {
+        for shard in 0..last.shards {
+            let checkpoint = Checkpoint::load(rt, &settings.layout.checkpoints(), last, shard).await?;
+            let first = checkpoint.first_generation;
+            for line in checkpoint.partitions {
+                let id = line.id;
+                restored(&mut known, id).checkpoint = Some(line);
+            }
+            let replayed = replay::replay(rt, &settings.layout.journal(shard), last, first).await?;
+            if replayed.commits > 0 {
+                tracing::info!(shard, commits = replayed.commits, "replayed the journal of run {}", last.number);
+            }
+            for entry in replayed.entries {
+                restored(&mut known, entry.partition).entries.push(entry);
+            }
+        }
+    }
+    let (catalog, applied) = read_catalog(store, catalog_settings, known.get(&METADATA_PARTITION), rt.wall_ms()).await?;
+    known.retain(|id, _| {
+        applied.topic_with_log(id.topic).is_some_and(|topic| topic.partition(id.index).is_some())
+    });
+    hide_orphans(rt, &settings.layout.partitions(), &applied, &known).await?;
+    Ok(Recovered { catalog, partitions: known.into_values().collect() })
+}
+
+fn restored(known: &mut BTreeMap<PartitionId, RestoredPartition>, id: PartitionId) -> &mut RestoredPartition {
+    known.entry(id).or_insert_with(|| RestoredPartition { id, checkpoint: None, entries: Vec::new() })
+}
+
+/// Bytes of the metadata log read at once.
+const CATALOG_READ_BYTES: u32 = 1 << 20;
+
+/// Reads the metadata log from its segments and from what was replayed.
+async fn read_catalog<R: Runtime>(
+    store: &Store<R>,
+    settings: &CatalogSettings,
+    metadata: Option<&RestoredPartition>,
+    now_ms: i64,
+) -> Result<(Vec<CatalogRecord>, Catalog), StartError> {
+    let mut catalog = Catalog::new(settings.clone());
+    let mut records = Vec::new();
+    let Some(metadata) = metadata else { return Ok((records, catalog)) };
+    let topic = catalog.metadata_topic();
+    let mut room = ProducerRoom::new(0);
+    let partition = restore_partition(metadata, topic.name.clone(), topic.config.clone(), LeaderEpoch(0), now_ms, &mut room);
+    let damaged = |offset: Offset, what: String| StartError::MetadataRecord { offset: offset.0, what };
+    if let Some(why) = partition.offline_reason() {
+        return Err(damaged(partition.log.log_end(), why));
+    }
+    let dir = partition.directory();
+    let (mut at, end) = (partition.log.log_start(), partition.log.log_end());
+    while at < end {
+        let found = match partition.log.plan_read(at, CATALOG_READ_BYTES, end, true) {
+            ReadPlan::Empty => return Err(damaged(at, "its bytes are missing".to_owned())),
+            ReadPlan::Memory(found) => found,
+            ReadPlan::Disk(read) => store.read(&dir, read).await?,
+        };
+        for bytes in found {
+            for (position, header) in batch::walk(&bytes) {
+                let payload = bytes.get(position + HEADER_BYTES..).unwrap_or_default();
+                let body = payload.get(..header.total_bytes().unwrap_or(0).saturating_sub(HEADER_BYTES)).unwrap_or_default();
+                for record in Records::new(body, header.record_count) {
+                    let record = record.map_err(|e| damaged(at, e.to_string()))?;
+                    let value = record.value.ok_or_else(|| damaged(at, "a record without a value".to_owned()))?;
+                    let record = CatalogRecord::decode(&Bytes::copy_from_slice(value)).map_err(|e| damaged(at, e.to_string()))?;
+                    catalog.apply(&record).map_err(|e| damaged(at, e.to_string()))?;
+                    records.push(record);
+                }
+                at = Offset(header.last_offset() + 1);
+            }
+        }
+    }
+    Ok((records, catalog))
+}
+
+/// Makes the partition that the last run left.
+fn restore_partition(
+    from: &RestoredPartition,
+    topic_name: Arc<str>,
+    config: Arc<TopicConfig>,
+    epoch: LeaderEpoch,
+    now_ms: i64,
+    room: &mut ProducerRoom,
+) -> Partition {
+    let mut partition = fresh(from.id, topic_name, config, epoch);
+    if let Err(why) = put_together(&mut partition, from, now_ms, room) {
+        tracing::error!(topic = %partition.topic_name, partition = from.id.index, why, "partition is offline");
+        let what = format!("{why}. Its files are untouched: restore them, or delete the topic");
+        partition.offline = Some(what.into());
+    }
+    partition.high_watermark = partition.log.log_end();
+    partition
+}
+
+/// Gives a partition what the checkpoint and the journal say of it.
+fn put_together(
+    partition: &mut Partition,
+    from: &RestoredPartition,
+    now_ms: i64,
+    room: &mut ProducerRoom,
+) -> Result<(), String> {
+    let mut snapshot = LogSnapshot::default();
+    if let Some(line) = &from.checkpoint {
+        snapshot = line.log.clone();
+        partition.epochs = Epochs::from_entries(line.epochs.clone()).map_err(|e| e.to_string())?;
+        for producer in &line.producers {
+            partition.producers.restore(producer, room).map_err(|e| e.to_string())?;
+        }
+    }
+    let mut replay = Replay::new(snapshot);
+    for entry in &from.entries {
+        match &entry.kind {
+            EntryKind::Data(bytes) => replay.data(entry.segment_base, entry.position, bytes.clone()),
+            EntryKind::LogStart(start) => replay.log_start(*start),
+            EntryKind::Seal => replay.seal(entry.segment_base, entry.position),
+            // Topics are dropped by the catalog, which was replayed before.
+            EntryKind::Drop => {}
+        }
+    }
+    let Replayed { log, batches } = replay.finish(now_ms).map_err(|e| e.to_string())?;
+    partition.log = log;
+    for header in batches.iter().filter_map(|bytes| BatchHeader::parse(bytes).ok()) {
+        partition.learn(&header, now_ms, room);
+    }
+    partition.epochs.truncate_start(partition.log.log_start());
+    Ok(())
+}
+
+/// Makes this shard's catalog and partitions.
+pub fn restore(
+    core: &mut ShardCore,
+    catalog: &[CatalogRecord],
+    partitions: Vec<RestoredPartition>,
+    now_ms: i64,
+) -> Result<(), ApplyError> {
+    let known = core.catalog.clone();
+    let mut from: HashMap<PartitionId, RestoredPartition, FixedState> = HashMap::with_hasher(FixedState);
+    from.extend(partitions.into_iter().map(|partition| (partition.id, partition)));
+    for record in catalog {
+        known.borrow_mut().apply(record)?;
+    }
+    let known = known.borrow();
+    let (shards, index) = (core.settings.shards, core.index);
+    for topic in std::iter::once(known.metadata_topic()).chain(known.topics()) {
+        let epoch = known.leader_epoch(topic);
+        for id in topic.partition_ids().filter(|id| owner(*id, shards) == index) {
+            let (name, config) = (topic.name.clone(), topic.config.clone());
+            let partition = match from.remove(&id) {
+                Some(line) => restore_partition(&line, name, config, epoch, now_ms, &mut core.producer_room),
+                None => fresh(id, name, config, epoch),
+            };
+            core.insert(partition);
+        }
+    }
+    Ok(())
+}
+
+/// What a directory is called while it goes.
+const DELETED_SUFFIX: &str = "-delete";
+
+/// Removes directories that belong to no partition: first the rename, then the unlink (R8).
+async fn hide_orphans<R: Runtime>(
+    rt: &R,
+    dir: &Path,
+    catalog: &Catalog,
+    known: &BTreeMap<PartitionId, RestoredPartition>,
+) -> Result<(), StartError> {
+    let io = |source| StartError::Io { path: dir.to_owned(), source };
+    for entry in rt.read_dir(dir).await.map_err(io)? {
+        if !entry.is_dir || is_known(&entry.name, catalog, known) {
+            continue;
+        }
+        tracing::info!(directory = entry.name, "belongs to no topic any more: removed");
+        let hidden = dir.join(format!("{}{DELETED_SUFFIX}", entry.name.trim_end_matches(DELETED_SUFFIX)));
+        rt.rename(&dir.join(&entry.name), &hidden).await.map_err(io)?;
+        rt.remove_dir_all(&hidden).await.map_err(io)?;
+    }
+    Ok(())
+}
+
+/// Whether a directory is that of a partition which has data.
+fn is_known(name: &str, catalog: &Catalog, known: &BTreeMap<PartitionId, RestoredPartition>) -> bool {
+    let Some((topic, index)) = name.rsplit_once('-') else { return false };
+    let Ok(index) = index.parse() else { return false };
+    let metadata = catalog.metadata_topic();
+    let topic = if topic == &*metadata.name { Some(metadata) } else { catalog.topic(topic) };
+    topic.and_then(|topic| topic.partition(index)).is_some_and(|id| known.contains_key(&id))
+}
+
+/// Removes journals and checkpoints that only earlier runs needed. Files of shards that this run has are reused later.
+pub async fn remove_leftovers<R: Runtime>(rt: &R, settings: &ShardSettings, run: Run) -> Result<(), StartError> {
+    let checkpoints = settings.layout.checkpoints();
+    let io = |path: &Path| {
+        let path = path.to_owned();
+        move |source| StartError::Io { path, source }
+    };
+    for entry in rt.read_dir(&checkpoints).await.map_err(io(&checkpoints))? {
+        if Checkpoint::run_of(&entry.name) != Some(run.number) {
+            let path = checkpoints.join(&entry.name);
+            rt.remove_file(&path).await.map_err(io(&path))?;
+        }
+    }
+    let journals = settings.layout.journals();
+    for entry in rt.read_dir(&journals).await.map_err(io(&journals))? {
+        let shard: Option<u32> = entry.name.parse().ok();
+        if shard.is_some_and(|shard| shard >= run.shards) {
+            let path = journals.join(&entry.name);
+            rt.remove_dir_all(&path).await.map_err(io(&path))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,263 @@
+//! The start of the shards (R7): read the last run, write everything into segments, make the new run current, go.
+//!
+//! Shard 0 reads and deals out; every shard writes its own partitions; shard 0 switches the run file; all go on. Each
+//! step may crash and be repeated: until the switch nothing of the last run is touched but by writes that say the same.
+
+use std::cell::RefCell;
+use std::io;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use super::catalog;
+use super::core::ShardCore;
+use super::fence::Fence;
+use super::recovery::{self, RestoredPartition};
+use super::settings::ShardSettings;
+use super::{Shard, turn};
+use crate::catalog::{Catalog, CatalogCommand, CatalogRecord, CatalogSettings, Endpoint};
+use crate::journal::checkpoint::CheckpointError;
+use crate::journal::files;
+use crate::journal::replay::ReplayError;
+use crate::journal::run::Run;
+use crate::journal::space::FILES_MIN;
+use crate::log::{ReadFailure, Store};
+use crate::router::mailbox::{Letter, Postbox};
+use crate::router::placement::{CATALOG_SHARD, ShardIndex};
+use crate::router::{CatalogAsk, Clock, ShardHandle, Shards};
+use crate::runtime::Runtime;
+
+#[derive(Debug, Error)]
+pub enum StartError {
+    #[error("{}: {source}", path.display())]
+    Io { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
+    #[error("the metadata log cannot be read: {0}")]
+    MetadataLog(#[from] ReadFailure),
+    #[error("the metadata log has a record at offset {offset} that this build cannot take: {what}")]
+    MetadataRecord { offset: i64, what: String },
+    #[error("the catalog could not be changed at the start: {0}")]
+    Catalog(#[from] crate::catalog::CatalogError),
+    #[error("{0}")]
+    Fenced(String),
+    #[error("another core could not start")]
+    OtherCore,
+}
+
+/// What shard 0 deals out to each shard.
+pub struct Seed {
+    run: Run,
+    catalog: Arc<[CatalogRecord]>,
+    partitions: Vec<RestoredPartition>,
+}
+
+/// The channels by which the shards of one process start together.
+pub struct StartLinks {
+    /// To every shard, in their order; used by shard 0.
+    pub seeds: Vec<flume::Sender<Seed>>,
+    pub seed: flume::Receiver<Seed>,
+    /// From every shard to shard 0: my partitions are in segments.
+    pub written: flume::Sender<()>,
+    pub all_written: flume::Receiver<()>,
+    /// From shard 0 to every shard: the new run is current.
+    pub go: Vec<flume::Sender<()>>,
+    pub gone: flume::Receiver<()>,
+}
+
+/// Everything that one shard needs to start.
+pub struct ShardPlan {
+    pub index: ShardIndex,
+    pub settings: ShardSettings,
+    pub catalog_settings: CatalogSettings,
+    pub fence: Arc<Fence>,
+    /// To the mailbox of every shard, in their order.
+    pub posts: Vec<flume::Sender<Letter>>,
+    pub mailbox: flume::Receiver<Letter>,
+    pub catalog_leader: flume::Sender<CatalogAsk>,
+    /// Shard 0's only.
+    pub catalog_asks: Option<flume::Receiver<CatalogAsk>>,
+    /// What the broker says of its listeners in the metadata log.
+    pub endpoints: Vec<Endpoint>,
+    pub links: StartLinks,
+}
+
+/// A running shard and the way to all of them.
+pub struct StartedShard<R: Runtime> {
+    pub shard: Shard<R>,
+    pub shards: Shards,
+    pub postboxes: Vec<Rc<Postbox>>,
+}
+
+/// The channels of a process of `count` shards, ready to be handed to their cores.
+pub fn plans(
+    count: u32,
+    settings: &ShardSettings,
+    catalog_settings: &CatalogSettings,
+    endpoints: &[Endpoint],
+    fence: &Arc<Fence>,
+) -> Vec<ShardPlan> {
+    let count_usize = count as usize;
+    let (posts, mailboxes): (Vec<_>, Vec<_>) =
+        (0..count).map(|_| flume::bounded::<Letter>(settings.mailbox_messages)).unzip();
+    let (seeds, seed_receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| flume::bounded(1)).unzip();
+    let (go, gone): (Vec<_>, Vec<_>) = (0..count).map(|_| flume::bounded(1)).unzip();
+    let (written, all_written) = flume::bounded(count_usize);
+    let (catalog_leader, catalog_asks) = flume::bounded(CATALOG_ASKS_MAX);
+    let mut catalog_asks = Some(catalog_asks);
+    let mut plans = Vec::with_capacity(count_usize);
+    for (index, ((mailbox, seed), gone)) in (0..count).zip(mailboxes.into_iter().zip(seed_receivers).zip(gone)) {
+        plans.push(ShardPlan {
+            index: ShardIndex(index),
+            settings: settings.clone(),
+            catalog_settings: catalog_settings.clone(),
+            fence: fence.clone(),
+            posts: posts.clone(),
+            mailbox,
+            catalog_leader: catalog_leader.clone(),
+            catalog_asks: catalog_asks.take(),
+            endpoints: endpoints.to_vec(),
+            links: StartLinks {
+                seeds: seeds.clone(),
+                seed,
+                written: written.clone(),
+                all_written: all_written.clone(),
+                go: go.clone(),
+                gone,
+            },
+        });
+    }
+    plans
+}
+
+/// Changes of the catalog that may wait; more make their askers wait before they are queued.
+const CATALOG_ASKS_MAX: usize = 256;
+
+/// Starts one shard; all shards of the process must be started at the same time, each on its core.
+pub async fn start<R: Runtime>(rt: R, plan: ShardPlan) -> Result<StartedShard<R>, StartError> {
+    let ShardPlan { index, settings, catalog_settings, fence, posts, mailbox, catalog_leader, catalog_asks, endpoints, links } =
+        plan;
+    let store = Store::new(rt.clone(), settings.layout.partitions(), settings.open_files, settings.index_cache_bytes);
+    if index == CATALOG_SHARD {
+        deal_out(&rt, &store, &settings, &catalog_settings, &links.seeds).await?;
+    }
+    let seed = links.seed.recv_async().await.map_err(|_| StartError::OtherCore)?;
+
+    let catalog = Rc::new(RefCell::new(Catalog::new(catalog_settings)));
+    let alloc_rt = rt.clone();
+    let core = Rc::new(RefCell::new(ShardCore::new(
+        index,
+        seed.run.id,
+        settings.clone(),
+        fence.clone(),
+        catalog.clone(),
+        Rc::new(move |len| alloc_rt.alloc(len)),
+    )));
+    let restored = recovery::restore(&mut core.borrow_mut(), &seed.catalog, seed.partitions, rt.wall_ms());
+    restored.map_err(|e| StartError::MetadataRecord { offset: -1, what: e.to_string() })?;
+    let shard = Shard::new(rt.clone(), core.clone(), store, seed.run);
+    shard.spawn_tasks(mailbox);
+
+    // Everything that was replayed goes into segments and is synced; then this run's checkpoint may say so.
+    turn::settle(&shard).await.map_err(StartError::Fenced)?;
+    links.written.send_async(()).await.map_err(|_| StartError::OtherCore)?;
+    if index == CATALOG_SHARD {
+        switch(&rt, &settings, seed.run, &links).await?;
+    }
+    links.gone.recv_async().await.map_err(|_| StartError::OtherCore)?;
+    let dir = settings.layout.journal(index.0);
+    let each = settings.journal_bytes.div_ceil(FILES_MIN as u64).next_multiple_of(files::FILL_BYTES);
+    let made = files::prepare(&rt, &dir, seed.run.number, FILES_MIN, each).await;
+    for file in made.map_err(|source| StartError::Io { path: dir.clone(), source })? {
+        shard.take_in_journal_file(file);
+    }
+    shard.fill_ballast().await;
+
+    let (shards, postboxes) = connect(&rt, index, &core, catalog, &posts, catalog_leader, settings.mailbox_bytes);
+    if let Some(asks) = catalog_asks {
+        let incarnation = (u128::from(rt.random()) << 64 | u128::from(rt.random())).to_be_bytes();
+        let start_run = CatalogCommand::StartRun { incarnation, endpoints, rack: None };
+        catalog::change(&shard, &shards, start_run).await?;
+        rt.spawn(catalog::lead(shard.clone(), shards.clone(), asks));
+    }
+    Ok(StartedShard { shard, shards, postboxes })
+}
+
+/// Shard 0: reads the last run and gives every shard its part.
+async fn deal_out<R: Runtime>(
+    rt: &R,
+    store: &Store<R>,
+    settings: &ShardSettings,
+    catalog_settings: &CatalogSettings,
+    seeds: &[flume::Sender<Seed>],
+) -> Result<(), StartError> {
+    let root = settings.layout.root.clone();
+    for dir in [settings.layout.partitions(), settings.layout.checkpoints(), settings.layout.journals()] {
+        rt.create_dir_all(&dir).await.map_err(|source| StartError::Io { path: dir.clone(), source })?;
+    }
+    rt.sync_dir(&root).await.map_err(|source| StartError::Io { path: root.clone(), source })?;
+    let last = Run::load(rt, &root).await.map_err(|source| StartError::Io { path: root.join("run"), source })?;
+    let run = Run {
+        number: last.map_or(1, |run| run.number + 1),
+        id: crate::journal::format::RunId(u128::from(rt.random()) << 64 | u128::from(rt.random())),
+        shards: settings.shards,
+    };
+    let recovered = recovery::recover(rt, store, settings, catalog_settings, last).await?;
+    let catalog: Arc<[CatalogRecord]> = recovered.catalog.into();
+    let mut dealt: Vec<Vec<RestoredPartition>> = (0..settings.shards).map(|_| Vec::new()).collect();
+    for partition in recovered.partitions {
+        let to = crate::router::placement::owner(partition.id, settings.shards);
+        dealt[to.0 as usize].push(partition);
+    }
+    for (seed, partitions) in seeds.iter().zip(dealt) {
+        let one = Seed { run, catalog: catalog.clone(), partitions };
+        seed.send_async(one).await.map_err(|_| StartError::OtherCore)?;
+    }
+    Ok(())
+}
+
+/// Shard 0: when all have written, the new run becomes the current one, and what only the last one needed goes.
+async fn switch<R: Runtime>(rt: &R, settings: &ShardSettings, run: Run, links: &StartLinks) -> Result<(), StartError> {
+    for _ in 0..settings.shards {
+        links.all_written.recv_async().await.map_err(|_| StartError::OtherCore)?;
+    }
+    let root = &settings.layout.root;
+    run.store(rt, root).await.map_err(|source| StartError::Io { path: root.join("run"), source })?;
+    recovery::remove_leftovers(rt, settings, run).await?;
+    for go in &links.go {
+        go.send_async(()).await.map_err(|_| StartError::OtherCore)?;
+    }
+    Ok(())
+}
+
+/// The way from this core to every shard.
+fn connect<R: Runtime>(
+    rt: &R,
+    index: ShardIndex,
+    core: &Rc<RefCell<ShardCore>>,
+    catalog: Rc<RefCell<Catalog>>,
+    posts: &[flume::Sender<Letter>],
+    catalog_leader: flume::Sender<CatalogAsk>,
+    mailbox_bytes: usize,
+) -> (Shards, Vec<Rc<Postbox>>) {
+    let mut postboxes = Vec::new();
+    let mut handles = Vec::new();
+    for (to, post) in (0u32..).zip(posts) {
+        if ShardIndex(to) == index {
+            handles.push(ShardHandle::Local(core.clone()));
+            continue;
+        }
+        let postbox = Rc::new(Postbox::new(post.clone(), mailbox_bytes));
+        let pump = postbox.clone();
+        rt.spawn(async move { pump.pump().await });
+        postboxes.push(postbox.clone());
+        handles.push(ShardHandle::Remote(postbox));
+    }
+    let (now, wall) = (rt.clone(), rt.clone());
+    let clock = Clock { now: Box::new(move || now.now()), wall_ms: Box::new(move || wall.wall_ms()) };
+    (Shards::new(index, handles, catalog, catalog_leader, clock), postboxes)
+}

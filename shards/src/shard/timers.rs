@@ -1,0 +1,152 @@
+//! Time on a shard: deadlines of parked fetches, `flush.ms`, and the regular look at retention. Owning core only.
+
+use std::time::Duration;
+
+use futures_lite::future::or;
+
+use super::Shard;
+use super::core::ShardCore;
+use super::partition::Slot;
+use crate::log::retention;
+use crate::runtime::Runtime;
+use crate::types::Mono;
+
+/// Partitions looked at in one step.
+const PARTITIONS_PER_STEP: usize = 256;
+/// A stopping shard is noticed at the latest after this.
+const TICK: Duration = Duration::from_secs(1);
+/// If wall and monotonic time part by more than this, retention pauses (R18).
+const CLOCK_DRIFT_MAX_MS: i64 = 5 * 60 * 1000;
+/// It goes on after the clocks agreed for so long.
+const CLOCK_AGREED: Duration = Duration::from_secs(60 * 60);
+
+/// Fires what is due.
+pub async fn run_deadlines<R: Runtime>(shard: Shard<R>) {
+    let signals = shard.signals();
+    while !shard.journal_is_closed() {
+        let next = shard.step(|core, now, _| core.fire_due(now));
+        let wake = next.min(shard.now().after(TICK));
+        or(shard.rt().sleep_until(wake), signals.watch.wait()).await;
+    }
+}
+
+impl ShardCore {
+    /// Fires all deadlines up to now; returns the next one.
+    fn fire_due(&mut self, now: Mono) -> Mono {
+        self.watches.expire(now);
+        if self.flush_deadline.is_some_and(|at| at <= now) {
+            self.flush_deadline = None;
+            self.sync_soon();
+        }
+        let watch = self.watches.next_deadline().unwrap_or(Mono::FAR);
+        watch.min(self.flush_deadline.unwrap_or(Mono::FAR))
+    }
+
+    /// Forgets producers that have appended nothing for long.
+    fn expire_producers(&mut self, slots: &[Slot], wall_ms: i64) {
+        let expiration_ms = self.settings.producer_expiration_ms;
+        let mut room = self.producer_room;
+        for slot in slots {
+            if let Some(partition) = self.get_mut(*slot) {
+                partition.producers.expire(wall_ms, expiration_ms, &mut room);
+            }
+        }
+        self.producer_room = room;
+    }
+
+    /// Moves the log starts of some partitions by their topics' rules.
+    fn apply_retention(&mut self, slots: &[Slot], wall_ms: i64) {
+        for slot in slots {
+            let Some(partition) = self.get_mut(*slot) else { continue };
+            if partition.offline.is_some() || !partition.config.cleanup_policy.delete {
+                continue;
+            }
+            let rules =
+                retention::Rules { retention_ms: partition.config.retention_ms, retention_bytes: partition.config.retention_bytes };
+            let Some(start) = partition.log.plan_retention(&rules, wall_ms) else { continue };
+            tracing::info!(topic = %partition.topic_name, partition = partition.id.index, start = start.0, "retention moves the log start");
+            self.move_log_start(*slot, start, None);
+        }
+    }
+}
+
+/// Tells whether the wall clock can be trusted with deleting data.
+struct ClockWatch {
+    /// Wall minus monotonic time, when they last agreed.
+    offset_ms: i64,
+    /// Set after a jump: retention acts again from here on.
+    paused_until: Option<Mono>,
+}
+
+impl ClockWatch {
+    fn new(now: Mono, wall_ms: i64) -> ClockWatch {
+        ClockWatch { offset_ms: wall_ms - millis(now), paused_until: None }
+    }
+
+    /// Whether retention may act; a jump pauses it until the clocks agreed for an hour.
+    fn may_act(&mut self, now: Mono, wall_ms: i64) -> bool {
+        let jump_ms = wall_ms - millis(now) - self.offset_ms;
+        if jump_ms.abs() > CLOCK_DRIFT_MAX_MS {
+            tracing::warn!(jump_ms, "the wall clock jumped: retention pauses until it is steady for an hour");
+            self.offset_ms += jump_ms;
+            self.paused_until = Some(now.after(CLOCK_AGREED));
+        }
+        if self.paused_until.is_some_and(|until| now >= until) {
+            self.paused_until = None;
+        }
+        self.paused_until.is_none()
+    }
+}
+
+fn millis(now: Mono) -> i64 {
+    i64::try_from(now.0 / 1_000_000).unwrap_or(i64::MAX)
+}
+
+/// Looks at every partition each `log.retention.check.interval.ms`.
+pub async fn run_retention<R: Runtime>(shard: Shard<R>) {
+    let every = Duration::from_millis(shard.step(|core, _, _| core.settings.retention_check_ms));
+    let mut clock = ClockWatch::new(shard.now(), shard.wall_ms());
+    let mut next = shard.now().after(every);
+    while !shard.journal_is_closed() {
+        shard.rt().sleep_until(next.min(shard.now().after(TICK))).await;
+        let (now, wall_ms) = (shard.now(), shard.wall_ms());
+        let may_act = clock.may_act(now, wall_ms);
+        if now < next {
+            continue;
+        }
+        next = now.after(every);
+        let slots: Vec<Slot> = shard.step(|core, _, _| core.slots().collect());
+        for some in slots.chunks(PARTITIONS_PER_STEP) {
+            shard.step(|core, _, wall_ms| {
+                if may_act {
+                    core.apply_retention(some, wall_ms);
+                }
+                core.expire_producers(some, wall_ms);
+            });
+            shard.rt().quantum().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR_NS: u64 = 3_600_000_000_000;
+
+    #[test]
+    fn a_jump_of_days_pauses_retention_for_an_hour() {
+        let mut clock = ClockWatch::new(Mono(0), 1_000);
+        assert!(clock.may_act(Mono(1_000_000_000), 2_000));
+        let jumped = 1_000 + 86_400_000;
+        assert!(!clock.may_act(Mono(2_000_000_000), jumped));
+        assert!(!clock.may_act(Mono(HOUR_NS), jumped + 3_598_000));
+        assert!(clock.may_act(Mono(HOUR_NS + 3_000_000_000), jumped + 3_601_000));
+    }
+
+    #[test]
+    fn slow_drift_is_no_jump() {
+        let mut clock = ClockWatch::new(Mono(0), 0);
+        assert!(clock.may_act(Mono(HOUR_NS), 3_600_000 + 60_000));
+    }
+}

@@ -1,0 +1,269 @@
+//! The turn of the journal: makes full files free again (R12). Owning core only; one task, so one turn at a time.
+//!
+//! Invariant: a file is freed only after segments and their directories are synced, the partial blocks are carried into a
+//! newer synced commit, and the checkpoint that says so is synced. A crash at any point repeats the work, nothing else.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use futures_lite::future::zip;
+
+use super::core::ShardCore;
+use super::partition::{Partition, Slot};
+use super::write_behind::{drain_all, write_out};
+use super::{Shard, fail};
+use crate::journal::checkpoint::Checkpoint;
+use crate::journal::files;
+use crate::log::WriteKind;
+use crate::router::oneshot::oneshot;
+use crate::runtime::Runtime;
+use crate::types::Mono;
+
+use super::commit::Release;
+
+/// Carried bytes put into the open commit before the next ones wait for their sync, so that an append never queues behind
+/// a long carry.
+const CARRY_BYTES_PER_COMMIT: usize = 256 << 10;
+/// Partitions put into a checkpoint in one step.
+const PARTITIONS_PER_STEP: usize = 256;
+/// Journal bytes for each partition of the core, so that a turn carries at most a quarter of the journal (R12).
+const JOURNAL_BYTES_PER_PARTITION: u64 = 16 << 10;
+/// Turns closer together than this mean that the core is busy: its journal grows.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// How much of the tail goes into the segments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TurnKind {
+    /// Whole blocks; partial ones are carried.
+    Running,
+    /// Everything, the last blocks padded: the broker stops, or has just started.
+    Final,
+}
+
+/// Frees journal files whenever half of them are full.
+pub async fn run<R: Runtime>(shard: Shard<R>) {
+    let signals = shard.signals();
+    let mut last_end = Mono(0);
+    loop {
+        signals.turn.wait().await;
+        if shard.journal_is_closed() || shard.fence().is_tripped() {
+            return;
+        }
+        if let Some(bytes) = shard.step(|core, _, _| core.file_wanted.take()) {
+            grow(&shard, bytes).await;
+        }
+        if let Some(done) = shard.step(|core, _, _| core.final_turn.take()) {
+            turn(&shard, TurnKind::Final).await;
+            done.send(());
+            continue;
+        }
+        while shard.step(|core, _, _| core.space.is_half_full()) && !shard.fence().is_tripped() {
+            let busy = shard.now().since(last_end) < BUSY && last_end > Mono(0);
+            if !turn(&shard, TurnKind::Running).await {
+                break;
+            }
+            last_end = shard.now();
+            let wanted = shard.step(|core, _, _| core.journal_bytes_wanted(busy));
+            if let Some(bytes) = wanted {
+                grow(&shard, bytes).await;
+            }
+        }
+    }
+}
+
+/// What a start replayed goes into segments, the last blocks padded, and the new run's checkpoint says so.
+pub async fn settle<R: Runtime>(shard: &Shard<R>) -> Result<(), String> {
+    turn(shard, TurnKind::Final).await;
+    match shard.fence().why() {
+        Some(why) => Err(why.to_owned()),
+        None => {
+            // Replayed bytes pin the buffers that the journals were read into.
+            shard.step(|core, _, _| {
+                let all = core.slots().collect();
+                core.let_go_of(&all);
+            });
+            Ok(())
+        }
+    }
+}
+
+/// One turn; `false` when there was nothing to free.
+async fn turn<R: Runtime>(shard: &Shard<R>, kind: TurnKind) -> bool {
+    let target = match kind {
+        TurnKind::Running => shard.step(|core, _, _| core.space.turn_target()),
+        TurnKind::Final => None,
+    };
+    if target.is_none() && kind == TurnKind::Running {
+        return false;
+    }
+    // What the files to be freed hold must be synced and written before anything else.
+    sync_journal(shard).await;
+    drain_all(shard).await;
+    if kind == TurnKind::Final {
+        let all = shard.step(|core, _, _| core.slots().collect());
+        write_out(shard, all, WriteKind::Everything).await;
+    }
+    let resting = match kind {
+        TurnKind::Running => shard.step(|core, _, _| core.resting_tails()),
+        TurnKind::Final => VecDeque::new(),
+    };
+    write_out(shard, resting.clone(), WriteKind::Everything).await;
+    sync_segments(shard).await;
+    shard.step(|core, _, _| core.let_go_of(&resting));
+    if kind == TurnKind::Running {
+        carry_all(shard).await;
+    }
+    if shard.fence().is_tripped() {
+        return false;
+    }
+    let first_generation = shard.step(|core, _, _| match target {
+        Some(freed) => freed + 1,
+        None => core.space.next_generation(),
+    });
+    if let Err(why) = write_checkpoint(shard, first_generation).await {
+        shard.fence().trip(why);
+        return false;
+    }
+    shard.step(|core, now, wall_ms| {
+        if let Some(freed) = target {
+            core.space.retire(freed);
+        }
+        core.stages.turns += 1;
+        core.admit_waiting(now, wall_ms);
+        core.signals.journal.notify();
+    });
+    true
+}
+
+impl ShardCore {
+    /// Partitions whose partial block was carried before and has not changed since: they leave memory (R12).
+    fn resting_tails(&self) -> VecDeque<Slot> {
+        self.partitions()
+            .filter(|(_, p)| p.carried_end.is_some_and(|end| end == p.log.log_end()))
+            .map(|(slot, _)| slot)
+            .collect()
+    }
+
+    /// Memory of these partitions goes, as far as their files hold it.
+    fn let_go_of(&mut self, slots: &VecDeque<Slot>) {
+        for slot in slots {
+            if let Some(partition) = self.get_mut(*slot) {
+                partition.log.evict_through(u64::MAX);
+            }
+        }
+    }
+
+    /// The size of a file that would bring the journal nearer to what this core needs.
+    fn journal_bytes_wanted(&self, busy: bool) -> Option<u64> {
+        let partitions = self.partitions().count() as u64;
+        let least = self.settings.journal_bytes.max(partitions * JOURNAL_BYTES_PER_PARTITION);
+        let most = self.settings.journal_bytes_max.max(least);
+        let total = self.space.total_bytes();
+        let wanted = if busy { most } else { least };
+        (total < wanted).then(|| self.settings.journal_bytes / crate::journal::space::FILES_MIN as u64)
+    }
+}
+
+/// Waits until everything appended so far is synced.
+async fn sync_journal<R: Runtime>(shard: &Shard<R>) {
+    let (reply, synced) = oneshot();
+    shard.step(|core, _, _| {
+        core.open_notes.strict = true;
+        core.open_notes.releases.push(Release::Done(reply));
+        core.sync_due = true;
+        core.signals.journal.notify();
+    });
+    // No answer means that the fence is tripped: the caller looks at it.
+    synced.await;
+}
+
+/// Syncs every segment file that was written to, a few at a time.
+async fn sync_segments<R: Runtime>(shard: &Shard<R>) {
+    let dirty: VecDeque<Slot> = shard.step(|core, _, _| {
+        core.partitions().filter(|(_, p)| p.log.needs_file_sync().is_some()).map(|(slot, _)| slot).collect()
+    });
+    let queue = RefCell::new(dirty);
+    let worker = || async {
+        loop {
+            let next = queue.borrow_mut().pop_front();
+            let Some(slot) = next else { return };
+            let job = shard.step(|core, _, _| {
+                let partition = core.get(slot)?;
+                Some((partition.directory(), partition.log.needs_file_sync()?))
+            });
+            let Some((dir, job)) = job else { continue };
+            if let Err(error) = shard.store().sync(&dir, &job).await {
+                if shard.step(|core, _, _| core.get(slot).is_none()) {
+                    continue;
+                }
+                shard.fence().trip(fail(&error.path, "sync", &error.source));
+                return;
+            }
+            shard.step(|core, _, _| {
+                if let Some(partition) = core.get_mut(slot) {
+                    partition.log.file_synced(&job);
+                }
+            });
+            shard.rt().quantum().await;
+        }
+    };
+    zip(zip(worker(), worker()), zip(worker(), worker())).await;
+}
+
+/// Puts all partial blocks into newer commits and waits until those are synced.
+async fn carry_all<R: Runtime>(shard: &Shard<R>) {
+    let mut slots: VecDeque<Slot> = shard.step(|core, _, _| core.slots().collect());
+    while !slots.is_empty() && !shard.fence().is_tripped() {
+        shard.step(|core, _, _| {
+            let mut left = CARRY_BYTES_PER_COMMIT;
+            while let Some(slot) = slots.pop_front() {
+                let carried = core.carry(slot);
+                if carried == 0 {
+                    continue;
+                }
+                if let Some(partition) = core.get_mut(slot) {
+                    partition.carried_end = Some(partition.log.log_end());
+                }
+                left = left.saturating_sub(carried);
+                if left == 0 {
+                    break;
+                }
+            }
+        });
+        sync_journal(shard).await;
+    }
+}
+
+/// Writes where all partitions stand, in two synced copies (R13).
+pub async fn write_checkpoint<R: Runtime>(shard: &Shard<R>, first_generation: u64) -> Result<(), String> {
+    let mut checkpoint = Checkpoint {
+        run: shard.inner.run,
+        shard: shard.step(|core, _, _| core.index.0),
+        first_generation,
+        partitions: Vec::new(),
+    };
+    let slots: Vec<Slot> = shard.step(|core, _, _| core.slots().collect());
+    for some in slots.chunks(PARTITIONS_PER_STEP) {
+        shard.step(|core, _, _| {
+            let found = some.iter().filter_map(|slot| core.get(*slot)).filter(|p| !p.log.is_untouched());
+            checkpoint.partitions.extend(found.map(Partition::checkpoint));
+        });
+        shard.rt().quantum().await;
+    }
+    let layout = shard.step(|core, _, _| core.settings.layout.clone());
+    checkpoint.store(shard.rt(), &layout.checkpoints()).await
+}
+
+/// Adds a journal file; on a full disk the journal stays as it is.
+async fn grow<R: Runtime>(shard: &Shard<R>, bytes: u64) {
+    let (dir, index) = shard.step(|core, _, _| (core.settings.layout.journal(core.index.0), core.space.files()));
+    let bytes = bytes.next_multiple_of(files::FILL_BYTES);
+    match files::make(shard.rt(), &dir, shard.inner.run.number, index, bytes).await {
+        Ok(file) => {
+            shard.take_in_journal_file(file);
+            shard.step(|core, now, wall_ms| core.admit_waiting(now, wall_ms));
+        }
+        Err(error) => tracing::warn!(dir = %dir.display(), %error, "the journal could not grow"),
+    }
+}

@@ -1,0 +1,95 @@
+//! One core's life, for any runtime: shard, listeners, wait for the stop, drain, last turn.
+//!
+//! Invariant: every core drains before any core closes its shard, so that a request split over cores gets all answers.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use shards::router::Shards;
+use shards::runtime::Runtime;
+use shards::shard::start::{self, ShardPlan, StartError};
+
+use crate::listen::{self, ListenError, ServerPlan};
+
+/// How long replies may take to leave after the stop was asked for.
+const DRAIN_MAX: Duration = Duration::from_secs(5);
+
+#[derive(Debug, thiserror::Error)]
+pub enum CoreError {
+    #[error(transparent)]
+    Shard(#[from] StartError),
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+}
+
+/// What a core tells whoever started it, and is told.
+pub struct Lifecycle {
+    /// Addresses that the core listens on, or why it cannot.
+    pub ready: flume::Sender<Result<Vec<SocketAddr>, CoreError>>,
+    /// Anything, or its end: stop.
+    pub stop: flume::Receiver<()>,
+    pub drained: flume::Sender<()>,
+    /// Every core has drained.
+    pub close: flume::Receiver<()>,
+    /// Asks for the stage table of this core.
+    pub stages: flume::Receiver<flume::Sender<String>>,
+}
+
+/// What a core has to say at its end.
+#[derive(Debug, Default)]
+pub struct CoreSummary {
+    /// All its data is in segments: the next start replays nothing.
+    pub clean: bool,
+    pub stages: String,
+}
+
+/// All that one core needs.
+pub struct CorePlan {
+    pub shard: ShardPlan,
+    pub server: ServerPlan,
+    pub lifecycle: Lifecycle,
+}
+
+/// Runs one core until it is told to stop.
+pub async fn run<R: Runtime>(rt: R, plan: CorePlan) -> CoreSummary {
+    let CorePlan { shard, server, lifecycle } = plan;
+    let started = match start::start(rt.clone(), shard).await {
+        Ok(started) => started,
+        Err(error) => {
+            // Nobody listening means that another core failed first.
+            drop(lifecycle.ready.send_async(Err(error.into())).await);
+            return CoreSummary::default();
+        }
+    };
+    let server = match listen::start(rt.clone(), started.shards.clone(), server).await {
+        Ok(server) => server,
+        Err(error) => {
+            drop(lifecycle.ready.send_async(Err(error.into())).await);
+            started.shard.stop().await;
+            return CoreSummary::default();
+        }
+    };
+    drop(lifecycle.ready.send_async(Ok(server.addresses())).await);
+    rt.spawn(tell_stages(started.shards.clone(), lifecycle.stages));
+    // An error means that the sender has gone, which says the same.
+    drop(lifecycle.stop.recv_async().await);
+
+    server.stop();
+    started.shards.stop_waiting();
+    server.drained(rt.now().after(DRAIN_MAX)).await;
+    drop(lifecycle.drained.send_async(()).await);
+    drop(lifecycle.close.recv_async().await);
+    let clean = started.shard.stop().await;
+    for postbox in &started.postboxes {
+        postbox.close();
+    }
+    CoreSummary { clean, stages: started.shards.stages_here() }
+}
+
+/// Prints where the time of this core goes, for whoever asks.
+async fn tell_stages(shards: Shards, asks: flume::Receiver<flume::Sender<String>>) {
+    while let Ok(ask) = asks.recv_async().await {
+        // Gone meanwhile: nobody reads it.
+        drop(ask.try_send(shards.stages_here()));
+    }
+}

@@ -1,0 +1,165 @@
+//! The `meta` file of a data directory: which format, which cluster, which node. And the lock that keeps others out.
+//!
+//! Invariant: a directory of another format, or of another node, is refused before anything in it is touched.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+
+/// Format of the whole directory. A build opens this one and says so about any other.
+pub const FORMAT: u32 = 1;
+
+#[derive(Debug, thiserror::Error)]
+pub enum MetaError {
+    #[error("{}: {source}; choose another directory (--data-dir), or make it writable for this user", path.display())]
+    Io { path: PathBuf, source: io::Error },
+    #[error("{} is in use by another corelog: stop that one first, or choose another directory (--data-dir)", dir.display())]
+    Locked { dir: PathBuf },
+    #[error(
+        "{} is not empty and not a data directory of corelog (it holds {found}): nothing was changed; choose an empty one",
+        dir.display()
+    )]
+    Foreign { dir: PathBuf, found: String },
+    #[error("{} has format {format}; this build knows format {FORMAT}. Nothing was changed; run the version that wrote it", path.display())]
+    Format { path: PathBuf, format: u32 },
+    #[error("{} is damaged: {what}", path.display())]
+    Damaged { path: PathBuf, what: String },
+    #[error("{} belongs to node {theirs}, and node.id is {ours}: set node.id = {theirs}, or choose another directory", path.display())]
+    OtherNode { path: PathBuf, theirs: i32, ours: i32 },
+}
+
+/// Identity of a data directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Meta {
+    pub cluster_id: String,
+    pub node_id: i32,
+}
+
+/// A data directory that is ours while this lives.
+#[derive(Debug)]
+pub struct DataDir {
+    pub path: PathBuf,
+    pub meta: Meta,
+    _lock: File,
+}
+
+impl DataDir {
+    /// Locks the directory, and makes it one of corelog's if it is empty.
+    pub fn open(path: &Path, node_id: i32, new_cluster_id: impl FnOnce() -> String) -> Result<DataDir, MetaError> {
+        let io = |source| MetaError::Io { path: path.to_owned(), source };
+        fs::create_dir_all(path).map_err(io)?;
+        let meta_path = path.join("meta");
+        let known = meta_path.exists();
+        if !known {
+            refuse_foreign(path)?;
+        }
+        let lock_path = path.join("lock");
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&lock_path)
+            .map_err(|source| MetaError::Io { path: lock_path.clone(), source })?;
+        if let Err(error) = flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            return Err(if error == rustix::io::Errno::WOULDBLOCK {
+                MetaError::Locked { dir: path.to_owned() }
+            } else {
+                MetaError::Io { path: lock_path, source: error.into() }
+            });
+        }
+        let meta = if known {
+            read(&meta_path)?
+        } else {
+            let meta = Meta { cluster_id: new_cluster_id(), node_id };
+            write(path, &meta_path, &meta).map_err(|source| MetaError::Io { path: meta_path.clone(), source })?;
+            meta
+        };
+        if meta.node_id != node_id {
+            return Err(MetaError::OtherNode { path: meta_path, theirs: meta.node_id, ours: node_id });
+        }
+        Ok(DataDir { path: path.to_owned(), meta, _lock: lock })
+    }
+}
+
+fn refuse_foreign(dir: &Path) -> Result<(), MetaError> {
+    let io = |source| MetaError::Io { path: dir.to_owned(), source };
+    for entry in fs::read_dir(dir).map_err(io)? {
+        let name = entry.map_err(io)?.file_name().to_string_lossy().into_owned();
+        // A first start that crashed leaves these; a file system's own directory is nobody's data.
+        if !["lock", "meta.new", "lost+found"].contains(&name.as_str()) {
+            return Err(MetaError::Foreign { dir: dir.to_owned(), found: name });
+        }
+    }
+    Ok(())
+}
+
+fn write(dir: &Path, path: &Path, meta: &Meta) -> io::Result<()> {
+    let beside = dir.join("meta.new");
+    let mut file = File::create(&beside)?;
+    let body = format!("format={FORMAT}\ncluster.id={}\nnode.id={}\n", meta.cluster_id, meta.node_id);
+    let crc = shards::batch::crc::crc32c(body.as_bytes());
+    file.write_all(format!("{body}crc32c={crc:08x}\n").as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&beside, path)?;
+    File::open(dir)?.sync_all()
+}
+
+fn read(path: &Path) -> Result<Meta, MetaError> {
+    let text = fs::read_to_string(path).map_err(|source| MetaError::Io { path: path.to_owned(), source })?;
+    let damaged = |what: &str| MetaError::Damaged { path: path.to_owned(), what: what.to_owned() };
+    let value = |key: &str| text.lines().find_map(|l| l.strip_prefix(key)?.strip_prefix('='));
+    let format = value("format").and_then(|v| v.parse().ok()).ok_or_else(|| damaged("it names no format"))?;
+    if format != FORMAT {
+        return Err(MetaError::Format { path: path.to_owned(), format });
+    }
+    let (body, crc) = text.split_once("crc32c=").ok_or_else(|| damaged("it has no checksum"))?;
+    if u32::from_str_radix(crc.trim(), 16).ok() != Some(shards::batch::crc::crc32c(body.as_bytes())) {
+        return Err(damaged("its checksum does not match"));
+    }
+    let cluster_id = value("cluster.id").ok_or_else(|| damaged("it names no cluster"))?.to_owned();
+    let node_id = value("node.id").and_then(|v| v.parse().ok()).ok_or_else(|| damaged("it names no node"))?;
+    Ok(Meta { cluster_id, node_id })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(dir: &Path, node: i32) -> Result<DataDir, MetaError> {
+        DataDir::open(dir, node, || "a-cluster".to_owned())
+    }
+
+    #[test]
+    fn a_directory_keeps_its_identity() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let first = open(dir.path(), 1).expect("made").meta.clone();
+        assert_eq!(open(dir.path(), 1).expect("opened again").meta, first);
+        assert!(matches!(open(dir.path(), 2), Err(MetaError::OtherNode { theirs: 1, ours: 2, .. })));
+    }
+
+    #[test]
+    fn a_second_process_is_refused() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let _held = open(dir.path(), 1).expect("made");
+        assert!(matches!(open(dir.path(), 1), Err(MetaError::Locked { .. })));
+    }
+
+    #[test]
+    fn a_foreign_or_newer_or_damaged_directory_is_refused_untouched() {
+        let dir = tempfile::tempdir().expect("a directory");
+        fs::write(dir.path().join("thesis.txt"), "years of work").expect("written");
+        assert!(matches!(open(dir.path(), 1), Err(MetaError::Foreign { .. })));
+        assert_eq!(fs::read_dir(dir.path()).expect("listed").count(), 1);
+
+        let dir = tempfile::tempdir().expect("a directory");
+        drop(open(dir.path(), 1).expect("made"));
+        let path = dir.path().join("meta");
+        let text = fs::read_to_string(&path).expect("read");
+        fs::write(&path, text.replace("format=1", "format=9")).expect("written");
+        assert!(matches!(open(dir.path(), 1), Err(MetaError::Format { format: 9, .. })));
+        fs::write(&path, text.replace("a-cluster", "b-cluster")).expect("written");
+        assert!(matches!(open(dir.path(), 1), Err(MetaError::Damaged { .. })));
+    }
+}

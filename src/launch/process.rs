@@ -1,0 +1,222 @@
+//! Starts the cores of a real process on io_uring, waits for a signal, and stops them in order.
+//!
+//! Invariant: the first failed write or sync ends the process without another word to any client (R16).
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use shards::catalog::{CatalogSettings, Endpoint};
+use shards::runtime::uring::{Executor, LaunchError as UringError, UringConfig, launch};
+use shards::shard::fence::Fence;
+use shards::shard::settings::ShardSettings;
+use shards::shard::start;
+use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::iterator::Signals;
+
+use super::core::{self, CoreError, CorePlan, CoreSummary, Lifecycle};
+use super::meta::DataDir;
+use crate::listen::ServerPlan;
+
+/// Exit status after a failed write or sync.
+const EXIT_FENCED: i32 = 74;
+/// Exit status when a second signal cuts the stop short.
+const EXIT_FORCED: i32 = 130;
+
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    #[error(transparent)]
+    Executor(#[from] UringError),
+    #[error(transparent)]
+    Core(#[from] CoreError),
+    #[error("signals cannot be caught: {0}")]
+    Signals(std::io::Error),
+    #[error("{addr} is taken by another broker: stop it, or listen elsewhere (--listen HOST:PORT)")]
+    AddressTaken { addr: SocketAddr },
+    #[error("the lock for {addr} cannot be made: {source}")]
+    AddressLock { addr: SocketAddr, source: std::io::Error },
+}
+
+/// What a process is made of.
+pub struct ProcessPlan {
+    pub data: DataDir,
+    pub shard: ShardSettings,
+    pub catalog: CatalogSettings,
+    /// What the metadata log says of our listeners.
+    pub endpoints: Vec<Endpoint>,
+    /// One for each shard: the CPU it is pinned to, if any.
+    pub cpus: Vec<Option<usize>>,
+    pub spin: Duration,
+    pub io_memory_bytes: usize,
+    /// Makes the server of one shard.
+    pub server: Box<dyn Fn(u32) -> ServerPlan>,
+    /// Addresses that must not be shared with another broker.
+    pub listen: Vec<SocketAddr>,
+}
+
+/// What a whole run has to say at its end.
+#[derive(Debug)]
+pub struct Summary {
+    pub ran_for: Duration,
+    pub clean: bool,
+    pub cores: Vec<CoreSummary>,
+}
+
+enum Event {
+    Signal(i32),
+    Fenced(String),
+}
+
+/// Runs the broker until SIGTERM or SIGINT. `ready` is called once clients may connect.
+pub fn run(plan: ProcessPlan, ready: impl FnOnce(&[SocketAddr])) -> Result<Summary, LaunchError> {
+    let started = Instant::now();
+    let _locks = plan.listen.iter().map(|addr| lock_address(*addr)).collect::<Result<Vec<_>, _>>()?;
+    let (events_tx, events) = flume::unbounded();
+    listen_to_signals(events_tx.clone())?;
+    let fence = fence(events_tx);
+    let (executors, controls) = spawn_cores(&plan, &fence)?;
+
+    let mut addresses = Vec::new();
+    for control in &controls {
+        match control.ready.recv() {
+            Ok(Ok(found)) if addresses.is_empty() => addresses = found,
+            Ok(Ok(_)) => {}
+            Ok(Err(CoreError::Shard(start::StartError::OtherCore))) => {}
+            Ok(Err(error)) => return Err(error.into()),
+            // Another core's error says why.
+            Err(_) => {}
+        }
+    }
+    ready(&addresses);
+    wait_for_stop(&events, &controls);
+
+    std::thread::spawn(move || force_on_second_signal(&events));
+    for control in &controls {
+        // A core that has gone needs no word.
+        drop(control.stop.send(()));
+    }
+    for control in &controls {
+        drop(control.drained.recv());
+    }
+    for control in &controls {
+        drop(control.close.send(()));
+    }
+    let cores: Vec<CoreSummary> = executors.into_iter().map(Executor::join).collect();
+    let clean = cores.iter().all(|core| core.clean);
+    Ok(Summary { ran_for: started.elapsed(), clean, cores })
+}
+
+/// The other ends of a core's lifecycle.
+struct Control {
+    ready: flume::Receiver<Result<Vec<SocketAddr>, CoreError>>,
+    stop: flume::Sender<()>,
+    drained: flume::Receiver<()>,
+    close: flume::Sender<()>,
+    stages: flume::Sender<flume::Sender<String>>,
+}
+
+fn spawn_cores(
+    plan: &ProcessPlan,
+    fence: &Arc<Fence>,
+) -> Result<(Vec<Executor<CoreSummary>>, Vec<Control>), LaunchError> {
+    let mut executors = Vec::new();
+    let mut controls = Vec::new();
+    let shards = start::plans(plan.shard.shards, &plan.shard, &plan.catalog, &plan.endpoints, fence);
+    for (shard, cpu) in shards.into_iter().zip(&plan.cpus) {
+        let index = shard.index.0;
+        let (lifecycle, control) = lifecycle();
+        let core_plan = CorePlan { shard, server: (plan.server)(index), lifecycle };
+        let config = UringConfig {
+            name: format!("shard-{index}"),
+            data_dir: plan.data.path.clone(),
+            spin_before_park: plan.spin,
+            io_memory_bytes: plan.io_memory_bytes,
+        };
+        executors.push(launch(config, *cpu, move |rt| core::run(rt, core_plan))?);
+        controls.push(control);
+    }
+    Ok((executors, controls))
+}
+
+fn lifecycle() -> (Lifecycle, Control) {
+    let (ready_tx, ready) = flume::bounded(1);
+    let (stop, stop_rx) = flume::bounded(1);
+    let (drained_tx, drained) = flume::bounded(1);
+    let (close, close_rx) = flume::bounded(1);
+    let (stages, stages_rx) = flume::bounded(1);
+    let lifecycle =
+        Lifecycle { ready: ready_tx, stop: stop_rx, drained: drained_tx, close: close_rx, stages: stages_rx };
+    (lifecycle, Control { ready, stop, drained, close, stages })
+}
+
+fn listen_to_signals(events: flume::Sender<Event>) -> Result<(), LaunchError> {
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGUSR1]).map_err(LaunchError::Signals)?;
+    std::thread::spawn(move || {
+        for signal in signals.forever() {
+            if events.send(Event::Signal(signal)).is_err() {
+                return;
+            }
+        }
+    });
+    Ok(())
+}
+
+fn fence(events: flume::Sender<Event>) -> Arc<Fence> {
+    let (told, reasons) = flume::bounded::<String>(1);
+    std::thread::spawn(move || {
+        if let Ok(why) = reasons.recv() {
+            // No drain and no checkpoint: what the disk holds now is what there is.
+            eprintln!("corelog: {why}");
+            drop(events.send(Event::Fenced(why)));
+            std::process::exit(EXIT_FENCED);
+        }
+    });
+    Arc::new(Fence::new(told))
+}
+
+fn wait_for_stop(events: &flume::Receiver<Event>, controls: &[Control]) {
+    while let Ok(event) = events.recv() {
+        match event {
+            Event::Signal(SIGUSR1) => print_stages(controls),
+            Event::Signal(_) | Event::Fenced(_) => return,
+        }
+    }
+}
+
+fn print_stages(controls: &[Control]) {
+    for (index, control) in controls.iter().enumerate() {
+        let (tx, rx) = flume::bounded(1);
+        if control.stages.send(tx).is_ok()
+            && let Ok(table) = rx.recv()
+        {
+            eprintln!("shard {index}\n{table}");
+        }
+    }
+}
+
+fn force_on_second_signal(events: &flume::Receiver<Event>) {
+    while let Ok(event) = events.recv() {
+        if matches!(event, Event::Signal(SIGTERM | SIGINT)) {
+            eprintln!("corelog: stopped at once: what was acked is in the journal and is replayed at the next start");
+            std::process::exit(EXIT_FORCED);
+        }
+    }
+}
+
+/// SO_REUSEPORT would let a second broker share the port in silence: one lock per address, held while we run.
+fn lock_address(addr: SocketAddr) -> Result<std::fs::File, LaunchError> {
+    let name = addr.to_string().replace([':', '[', ']'], "_");
+    let path = PathBuf::from("/tmp").join(format!(".corelog-{name}.lock"));
+    let file = std::fs::OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(|source| LaunchError::AddressLock { addr, source })?;
+    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(LaunchError::AddressTaken { addr }),
+        Err(error) => Err(LaunchError::AddressLock { addr, source: error.into() }),
+    }
+}

@@ -1,0 +1,54 @@
+//! Runs cases one by one, prints a line for each and the counts at the end.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
+
+/// What went wrong in a case, for a person to read.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// The outcome of one case.
+pub type Outcome = Result<(), Failure>;
+
+/// Fails the case with `why` unless `right`.
+pub fn ensure(right: bool, why: impl FnOnce() -> String) -> Outcome {
+    if right { Ok(()) } else { Err(why().into()) }
+}
+
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Only cases whose name contains this run.
+    pub only: Option<String>,
+    passed: u32,
+    failed: u32,
+}
+
+impl Report {
+    pub fn case(&mut self, name: &str, run: impl FnOnce() -> Outcome) {
+        if self.only.as_ref().is_some_and(|part| !name.contains(part)) {
+            return;
+        }
+        let begun = Instant::now();
+        let outcome = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err("panicked, see above".into()));
+        let took_ms = begun.elapsed().as_millis();
+        match outcome {
+            Ok(()) => {
+                self.passed += 1;
+                println!("ok     {name} ({took_ms} ms)");
+            }
+            Err(why) => {
+                self.failed += 1;
+                println!("FAILED {name} ({took_ms} ms): {why}");
+            }
+        }
+    }
+
+    /// Prints the counts and gives the exit status: failure too when no case ran.
+    pub fn close(self) -> std::process::ExitCode {
+        println!("{} passed, {} failed", self.passed, self.failed);
+        if self.failed == 0 && self.passed > 0 {
+            std::process::ExitCode::SUCCESS
+        } else {
+            std::process::ExitCode::FAILURE
+        }
+    }
+}
