@@ -34,14 +34,12 @@ pub enum ReplayError {
     SealedElsewhere { base: Offset, size: u64, found: u64 },
 }
 
-/// A log that is whole again.
+/// A log that is whole again. Segments below its log start may have lost their files already: `take_dropped` gives them.
 #[derive(Debug)]
 pub struct Replayed {
     pub log: PartitionLog,
     /// The batches above the checkpoint's log end, in order: producers and epochs learn from them.
     pub batches: Vec<Bytes>,
-    /// Segments below the log start: their files, if they are still there, are to be removed.
-    pub dropped: Vec<Offset>,
 }
 
 /// Collects what is known of one partition.
@@ -130,8 +128,8 @@ impl Replay {
         log.log_end = end.max(self.log_start);
         log.durable_end = log.log_end;
         log.log_start = self.log_start;
-        let dropped = log.drop_below(self.log_start, |segment| !segment.is_active());
-        Ok(Replayed { log, batches, dropped })
+        give_up_below(&mut log, self.log_start);
+        Ok(Replayed { log, batches })
     }
 
     /// Continues one segment with what the journal has of it; returns where its offsets end.
@@ -207,6 +205,19 @@ impl Replay {
         }
         log.segments.push_back(segment);
         Ok(expected)
+    }
+}
+
+/// Nothing is written any more to closed segments below the log start: their files may be gone.
+fn give_up_below(log: &mut PartitionLog, start: Offset) {
+    for segment in log.segments.iter_mut().take_while(|s| !s.is_active() && s.end_offset <= start) {
+        segment.stage = Stage::Sealed;
+        segment.written = segment.placed;
+        segment.file_synced = segment.placed;
+        segment.index = None;
+        while log.tail.front().is_some_and(|piece| piece.last_offset < segment.end_offset) {
+            log.tail.pop_front();
+        }
     }
 }
 

@@ -46,12 +46,8 @@ impl PartitionLog {
 
     /// Forgets finished segments wholly below `start`, whose move is synced; their files may be renamed, then unlinked.
     pub fn take_dropped(&mut self, start: Offset) -> Vec<Offset> {
-        self.drop_below(start, Segment::is_sealed)
-    }
-
-    pub(super) fn drop_below(&mut self, start: Offset, may_go: impl Fn(&Segment) -> bool) -> Vec<Offset> {
         let mut bases = Vec::new();
-        while self.segments.front().is_some_and(|s| may_go(s) && s.end_offset <= start) {
+        while self.segments.front().is_some_and(|s| s.is_sealed() && s.end_offset <= start) {
             let Some(segment) = self.segments.pop_front() else { break };
             while self.tail.front().is_some_and(|piece| piece.last_offset < segment.end_offset) {
                 self.tail.pop_front();
