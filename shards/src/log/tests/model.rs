@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use proptest::prelude::*;
 
-use super::testing::{batch, dir, place, rules, store, write_all};
-use super::*;
+use super::{batch, dir, place, rules, store, write_all};
+use crate::log::*;
 use crate::request::Listed;
 use crate::runtime::sim::{Sim, SimRuntime};
 use crate::types::{FilePos, Offset};
@@ -212,7 +212,10 @@ impl Rig {
             1 => self.sync_job = self.log.needs_file_sync(),
             2 => {
                 if let Some(job) = self.sync_job.take() {
-                    store.sync(&dir(), &job).await.expect("the disk syncs");
+                    let outcome = store.sync(&dir(), &job).await;
+                    if self.log.has_segment(job.segment_base) {
+                        outcome.expect("the disk syncs");
+                    }
                     self.log.file_synced(&job);
                 }
             }
@@ -272,11 +275,11 @@ impl Rig {
             TimestampPlan::Search(search) => store.search(&dir(), search).await.expect("the disk is whole"),
         };
         let start = self.log.log_start();
-        let records = self.known.iter().filter(|k| k.last < upto).flat_map(|k| {
+        let mut records = self.known.iter().filter(|k| k.last < upto).flat_map(|k| {
             let first_ms = k.timestamp_ms - (k.last.0 - k.base.0);
             (k.base.0..=k.last.0).map(move |offset| (Offset(offset), first_ms + offset - k.base.0))
         });
-        let wanted = records.filter(|(offset, ms)| *offset >= start && *ms >= timestamp_ms).next();
+        let wanted = records.find(|(offset, ms)| *offset >= start && *ms >= timestamp_ms);
         let (offset, ms) = wanted.unwrap_or((Offset::UNKNOWN, -1));
         let Listed { offset: found_offset, timestamp_ms: found_ms, .. } = found;
         assert_eq!((found_offset, found_ms), (offset, ms));
@@ -303,7 +306,7 @@ impl Rig {
             }
         }
         let durable = self.log.durable_end();
-        let Replayed { log, batches } = replay.finish(2_000).expect("what was synced is whole");
+        let Replayed { mut log, batches } = replay.finish(2_000).expect("what was synced is whole");
         assert!(log.log_end() >= durable, "all that was synced is there");
         assert!(log.log_end() <= self.log.log_end());
         assert_eq!(log.log_end(), log.durable_end());
@@ -314,6 +317,7 @@ impl Rig {
             .map(|k| k.bytes.clone())
             .collect();
         assert_eq!(batches, above, "producers see every batch above the checkpoint once");
+        store.remove_segments(&dir(), &log.take_dropped(log.log_start())).await.expect("files go");
         let mut rig = Rig::new(self.segment_bytes);
         self.known.retain(|k| k.last < log.log_end());
         for known in &self.known {

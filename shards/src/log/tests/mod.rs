@@ -5,7 +5,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{PartitionDir, PartitionLog, Piece, Placement, RollRules, Store};
+mod appending;
+mod damage;
+mod model;
+mod retention;
+mod searching;
+
+use super::{PartitionDir, PartitionLog, Piece, Placement, RollRules, Store, WriteKind};
 use crate::batch::{BatchBuilder, BatchHeader, NewRecord, stamp};
 use crate::runtime::Runtime;
 use crate::types::{LeaderEpoch, Offset, PartitionId, TopicId};
@@ -69,7 +75,7 @@ pub async fn store<R: Runtime>(rt: &R) -> Store<R> {
 }
 
 /// Writes all that is due.
-pub async fn write_all<R: Runtime>(store: &Store<R>, log: &mut PartitionLog, kind: super::WriteKind) {
+pub async fn write_all<R: Runtime>(store: &Store<R>, log: &mut PartitionLog, kind: WriteKind) {
     while let Some(job) = log.next_write(kind) {
         store.write(&dir(), &job).await.expect("the disk takes it");
         log.written(&job);
