@@ -47,7 +47,7 @@ pub enum AppendError {
     #[error("the disk is full: appends wait for space")]
     DiskFull,
     #[error("{isr} in-sync replicas, {min} asked by min.insync.replicas")]
-    NotEnoughReplicas { isr: u32, min: u32 },
+    NotEnoughReplicas { isr: i32, min: i32 },
     #[error("batch of {bytes} bytes is larger than segment.bytes {max}")]
     LargerThanSegment { bytes: u64, max: u64 },
     #[error("producer {producer_id:?}: sequence {got}, expected {expected}")]

@@ -1,1 +1,54 @@
-//! api.
+//! Kafka's APIs, one file each: a request becomes calls on `shards`, their answers a reply. Runs on the connection's core.
+//!
+//! A request has two stages. The first is the call of its handler: it decodes, checks and takes its place in the
+//! owners' order before the connection's next request is looked at (R4). The second is the future that the handler
+//! returns: it waits for the answers and makes the reply.
+//!
+//! Invariant: what a peer sends can end its own connection, never more; every error has one code, chosen in an
+//! exhaustive match in [`errors`] or beside the API that alone has it.
+
+mod context;
+mod errors;
+pub mod table;
+mod topics;
+
+mod api_versions;
+mod create_partitions;
+mod create_topics;
+mod delete_topics;
+mod fetch;
+mod init_producer_id;
+mod list_offsets;
+mod metadata;
+mod offset_for_leader_epoch;
+mod produce;
+
+use std::future::Future;
+use std::pin::Pin;
+
+use bytes::Bytes;
+
+pub use context::{ApiCore, ApiSettings, Arrival, ListenerInfo, Peer, RequestContext};
+pub use table::dispatch;
+
+/// The second stage of a request. Dropping it gives up the reply, not what the request does.
+pub type Pending = Pin<Box<dyn Future<Output = Outcome>>>;
+
+/// What comes of a request.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// A whole reply frame, as segments to send in this order.
+    Reply(Vec<Bytes>),
+    /// Nothing is sent: Produce with acks=0 that went well.
+    Silent,
+    /// The connection is closed.
+    Close(Refusal),
+}
+
+/// Why a connection is closed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Kafka's name of the API, "-" where it is not known.
+    pub api: &'static str,
+    pub reason: String,
+}

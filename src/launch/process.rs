@@ -3,13 +3,12 @@
 //! Invariant: the first failed write or sync ends the process without another word to any client (R16).
 
 use std::net::SocketAddr;
-use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use shards::catalog::CatalogSettings;
-use shards::runtime::uring::launch::{Executor, LaunchError as UringError, UringConfig, launch};
+use shards::catalog::{CatalogSettings, Endpoint};
+use shards::runtime::uring::{Executor, LaunchError as UringError, UringConfig, launch};
 use shards::shard::fence::Fence;
 use shards::shard::settings::ShardSettings;
 use shards::shard::start;
@@ -44,6 +43,8 @@ pub struct ProcessPlan {
     pub data: DataDir,
     pub shard: ShardSettings,
     pub catalog: CatalogSettings,
+    /// What the metadata log says of our listeners.
+    pub endpoints: Vec<Endpoint>,
     /// One for each shard: the CPU it is pinned to, if any.
     pub cpus: Vec<Option<usize>>,
     pub spin: Duration,
@@ -121,7 +122,7 @@ fn spawn_cores(
 ) -> Result<(Vec<Executor<CoreSummary>>, Vec<Control>), LaunchError> {
     let mut executors = Vec::new();
     let mut controls = Vec::new();
-    let shards = start::plans(plan.shard.shards, &plan.shard, &plan.catalog, fence);
+    let shards = start::plans(plan.shard.shards, &plan.shard, &plan.catalog, &plan.endpoints, fence);
     for (shard, cpu) in shards.into_iter().zip(&plan.cpus) {
         let index = shard.index.0;
         let (lifecycle, control) = lifecycle();
@@ -213,7 +214,6 @@ fn lock_address(addr: SocketAddr) -> Result<std::fs::File, LaunchError> {
         .write(true)
         .open(&path)
         .map_err(|source| LaunchError::AddressLock { addr, source })?;
-    debug_assert!(file.as_raw_fd() >= 0, "an open file has a descriptor");
     match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(LaunchError::AddressTaken { addr }),

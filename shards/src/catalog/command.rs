@@ -113,7 +113,8 @@ pub enum ConfigOp {
     Subtract,
 }
 
-/// What was done, once it is synced and applied on every core; or checked, for `validate_only`.
+/// What was done, once it is synced and applied on every core; or checked, for `validate_only`. A name that was asked
+/// for twice is answered twice, where Kafka answers it once.
 #[derive(Debug, Clone, PartialEq)]
 pub enum CatalogReply {
     TopicsCreated(Vec<Result<CreatedTopic, CatalogError>>),
@@ -175,7 +176,8 @@ pub enum CatalogError {
     /// (40)
     #[error(transparent)]
     InvalidConfig(#[from] ConfigError),
-    /// (3)
+    /// (3). The text is that of AlterConfigs; DeleteTopics says "This server does not host this topic-partition.", and
+    /// CreatePartitions nothing.
     #[error("The topic '{name}' does not exist.")]
     UnknownTopic { name: String },
     /// (100)

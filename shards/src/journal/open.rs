@@ -64,6 +64,11 @@ impl OpenCommit {
         self.buf.capacity()
     }
 
+    /// Bytes so far, with the header.
+    pub fn len(&self) -> usize {
+        self.buf.len()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.buf.len() == HEADER_BYTES
     }

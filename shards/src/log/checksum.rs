@@ -1,15 +1,11 @@
-//! CRC32C as the log uses it. Pure. Invariant: `PrefixSum` of a run of batches depends on their order.
+//! The checksum over what Kafka's CRC leaves out of a batch. Pure.
+//!
+//! Invariant: the sum of a run of batches depends on their order.
 
-use crc_fast::{CrcAlgorithm, checksum};
+use crate::batch::PREFIX_BYTES;
+use crate::batch::crc::crc32c;
 
-pub const PREFIX_BYTES: usize = 17;
-
-pub fn crc32c(bytes: &[u8]) -> u32 {
-    // The crate widens every checksum to 64 bits.
-    checksum(CrcAlgorithm::Crc32Iscsi, bytes) as u32
-}
-
-/// Runs over what Kafka's CRC leaves out of each batch: the 17 bytes of base offset, length, leader epoch and magic (R15).
+/// Runs over the 17 bytes of base offset, length, leader epoch and magic of each batch (R15).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PrefixSum(pub u32);
 

@@ -8,20 +8,32 @@
 
 mod carry;
 mod checksum;
+mod files;
 mod index;
+mod load_index;
+mod lru;
 mod read_plan;
+mod reader;
 mod replay;
 pub mod retention;
 mod rope;
+mod search;
 mod segment;
 mod snapshot;
 mod state;
+mod store;
 mod tail;
+mod timestamps;
 mod write_plan;
+mod writer;
 
 pub use carry::Carry;
-pub use read_plan::{DiskRead, ReadPlan, SegmentSource};
+pub use files::{PartitionDir, StoreError};
+pub use read_plan::{DiskRead, ReadPlan};
+pub use reader::{ReadFailure, ReadFailureKind};
 pub use replay::{Replay, ReplayError, Replayed};
+pub use search::{TimestampPlan, TimestampSearch};
 pub use snapshot::{LogSnapshot, OpenSegment, SealedSegment};
-pub use state::{NewBatch, PartitionLog, Piece, Placement, RollRules, Seal};
+pub use state::{PartitionLog, Piece, Placement, RollRules, Seal};
+pub use store::Store;
 pub use write_plan::{ColdTail, SyncJob, WriteJob, WriteKind};

@@ -38,7 +38,8 @@ pub struct SegmentSource {
     pub(super) tail: SmallVec<[Bytes; 2]>,
     /// End of all that it holds; a batch ends here.
     pub(super) end: u64,
-    pub(super) sealed: bool,
+    /// One past the last offset of the segment, if it is sealed.
+    pub(super) sealed_at: Option<Offset>,
     pub(super) index_pages: u32,
     /// Entries that are not in the sidecar, from `recent_from` on.
     pub(super) recent: Vec<Entry>,
@@ -107,7 +108,7 @@ impl PartitionLog {
             disk_end: written,
             tail: self.tail.slices(segment.base, segment.end_offset, written, end),
             end,
-            sealed: segment.is_sealed(),
+            sealed_at: segment.is_sealed().then_some(segment.end_offset),
             index_pages: segment.index_pages,
             recent,
             recent_from,

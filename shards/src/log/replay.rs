@@ -10,13 +10,13 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use thiserror::Error;
 
-use super::checksum::PREFIX_BYTES;
 use super::index::IndexBuilder;
 use super::rope::Rope;
 use super::segment::{NO_TIMESTAMP, Segment, Stage, block_floor};
 use super::snapshot::{LogSnapshot, OpenSegment};
 use super::state::PartitionLog;
 use super::tail::Held;
+use crate::batch::PREFIX_BYTES;
 use crate::types::{FilePos, Offset};
 
 /// Why a partition cannot be put together: it goes offline, nothing else does.
@@ -236,13 +236,13 @@ fn batch(rope: &Rope, base: Offset, at: u64, expected: Offset) -> Result<(Held, 
         base_offset: expected,
         last_offset: head.last_offset(),
         position: at,
-        max_timestamp_ms: head.max_timestamp_ms(),
+        max_timestamp_ms: head.header.max_timestamp,
         commit: 0,
         bytes: joined(rope, at, head.end()),
         fragment: false,
         owned: false,
     };
-    Ok((held, head.prefix()))
+    Ok((held, head.prefix))
 }
 
 /// One slice if the bytes lie together, else a copy.

@@ -5,17 +5,9 @@
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use crc_fast::{CrcAlgorithm, Digest};
-
-use super::checksum::{PREFIX_BYTES, crc32c};
-use crate::types::{LeaderEpoch, Offset};
-
-/// Bytes of a v2 batch's header, up to its records.
-pub const BATCH_HEADER_BYTES: usize = 61;
-/// A batch's length field counts from here.
-const LENGTH_COUNTS_FROM: u64 = 12;
-/// Kafka's CRC covers a batch from here on.
-const CRC_COVERS_FROM: u64 = 21;
+use crate::batch::crc::{Crc32c, crc32c};
+use crate::batch::{BatchHeader, CRC_FROM, HEADER_BYTES, PREFIX_BYTES};
+use crate::types::Offset;
 
 #[derive(Debug, Default)]
 pub struct Rope {
@@ -66,94 +58,64 @@ impl Rope {
         if (b - a) as u64 == upto - from {
             return crc32c(&bytes[a..b]);
         }
-        let mut digest = Digest::new(CrcAlgorithm::Crc32Iscsi);
-        digest.update(&bytes[a..b]);
+        let mut crc = Crc32c::new();
+        crc.update(&bytes[a..b]);
         for (bytes, a, b) in pieces {
-            digest.update(&bytes[a..b]);
+            crc.update(&bytes[a..b]);
         }
-        digest.finalize() as u32
+        crc.value()
     }
 
     /// The batch that starts at `at`; `None` if its header is not in the rope.
     pub fn batch_at(&self, at: u64) -> Option<BatchAt> {
-        if at < self.start || at + BATCH_HEADER_BYTES as u64 > self.end {
+        if at < self.start || at + HEADER_BYTES as u64 > self.end {
             return None;
         }
-        let mut header = [0; BATCH_HEADER_BYTES];
+        let mut head = [0; HEADER_BYTES];
         let mut filled = 0;
-        for (bytes, a, b) in self.pieces(at, at + BATCH_HEADER_BYTES as u64) {
-            header[filled..filled + b - a].copy_from_slice(&bytes[a..b]);
+        for (bytes, a, b) in self.pieces(at, at + HEADER_BYTES as u64) {
+            head[filled..filled + b - a].copy_from_slice(&bytes[a..b]);
             filled += b - a;
         }
-        Some(BatchAt { position: at, header })
+        let header = BatchHeader::parse(&head).ok()?;
+        Some(BatchAt { position: at, header, prefix: *head.first_chunk()? })
     }
 
     /// Kafka's CRC of a batch that is wholly in the rope is right.
     pub fn crc_is_right(&self, batch: &BatchAt) -> bool {
-        self.crc(batch.position + CRC_COVERS_FROM, batch.end()) == batch.crc()
+        self.crc(batch.position + CRC_FROM as u64, batch.end()) == batch.header.crc
     }
 }
 
 /// A batch's header and where it stands; nothing of it is checked.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct BatchAt {
     pub position: u64,
-    header: [u8; BATCH_HEADER_BYTES],
+    pub header: BatchHeader,
+    pub prefix: [u8; PREFIX_BYTES],
 }
 
 impl BatchAt {
-    fn field<const N: usize>(&self, at: usize) -> [u8; N] {
-        let mut out = [0; N];
-        out.copy_from_slice(&self.header[at..at + N]);
-        out
-    }
-
-    pub fn prefix(&self) -> [u8; PREFIX_BYTES] {
-        self.field(0)
-    }
-
-    pub fn base_offset(&self) -> Offset {
-        Offset(i64::from_be_bytes(self.field(0)))
-    }
-
     pub fn last_offset(&self) -> Offset {
-        Offset(self.base_offset().0.saturating_add(i64::from(i32::from_be_bytes(self.field(23)))))
+        Offset(self.header.last_offset())
     }
 
-    pub fn epoch(&self) -> LeaderEpoch {
-        LeaderEpoch(i32::from_be_bytes(self.field(12)))
-    }
-
-    pub fn magic(&self) -> u8 {
-        self.header[16]
-    }
-
-    pub fn max_timestamp_ms(&self) -> i64 {
-        i64::from_be_bytes(self.field(35))
-    }
-
-    fn crc(&self) -> u32 {
-        u32::from_be_bytes(self.field(17))
-    }
-
-    /// All of its bytes; `None` if the field is below what a header needs.
-    pub fn bytes(&self) -> Option<u64> {
-        let length = u64::try_from(i32::from_be_bytes(self.field(8))).ok()?;
-        let bytes = length + LENGTH_COUNTS_FROM;
-        (bytes >= BATCH_HEADER_BYTES as u64).then_some(bytes)
+    /// Its bytes; 0 if the length makes no sense.
+    pub fn bytes(&self) -> u64 {
+        self.header.total_bytes().unwrap_or(0) as u64
     }
 
     pub fn end(&self) -> u64 {
-        self.position + self.bytes().unwrap_or(0)
+        self.position + self.bytes()
     }
 
     /// What is wrong with it as the batch that starts with `expected`, its CRC aside.
     pub fn flaw(&self, expected: Offset) -> Option<&'static str> {
-        if self.magic() != 2 {
+        if self.header.magic != 2 {
             Some("not a record batch of version 2")
-        } else if self.bytes().is_none() {
+        } else if self.bytes() == 0 {
             Some("its length is not that of a batch")
-        } else if self.base_offset() != expected {
+        } else if self.header.base_offset != expected.0 {
             Some("its offset does not follow the one before")
         } else if self.last_offset() < expected {
             Some("its last offset is below its first")

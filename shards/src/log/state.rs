@@ -8,10 +8,10 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use super::carry::Kept;
-use super::checksum::PREFIX_BYTES;
 use super::index::IndexBuilder;
 use super::segment::{NO_TIMESTAMP, Segment, Stage, block_floor};
 use super::tail::{Held, Tail};
+use crate::batch::{BatchHeader, PREFIX_BYTES};
 use crate::types::{FilePos, Offset};
 
 /// When the active segment is closed and a new one begun.
@@ -19,16 +19,6 @@ use crate::types::{FilePos, Offset};
 pub struct RollRules {
     pub segment_bytes: u64,
     pub segment_ms: i64,
-}
-
-/// What placing a batch needs to know of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NewBatch {
-    /// Offset of its last record, counted from its first.
-    pub last_offset_delta: i32,
-    /// Largest timestamp of its records, milliseconds; -1 for none.
-    pub max_timestamp: i64,
-    pub bytes: usize,
 }
 
 /// The segment `base` ends at `size`; goes into the journal before the batch that caused it (R11).
@@ -118,13 +108,13 @@ impl PartitionLog {
         self.unsealed().map(|s| s.durable - s.written).sum()
     }
 
-    /// Gives a batch its place and its offsets, closing the active segment first if it must. The log's end moves: every
+    /// Gives a batch of `bytes` bytes its place and its offsets, closing the active segment first if it must. The log's end moves: every
     /// placed batch must be attached, in order.
     ///
     /// # Panics
     /// When the tail is cold and the batch does not start a new segment: `warm_tail` comes first (R10).
-    pub fn place(&mut self, batch: &NewBatch, rules: &RollRules, now_ms: i64) -> Placement {
-        let seal = if self.must_roll(batch, rules, now_ms) { self.roll() } else { None };
+    pub fn place(&mut self, batch: &BatchHeader, bytes: usize, rules: &RollRules, now_ms: i64) -> Placement {
+        let seal = if self.must_roll(batch, bytes, rules, now_ms) { self.roll() } else { None };
         let base_offset = self.log_end;
         if !self.segments.back().is_some_and(Segment::is_active) {
             self.segments.push_back(Segment::new(base_offset, now_ms));
@@ -135,7 +125,7 @@ impl PartitionLog {
         if position == 0 {
             segment.first_timestamp_ms = batch.max_timestamp;
         }
-        segment.placed += batch.bytes as u64;
+        segment.placed += bytes as u64;
         segment.end_offset = base_offset.plus(i64::from(batch.last_offset_delta) + 1);
         self.log_end = segment.end_offset;
         Placement { seal, segment_base: segment.base, position: FilePos(position), base_offset }
@@ -143,9 +133,9 @@ impl PartitionLog {
 
     /// Kafka's rule: size, time since the first batch (by timestamps if it has one), offsets that no longer fit. And a
     /// segment that retention gave up grows no more, so that it can go.
-    fn must_roll(&self, batch: &NewBatch, rules: &RollRules, now_ms: i64) -> bool {
+    fn must_roll(&self, batch: &BatchHeader, bytes: usize, rules: &RollRules, now_ms: i64) -> bool {
         let Some(active) = self.segments.back().filter(|s| s.is_active() && s.placed > 0) else { return false };
-        let end = active.placed + batch.bytes as u64;
+        let end = active.placed + bytes as u64;
         let waited_ms = if active.first_timestamp_ms > NO_TIMESTAMP && batch.max_timestamp > NO_TIMESTAMP {
             batch.max_timestamp.saturating_sub(active.first_timestamp_ms)
         } else {

@@ -133,12 +133,6 @@ impl PartitionLog {
         }
     }
 
-    /// A job failed and may be given again. Only for a disk without space: any other error is final (R16).
-    pub fn write_failed(&mut self, job: &WriteJob) {
-        assert!(self.write_in_flight, "{:?} was in flight", job.segment_base);
-        self.write_in_flight = false;
-    }
-
     /// The oldest segment file with unsynced writes. Tell `file_synced` when the sync has ended.
     pub fn needs_file_sync(&self) -> Option<SyncJob> {
         let segment = self.unsealed().next().filter(|s| s.written > s.file_synced)?;

@@ -3,7 +3,7 @@
 //! Invariant: a frozen buffer never changes; its memory goes back to the core that made it, whoever drops it last.
 //! Memory is not cleared: only the first `len` bytes, which were written, can be seen.
 
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error, realloc};
 use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -114,7 +114,10 @@ impl IoBuf {
     pub fn freeze(self) -> Frozen {
         assert!(self.len.is_multiple_of(BLOCK_BYTES), "a frozen buffer is whole blocks");
         match self.memory {
-            Blocks::Heap(blocks) => Frozen { bytes: Bytes::from_owner(HeapBytes { blocks, len: self.len }), dma: None },
+            Blocks::Heap(mut blocks) => {
+                blocks.shrink(self.len);
+                Frozen { bytes: Bytes::from_owner(HeapBytes { blocks, len: self.len }), dma: None }
+            }
             Blocks::Dma(blocks) => {
                 let dma = Arc::new(blocks.freeze(self.len));
                 Frozen { bytes: Bytes::from_owner(SharedDma(dma.clone())), dma: Some(dma) }
@@ -181,6 +184,20 @@ impl HeapBlocks {
         // SAFETY: the layout has a size above zero.
         let start = NonNull::new(unsafe { alloc(layout) }).unwrap_or_else(|| handle_alloc_error(layout));
         HeapBlocks { start, layout }
+    }
+
+    /// Gives back what lies beyond `len` when that is most of it: frozen buffers are kept for long.
+    fn shrink(&mut self, len: usize) {
+        let len = whole_blocks(len);
+        if len > self.layout.size() / 2 {
+            return;
+        }
+        // SAFETY: allocated with this layout; `len` is above zero and smaller than before.
+        let start = unsafe { realloc(self.start.as_ptr(), self.layout, len) };
+        if let Some(start) = NonNull::new(start) {
+            self.start = start;
+            self.layout = Layout::from_size_align(len, BLOCK_BYTES).expect("it was larger before");
+        }
     }
 }
 

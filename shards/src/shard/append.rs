@@ -11,10 +11,10 @@ use super::core::ShardCore;
 use super::partition::{Slot, sequenced};
 use super::settings::{COMMIT_BYTES_MAX, COMMIT_BYTES_MIN};
 use super::stages::Stage;
-use crate::batch::{ValidBatch, stamp};
+use crate::batch::stamp;
 use crate::journal::format::HEADER_BYTES;
 use crate::journal::open::{OpenCommit, Place};
-use crate::log::{NewBatch, RollRules};
+use crate::log::RollRules;
 use crate::partition::producers::Verdict;
 use crate::request::{AppendError, AppendPart, Appended};
 use crate::router::oneshot::Reply;
@@ -25,7 +25,7 @@ use crate::types::{Mono, Offset};
 pub type AppendResult = Result<Appended, AppendError>;
 
 /// In-sync replicas of a partition without followers: its leader.
-const ISR_OF_ONE_NODE: u32 = 1;
+const ISR_OF_ONE_NODE: i32 = 1;
 
 /// One request of one connection to this shard: answered when all its parts are.
 pub struct AppendCall {
@@ -195,7 +195,7 @@ impl ShardCore {
             return Err(AppendError::NotEnoughReplicas { isr: ISR_OF_ONE_NODE, min });
         }
         let bytes = part.batch.bytes().len() as u64;
-        let max = partition.config.segment_bytes;
+        let max = u64::try_from(partition.config.segment_bytes).unwrap_or(0);
         if bytes > max {
             return Err(AppendError::LargerThanSegment { bytes, max });
         }
@@ -217,15 +217,10 @@ impl ShardCore {
         let Some(partition) = self.get_mut(slot) else { return Placed::Done };
         let (id, epoch) = (partition.id, partition.epoch);
         let rules = RollRules {
-            segment_bytes: partition.config.segment_bytes,
+            segment_bytes: u64::try_from(partition.config.segment_bytes).unwrap_or(0),
             segment_ms: partition.config.segment_ms,
         };
-        let new = NewBatch {
-            last_offset_delta: header.last_offset_delta,
-            max_timestamp: header.max_timestamp,
-            bytes: pending.bytes(),
-        };
-        let placement = partition.log.place(&new, &rules, wall_ms);
+        let placement = partition.log.place(&header, pending.bytes(), &rules, wall_ms);
         header.base_offset = placement.base_offset.0;
         header.leader_epoch = epoch.0;
         partition.learn(&header, wall_ms, &mut room);

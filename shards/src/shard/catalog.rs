@@ -10,7 +10,7 @@ use super::core::{Dropped, ShardCore};
 use super::partition::Partition;
 use crate::batch::{BatchBuilder, NewRecord, ValidBatch};
 use crate::catalog::{
-    ApplyError, CatalogCommand, CatalogError, CatalogRecord, CatalogReply, Decision, METADATA_TOPIC, TopicConfig,
+    ApplyError, CatalogCommand, CatalogError, CatalogRecord, CatalogReply, Decision, TopicConfig,
 };
 use crate::log::PartitionLog;
 use crate::partition::epochs::Epochs;
@@ -140,7 +140,7 @@ async fn commit<R: Runtime>(shard: &Shard<R>, shards: &Shards, records: Vec<Cata
     }
     let appended = shards.append(shard.now(), parts).await;
     if let Some(Err(error)) = appended.into_iter().find(Result::is_err) {
-        return Err(CatalogError::Storage { why: error.to_string() });
+        return Err(CatalogError::Internal { why: format!("the metadata log: {error}") });
     }
     shards.apply_everywhere(records.into()).await;
     Ok(())
@@ -149,7 +149,7 @@ async fn commit<R: Runtime>(shard: &Shard<R>, shards: &Shards, records: Vec<Cata
 fn batch_of(records: &[CatalogRecord], now_ms: i64) -> Result<ValidBatch, CatalogError> {
     let mut builder = BatchBuilder::new(now_ms);
     for record in records {
-        let value = record.encode();
+        let value = record.encode().map_err(|e| CatalogError::Internal { why: e.to_string() })?;
         builder.push(&NewRecord { timestamp_ms: now_ms, value: Some(&value), ..NewRecord::default() });
     }
     let bytes = builder.finish().map_err(|e| CatalogError::Internal { why: e.to_string() })?;

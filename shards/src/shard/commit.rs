@@ -45,7 +45,7 @@ pub struct Token {
 /// What else a commit's sync releases.
 pub enum Release {
     /// The log start is durable at this offset.
-    LogStart { slot: Slot, start: Offset, waiter: Option<MoveWaiter> },
+    LogStart { slot: Slot, start: Offset, sealed: Option<Offset>, waiter: Option<MoveWaiter> },
     /// Somebody waits for what is in the commit.
     Done(Reply<()>),
 }
@@ -211,8 +211,8 @@ impl ShardCore {
     fn release_other(&mut self, release: Release) {
         match release {
             Release::Done(reply) => reply.send(()),
-            Release::LogStart { slot, start, waiter } => {
-                self.log_start_is_durable(slot, start);
+            Release::LogStart { slot, start, sealed, waiter } => {
+                self.log_start_is_durable(slot, start, sealed);
                 if let Some(waiter) = waiter {
                     waiter.done(start);
                 }

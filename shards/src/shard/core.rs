@@ -24,6 +24,7 @@ use crate::catalog::Catalog;
 use crate::journal::format::RunId;
 use crate::journal::open::OpenCommit;
 use crate::journal::space::{FileIndex, JournalSpace};
+use crate::log::PartitionDir;
 use crate::partition::producers::ProducerRoom;
 use crate::router::oneshot::Reply;
 use crate::router::placement::ShardIndex;

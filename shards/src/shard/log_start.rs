@@ -9,7 +9,7 @@ use std::rc::Rc;
 use super::commit::Release;
 use super::core::{Dropped, ShardCore};
 use super::partition::Slot;
-use crate::journal::open::OpenCommit;
+use crate::journal::open::{OpenCommit, Place};
 use crate::request::{ReadError, Upto};
 use crate::router::oneshot::Reply;
 use crate::types::{Offset, PartitionId};
@@ -84,15 +84,25 @@ impl ShardCore {
         let (id, epoch) = (partition.id, partition.epoch);
         partition.log.move_log_start(start);
         partition.epochs.truncate_start(start);
-        self.make_open(OpenCommit::entry_bytes(0)).push_log_start(id, epoch, start);
+        // An active segment wholly below the start ends, so that its file can go.
+        let seal = partition.log.roll_expired();
+        let open = self.make_open(2 * OpenCommit::entry_bytes(0));
+        if let Some(seal) = &seal {
+            open.push_seal(Place { partition: id, epoch, segment_base: seal.base, position: seal.size });
+        }
+        open.push_log_start(id, epoch, start);
         self.open_notes.strict = true;
-        self.open_notes.releases.push(Release::LogStart { slot, start, waiter });
+        let sealed = seal.map(|seal| seal.base);
+        self.open_notes.releases.push(Release::LogStart { slot, start, sealed, waiter });
         self.signals.journal.notify();
     }
 
     /// The move is synced: segments wholly below may be renamed and unlinked.
-    pub fn log_start_is_durable(&mut self, slot: Slot, start: Offset) {
+    pub fn log_start_is_durable(&mut self, slot: Slot, start: Offset, sealed: Option<Offset>) {
         let Some(partition) = self.get_mut(slot) else { return };
+        if let Some(base) = sealed {
+            partition.log.seal_synced(base);
+        }
         let bases = partition.log.take_dropped(start);
         if !bases.is_empty() {
             self.dropped.push_back(Dropped::Segments { slot, bases });

@@ -69,7 +69,7 @@ impl Partition {
 
     /// Where its files are.
     pub fn directory(&self) -> PartitionDir {
-        PartitionDir::new(self.id, &self.topic_name)
+        PartitionDir { id: self.id, topic_name: self.topic_name.clone() }
     }
 
     /// A batch is in the log: producers and epochs learn from it, live and from the journal alike.

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use hashbrown::HashMap;
 
 use super::catalog::{METADATA_PARTITION, fresh};
@@ -59,8 +60,9 @@ pub async fn recover<R: Runtime>(
         for shard in 0..last.shards {
             let checkpoint = Checkpoint::load(rt, &settings.layout.checkpoints(), last, shard).await?;
             let first = checkpoint.first_generation;
-            for partition in checkpoint.partitions {
-                restored(&mut known, partition.id).checkpoint = Some(partition);
+            for line in checkpoint.partitions {
+                let id = line.id;
+                restored(&mut known, id).checkpoint = Some(line);
             }
             let replayed = replay::replay(rt, &settings.layout.journal(shard), last, first).await?;
             if replayed.commits > 0 {
@@ -75,7 +77,7 @@ pub async fn recover<R: Runtime>(
     known.retain(|id, _| {
         applied.topic_with_log(id.topic).is_some_and(|topic| topic.partition(id.index).is_some())
     });
-    hide_orphans(rt, store, &settings.layout.partitions(), &applied, &known).await?;
+    hide_orphans(rt, &settings.layout.partitions(), &applied, &known).await?;
     Ok(Recovered { catalog, partitions: known.into_values().collect() })
 }
 
@@ -118,7 +120,7 @@ async fn read_catalog<R: Runtime>(
                 for record in Records::new(body, header.record_count) {
                     let record = record.map_err(|e| damaged(at, e.to_string()))?;
                     let value = record.value.ok_or_else(|| damaged(at, "a record without a value".to_owned()))?;
-                    let record = CatalogRecord::decode(value).map_err(|e| damaged(at, e.to_string()))?;
+                    let record = CatalogRecord::decode(&Bytes::copy_from_slice(value)).map_err(|e| damaged(at, e.to_string()))?;
                     catalog.apply(&record).map_err(|e| damaged(at, e.to_string()))?;
                     records.push(record);
                 }
@@ -196,9 +198,10 @@ pub fn restore(
         known.borrow_mut().apply(record)?;
     }
     let known = known.borrow();
+    let (shards, index) = (core.settings.shards, core.index);
     for topic in std::iter::once(known.metadata_topic()).chain(known.topics()) {
         let epoch = known.leader_epoch(topic);
-        for id in topic.partition_ids().filter(|id| owner(*id, core.settings.shards) == core.index) {
+        for id in topic.partition_ids().filter(|id| owner(*id, shards) == index) {
             let (name, config) = (topic.name.clone(), topic.config.clone());
             let partition = match from.remove(&id) {
                 Some(line) => restore_partition(&line, name, config, epoch, now_ms, &mut core.producer_room),
@@ -210,10 +213,12 @@ pub fn restore(
     Ok(())
 }
 
-/// Directories that belong to no partition are renamed; the clean-up unlinks them later.
+/// What a directory is called while it goes.
+const DELETED_SUFFIX: &str = "-delete";
+
+/// Removes directories that belong to no partition: first the rename, then the unlink (R8).
 async fn hide_orphans<R: Runtime>(
     rt: &R,
-    store: &Store<R>,
     dir: &Path,
     catalog: &Catalog,
     known: &BTreeMap<PartitionId, RestoredPartition>,
@@ -224,7 +229,9 @@ async fn hide_orphans<R: Runtime>(
             continue;
         }
         tracing::info!(directory = entry.name, "belongs to no topic any more: removed");
-        store.remove_directory(&entry.name).await.map_err(|e| StartError::Io { path: e.path, source: e.source })?;
+        let hidden = dir.join(format!("{}{DELETED_SUFFIX}", entry.name.trim_end_matches(DELETED_SUFFIX)));
+        rt.rename(&dir.join(&entry.name), &hidden).await.map_err(io)?;
+        rt.remove_dir_all(&hidden).await.map_err(io)?;
     }
     Ok(())
 }

@@ -58,7 +58,7 @@ impl ShardCore {
     fn apply_retention(&mut self, slots: &[Slot], wall_ms: i64) {
         for slot in slots {
             let Some(partition) = self.get_mut(*slot) else { continue };
-            if partition.offline.is_some() || !partition.config.cleanup_policy.deletes() {
+            if partition.offline.is_some() || !partition.config.cleanup_policy.delete {
                 continue;
             }
             let rules =

@@ -78,7 +78,11 @@ pub async fn settle<R: Runtime>(shard: &Shard<R>) -> Result<(), String> {
     match shard.fence().why() {
         Some(why) => Err(why.to_owned()),
         None => {
-            shard.step(|core, _, _| core.forget_replayed());
+            // Replayed bytes pin the buffers that the journals were read into.
+            shard.step(|core, _, _| {
+                let all = core.slots().collect();
+                core.let_go_of(&all);
+            });
             Ok(())
         }
     }
@@ -99,11 +103,14 @@ async fn turn<R: Runtime>(shard: &Shard<R>, kind: TurnKind) -> bool {
     if kind == TurnKind::Final {
         let all = shard.step(|core, _, _| core.slots().collect());
         write_out(shard, all, WriteKind::Everything).await;
-    } else {
-        let resting = shard.step(|core, _, _| core.resting_tails());
-        write_out(shard, resting, WriteKind::Everything).await;
     }
+    let resting = match kind {
+        TurnKind::Running => shard.step(|core, _, _| core.resting_tails()),
+        TurnKind::Final => VecDeque::new(),
+    };
+    write_out(shard, resting.clone(), WriteKind::Everything).await;
     sync_segments(shard).await;
+    shard.step(|core, _, _| core.let_go_of(&resting));
     if kind == TurnKind::Running {
         carry_all(shard).await;
     }
@@ -138,13 +145,11 @@ impl ShardCore {
             .collect()
     }
 
-    /// Replayed bytes pin the buffers that the journals were read into: all of them are in segments now.
-    fn forget_replayed(&mut self) {
-        let slots: Vec<Slot> = self.slots().collect();
+    /// Memory of these partitions goes, as far as their files hold it.
+    fn let_go_of(&mut self, slots: &VecDeque<Slot>) {
         for slot in slots {
-            if let Some(partition) = self.get_mut(slot) {
+            if let Some(partition) = self.get_mut(*slot) {
                 partition.log.evict_through(u64::MAX);
-                partition.log.cool_tail();
             }
         }
     }

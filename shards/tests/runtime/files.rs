@@ -154,6 +154,37 @@ pub async fn a_handle_outlives_unlink_and_rename<R: Runtime>(rt: R, place: Place
     file.close().await.unwrap();
 }
 
+pub async fn opening_while_names_change_fails_or_works_but_never_more<R: Runtime>(rt: R, place: Place) {
+    let (here, there) = (place.dir.join("here"), place.dir.join("there"));
+    rt.create_dir_all(&here).await.unwrap();
+    rt.write_whole(&here.join("f"), b"it").await.unwrap();
+    let (stop, stopped) = flume::bounded::<()>(0);
+    let (ended, end) = flume::bounded(1);
+    rt.spawn({
+        let (rt, here) = (rt.clone(), here.clone());
+        async move {
+            while !stopped.is_disconnected() {
+                rt.rename(&here, &there).await.unwrap();
+                rt.rename(&there, &here).await.unwrap();
+            }
+            ended.send(()).unwrap();
+        }
+    });
+    let mut opened = 0;
+    for _ in 0..300 {
+        match rt.open(&here.join("f"), OpenMode::Read).await {
+            Ok(file) => {
+                assert_eq!(&file.read(0, BLOCK_BYTES).await.unwrap()[..], b"it");
+                opened += 1;
+            }
+            Err(e) => assert_eq!(e.kind(), ErrorKind::NotFound),
+        }
+    }
+    assert!(opened > 0);
+    drop(stop);
+    end.recv_async().await.unwrap();
+}
+
 pub async fn two_handles_see_one_file<R: Runtime>(rt: R, place: Place) {
     let writer = open(&rt, &place, "a", OpenMode::Create).await;
     let reader = open(&rt, &place, "a", OpenMode::Read).await;

@@ -51,6 +51,7 @@ conformance! {
         opening_a_directory_as_a_file_fails,
         a_file_opened_to_read_cannot_be_written,
         a_handle_outlives_unlink_and_rename,
+        opening_while_names_change_fails_or_works_but_never_more,
         two_handles_see_one_file,
         directories_list_sorted_with_kinds_and_lengths,
         rename_replaces_the_target,

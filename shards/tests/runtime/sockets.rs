@@ -64,7 +64,7 @@ pub async fn bytes_echo_in_order<R: Runtime>(rt: R, place: Place) {
 }
 
 pub async fn a_write_larger_than_every_buffer_arrives_whole<R: Runtime>(rt: R, place: Place) {
-    const PIECES: usize = 300;
+    const PIECES: usize = 150;
     const PIECE_BYTES: usize = 100_003;
     let (ours, theirs) = pair(&rt, &place).await;
     rt.spawn(async move {
@@ -130,7 +130,7 @@ pub async fn shutdown_ends_a_writer_that_waits<R: Runtime>(rt: R, place: Place) 
     rt.spawn({
         let ours = ours.clone();
         async move {
-            let mut queue: VecDeque<Bytes> = (0..256).map(|_| Bytes::from(vec![1; 1 << 20])).collect();
+            let mut queue: VecDeque<Bytes> = (0..64).map(|_| Bytes::from(vec![1; 1 << 20])).collect();
             ended.send(ours.write_queue(&mut queue).await.is_err()).unwrap();
         }
     });

@@ -1,18 +1,22 @@
 //! How an executor starts, and how it stops the process.
 
+use std::fs::File;
+use std::net::TcpStream;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
+use std::time::Duration;
 
-use shards::runtime::Runtime;
+use rustix::process::{Resource, Rlimit, setrlimit};
 use shards::runtime::uring::{LaunchError, launch};
+use shards::runtime::{Conn, Listener, Runtime};
 
 use crate::machines::{config, disk};
 
-const CHILD: &str = "STARTED_CHILD_PANICS";
 const SIGABRT: i32 = 6;
 
 #[test]
 fn a_panic_in_a_task_stops_the_whole_process_and_says_so() {
+    const CHILD: &str = "STARTED_CHILD_PANICS";
     if std::env::var_os(CHILD).is_some() {
         let dir = disk();
         let executor = launch(config("shard-7", &dir), None, |rt| async move {
@@ -22,12 +26,44 @@ fn a_panic_in_a_task_stops_the_whole_process_and_says_so() {
         executor.expect("starts").join();
         return;
     }
-    let name = "started::a_panic_in_a_task_stops_the_whole_process_and_says_so";
-    let this = std::env::current_exe().unwrap();
-    let child = Command::new(this).args(["--exact", name, "--nocapture"]).env(CHILD, "1").output().unwrap();
+    let child = in_a_child("started::a_panic_in_a_task_stops_the_whole_process_and_says_so", CHILD);
     assert_eq!(child.status.signal(), Some(SIGABRT), "{:?}", child.status);
     let said = String::from_utf8_lossy(&child.stderr);
     assert!(said.contains("thread shard-7 panicked: the sky has fallen"), "{said}");
+}
+
+/// Runs the named test in a process of its own, where it finds the variable set.
+fn in_a_child(test: &str, variable: &str) -> std::process::Output {
+    let this = std::env::current_exe().unwrap();
+    Command::new(this).args(["--exact", test, "--nocapture"]).env(variable, "1").output().unwrap()
+}
+
+#[test]
+fn a_listener_that_is_out_of_descriptors_accepts_again_when_there_are_some() {
+    const CHILD: &str = "STARTED_CHILD_HAS_FEW_DESCRIPTORS";
+    if std::env::var_os(CHILD).is_none() {
+        let test = "started::a_listener_that_is_out_of_descriptors_accepts_again_when_there_are_some";
+        let child = in_a_child(test, CHILD);
+        assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stderr));
+        return;
+    }
+    let dir = disk();
+    let (tell, told) = flume::bounded(1);
+    let executor = launch(config("listens", &dir), None, |rt| async move {
+        let listener = rt.listen(([127, 0, 0, 1], 0).into()).await.unwrap();
+        tell.send(listener.local_addr()).unwrap();
+        listener.accept().await.map(|conn| conn.peer_addr())
+    })
+    .expect("starts");
+    let addr = told.recv().unwrap();
+    let few = Rlimit { current: Some(256), maximum: Some(256) };
+    setrlimit(Resource::Nofile, few).unwrap();
+    let mut taken: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
+    taken.pop().expect("at least one");
+    let client = TcpStream::connect(addr).expect("the kernel takes the connection by itself");
+    std::thread::sleep(Duration::from_millis(120));
+    drop(taken);
+    assert_eq!(executor.join().expect("accepted in the end"), client.local_addr().unwrap());
 }
 
 #[test]

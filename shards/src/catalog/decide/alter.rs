@@ -81,7 +81,9 @@ fn check_keys(edit: &ConfigEdit) -> Result<(), CatalogError> {
         return Err(invalid("Error due to duplicate config keys"));
     }
     if !nulls.is_empty() {
-        return Err(invalid(&format!("Null value not supported for : {}", nulls.join(","))));
+        // Kafka's two requests join the keys differently.
+        let comma = if matches!(edit, ConfigEdit::Replace(_)) { "," } else { ", " };
+        return Err(invalid(&format!("Null value not supported for : {}", nulls.join(comma))));
     }
     Ok(())
 }

@@ -87,6 +87,10 @@ fn refusals_are_worded_as_kafka_words_them() {
     let twice = [("retention.ms", Set, Some("5")), ("retention.ms", Delete, None)];
     assert_eq!(text(&incremental(&mut catalog, &twice)), "Error due to duplicate config keys");
     assert!(matches!(replace(&mut catalog, &[("retention.ms", None)]), Err(CatalogError::InvalidRequest { .. })));
+    let nulls = [("retention.ms", Set, None), ("segment.ms", Append, None)];
+    assert_eq!(text(&incremental(&mut catalog, &nulls)), "Null value not supported for : retention.ms, segment.ms");
+    let nulls = [("retention.ms", None), ("segment.ms", None)];
+    assert_eq!(text(&replace(&mut catalog, &nulls)), "Null value not supported for : retention.ms,segment.ms");
     let nothing = || ConfigEdit::Incremental(Vec::new());
     assert_eq!(text(&alter(&mut catalog, "x", nothing())), "The topic 'x' does not exist.");
     assert_eq!(text(&alter(&mut catalog, "", nothing())), "Default topic resources are not allowed.");

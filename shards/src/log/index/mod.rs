@@ -6,7 +6,8 @@
 
 mod page;
 
-use super::checksum::{PREFIX_BYTES, PrefixSum};
+use super::checksum::PrefixSum;
+use crate::batch::PREFIX_BYTES;
 use crate::types::Offset;
 
 pub use page::{ENTRIES_PER_PAGE, Page, PageError, PageImage};

@@ -9,8 +9,8 @@
 use bytes::Bytes;
 use thiserror::Error;
 
-use super::super::checksum::{PrefixSum, crc32c};
-use super::Entry;
+use super::{Entry, PrefixSum};
+use crate::batch::crc::crc32c;
 use crate::runtime::BLOCK_BYTES;
 use crate::types::Offset;
 

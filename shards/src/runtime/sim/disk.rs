@@ -385,11 +385,15 @@ impl Disk {
 
     /// Runs a change of a file, and keeps the account of space.
     pub(super) fn accounted(&mut self, inode: InodeId, change: impl FnOnce(&mut FileState)) -> Result<(), Errno> {
+        // A file that nobody can reach has given its space back already.
+        let counted = !matches!(self.inodes.get(&inode), Some(Inode::File { open: 0, linked: false, .. }));
         let file = self.file(inode)?;
         let before = file.live.used_blocks();
         change(file);
         let after = file.live.used_blocks();
-        self.used_blocks = self.used_blocks + after - before;
+        if counted {
+            self.used_blocks = self.used_blocks + after - before;
+        }
         Ok(())
     }
 

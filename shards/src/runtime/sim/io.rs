@@ -111,10 +111,10 @@ impl SimRuntime {
         let (rt, at) = (self.clone(), path.to_owned());
         self.on_disk(DiskOp::Other, path, move |disk| {
             let inode = disk.open(&at, mode == OpenMode::Create)?;
-            Ok((rt, inode, at))
+            // Made here and not by the one who waits: if nobody does any more, it is dropped and so closed.
+            Ok(SimFile { rt, inode, path: at, mode })
         })
         .await
-        .map(|(rt, inode, path)| SimFile { rt, inode, path, mode })
     }
 }
 

@@ -244,3 +244,32 @@ fn check_cpu(cpu: usize) -> Result<(), LaunchError> {
         Err(LaunchError::CpuNotAllowed { cpu })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernel_releases_are_compared_as_numbers() {
+        for (release, version) in [
+            ("6.18.44-fc-v657", Some((6, 18))),
+            ("5.8", Some((5, 8))),
+            ("5.10.0-28-amd64", Some((5, 10))),
+            ("5.4-rc1", Some((5, 4))),
+            ("unknown", None),
+            ("", None),
+        ] {
+            assert_eq!(kernel_version(release), version, "{release}");
+        }
+        assert!((5, 4) < KERNEL_MIN && (5, 10) > KERNEL_MIN);
+    }
+
+    #[test]
+    fn every_reason_names_its_own_cure() {
+        let said = |e: LaunchError| e.to_string();
+        assert!(said(LaunchError::DisabledBySysctl { value: "2".into() }).contains("sysctl -w"));
+        assert!(said(LaunchError::ForbiddenBySeccomp).contains("seccomp"));
+        assert!(said(LaunchError::LockedMemory { limit_bytes: 65_536 }).contains("LimitMEMLOCK"));
+        assert!(said(LaunchError::KernelTooOld { release: "4.4".into() }).contains("5.8 or newer"));
+    }
+}

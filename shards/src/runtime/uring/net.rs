@@ -65,13 +65,14 @@ impl Listener for UringListener {
             if self.stopped.get() {
                 break;
             }
-            match accepted.and_then(|stream| UringConn::new(self.core.clone(), stream)) {
-                Ok(conn) => return Ok(conn),
+            match accepted.map(|stream| UringConn::new(self.core.clone(), stream)) {
+                Ok(Ok(conn)) => return Ok(conn),
+                Ok(Err(e)) => tracing::debug!(listener = %self.addr, error = %e, "a peer left as soon as it had come"),
+                Err(e) if e.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(e) if out_of_descriptors(&e) => {
                     tracing::warn!(listener = %self.addr, error = %e, "no connection can be accepted for now");
                     Timer::new(DESCRIPTORS_OUT_PAUSE).await;
                 }
-                Err(e) if peer_left(&e) => {}
                 Err(e) => return Err(e),
             }
         }
@@ -95,12 +96,6 @@ impl Listener for UringListener {
 fn out_of_descriptors(e: &io::Error) -> bool {
     use rustix::io::Errno;
     [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM].iter().any(|n| e.raw_os_error() == Some(n.raw_os_error()))
-}
-
-/// The peer gave up between its connect and our accept, or in the middle of setting its options.
-fn peer_left(e: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionReset, NotConnected};
-    matches!(e.kind(), ConnectionAborted | ConnectionReset | NotConnected | io::ErrorKind::InvalidInput)
 }
 
 pub struct UringConn {

@@ -1,0 +1,337 @@
+//! Names of a partition's files, and the open ones. Owning core only.
+//!
+//! Invariant: at most as many files are open here as the limit says, but for those that are in use at the moment. What is
+//! removed is never made again under its id.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::lru::Lru;
+use crate::runtime::{File, OpenMode, Runtime};
+use crate::types::{Offset, PartitionId, TopicId};
+
+const METADATA_FILE: &str = "partition.metadata";
+
+/// Where a partition's segments are: `<topic>-<index>`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartitionDir {
+    pub id: PartitionId,
+    pub topic_name: Arc<str>,
+}
+
+impl PartitionDir {
+    pub fn name(&self) -> String {
+        format!("{}-{}", self.topic_name, self.id.index)
+    }
+}
+
+/// Files of one segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FileKind {
+    Log,
+    Index,
+}
+
+impl FileKind {
+    fn name(self, base: Offset) -> String {
+        let ending = match self {
+            FileKind::Log => "log",
+            FileKind::Index => "index",
+        };
+        format!("{:020}.{ending}", base.0)
+    }
+}
+
+/// An operation on a file or directory failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {source}", path.display())]
+pub struct StoreError {
+    pub path: PathBuf,
+    pub source: io::Error,
+}
+
+/// Says which path an error is about.
+pub trait At<T> {
+    fn at(self, path: &Path) -> Result<T, StoreError>;
+}
+
+impl<T> At<T> for io::Result<T> {
+    fn at(self, path: &Path) -> Result<T, StoreError> {
+        self.map_err(|source| StoreError { path: path.to_owned(), source })
+    }
+}
+
+type Key = (PartitionId, Offset, FileKind, bool);
+
+pub struct Files<R: Runtime> {
+    rt: R,
+    root: PathBuf,
+    open: RefCell<Lru<Key, Rc<R::File>>>,
+    /// Directories whose names of files, or own name, are not synced.
+    unsynced: RefCell<BTreeSet<PartitionId>>,
+    root_is_unsynced: Cell<bool>,
+    removed: RefCell<BTreeSet<PartitionId>>,
+    gate: Gate,
+}
+
+/// Lets one at a time change what the names of directories mean.
+struct Gate {
+    token: flume::Receiver<()>,
+    back: flume::Sender<()>,
+}
+
+struct Inside<'a>(&'a Gate);
+
+impl Gate {
+    fn new() -> Gate {
+        let (back, token) = flume::bounded(1);
+        back.try_send(()).expect("the channel is empty");
+        Gate { token, back }
+    }
+
+    async fn enter(&self) -> Inside<'_> {
+        self.token.recv_async().await.expect("the gate holds its own sender");
+        Inside(self)
+    }
+}
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        self.0.back.try_send(()).expect("there is one token");
+    }
+}
+
+impl<R: Runtime> Files<R> {
+    pub fn new(rt: R, root: PathBuf, open_max: usize) -> Files<R> {
+        Files {
+            rt,
+            root,
+            open: RefCell::new(Lru::new(open_max.max(1))),
+            unsynced: RefCell::default(),
+            root_is_unsynced: Cell::new(false),
+            removed: RefCell::default(),
+            gate: Gate::new(),
+        }
+    }
+
+    pub fn path(&self, dir: &PartitionDir, base: Offset, kind: FileKind) -> PathBuf {
+        self.root.join(dir.name()).join(kind.name(base))
+    }
+
+    /// For reading; must exist. A handle stays good after the file is renamed or unlinked.
+    pub async fn for_reading(
+        &self,
+        dir: &PartitionDir,
+        base: Offset,
+        kind: FileKind,
+    ) -> Result<Rc<R::File>, StoreError> {
+        let path = self.path(dir, base, kind);
+        for writable in [true, false] {
+            let found = self.open.borrow_mut().get(&(dir.id, base, kind, writable));
+            if let Some(file) = found {
+                return Ok(file);
+            }
+        }
+        let file = Rc::new(self.rt.open(&path, OpenMode::Read).await.at(&path)?);
+        self.keep((dir.id, base, kind, false), &file).await;
+        Ok(file)
+    }
+
+    /// For writing; made if `create`, in a directory that must be there.
+    pub async fn for_writing(
+        &self,
+        dir: &PartitionDir,
+        base: Offset,
+        kind: FileKind,
+        create: bool,
+    ) -> Result<Rc<R::File>, StoreError> {
+        let key = (dir.id, base, kind, true);
+        let found = self.open.borrow_mut().get(&key);
+        if let Some(file) = found {
+            return Ok(file);
+        }
+        let path = self.path(dir, base, kind);
+        // A topic that was deleted and made again has the same names.
+        let inside = self.gate.enter().await;
+        if self.removed.borrow().contains(&dir.id) {
+            return Err(io::Error::from(io::ErrorKind::NotFound)).at(&path);
+        }
+        let mode = if create { OpenMode::Create } else { OpenMode::Write };
+        let file = Rc::new(self.rt.open(&path, mode).await.at(&path)?);
+        drop(inside);
+        if create {
+            self.unsynced.borrow_mut().insert(dir.id);
+        }
+        self.keep(key, &file).await;
+        Ok(file)
+    }
+
+    async fn keep(&self, key: Key, file: &Rc<R::File>) {
+        let gone = self.open.borrow_mut().insert(key, file.clone(), 1);
+        self.close(gone).await;
+    }
+
+    async fn close(&self, files: Vec<Rc<R::File>>) {
+        for file in files {
+            // Who still uses it lets go of it last.
+            if let Some(file) = Rc::into_inner(file)
+                && let Err(error) = file.close().await
+            {
+                tracing::warn!(%error, "a segment file could not be closed");
+            }
+        }
+    }
+
+    /// Makes the partition's directory and says in it whose it is, as Kafka does. What another topic of the same name left
+    /// there moves aside.
+    pub async fn make_directory(&self, dir: &PartitionDir) -> Result<(), StoreError> {
+        let path = self.root.join(dir.name());
+        let metadata = path.join(METADATA_FILE);
+        let _inside = self.gate.enter().await;
+        if self.removed.borrow().contains(&dir.id) {
+            return Err(io::Error::from(io::ErrorKind::NotFound)).at(&path);
+        }
+        let ours = metadata_text(dir.id.topic);
+        match self.rt.read_whole(&metadata).await {
+            Ok(found) if found == ours.as_bytes() => {}
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e).at(&metadata),
+            found => {
+                if found.is_ok() {
+                    self.move_aside(dir, &path).await?;
+                }
+                self.rt.create_dir_all(&path).await.at(&path)?;
+                self.rt.write_whole(&metadata, ours.as_bytes()).await.at(&metadata)?;
+            }
+        }
+        self.unsynced.borrow_mut().insert(dir.id);
+        self.root_is_unsynced.set(true);
+        Ok(())
+    }
+
+    /// Makes the names in a partition's directory durable, and its own, if anything changed.
+    pub async fn sync_directory(&self, dir: &PartitionDir) -> Result<(), StoreError> {
+        if !self.unsynced.borrow().contains(&dir.id) {
+            return Ok(());
+        }
+        let path = self.root.join(dir.name());
+        let _inside = self.gate.enter().await;
+        if self.unsynced.borrow_mut().remove(&dir.id) {
+            self.rt.sync_dir(&path).await.at(&path)?;
+        }
+        if self.root_is_unsynced.replace(false) {
+            self.rt.sync_dir(&self.root).await.at(&self.root)?;
+        }
+        Ok(())
+    }
+
+    /// Renames the files of segments, then unlinks them (R8). Those that are not there are gone already.
+    pub async fn remove_segments(&self, dir: &PartitionDir, bases: &[Offset]) -> Result<(), StoreError> {
+        for base in bases {
+            for kind in [FileKind::Log, FileKind::Index] {
+                self.forget(dir.id, *base, kind).await;
+                let path = self.path(dir, *base, kind);
+                let mut aside = path.clone().into_os_string();
+                aside.push(".deleted");
+                let aside = PathBuf::from(aside);
+                ignore_missing(self.rt.rename(&path, &aside).await).at(&path)?;
+                ignore_missing(self.rt.remove_file(&aside).await).at(&aside)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Replaces a file's content by a rename.
+    pub async fn replace(
+        &self,
+        dir: &PartitionDir,
+        base: Offset,
+        kind: FileKind,
+        content: &[u8],
+    ) -> Result<(), StoreError> {
+        let path = self.path(dir, base, kind);
+        let _inside = self.gate.enter().await;
+        if self.removed.borrow().contains(&dir.id) {
+            return Ok(());
+        }
+        self.forget(dir.id, base, kind).await;
+        let beside = path.with_extension("new");
+        self.rt.write_whole(&beside, content).await.at(&beside)?;
+        self.rt.rename(&beside, &path).await.at(&path)
+    }
+
+    async fn forget(&self, id: PartitionId, base: Offset, kind: FileKind) {
+        let gone = self.open.borrow_mut().remove_range((id, base, kind, false)..=(id, base, kind, true));
+        self.close(gone).await;
+    }
+
+    /// Renames a partition's directory, then removes it. Writes to it that are still under way fail with `NotFound`.
+    pub async fn remove_partition(&self, dir: &PartitionDir) -> Result<(), StoreError> {
+        self.removed.borrow_mut().insert(dir.id);
+        let first = (dir.id, Offset(i64::MIN), FileKind::Log, false);
+        let last = (dir.id, Offset(i64::MAX), FileKind::Index, true);
+        let gone = self.open.borrow_mut().remove_range(first..=last);
+        self.close(gone).await;
+        let path = self.root.join(dir.name());
+        let metadata = path.join(METADATA_FILE);
+        let inside = self.gate.enter().await;
+        self.unsynced.borrow_mut().remove(&dir.id);
+        let aside = match self.rt.read_whole(&metadata).await {
+            Ok(found) if found == metadata_text(dir.id.topic).as_bytes() => self.move_aside(dir, &path).await?,
+            // Another topic's by now: ours was moved aside then.
+            Ok(_) => return Ok(()),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(e) => return Err(e).at(&metadata),
+        };
+        drop(inside);
+        ignore_missing(self.rt.remove_dir_all(&aside).await).at(&aside)
+    }
+
+    /// Renames a directory as Kafka names those that wait for their removal.
+    async fn move_aside(&self, dir: &PartitionDir, path: &Path) -> Result<PathBuf, StoreError> {
+        let unique = u128::from(self.rt.random()) << 64 | u128::from(self.rt.random());
+        let aside = self.root.join(format!("{}.{unique:032x}-delete", dir.name()));
+        self.rt.rename(path, &aside).await.at(path)?;
+        Ok(aside)
+    }
+}
+
+fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// Kafka's `partition.metadata`: the topic id in URL-safe base 64 without padding.
+fn metadata_text(topic: TopicId) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let bits = u128::from_be_bytes(topic.0);
+    // 128 bits are 21 digits of six, and one of two bits that are its upper ones.
+    let digits = (0..22).map(|n| {
+        let six = if n < 21 { bits >> (122 - 6 * n) } else { bits << 4 };
+        char::from(ALPHABET[(six & 63) as usize])
+    });
+    format!("version: 0\ntopic_id: {}\n", digits.collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segment_files_are_named_as_kafka_names_them() {
+        assert_eq!(FileKind::Log.name(Offset(368_769)), "00000000000000368769.log");
+        assert_eq!(FileKind::Index.name(Offset(0)), "00000000000000000000.index");
+    }
+
+    #[test]
+    fn partition_metadata_is_as_kafka_writes_it() {
+        assert_eq!(metadata_text(TopicId::METADATA), "version: 0\ntopic_id: AAAAAAAAAAAAAAAAAAAAAQ\n");
+        let id = TopicId([0xfb, 0xff, 0xfe, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 0xff]);
+        assert_eq!(metadata_text(id), "version: 0\ntopic_id: -__-AwQFBgcICQoLDA0O_w\n");
+    }
+}

@@ -1,0 +1,88 @@
+//! The segment files of one core: carries out what the logs plan. Owning core only; shared by its tasks.
+//!
+//! Invariant: no state of a log is borrowed here; a job owns all it needs.
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use bytes::Bytes;
+
+use super::files::{Files, PartitionDir, StoreError};
+use super::index::Entry;
+use super::lru::Lru;
+use crate::runtime::Runtime;
+use crate::types::{Offset, PartitionId};
+
+/// Entries of one segment below `upto`, without a gap.
+#[derive(Debug)]
+pub(super) struct LoadedIndex {
+    pub entries: Vec<Entry>,
+    pub upto: u64,
+}
+
+pub(super) type IndexKey = (PartitionId, Offset);
+
+pub struct Store<R: Runtime> {
+    inner: Rc<Inner<R>>,
+}
+
+struct Inner<R: Runtime> {
+    rt: R,
+    files: Files<R>,
+    indexes: RefCell<Lru<IndexKey, Rc<LoadedIndex>>>,
+}
+
+impl<R: Runtime> Clone for Store<R> {
+    fn clone(&self) -> Store<R> {
+        Store { inner: self.inner.clone() }
+    }
+}
+
+impl<R: Runtime> Store<R> {
+    /// Partition directories are in `root`. At most `open_files` are kept open, and `index_cache_bytes` of indexes in memory.
+    pub fn new(rt: R, root: PathBuf, open_files: usize, index_cache_bytes: usize) -> Store<R> {
+        let files = Files::new(rt.clone(), root, open_files);
+        Store { inner: Rc::new(Inner { rt, files, indexes: RefCell::new(Lru::new(index_cache_bytes)) }) }
+    }
+
+    pub(super) fn rt(&self) -> &R {
+        &self.inner.rt
+    }
+
+    pub(super) fn files(&self) -> &Files<R> {
+        &self.inner.files
+    }
+
+    pub(super) fn cached_index(&self, key: &IndexKey) -> Option<Rc<LoadedIndex>> {
+        self.inner.indexes.borrow_mut().get(key)
+    }
+
+    pub(super) fn cache_index(&self, key: IndexKey, index: Rc<LoadedIndex>) {
+        let weight = std::mem::size_of::<LoadedIndex>() + index.entries.len() * std::mem::size_of::<Entry>();
+        self.inner.indexes.borrow_mut().insert(key, index, weight);
+    }
+
+    /// Removes the files of segments that the log gave up (R8).
+    pub async fn remove_segments(&self, dir: &PartitionDir, bases: &[Offset]) -> Result<(), StoreError> {
+        for base in bases {
+            self.inner.indexes.borrow_mut().remove(&(dir.id, *base));
+        }
+        self.files().remove_segments(dir, bases).await
+    }
+
+    /// Removes all of a partition whose topic is deleted. Writes and reads of it that are under way may fail with `NotFound`.
+    pub async fn remove_partition(&self, dir: &PartitionDir) -> Result<(), StoreError> {
+        let all = (dir.id, Offset(i64::MIN))..=(dir.id, Offset(i64::MAX));
+        self.inner.indexes.borrow_mut().remove_range(all);
+        self.files().remove_partition(dir).await
+    }
+}
+
+/// Bytes that were joined, where they came in one piece without a copy.
+pub(super) fn joined(mut slices: smallvec::SmallVec<[Bytes; 2]>) -> Bytes {
+    match slices.len() {
+        1 => slices.swap_remove(0),
+        _ => slices.concat().into(),
+    }
+}

@@ -1,0 +1,99 @@
+//! What a handler knows beside its request: its core, its peer, the time. Owning core only.
+//! Invariant: handlers have no clock, no random source and no socket; all of it comes in here.
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use shards::router::Shards;
+use shards::types::Mono;
+
+use super::fetch::sessions::{FetchSessions, SessionLimits};
+use crate::wire::Str;
+
+/// The settings that APIs act on; the same on every core.
+#[derive(Clone, Debug)]
+pub struct ApiSettings {
+    /// `node.id`.
+    pub node_id: i32,
+    pub cluster_id: Str,
+    /// `broker.rack`.
+    pub rack: Option<Str>,
+    /// `auto.create.topics.enable`.
+    pub auto_create_topics: bool,
+    /// `fetch.max.bytes`: most bytes of one fetch, whatever it asks for.
+    pub fetch_bytes_max: u32,
+    /// `max.incremental.fetch.session.cache.slots` of each core.
+    pub sessions: SessionLimits,
+}
+
+/// A listener, as clients are told of it.
+#[derive(Clone, Debug)]
+pub struct ListenerInfo {
+    /// `PLAINTEXT` and the like.
+    pub name: String,
+    /// Host and port of `advertised.listeners`; without it, clients are told the address that they came in on.
+    pub advertised: Option<(Str, u16)>,
+}
+
+/// The other side of a connection, and where it came in.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    pub addr: SocketAddr,
+    pub local: SocketAddr,
+    pub listener: Rc<ListenerInfo>,
+}
+
+impl Peer {
+    /// The address of this broker for this peer.
+    pub fn broker_address(&self) -> (Str, i32) {
+        match &self.listener.advertised {
+            Some((host, port)) => (host.clone(), i32::from(*port)),
+            None => (Str::from(self.local.ip().to_canonical().to_string()), i32::from(self.local.port())),
+        }
+    }
+}
+
+/// What all requests of one core share.
+pub struct ApiCore {
+    pub shards: Shards,
+    pub settings: Rc<ApiSettings>,
+    pub sessions: RefCell<FetchSessions>,
+    random: Cell<u64>,
+}
+
+impl ApiCore {
+    /// `seed` is any random number of the runtime.
+    pub fn new(core: u16, shards: Shards, settings: Rc<ApiSettings>, seed: u64) -> Rc<ApiCore> {
+        let sessions = RefCell::new(FetchSessions::new(core, settings.sessions));
+        Rc::new(ApiCore { shards, settings, sessions, random: Cell::new(seed) })
+    }
+
+    /// The next of a sequence that looks random (SplitMix64); not for secrets.
+    pub fn random(&self) -> u64 {
+        let state = self.random.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.random.set(state);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+}
+
+/// The moment at which a request was whole.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival {
+    pub now: Mono,
+    /// Milliseconds since 1970.
+    pub wall_ms: i64,
+    /// What the core's memory budget has left: no reply should be made larger.
+    pub free_bytes: usize,
+}
+
+/// One request's surroundings. Handlers take what their second stage needs out of it.
+pub struct RequestContext<'a> {
+    pub core: &'a Rc<ApiCore>,
+    pub peer: &'a Rc<Peer>,
+    pub arrival: Arrival,
+    /// Of the request's header.
+    pub version: i16,
+}

@@ -1,0 +1,75 @@
+//! Errors of the shards as Kafka's codes. Every core; pure. Invariant: each match is exhaustive, so that a new error must
+//! choose its code here.
+
+use shards::catalog::CatalogError;
+use shards::request::{AppendError, ReadError};
+
+use crate::wire::{ErrorCode, Str};
+
+pub(super) fn append_error(e: &AppendError) -> ErrorCode {
+    match e {
+        AppendError::Unknown => ErrorCode::UnknownTopicOrPartition,
+        AppendError::Offline { .. } | AppendError::DiskFull => ErrorCode::KafkaStorageError,
+        AppendError::NotEnoughReplicas { .. } => ErrorCode::NotEnoughReplicas,
+        AppendError::LargerThanSegment { .. } => ErrorCode::RecordListTooLarge,
+        AppendError::OutOfOrderSequence { .. } => ErrorCode::OutOfOrderSequenceNumber,
+        AppendError::OldProducerEpoch { .. } => ErrorCode::InvalidProducerEpoch,
+        AppendError::Transactional => ErrorCode::InvalidTxnState,
+        // Kafka has no such limit; this one tells a producer not to try again.
+        AppendError::TooManyProducers { .. } => ErrorCode::PolicyViolation,
+        // Clients look for the leader again and retry, which is right whether this broker comes back or not.
+        AppendError::Stopping => ErrorCode::NotLeaderOrFollower,
+    }
+}
+
+pub(super) fn read_error(e: &ReadError) -> ErrorCode {
+    match e {
+        ReadError::Unknown => ErrorCode::UnknownTopicOrPartition,
+        ReadError::Offline { .. } => ErrorCode::KafkaStorageError,
+        ReadError::OutOfRange { .. } | ReadError::FutureFetchedEpoch => ErrorCode::OffsetOutOfRange,
+        ReadError::FencedEpoch { .. } => ErrorCode::FencedLeaderEpoch,
+        ReadError::UnknownEpoch { .. } => ErrorCode::UnknownLeaderEpoch,
+        ReadError::Stopping => ErrorCode::NotLeaderOrFollower,
+    }
+}
+
+pub(super) fn catalog_error(e: &CatalogError) -> ErrorCode {
+    match e {
+        CatalogError::TopicExists { .. } => ErrorCode::TopicAlreadyExists,
+        CatalogError::InvalidTopicName { .. } | CatalogError::TopicCollides { .. } => ErrorCode::InvalidTopicException,
+        CatalogError::InvalidRequest { .. } => ErrorCode::InvalidRequest,
+        CatalogError::InvalidPartitions { .. } => ErrorCode::InvalidPartitions,
+        CatalogError::InvalidReplicationFactor { .. } => ErrorCode::InvalidReplicationFactor,
+        CatalogError::InvalidReplicaAssignment { .. } => ErrorCode::InvalidReplicaAssignment,
+        CatalogError::InvalidConfig(_) => ErrorCode::InvalidConfig,
+        CatalogError::UnknownTopic { .. } => ErrorCode::UnknownTopicOrPartition,
+        CatalogError::UnknownTopicId { .. } => ErrorCode::UnknownTopicId,
+        CatalogError::PolicyViolation { .. } | CatalogError::TooManyPartitions { .. } => ErrorCode::PolicyViolation,
+        // Clients look for the controller again and retry.
+        CatalogError::Stopping => ErrorCode::NotController,
+        CatalogError::ProducerIdsExhausted | CatalogError::Internal { .. } => ErrorCode::UnknownServerError,
+    }
+}
+
+/// The code with the text that the client shows to its user.
+pub(super) fn catalog_error_told(e: &CatalogError) -> (ErrorCode, Option<Str>) {
+    (catalog_error(e), Some(Str::from(e.to_string())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_client_should_retry_has_a_code_that_it_retries() {
+        assert_eq!(append_error(&AppendError::Stopping), ErrorCode::NotLeaderOrFollower);
+        assert_eq!(read_error(&ReadError::Stopping), ErrorCode::NotLeaderOrFollower);
+        assert_eq!(append_error(&AppendError::DiskFull), ErrorCode::KafkaStorageError);
+    }
+
+    #[test]
+    fn a_text_goes_with_the_code() {
+        let (code, text) = catalog_error_told(&CatalogError::TopicExists { name: "a".into() });
+        assert_eq!((code, text.as_deref()), (ErrorCode::TopicAlreadyExists, Some("Topic 'a' already exists.")));
+    }
+}

@@ -1,0 +1,183 @@
+//! ListOffsets (key 2): offsets by timestamp or by sentinel. Runs on the connection's core; each partition's owner looks.
+//! Invariant: the reply has the request's topics and partitions, in its order.
+
+use std::future::Future;
+
+use hashbrown::HashSet;
+use shards::request::{Isolation, ListPart, Listed, OffsetAt, ReadError};
+use shards::types::{LeaderEpoch, Offset, TopicId};
+
+use super::RequestContext;
+use super::errors::read_error;
+use super::table::Served;
+use super::topics;
+use crate::wire::ErrorCode;
+use crate::wire::messages::list_offsets::{
+    ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse,
+    ListOffsetsTopicResponse,
+};
+
+/// What a partition of the request comes to.
+enum Ask {
+    Failed(ErrorCode),
+    Offset(ListPart),
+    /// Asked only for its errors: without tiers there is no offset to tell.
+    Tiered(ListPart),
+}
+
+pub(super) fn serve(
+    ctx: &RequestContext<'_>,
+    request: ListOffsetsRequest,
+) -> impl Future<Output = Served<ListOffsetsResponse>> + use<> {
+    let isolation = isolation(request.isolation_level);
+    let twice = named_twice(&request);
+    let mut parts = Vec::new();
+    let mut replies = Vec::with_capacity(request.topics.len());
+    let mut asks = Vec::new();
+    {
+        let catalog = ctx.core.shards.catalog();
+        for topic in &request.topics {
+            let found = topics::find(&catalog, false, &topic.name, TopicId::ZERO);
+            for asked in &topic.partitions {
+                let is_twice = twice.contains(&(topic.name.as_str(), asked.partition_index));
+                let ask = match topics::partition(found, asked.partition_index) {
+                    _ if is_twice => Ask::Failed(ErrorCode::InvalidRequest),
+                    Err(code) => Ask::Failed(code),
+                    Ok(partition) => {
+                        let current_epoch = topics::epoch_told(asked.current_leader_epoch);
+                        let part = |at| ListPart { partition, at, isolation, current_epoch };
+                        ask(ctx.version, asked.timestamp, part)
+                    }
+                };
+                if let Ask::Offset(part) | Ask::Tiered(part) = ask {
+                    parts.push(part);
+                }
+                asks.push(ask);
+            }
+            replies.push(ListOffsetsTopicResponse {
+                name: topic.name.as_str().into(),
+                partitions: topic.partitions.iter().map(unanswered).collect(),
+            });
+        }
+    }
+    let answers = (!parts.is_empty()).then(|| ctx.core.shards.list_offsets(parts));
+    async move {
+        let answers = match answers {
+            Some(answers) => answers.await,
+            None => Vec::new(),
+        };
+        let mut answers = answers.into_iter();
+        let partitions = replies.iter_mut().flat_map(|topic| &mut topic.partitions);
+        for (reply, ask) in partitions.zip(asks) {
+            match ask {
+                Ask::Failed(code) => reply.error_code = code,
+                Ask::Offset(_) => answer(reply, next(&mut answers)),
+                Ask::Tiered(_) => answer(reply, next(&mut answers).map(|_| NO_OFFSET)),
+            }
+        }
+        ListOffsetsResponse { topics: replies, ..Default::default() }.into()
+    }
+}
+
+/// What no record qualifies for.
+const NO_OFFSET: Listed = Listed { offset: Offset::UNKNOWN, timestamp_ms: -1, epoch: LeaderEpoch(-1) };
+
+pub(super) fn isolation(level: i8) -> Isolation {
+    // As Kafka: 1 is read committed, anything else is not.
+    if level == 1 { Isolation::ReadCommitted } else { Isolation::ReadUncommitted }
+}
+
+/// Sentinels came one by one; one that is newer than the request's version is an error of that partition.
+fn ask(version: i16, timestamp: i64, part: impl FnOnce(OffsetAt) -> ListPart) -> Ask {
+    match timestamp {
+        -1 => Ask::Offset(part(OffsetAt::Latest)),
+        -2 => Ask::Offset(part(OffsetAt::Earliest)),
+        -3 if version >= 7 => Ask::Offset(part(OffsetAt::MaxTimestamp)),
+        // All of the log is local.
+        -4 if version >= 8 => Ask::Offset(part(OffsetAt::Earliest)),
+        -5 if version >= 9 => Ask::Tiered(part(OffsetAt::Earliest)),
+        -6 if version >= 11 => Ask::Tiered(part(OffsetAt::Earliest)),
+        i64::MIN..0 => Ask::Failed(ErrorCode::UnsupportedVersion),
+        at => Ask::Offset(part(OffsetAt::Timestamp(at))),
+    }
+}
+
+fn named_twice(request: &ListOffsetsRequest) -> HashSet<(&str, i32)> {
+    let mut seen = HashSet::new();
+    let all = request.topics.iter().flat_map(|topic| {
+        topic.partitions.iter().map(move |partition| (topic.name.as_str(), partition.partition_index))
+    });
+    all.filter(|key| !seen.insert(*key)).collect()
+}
+
+fn unanswered(asked: &ListOffsetsPartition) -> ListOffsetsPartitionResponse {
+    ListOffsetsPartitionResponse { partition_index: asked.partition_index, ..Default::default() }
+}
+
+fn next(answers: &mut impl Iterator<Item = Result<Listed, ReadError>>) -> Result<Listed, ReadError> {
+    // The shards answer every part that was asked.
+    answers.next().unwrap_or(Err(ReadError::Stopping))
+}
+
+fn answer(reply: &mut ListOffsetsPartitionResponse, answer: Result<Listed, ReadError>) {
+    match answer {
+        Ok(listed) => {
+            reply.offset = listed.offset.0;
+            reply.timestamp = listed.timestamp_ms;
+            reply.leader_epoch = listed.epoch.0;
+        }
+        Err(e) => reply.error_code = read_error(&e),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shards::types::PartitionId;
+
+    use super::*;
+    use crate::wire::messages::list_offsets::ListOffsetsTopic;
+
+    fn asked(version: i16, timestamp: i64) -> Ask {
+        let partition = PartitionId { topic: TopicId::METADATA, index: 0 };
+        ask(version, timestamp, |at| ListPart { partition, at, isolation: Isolation::ReadCommitted, current_epoch: None })
+    }
+
+    #[test]
+    fn a_sentinel_newer_than_the_version_is_35() {
+        for (sentinel, since) in [(-3, 7), (-4, 8), (-5, 9), (-6, 11)] {
+            assert!(matches!(asked(since - 1, sentinel), Ask::Failed(ErrorCode::UnsupportedVersion)), "{sentinel}");
+            assert!(!matches!(asked(since, sentinel), Ask::Failed(_)), "{sentinel}");
+        }
+        for unknown in [-7, i64::MIN] {
+            assert!(matches!(asked(11, unknown), Ask::Failed(ErrorCode::UnsupportedVersion)), "{unknown}");
+        }
+    }
+
+    #[test]
+    fn sentinels_ask_for_what_they_mean() {
+        let at = |version, timestamp| match asked(version, timestamp) {
+            Ask::Offset(part) => part.at,
+            Ask::Failed(_) | Ask::Tiered(_) => panic!("an offset is asked"),
+        };
+        assert_eq!(at(1, -1), OffsetAt::Latest);
+        assert_eq!(at(1, -2), OffsetAt::Earliest);
+        assert_eq!(at(7, -3), OffsetAt::MaxTimestamp);
+        assert_eq!(at(8, -4), OffsetAt::Earliest);
+        assert_eq!(at(1, 0), OffsetAt::Timestamp(0));
+        assert!(matches!(asked(11, -5), Ask::Tiered(_)));
+    }
+
+    #[test]
+    fn a_partition_named_twice_is_found_whether_in_one_topic_entry_or_two() {
+        let topic = |partitions: &[i32]| ListOffsetsTopic {
+            name: "t".into(),
+            partitions: partitions
+                .iter()
+                .map(|index| ListOffsetsPartition { partition_index: *index, ..Default::default() })
+                .collect(),
+        };
+        let request = ListOffsetsRequest { topics: vec![topic(&[0, 1, 1]), topic(&[2, 0])], ..Default::default() };
+        let twice = named_twice(&request);
+        assert!(twice.contains(&("t", 0)) && twice.contains(&("t", 1)) && !twice.contains(&("t", 2)));
+    }
+}

@@ -1,0 +1,103 @@
+//! Produce (key 0): appends batches. Runs on the connection's core, which checks each batch; its partition's owner gives
+//! it its place. `check` holds the checks, `reply` puts the outcomes together.
+//! Invariant: a partition that fails touches no other, and no part of the request's frame outlives the first stage but
+//! the batches themselves.
+
+mod check;
+mod reply;
+
+use std::future::Future;
+
+use shards::catalog::{Catalog, Topic};
+use shards::request::AppendPart;
+
+use super::RequestContext;
+use super::table::Served;
+use super::topics;
+use crate::wire::messages::produce::{PartitionProduceData, ProduceRequest, ProduceResponse, TopicProduceData};
+use crate::wire::{ErrorCode, Str, TopicId};
+use check::{Refused, Rules};
+
+/// A topic of the request, to be named in the reply.
+struct Echo {
+    name: Str,
+    id: TopicId,
+    partitions: Vec<Slot>,
+}
+
+/// A partition of the request: refused here, or with the shards, whose answers come in this order.
+struct Slot {
+    index: i32,
+    refused: Option<Refused>,
+}
+
+pub(super) fn serve(
+    ctx: &RequestContext<'_>,
+    request: ProduceRequest,
+) -> impl Future<Output = Served<ProduceResponse>> + use<> {
+    let acks = request.acks;
+    let by_id = ctx.version >= 13;
+    let rules = Rules { version: ctx.version, wall_ms: ctx.arrival.wall_ms };
+    let mut parts = Vec::new();
+    let topics: Vec<Echo> = {
+        let catalog = ctx.core.shards.catalog();
+        request.topic_data.into_iter().map(|topic| submit(&catalog, topic, by_id, acks, &rules, &mut parts)).collect()
+    };
+    let answers = (!parts.is_empty()).then(|| ctx.core.shards.append(ctx.arrival.now, parts));
+    async move {
+        let answers = match answers {
+            Some(answers) => answers.await,
+            None => Vec::new(),
+        };
+        let reply = reply::assemble(topics, answers);
+        if acks != 0 {
+            return reply.into();
+        }
+        // Nobody reads a reply; closing the connection is the one way to tell of an error.
+        match reply::first_error(&reply) {
+            None => Served::Silent,
+            Some(error) => Served::Close(format!("a batch sent with acks=0 failed: {error}")),
+        }
+    }
+}
+
+/// Checks the batches of one topic and puts the good ones into `parts`.
+fn submit(
+    catalog: &Catalog,
+    topic: TopicProduceData,
+    by_id: bool,
+    acks: i16,
+    rules: &Rules,
+    parts: &mut Vec<AppendPart>,
+) -> Echo {
+    let found = writable(topics::find(catalog, by_id, &topic.name, topic.topic_id), acks);
+    let slot = |asked: PartitionProduceData| {
+        let index = asked.index;
+        let part = topics::partition(found, index).map_err(Refused::from).and_then(|partition| {
+            let config = &found?.config;
+            let batch = check::check(asked.records, config, rules)?;
+            Ok(AppendPart { partition, batch, acks_all: acks == -1 })
+        });
+        match part {
+            Ok(part) => {
+                parts.push(part);
+                Slot { index, refused: None }
+            }
+            Err(refused) => Slot { index, refused: Some(refused) },
+        }
+    };
+    let partitions = topic.partition_data.into_iter().map(slot).collect();
+    // Copied: a slice would keep the whole frame until the reply.
+    Echo { name: topic.name.as_str().into(), id: topic.topic_id, partitions }
+}
+
+/// Whether clients may write to the topic, with these acks.
+fn writable(topic: Result<&Topic, ErrorCode>, acks: i16) -> Result<&Topic, ErrorCode> {
+    if !(-1..=1).contains(&acks) {
+        return Err(ErrorCode::InvalidRequiredAcks);
+    }
+    match topic? {
+        topic if topic.is_internal() => Err(ErrorCode::InvalidTopicException),
+        topic => Ok(topic),
+    }
+}

@@ -1,0 +1,154 @@
+//! The one table of what is served: API, versions, what it needs to be authorised, handler. From it come ApiVersions,
+//! decode and dispatch, metric labels and README's table. Every core; no state.
+//! Invariant: an API is served if and only if it has a row here; a row without a handler does not compile.
+
+use std::future::Future;
+use std::rc::Rc;
+
+use bytes::Bytes;
+
+use super::{
+    ApiCore, Arrival, Outcome, Peer, Pending, Refusal, RequestContext, api_versions, create_partitions, create_topics,
+    delete_topics, fetch, init_producer_id, list_offsets, metadata, offset_for_leader_epoch, produce,
+};
+use crate::wire::messages::{ApiKey, Response};
+use crate::wire::{HeaderStart, Message, Reader, encode_response};
+
+/// What a principal must be allowed (Kafka's operation and resource). Nothing is asked before there is security.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// Also before a peer has authenticated.
+    Nothing,
+    DescribeTopic,
+    ReadTopic,
+    WriteTopic,
+    CreateTopic,
+    DeleteTopic,
+    AlterTopic,
+    IdempotentWrite,
+}
+
+/// One served API.
+pub struct Row {
+    pub api: ApiKey,
+    /// Lowest version that ApiVersions names; the messages' own range says what is decoded.
+    pub version_min_told: i16,
+    pub needs: Needs,
+    serve: fn(&RequestContext<'_>, Reader<'_>, i32) -> Result<Pending, Refusal>,
+}
+
+macro_rules! rows {
+    ($($api:ident, told from $min:literal, $needs:ident, $handler:path;)*) => {
+        /// Every API that is served, by ascending key.
+        pub const TABLE: &[Row] = &[$(Row {
+            api: ApiKey::$api,
+            version_min_told: $min,
+            needs: Needs::$needs,
+            serve: |ctx, body, correlation_id| serve(ctx, ApiKey::$api, body, correlation_id, $handler),
+        }),*];
+    };
+}
+
+rows! {
+    // Versions 0 to 2 are told and refused: librdkafka would not compress otherwise (KAFKA-18659).
+    Produce, told from 0, WriteTopic, produce::serve;
+    Fetch, told from 4, ReadTopic, fetch::serve;
+    ListOffsets, told from 1, DescribeTopic, list_offsets::serve;
+    Metadata, told from 0, DescribeTopic, metadata::serve;
+    ApiVersions, told from 0, Nothing, api_versions::serve;
+    CreateTopics, told from 2, CreateTopic, create_topics::serve;
+    DeleteTopics, told from 1, DeleteTopic, delete_topics::serve;
+    InitProducerId, told from 0, IdempotentWrite, init_producer_id::serve;
+    OffsetForLeaderEpoch, told from 2, DescribeTopic, offset_for_leader_epoch::serve;
+    CreatePartitions, told from 0, AlterTopic, create_partitions::serve;
+}
+
+/// What a handler's second stage comes to.
+pub enum Served<M> {
+    Reply(M),
+    /// Nothing is sent.
+    Silent,
+    /// The connection is closed for this reason.
+    Close(String),
+}
+
+impl<M> From<M> for Served<M> {
+    fn from(reply: M) -> Served<M> {
+        Served::Reply(reply)
+    }
+}
+
+/// The first stage of the request in `frame`: what is submitted is submitted when this returns. An error closes the
+/// connection after the replies before it.
+pub fn dispatch(core: &Rc<ApiCore>, peer: &Rc<Peer>, frame: &Bytes, arrival: Arrival) -> Result<Pending, Refusal> {
+    let mut body = Reader::new(frame);
+    let start = HeaderStart::decode(&mut body).map_err(|e| Refusal { api: "-", reason: e.to_string() })?;
+    let row = TABLE.iter().find(|row| row.api.key() == start.api_key);
+    let row = row.ok_or_else(|| Refusal { api: "-", reason: format!("no API with key {} is served", start.api_key) })?;
+    let (api, version) = (row.api, start.api_version);
+    if !api.versions().contains(version) {
+        if api == ApiKey::ApiVersions {
+            // Its body is of a form that we do not know: the answer tells the peer which forms we do.
+            let reply = api_versions::unsupported_version().into();
+            return Ok(Box::pin(std::future::ready(encode(api, &reply, 0, start.correlation_id))));
+        }
+        return Err(Refusal { api: api.name(), reason: format!("version {version} is not served") });
+    }
+    let malformed = |e: crate::wire::DecodeError| Refusal { api: api.name(), reason: e.to_string() };
+    start.decode_rest(&mut body, api).map_err(malformed)?;
+    let ctx = RequestContext { core, peer, arrival, version };
+    (row.serve)(&ctx, body, start.correlation_id)
+}
+
+/// Decodes the body and runs the handler's first stage. Bytes after the body are accepted, as Kafka does.
+fn serve<Q, M, F>(
+    ctx: &RequestContext<'_>,
+    api: ApiKey,
+    mut body: Reader<'_>,
+    correlation_id: i32,
+    handler: impl FnOnce(&RequestContext<'_>, Q) -> F,
+) -> Result<Pending, Refusal>
+where
+    Q: Message,
+    M: Into<Response>,
+    F: Future<Output = Served<M>> + 'static,
+{
+    let version = ctx.version;
+    let request = Q::decode(&mut body, version).map_err(|e| Refusal { api: api.name(), reason: e.to_string() })?;
+    let second_stage = handler(ctx, request);
+    Ok(Box::pin(async move {
+        match second_stage.await {
+            Served::Reply(reply) => encode(api, &reply.into(), version, correlation_id),
+            Served::Silent => Outcome::Silent,
+            Served::Close(reason) => Outcome::Close(Refusal { api: api.name(), reason }),
+        }
+    }))
+}
+
+fn encode(api: ApiKey, reply: &Response, version: i16, correlation_id: i32) -> Outcome {
+    match encode_response(reply, version, correlation_id) {
+        Ok(segments) => Outcome::Reply(segments),
+        // A reply that its version cannot carry is our mistake, and the peer must not take the next one for it.
+        Err(e) => Outcome::Close(Refusal { api: api.name(), reason: format!("the reply could not be encoded: {e}") }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_ascend_and_every_message_of_the_wire_is_served() {
+        assert!(TABLE.is_sorted_by_key(|row| row.api.key()));
+        let served: Vec<ApiKey> = TABLE.iter().map(|row| row.api).collect();
+        assert_eq!(served, ApiKey::ALL);
+    }
+
+    #[test]
+    fn only_produce_tells_versions_that_it_refuses() {
+        for row in TABLE {
+            let expected = if row.api == ApiKey::Produce { 0 } else { row.api.versions().min };
+            assert_eq!(row.version_min_told, expected, "{}", row.api.name());
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! The connections of one core: accepts them, sweeps out the dead ones once a second, and stops them (R18).
+//! Owning core only. Invariant: a connection is in `links` from accept until both of its tasks have ended.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use hashbrown::HashMap;
+use shards::router::Shards;
+use shards::runtime::{Conn, Listener, Runtime};
+use shards::types::Mono;
+
+use super::blocks::Blocks;
+use super::budget::Budget;
+use super::connection::{read_requests, write_replies};
+use super::limits::{Admission, Permit};
+use super::link::{Link, Phase};
+use super::peer_log::PeerLog;
+use super::{ListenSettings, ServerPlan};
+use crate::api::{ApiCore, ListenerInfo, Peer};
+
+/// How often dead connections are looked for.
+const SWEEP: Duration = Duration::from_secs(1);
+/// Pause after an accept that failed, most likely for want of descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How often a stop looks whether all replies have left.
+const STOP_POLL: Duration = Duration::from_millis(2);
+/// How long tasks of closed connections may take to see it.
+const CLOSE_MAX: Duration = Duration::from_secs(1);
+
+/// A frame older than `partial_frame_max` must have come at this rate, in bytes per second.
+pub const PARTIAL_RATE_MIN: u64 = 64 * 1024;
+/// While others wait for memory, a partial frame holds it for no longer than this unless it comes at the rate below.
+const PARTIAL_PRESSED_MAX: Duration = Duration::from_secs(5);
+const PARTIAL_PRESSED_RATE_MIN: u64 = 1024 * 1024;
+/// While others wait for memory, a reply that nobody reads holds it for no longer than this.
+const UNREAD_PRESSED_MAX: Duration = Duration::from_secs(10);
+
+/// The listening side of one core; [`start`](super::start) makes it.
+pub struct Server<R: Runtime> {
+    pub(super) runtime: R,
+    pub(super) api: Rc<ApiCore>,
+    pub(super) settings: ListenSettings,
+    pub(super) budget: Budget,
+    pub(super) blocks: Blocks,
+    pub(super) log: PeerLog,
+    admission: Admission,
+    core: u16,
+    listeners: RefCell<Vec<Rc<R::Listener>>>,
+    links: RefCell<HashMap<u64, Rc<Link<R::Conn>>>>,
+    next_link: Cell<u64>,
+    stopping: Cell<bool>,
+}
+
+impl<R: Runtime> Server<R> {
+    pub(super) fn new(runtime: R, shards: Shards, plan: ServerPlan) -> Rc<Server<R>> {
+        let core = u16::try_from(shards.index().0).unwrap_or(u16::MAX);
+        let budget = Budget::new(plan.budget_bytes);
+        let frame_bytes_max = plan.settings.frame_bytes_max.min(budget.capacity_bytes() / 2);
+        Rc::new(Server {
+            api: ApiCore::new(core, shards, Rc::new(plan.api), runtime.random()),
+            settings: ListenSettings { frame_bytes_max, ..plan.settings },
+            runtime,
+            budget,
+            blocks: Blocks::default(),
+            log: PeerLog::default(),
+            admission: plan.admission,
+            core,
+            listeners: RefCell::default(),
+            links: RefCell::default(),
+            next_link: Cell::new(0),
+            stopping: Cell::new(false),
+        })
+    }
+
+    pub(super) fn start_sweep(self: &Rc<Self>) {
+        let server = self.clone();
+        self.runtime.spawn(async move {
+            while !server.stopping.get() {
+                server.runtime.sleep_until(server.runtime.now().after(SWEEP)).await;
+                server.sweep(server.runtime.now());
+            }
+        });
+    }
+
+    /// Accepts connections of one listener until [`Server::stop`].
+    pub(super) fn serve(self: &Rc<Self>, listener: R::Listener, info: Rc<ListenerInfo>) {
+        let listener = Rc::new(listener);
+        self.listeners.borrow_mut().push(listener.clone());
+        let server = self.clone();
+        self.runtime.spawn(async move {
+            while !server.stopping.get() {
+                match listener.accept().await {
+                    Ok(conn) => server.open(conn, &info),
+                    Err(e) if e.kind() == io::ErrorKind::Interrupted => break,
+                    Err(e) => {
+                        tracing::warn!(listener = %listener.local_addr(), error = %e, "no connection could be accepted");
+                        server.runtime.sleep_until(server.runtime.now().after(ACCEPT_PAUSE)).await;
+                    }
+                }
+            }
+        });
+    }
+
+    /// Takes over a connection that was accepted, on whichever core.
+    pub fn open(self: &Rc<Self>, conn: R::Conn, listener: &Rc<ListenerInfo>) {
+        let (now, addr) = (self.runtime.now(), conn.peer_addr());
+        let permit = match self.admission.enter(self.core, addr.ip()) {
+            Ok(permit) => permit,
+            Err(refused) => {
+                self.log.closed(now, addr, "-", &refused);
+                return conn.shutdown();
+            }
+        };
+        if self.stopping.get() {
+            return conn.shutdown();
+        }
+        let peer = Rc::new(Peer { addr, local: conn.local_addr(), listener: listener.clone() });
+        let link = Rc::new(Link::new(conn, now));
+        let id = self.next_link.replace(self.next_link.get() + 1);
+        self.links.borrow_mut().insert(id, link.clone());
+        let place = Rc::new(Place { server: self.clone(), id, _permit: permit });
+        let (server, other_place) = (self.clone(), place.clone());
+        let (other_link, other_peer) = (link.clone(), peer.clone());
+        self.runtime.spawn(async move {
+            read_requests(server, other_link, other_peer).await;
+            drop(other_place);
+        });
+        let server = self.clone();
+        self.runtime.spawn(async move {
+            write_replies(server, link, peer).await;
+            drop(place);
+        });
+    }
+
+    /// Connections of this core.
+    pub fn connections(&self) -> usize {
+        self.links.borrow().len()
+    }
+
+    /// The addresses listened on; a port of 0 has become the one that the kernel chose.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.listeners.borrow().iter().map(|listener| listener.local_addr()).collect()
+    }
+
+    /// No new connections and no more reads (R18); replies to what was read still leave. Fetches that wait for records
+    /// are ended by the shards (`Shards::stop_waiting`).
+    pub fn stop(&self) {
+        self.stopping.set(true);
+        for listener in self.listeners.borrow().iter() {
+            listener.stop();
+        }
+        self.each_link(|link| link.drain());
+    }
+
+    /// After [`Server::stop`]: waits until all replies have left, at most until `until`; then closes what is left.
+    /// Returns when no task of a connection runs any more.
+    pub async fn drained(&self, until: Mono) {
+        self.until_empty(until).await;
+        self.each_link(|link| link.close());
+        self.until_empty(self.runtime.now().after(CLOSE_MAX)).await;
+    }
+
+    async fn until_empty(&self, until: Mono) {
+        while self.connections() > 0 && self.runtime.now() < until {
+            self.runtime.sleep_until(self.runtime.now().after(STOP_POLL)).await;
+        }
+    }
+
+    /// Calls `act` without a borrow of the links: it may wake or end anything.
+    fn each_link(&self, act: impl Fn(&Link<R::Conn>)) {
+        let links: Vec<_> = self.links.borrow().values().cloned().collect();
+        links.iter().for_each(|link| act(link));
+    }
+
+    fn sweep(&self, now: Mono) {
+        let pressed = self.budget.is_pressed();
+        self.each_link(|link| {
+            if let Some(reason) = overdue(link, now, &self.settings, pressed) {
+                match reason {
+                    Overdue::Idle => tracing::debug!(peer = %link.conn.peer_addr(), "idle connection closed"),
+                    Overdue::PartialFrame => self.log.closed(now, link.conn.peer_addr(), "-", &"a request came too slowly"),
+                    Overdue::Unread => self.log.closed(now, link.conn.peer_addr(), "-", &"replies were not read"),
+                }
+                link.close();
+            }
+        });
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Overdue {
+    Idle,
+    PartialFrame,
+    Unread,
+}
+
+fn overdue<C: Conn>(link: &Link<C>, now: Mono, settings: &ListenSettings, pressed: bool) -> Option<Overdue> {
+    if link.phase() == Phase::Closed {
+        return None;
+    }
+    if let Some(since) = link.blocked_since.get() {
+        let max = if pressed { settings.unread_max.min(UNREAD_PRESSED_MAX) } else { settings.unread_max };
+        return (now.since(since) >= max).then_some(Overdue::Unread);
+    }
+    if let Some(partial) = link.partial.get() {
+        return comes_too_slowly(now.since(partial.since), partial.bytes, settings, pressed)
+            .then_some(Overdue::PartialFrame);
+    }
+    (link.waiting() == 0 && now.since(link.active_at.get()) >= settings.idle_max).then_some(Overdue::Idle)
+}
+
+fn comes_too_slowly(age: Duration, bytes: usize, settings: &ListenSettings, pressed: bool) -> bool {
+    // Bytes that must be there at this rate.
+    let at_rate = |per_second: u64| u128::from(per_second) * age.as_millis() / 1000;
+    let bytes = bytes as u128;
+    (age >= settings.partial_frame_max && bytes < at_rate(PARTIAL_RATE_MIN))
+        || (pressed && age >= PARTIAL_PRESSED_MAX && bytes < at_rate(PARTIAL_PRESSED_RATE_MIN))
+}
+
+/// A connection's entry in `links`, removed when the last of its tasks has ended.
+struct Place<R: Runtime> {
+    server: Rc<Server<R>>,
+    id: u64,
+    _permit: Permit,
+}
+
+impl<R: Runtime> Drop for Place<R> {
+    fn drop(&mut self) {
+        // Taken out first: dropping the link may run destructors that look at the map.
+        let link = self.server.links.borrow_mut().remove(&self.id);
+        drop(link);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trickled_frame_is_cut_off_and_a_large_one_that_flows_is_not() {
+        let settings = ListenSettings::default();
+        let slow = |seconds, bytes, pressed| comes_too_slowly(Duration::from_secs(seconds), bytes, &settings, pressed);
+        assert!(!slow(29, 29, false), "young");
+        assert!(slow(30, 30, false), "a byte a second");
+        assert!(!slow(60, 60 * 1024 * 1024, false), "a megabyte a second");
+        assert!(!slow(6, 3 * 1024 * 1024, false));
+        assert!(slow(6, 3 * 1024 * 1024, true), "half a megabyte a second while others wait for memory");
+    }
+}

@@ -1,0 +1,264 @@
+//! One connection: a task that reads requests and a task that writes their replies. Owning core only.
+//! Invariant: memory is lent before bytes are read, so a core that has none left stops reading instead of failing; the
+//! first stage of every request runs before the next one is looked at (R4), and replies leave in that order.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use shards::runtime::{Conn, Runtime};
+use shards::shard::stages::Stage;
+
+use super::Server;
+use super::blocks::BLOCK_BYTES;
+use super::budget::Lease;
+use super::frames::{Frames, Next};
+use super::link::{Link, PartialFrame, Phase, Queued};
+use crate::api::{self, Arrival, Outcome, Peer, Refusal};
+
+/// Replies are gathered up to this size for one write, and a larger one is written in pieces of it, so that a peer that
+/// reads slowly is told from one that does not read at all.
+const WRITE_BYTES: usize = 1024 * 1024;
+
+/// Why a reader ends.
+enum End {
+    /// End of the stream, or the socket failed: nobody is there to read replies.
+    PeerGone,
+    /// The peer sent what is no request.
+    Refused(Refusal),
+    /// The connection drains or is closed; somebody else saw to it.
+    Stopped,
+}
+
+/// Reads requests until the connection ends.
+pub(super) async fn read_requests<R: Runtime>(server: Rc<Server<R>>, link: Rc<Link<R::Conn>>, peer: Rc<Peer>) {
+    let frames = Frames::new(server.settings.frame_bytes_max);
+    let mut reader = Reader { server, link, peer, frames, partial_lease: None };
+    let end = loop {
+        match reader.read_round().await {
+            Ok(()) => reader.server.runtime.quantum().await,
+            Err(end) => break end,
+        }
+    };
+    let Reader { link, server, .. } = reader;
+    match end {
+        End::PeerGone => link.close(),
+        End::Stopped => {}
+        End::Refused(refusal) => {
+            // Requests before this one still get their replies.
+            let pending = Box::pin(std::future::ready(Outcome::Close(refusal)));
+            link.push(Queued { pending, lease: server.budget.charge(0) });
+            link.drain();
+        }
+    }
+}
+
+struct Reader<R: Runtime> {
+    server: Rc<Server<R>>,
+    link: Rc<Link<R::Conn>>,
+    peer: Rc<Peer>,
+    frames: Frames,
+    /// Memory of the partial frame that is open.
+    partial_lease: Option<Lease>,
+}
+
+impl<R: Runtime> Reader<R> {
+    async fn read_round(&mut self) -> Result<(), End> {
+        match self.link.while_open(self.link.conn.readable()).await {
+            None => return Err(End::Stopped),
+            Some(Err(_)) => return Err(End::PeerGone),
+            Some(Ok(())) => {}
+        }
+        if self.frames.space().is_some() { self.read_partial().await? } else { self.read_block().await? }
+        let since = self.link.partial.get().map_or_else(|| self.server.runtime.now(), |open| open.since);
+        self.link.partial.set(self.frames.partial_bytes().map(|bytes| PartialFrame { since, bytes }));
+        Ok(())
+    }
+
+    /// Reads straight into the frame that is open. It has its memory, so this goes on when the core has none left.
+    async fn read_partial(&mut self) -> Result<(), End> {
+        let Some(space) = self.frames.space() else { return Ok(()) };
+        let read = read_some(&self.link.conn, space)?;
+        let Some(frame) = self.frames.filled(read) else { return Ok(()) };
+        let lease = self.partial_lease.take().unwrap_or_else(|| self.server.budget.charge(frame.len()));
+        self.link.partial.set(None);
+        self.submit(frame, lease).await
+    }
+
+    /// Reads into a block of the core, whatever it holds.
+    async fn read_block(&mut self) -> Result<(), End> {
+        let lease = self.link.while_open(self.server.budget.take(BLOCK_BYTES)).await.ok_or(End::Stopped)?;
+        let mut block = self.server.blocks.take();
+        let read = read_some(&self.link.conn, &mut block);
+        let block = block.freeze();
+        let taken = match read {
+            Ok(read) => self.take_frames(block.slice(..read), lease).await,
+            Err(end) => Err(end),
+        };
+        self.server.blocks.give(block);
+        taken
+    }
+
+    async fn take_frames(&mut self, mut chunk: Bytes, mut lease: Lease) -> Result<(), End> {
+        loop {
+            let next = self.frames.next(&mut chunk);
+            match next.map_err(|reason| End::Refused(Refusal { api: "-", reason: reason.to_string() }))? {
+                Next::Nothing => return Ok(()),
+                Next::Frame(frame) => {
+                    let lease = lease.split(frame.len());
+                    self.link.partial.set(None);
+                    self.submit(frame, lease).await?;
+                }
+                Next::Partial(len) => {
+                    // What is held is given back first: waiting for memory while holding some could lock all up.
+                    drop(lease);
+                    let lease = self.link.while_open(self.server.budget.take(len)).await.ok_or(End::Stopped)?;
+                    self.frames.begin(len, &mut chunk);
+                    self.partial_lease = Some(lease);
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    async fn submit(&mut self, frame: Bytes, lease: Lease) -> Result<(), End> {
+        self.link.while_open(self.link.room()).await.ok_or(End::Stopped)?;
+        let runtime = &self.server.runtime;
+        let since = runtime.now();
+        let arrival = Arrival { now: since, wall_ms: runtime.wall_ms(), free_bytes: self.server.budget.free_bytes() };
+        let pending = api::dispatch(&self.server.api, &self.peer, &frame, arrival).map_err(End::Refused)?;
+        drop(frame);
+        self.server.api.shards.record(Stage::Decode, runtime.now().since(since));
+        self.link.active_at.set(since);
+        self.link.push(Queued { pending, lease });
+        Ok(())
+    }
+}
+
+/// Reads what is there: 0 if nothing is, the peer's end as `End::PeerGone`.
+fn read_some<C: Conn>(conn: &C, into: &mut [u8]) -> Result<usize, End> {
+    match conn.try_read(into) {
+        Ok(0) => Err(End::PeerGone),
+        Ok(read) => Ok(read),
+        Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(0),
+        Err(_) => Err(End::PeerGone),
+    }
+}
+
+/// Writes replies in order until there will be none; then closes the connection.
+pub(super) async fn write_replies<R: Runtime>(server: Rc<Server<R>>, link: Rc<Link<R::Conn>>, peer: Rc<Peer>) {
+    let mut gathered = Gathered::default();
+    loop {
+        let more = poll_fn(|cx| gathered.gather(cx, &server, &link, &peer)).await;
+        let replies = std::mem::take(&mut gathered.replies);
+        if !send(&server, &link, replies).await || !more {
+            break;
+        }
+        server.runtime.quantum().await;
+    }
+    link.close();
+}
+
+/// Replies that are ready, and the request whose reply comes next.
+#[derive(Default)]
+struct Gathered {
+    front: Option<Queued>,
+    replies: Replies,
+}
+
+#[derive(Default)]
+struct Replies {
+    segments: VecDeque<Bytes>,
+    bytes: usize,
+}
+
+impl Gathered {
+    /// Collects all consecutive replies that are ready, at least one. `Ready(false)`: the last ones.
+    fn gather<R: Runtime>(
+        &mut self,
+        cx: &mut Context<'_>,
+        server: &Server<R>,
+        link: &Link<R::Conn>,
+        peer: &Peer,
+    ) -> Poll<bool> {
+        while self.replies.bytes < WRITE_BYTES {
+            match link.poll_outcome(cx, &mut self.front) {
+                Poll::Pending if self.replies.segments.is_empty() => return Poll::Pending,
+                Poll::Pending => break,
+                Poll::Ready(None) => return Poll::Ready(false),
+                Poll::Ready(Some(Outcome::Silent)) => {}
+                Poll::Ready(Some(Outcome::Close(refusal))) => {
+                    server.log.closed(server.runtime.now(), peer.addr, refusal.api, &refusal.reason);
+                    return Poll::Ready(false);
+                }
+                Poll::Ready(Some(Outcome::Reply(segments))) => {
+                    self.replies.bytes += segments.iter().map(Bytes::len).sum::<usize>();
+                    self.replies.segments.extend(segments);
+                }
+            }
+        }
+        Poll::Ready(true)
+    }
+}
+
+/// Writes the replies; false when the connection failed or was closed.
+async fn send<R: Runtime>(server: &Server<R>, link: &Link<R::Conn>, mut replies: Replies) -> bool {
+    if link.phase() == Phase::Closed {
+        return false;
+    }
+    if replies.segments.is_empty() {
+        return true;
+    }
+    let began = server.runtime.now();
+    let mut lease = server.budget.charge(replies.bytes);
+    while !replies.segments.is_empty() {
+        let mut piece = take_piece(&mut replies.segments);
+        let bytes = piece.iter().map(Bytes::len).sum::<usize>();
+        link.blocked_since.set(Some(server.runtime.now()));
+        if link.conn.write_queue(&mut piece).await.is_err() {
+            return false;
+        }
+        lease.shrink_to(lease.bytes().saturating_sub(bytes));
+    }
+    link.blocked_since.set(None);
+    let now = server.runtime.now();
+    link.active_at.set(now);
+    server.api.shards.record(Stage::Reply, now.since(began));
+    true
+}
+
+/// The first [`WRITE_BYTES`] of the segments, or all.
+fn take_piece(segments: &mut VecDeque<Bytes>) -> VecDeque<Bytes> {
+    let mut piece = VecDeque::new();
+    let mut left = WRITE_BYTES;
+    while let Some(first) = segments.front_mut() {
+        if first.len() > left {
+            piece.push_back(first.split_to(left));
+            return piece;
+        }
+        left -= first.len();
+        piece.extend(segments.pop_front());
+    }
+    piece
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_reply_is_written_in_pieces_and_a_small_one_at_once() {
+        let mut segments: VecDeque<Bytes> =
+            [10, WRITE_BYTES, WRITE_BYTES + 5].iter().map(|len| Bytes::from(vec![1; *len])).collect();
+        let mut sizes = Vec::new();
+        while !segments.is_empty() {
+            sizes.push(take_piece(&mut segments).iter().map(Bytes::len).sum::<usize>());
+        }
+        assert_eq!(sizes, [WRITE_BYTES, WRITE_BYTES, 15]);
+        let mut segments = VecDeque::from([Bytes::from_static(b"a"), Bytes::from_static(b"b")]);
+        assert_eq!(take_piece(&mut segments).len(), 2);
+    }
+}

@@ -1,0 +1,159 @@
+//! How many connections there may be: in all, per core and per address of a peer. The one thing of `listen` that all
+//! cores share; locked for a map lookup at accept and at close, never across a wait.
+//! Invariant: a count equals the number of its permits alive.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use hashbrown::HashMap;
+use thiserror::Error;
+
+/// The limits, in connections. Kafka's `max.connections`, `max.connections.per.ip` and its overrides, and one per core.
+#[derive(Clone, Debug)]
+pub struct ConnectionLimits {
+    pub total_max: usize,
+    pub per_core_max: usize,
+    pub per_ip_max: usize,
+    pub per_ip_overrides: Vec<(IpAddr, usize)>,
+}
+
+impl Default for ConnectionLimits {
+    /// As Kafka: none.
+    fn default() -> ConnectionLimits {
+        ConnectionLimits {
+            total_max: usize::MAX,
+            per_core_max: usize::MAX,
+            per_ip_max: usize::MAX,
+            per_ip_overrides: Vec::new(),
+        }
+    }
+}
+
+/// Why a connection is closed as soon as it was accepted.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum Refused {
+    #[error("the broker has its {max} connections (max.connections)")]
+    Total { max: usize },
+    #[error("this core has its {max} connections")]
+    Core { max: usize },
+    #[error("this address has its {max} connections (max.connections.per.ip)")]
+    Ip { max: usize },
+}
+
+/// The counts of the whole process; one clone per core.
+#[derive(Clone)]
+pub struct Admission(Arc<Shared>);
+
+struct Shared {
+    limits: ConnectionLimits,
+    counts: Mutex<Counts>,
+}
+
+#[derive(Default)]
+struct Counts {
+    total: usize,
+    per_core: HashMap<u16, usize>,
+    per_ip: HashMap<IpAddr, usize>,
+}
+
+impl Admission {
+    pub fn new(limits: ConnectionLimits) -> Admission {
+        Admission(Arc::new(Shared { limits, counts: Mutex::default() }))
+    }
+
+    /// Counts a new connection in, or says which limit it hits.
+    pub fn enter(&self, core: u16, ip: IpAddr) -> Result<Permit, Refused> {
+        let limits = &self.0.limits;
+        let ip = ip.to_canonical();
+        let of_ip = limits.per_ip_overrides.iter().find(|(of, _)| *of == ip).map_or(limits.per_ip_max, |(_, max)| *max);
+        let mut counts = self.0.counts();
+        if counts.total >= limits.total_max {
+            return Err(Refused::Total { max: limits.total_max });
+        }
+        if counts.per_core.get(&core).is_some_and(|now| *now >= limits.per_core_max) {
+            return Err(Refused::Core { max: limits.per_core_max });
+        }
+        if counts.per_ip.get(&ip).copied().unwrap_or(0) >= of_ip {
+            return Err(Refused::Ip { max: of_ip });
+        }
+        counts.total += 1;
+        *counts.per_core.entry(core).or_default() += 1;
+        *counts.per_ip.entry(ip).or_default() += 1;
+        Ok(Permit { shared: self.0.clone(), core, ip })
+    }
+}
+
+impl Shared {
+    fn counts(&self) -> std::sync::MutexGuard<'_, Counts> {
+        // Counting cannot panic half way: a poisoned lock still guards true counts.
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One connection's place in the counts, given up when dropped.
+pub struct Permit {
+    shared: Arc<Shared>,
+    core: u16,
+    ip: IpAddr,
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let mut counts = self.shared.counts();
+        counts.total -= 1;
+        leave(&mut counts.per_core, self.core);
+        leave(&mut counts.per_ip, self.ip);
+    }
+}
+
+/// Forgets a key with nothing left, so that the map does not keep every address that ever came.
+fn leave<K: std::hash::Hash + Eq>(counts: &mut HashMap<K, usize>, key: K) {
+    if let Some(count) = counts.get_mut(&key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(&key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(last: u8) -> IpAddr {
+        IpAddr::from([127, 0, 0, last])
+    }
+
+    #[test]
+    fn each_limit_refuses_by_its_name_and_a_closed_connection_frees_its_place() {
+        let limits = ConnectionLimits { total_max: 4, per_core_max: 3, per_ip_max: 2, per_ip_overrides: vec![(ip(9), 0)] };
+        let admission = Admission::new(limits);
+        let first = admission.enter(0, ip(1)).expect("the first");
+        let _second = admission.enter(0, ip(1)).expect("the second");
+        assert_eq!(admission.enter(0, ip(1)).err(), Some(Refused::Ip { max: 2 }));
+        assert_eq!(admission.enter(0, ip(9)).err(), Some(Refused::Ip { max: 0 }), "an override");
+        let _third = admission.enter(0, ip(2)).expect("another address");
+        assert_eq!(admission.enter(0, ip(3)).err(), Some(Refused::Core { max: 3 }));
+        let _fourth = admission.enter(1, ip(3)).expect("another core");
+        assert_eq!(admission.enter(1, ip(4)).err(), Some(Refused::Total { max: 4 }));
+        drop(first);
+        assert!(admission.enter(0, ip(1)).is_ok());
+    }
+
+    #[test]
+    fn an_ipv4_peer_of_an_ipv6_listener_counts_as_itself() {
+        let admission = Admission::new(ConnectionLimits { per_ip_max: 1, ..ConnectionLimits::default() });
+        let _one = admission.enter(0, ip(1)).expect("the first");
+        let mapped: IpAddr = "::ffff:127.0.0.1".parse().expect("an address");
+        assert!(admission.enter(0, mapped).is_err());
+    }
+
+    #[test]
+    fn an_address_without_connections_takes_no_memory() {
+        let admission = Admission::new(ConnectionLimits::default());
+        for last in 0..200 {
+            drop(admission.enter(0, ip(last)));
+        }
+        assert!(admission.0.counts().per_ip.is_empty());
+    }
+}

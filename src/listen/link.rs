@@ -1,0 +1,188 @@
+//! One connection as its reader, its writer and the sweep see it: the queue of replies to come, and how it ends.
+//! Owning core only. Invariant: replies leave in the order in which their requests came; the queue is bounded in number
+//! ([`REPLIES_MAX`]) and in bytes of requests ([`REQUEST_BYTES_MAX`]), and a full one stops the reader.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use shards::runtime::Conn;
+use shards::types::Mono;
+
+use super::budget::Lease;
+use crate::api::{Outcome, Pending};
+
+/// Requests of one connection that may wait for their replies. Clients keep 5 to 100 in flight.
+pub const REPLIES_MAX: usize = 256;
+
+/// Bytes of requests that may wait for their replies; a single larger one is taken when it is alone.
+pub const REQUEST_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// How far a connection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Requests are read.
+    Open,
+    /// No more requests are read; the replies of those that came still leave.
+    Draining,
+    /// Nothing more is read or written.
+    Closed,
+}
+
+/// A request whose reply has not left yet, with the memory lent to it.
+pub struct Queued {
+    pub pending: Pending,
+    pub lease: Lease,
+}
+
+/// A frame that has begun and is not whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartialFrame {
+    pub since: Mono,
+    pub bytes: usize,
+}
+
+pub struct Link<C: Conn> {
+    pub conn: C,
+    phase: Cell<Phase>,
+    queue: RefCell<VecDeque<Queued>>,
+    /// Requests without a reply, and their bytes: the queue, and the one that the writer waits for.
+    waiting: Cell<usize>,
+    waiting_bytes: Cell<usize>,
+    reader: RefCell<Option<Waker>>,
+    writer: RefCell<Option<Waker>>,
+    /// When a request was last read or a reply last written.
+    pub active_at: Cell<Mono>,
+    pub partial: Cell<Option<PartialFrame>>,
+    /// Since when the peer has not taken any byte of what is being written.
+    pub blocked_since: Cell<Option<Mono>>,
+}
+
+impl<C: Conn> Link<C> {
+    pub fn new(conn: C, now: Mono) -> Link<C> {
+        Link {
+            conn,
+            phase: Cell::new(Phase::Open),
+            queue: RefCell::default(),
+            waiting: Cell::new(0),
+            waiting_bytes: Cell::new(0),
+            reader: RefCell::default(),
+            writer: RefCell::default(),
+            active_at: Cell::new(now),
+            partial: Cell::new(None),
+            blocked_since: Cell::new(None),
+        }
+    }
+
+    pub fn phase(&self) -> Phase {
+        self.phase.get()
+    }
+
+    /// No request is read any more; what is queued still leaves.
+    pub fn drain(&self) {
+        if self.phase.get() == Phase::Open {
+            self.phase.set(Phase::Draining);
+        }
+        // The writer too: a reply that waits for records is to look at whether the broker stops.
+        self.wake();
+    }
+
+    /// Ends the connection at once: replies not yet sent are given up, tasks waiting on the socket wake.
+    pub fn close(&self) {
+        if self.phase.replace(Phase::Closed) == Phase::Closed {
+            return;
+        }
+        self.conn.shutdown();
+        let given_up = std::mem::take(&mut *self.queue.borrow_mut());
+        drop(given_up);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        for task in [&self.reader, &self.writer] {
+            if let Some(waker) = task.borrow_mut().take() {
+                waker.wake();
+            }
+        }
+    }
+
+    /// Runs `wait` for the reader unless the connection stops reading meanwhile: `None` then.
+    pub async fn while_open<T>(&self, wait: impl Future<Output = T>) -> Option<T> {
+        let mut wait = pin!(wait);
+        poll_fn(|cx| {
+            if self.phase.get() != Phase::Open {
+                return Poll::Ready(None);
+            }
+            keep(&self.reader, cx);
+            wait.as_mut().poll(cx).map(Some)
+        })
+        .await
+    }
+
+    fn has_room(&self) -> bool {
+        self.waiting.get() == 0 || (self.waiting.get() < REPLIES_MAX && self.waiting_bytes.get() < REQUEST_BYTES_MAX)
+    }
+
+    /// Waits until another request may be queued.
+    pub async fn room(&self) {
+        poll_fn(|cx| {
+            if self.has_room() {
+                return Poll::Ready(());
+            }
+            keep(&self.reader, cx);
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Requests whose reply is not ready yet.
+    pub fn waiting(&self) -> usize {
+        self.waiting.get()
+    }
+
+    pub fn push(&self, queued: Queued) {
+        if self.phase.get() == Phase::Closed {
+            return;
+        }
+        self.waiting.set(self.waiting.get() + 1);
+        self.waiting_bytes.set(self.waiting_bytes.get() + queued.lease.bytes());
+        self.queue.borrow_mut().push_back(queued);
+        if let Some(waker) = self.writer.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+
+    /// The next outcome in order. `front` keeps the request waited for between polls, outside the queue, so that
+    /// nothing is borrowed while a handler runs. `Ready(None)`: there will be none.
+    pub fn poll_outcome(&self, cx: &mut Context<'_>, front: &mut Option<Queued>) -> Poll<Option<Outcome>> {
+        if self.phase.get() == Phase::Closed {
+            *front = None;
+            return Poll::Ready(None);
+        }
+        if front.is_none() {
+            *front = self.queue.borrow_mut().pop_front();
+        }
+        keep(&self.writer, cx);
+        let Some(queued) = front else {
+            return if self.phase.get() == Phase::Draining { Poll::Ready(None) } else { Poll::Pending };
+        };
+        let Poll::Ready(outcome) = queued.pending.as_mut().poll(cx) else { return Poll::Pending };
+        self.waiting.set(self.waiting.get() - 1);
+        self.waiting_bytes.set(self.waiting_bytes.get() - queued.lease.bytes());
+        *front = None;
+        if let Some(waker) = self.reader.borrow_mut().take() {
+            waker.wake();
+        }
+        Poll::Ready(Some(outcome))
+    }
+}
+
+/// Keeps the task's waker, without cloning it when it is there already.
+fn keep(task: &RefCell<Option<Waker>>, cx: &Context<'_>) {
+    let mut kept = task.borrow_mut();
+    if !kept.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+        *kept = Some(cx.waker().clone());
+    }
+}
