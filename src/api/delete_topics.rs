@@ -98,7 +98,8 @@ mod tests {
 
     #[test]
     fn an_entry_names_its_topic_in_exactly_one_way() {
-        let state = |name: Option<&str>, topic_id| from_state(&DeleteTopicState { name: name.map(Str::from), topic_id });
+        let state =
+            |name: Option<&str>, topic_id| from_state(&DeleteTopicState { name: name.map(Str::from), topic_id });
         let id = TopicId([1; 16]);
         assert!(matches!(state(Some("a"), TopicId::ZERO), Asked::Topic(TopicRef::Name(name)) if name == "a"));
         assert!(matches!(state(None, id), Asked::Topic(TopicRef::Id(found)) if found == id));

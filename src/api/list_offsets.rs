@@ -139,7 +139,12 @@ mod tests {
 
     fn asked(version: i16, timestamp: i64) -> Ask {
         let partition = PartitionId { topic: TopicId::METADATA, index: 0 };
-        ask(version, timestamp, |at| ListPart { partition, at, isolation: Isolation::ReadCommitted, current_epoch: None })
+        ask(version, timestamp, |at| ListPart {
+            partition,
+            at,
+            isolation: Isolation::ReadCommitted,
+            current_epoch: None,
+        })
     }
 
     #[test]

@@ -96,13 +96,22 @@ fn answer(core: &ApiCore, peer: &Peer, version: i16, request: &MetadataRequest, 
     let tell = |topic: &Topic| tell_topic(&catalog, topic, with_operations);
     let topics = match asked {
         Asked::All => catalog.topics().map(tell).collect(),
-        Asked::Names(names) => names.iter().map(|name| catalog.topic(name).map_or_else(|| unknown(name), tell)).collect(),
-        Asked::Ids(ids) => ids.iter().map(|id| catalog.topic_by_id(*id).map_or_else(|| unknown_id(*id), tell)).collect(),
+        Asked::Names(names) => {
+            names.iter().map(|name| catalog.topic(name).map_or_else(|| unknown(name), tell)).collect()
+        }
+        Asked::Ids(ids) => {
+            ids.iter().map(|id| catalog.topic_by_id(*id).map_or_else(|| unknown_id(*id), tell)).collect()
+        }
     };
     let (host, port) = peer.broker_address();
     let cluster_operations_asked = request.include_cluster_authorized_operations && (8..=10).contains(&version);
     MetadataResponse {
-        brokers: vec![MetadataResponseBroker { node_id: core.settings.node_id, host, port, rack: core.settings.rack.clone() }],
+        brokers: vec![MetadataResponseBroker {
+            node_id: core.settings.node_id,
+            host,
+            port,
+            rack: core.settings.rack.clone(),
+        }],
         cluster_id: Some(core.settings.cluster_id.clone()),
         controller_id: core.settings.node_id,
         topics,
@@ -180,7 +189,9 @@ mod tests {
         let by_id = MetadataRequestTopic { topic_id: TopicId([1; 16]), name: None };
         for version in [10, 11] {
             for topic in [by_id.clone(), named(None)] {
-                let Err(topics) = asked(version, &request(Some(vec![topic, named(Some("a"))]))) else { panic!("refused") };
+                let Err(topics) = asked(version, &request(Some(vec![topic, named(Some("a"))]))) else {
+                    panic!("refused")
+                };
                 assert!(topics.iter().all(|topic| topic.error_code == ErrorCode::InvalidRequest));
                 assert_eq!(topics.iter().map(|topic| topic.name.as_deref()).collect::<Vec<_>>(), [Some(""), Some("a")]);
             }
@@ -196,10 +207,8 @@ mod tests {
 
     #[test]
     fn only_valid_names_are_made_and_never_for_a_request_for_all() {
-        let reply = MetadataResponse {
-            topics: vec![unknown(&"a".into()), unknown(&"b/c".into())],
-            ..Default::default()
-        };
+        let reply =
+            MetadataResponse { topics: vec![unknown(&"a".into()), unknown(&"b/c".into())], ..Default::default() };
         assert_eq!(missing(&reply, &Asked::Names(Vec::new())), ["a"]);
         assert!(missing(&reply, &Asked::All).is_empty());
         assert_eq!(reply.topics[1].error_code, ErrorCode::InvalidTopicException);

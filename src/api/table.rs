@@ -84,7 +84,8 @@ pub fn dispatch(core: &Rc<ApiCore>, peer: &Rc<Peer>, frame: &Bytes, arrival: Arr
     let mut body = Reader::new(frame);
     let start = HeaderStart::decode(&mut body).map_err(|e| Refusal { api: "-", reason: e.to_string() })?;
     let row = TABLE.iter().find(|row| row.api.key() == start.api_key);
-    let row = row.ok_or_else(|| Refusal { api: "-", reason: format!("no API with key {} is served", start.api_key) })?;
+    let row =
+        row.ok_or_else(|| Refusal { api: "-", reason: format!("no API with key {} is served", start.api_key) })?;
     let (api, version) = (row.api, start.api_version);
     if !api.versions().contains(version) {
         if api == ApiKey::ApiVersions {

@@ -181,7 +181,9 @@ impl<R: Runtime> Server<R> {
             if let Some(reason) = overdue(link, now, &self.settings, pressed) {
                 match reason {
                     Overdue::Idle => tracing::debug!(peer = %link.conn.peer_addr(), "idle connection closed"),
-                    Overdue::PartialFrame => self.log.closed(now, link.conn.peer_addr(), "-", &"a request came too slowly"),
+                    Overdue::PartialFrame => {
+                        self.log.closed(now, link.conn.peer_addr(), "-", &"a request came too slowly")
+                    }
                     Overdue::Unread => self.log.closed(now, link.conn.peer_addr(), "-", &"replies were not read"),
                 }
                 link.close();

@@ -72,7 +72,11 @@ impl<R: Runtime> Reader<R> {
             Some(Err(_)) => return Err(End::PeerGone),
             Some(Ok(())) => {}
         }
-        if self.frames.space().is_some() { self.read_partial().await? } else { self.read_block().await? }
+        if self.frames.space().is_some() {
+            self.read_partial().await?
+        } else {
+            self.read_block().await?
+        }
         let since = self.link.partial.get().map_or_else(|| self.server.runtime.now(), |open| open.since);
         self.link.partial.set(self.frames.partial_bytes().map(|bytes| PartialFrame { since, bytes }));
         Ok(())

@@ -126,7 +126,8 @@ mod tests {
 
     #[test]
     fn each_limit_refuses_by_its_name_and_a_closed_connection_frees_its_place() {
-        let limits = ConnectionLimits { total_max: 4, per_core_max: 3, per_ip_max: 2, per_ip_overrides: vec![(ip(9), 0)] };
+        let limits =
+            ConnectionLimits { total_max: 4, per_core_max: 3, per_ip_max: 2, per_ip_overrides: vec![(ip(9), 0)] };
         let admission = Admission::new(limits);
         let first = admission.enter(0, ip(1)).expect("the first");
         let _second = admission.enter(0, ip(1)).expect("the second");

@@ -1,5 +1,7 @@
 //! A client that says exactly what it is told: one connection, one request at a time, messages of our own codec.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use bytes::Bytes;
 use corelog::wire::messages::create_topics::{CreatableTopic, CreateTopicsRequest};
 use corelog::wire::messages::delete_topics::DeleteTopicsRequest;
@@ -62,24 +64,23 @@ impl Connection {
     }
 
     pub fn delete(&mut self, name: &str) -> ErrorCode {
-        let ask = DeleteTopicsRequest {
-            topic_names: vec![name.to_owned().into()],
-            timeout_ms: 30_000,
-            ..Default::default()
-        };
+        let ask =
+            DeleteTopicsRequest { topic_names: vec![name.to_owned().into()], timeout_ms: 30_000, ..Default::default() };
         reply!(DeleteTopics, self.ask(ask, 5)).responses[0].error_code
     }
 
     /// Metadata of one topic, which the request may make.
     pub fn topic(&mut self, name: &str, create: bool) -> MetadataResponseTopic {
         let asked = MetadataRequestTopic { name: Some(name.to_owned().into()), topic_id: TopicId::ZERO };
-        let ask = MetadataRequest { topics: Some(vec![asked]), allow_auto_topic_creation: create, ..Default::default() };
+        let ask =
+            MetadataRequest { topics: Some(vec![asked]), allow_auto_topic_creation: create, ..Default::default() };
         reply!(Metadata, self.ask(ask, 12)).topics.remove(0)
     }
 
     /// The producer id and epoch for idempotence.
     pub fn producer_id(&mut self) -> (i64, i16) {
-        let ask = InitProducerIdRequest { transactional_id: None, transaction_timeout_ms: 60_000, ..Default::default() };
+        let ask =
+            InitProducerIdRequest { transactional_id: None, transaction_timeout_ms: 60_000, ..Default::default() };
         let reply = reply!(InitProducerId, self.ask(ask, 4));
         assert_eq!(reply.error_code, ErrorCode::None);
         (reply.producer_id, reply.producer_epoch)
@@ -88,7 +89,10 @@ impl Connection {
     /// Sends these bytes as the records of partitions 0, 1, 2 …; gives their answers in that order.
     pub fn produce(&mut self, topic: &str, acks: i16, records: &[Bytes]) -> Vec<PartitionProduceResponse> {
         let reply = reply!(Produce, self.ask(produce_request(topic, acks, records), PRODUCE));
-        reply.responses.into_iter().next().expect("one topic").partition_responses
+        let mut answers = reply.responses.into_iter().next().expect("one topic").partition_responses;
+        // No order is promised.
+        answers.sort_by_key(|answer| answer.index);
+        answers
     }
 
     /// Sends one batch to partition 0; gives its error and base offset.
@@ -116,10 +120,7 @@ pub fn list_request(topic: &str, partitions: Vec<ListOffsetsPartition>) -> ListO
 }
 
 pub fn produce_request(topic: &str, acks: i16, records: &[Bytes]) -> ProduceRequest {
-    let partition = |(index, records): (i32, &Bytes)| PartitionProduceData {
-        index,
-        records: Some(records.clone()),
-    };
+    let partition = |(index, records): (i32, &Bytes)| PartitionProduceData { index, records: Some(records.clone()) };
     let partition_data = (0..).zip(records).map(partition).collect();
     let topic = TopicProduceData { name: topic.to_owned().into(), partition_data, ..Default::default() };
     ProduceRequest { acks, timeout_ms: 30_000, topic_data: vec![topic], ..Default::default() }
@@ -127,21 +128,22 @@ pub fn produce_request(topic: &str, acks: i16, records: &[Bytes]) -> ProduceRequ
 
 /// A fetch of partition 0 from this offset, outside of any session, that does not wait.
 pub fn fetch_request(topic: &str, offset: i64) -> FetchRequest {
-    let partition =
-        FetchPartition { fetch_offset: offset, partition_max_bytes: 1 << 20, ..Default::default() };
+    let partition = FetchPartition { fetch_offset: offset, partition_max_bytes: 1 << 20, ..Default::default() };
     let topic = FetchTopic { topic: topic.to_owned().into(), partitions: vec![partition], ..Default::default() };
     FetchRequest { max_wait_ms: 0, min_bytes: 1, max_bytes: 1 << 20, topics: vec![topic], ..Default::default() }
 }
 
-/// A batch of these values; `producer` is id, epoch and first sequence.
+/// A batch of these values; `producer` is id, epoch and first sequence. Its timestamps are of now: a broker may forget a
+/// producer whose last record is old.
 pub fn batch(values: &[&[u8]], producer: Option<(i64, i16, i32)>) -> Bytes {
-    const T0_MS: i64 = 1_700_000_000_000;
-    let mut builder = BatchBuilder::new(T0_MS);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
+    let timestamp_ms = i64::try_from(now.as_millis()).expect("a year of four digits");
+    let mut builder = BatchBuilder::new(timestamp_ms);
     if let Some((id, epoch, sequence)) = producer {
         builder = builder.producer(id, epoch, sequence);
     }
     for value in values {
-        builder.push(&NewRecord { timestamp_ms: T0_MS, value: Some(value), ..Default::default() });
+        builder.push(&NewRecord { timestamp_ms, value: Some(value), ..Default::default() });
     }
     builder.finish().expect("no codec, no error")
 }

@@ -122,12 +122,7 @@ fn fetch_sessions_are_kept_and_wrong_ones_refused() {
     let first = peer.fetch(FetchRequest { session_epoch: 0, ..fetch_request("t", 0) });
     assert!(first.error_code == ErrorCode::None && first.session_id != 0, "{first:?}");
     let session_id = first.session_id;
-    let again = |session_epoch| FetchRequest {
-        session_id,
-        session_epoch,
-        topics: Vec::new(),
-        ..fetch_request("t", 0)
-    };
+    let again = |session_epoch| FetchRequest { session_id, session_epoch, topics: Vec::new(), ..fetch_request("t", 0) };
     let quiet = peer.fetch(again(1));
     assert_eq!((quiet.error_code, quiet.responses.len()), (ErrorCode::None, 0), "only what has changed");
     assert_eq!(peer.append("t", &batch(&[b"a"], None)), (ErrorCode::None, 0));

@@ -91,7 +91,12 @@ pub fn decompress(codec: Compression, bytes: &[u8], max: usize, out: &mut Vec<u8
 }
 
 /// Compresses to the end of `out`.
-pub fn compress(codec: Compression, levels: CompressionLevels, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), CodecError> {
+pub fn compress(
+    codec: Compression,
+    levels: CompressionLevels,
+    bytes: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<(), CodecError> {
     match codec {
         Compression::None => out.extend_from_slice(bytes),
         Compression::Gzip => {

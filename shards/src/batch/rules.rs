@@ -92,7 +92,12 @@ pub fn apply(batch: ValidBatch, rules: &TopicRules, now_ms: i64) -> Result<Valid
     })
 }
 
-fn apply_with(batch: ValidBatch, rules: &TopicRules, now_ms: i64, scratch: &mut Vec<u8>) -> Result<ValidBatch, RuleError> {
+fn apply_with(
+    batch: ValidBatch,
+    rules: &TopicRules,
+    now_ms: i64,
+    scratch: &mut Vec<u8>,
+) -> Result<ValidBatch, RuleError> {
     let log_append = rules.timestamp_type == TimestampType::LogAppend;
     if !log_append && batch.header().timestamp_type() == TimestampType::LogAppend {
         return Err(RuleFailure::Timestamp.into());
@@ -107,7 +112,8 @@ fn apply_with(batch: ValidBatch, rules: &TopicRules, now_ms: i64, scratch: &mut 
     let max_timestamp = check_records(&batch, plain, rules, now_ms)?;
     let wanted_max = if log_append { now_ms } else { max_timestamp };
     let codec = rules.compression.unwrap_or(batch.codec());
-    let keeps_time = batch.header().max_timestamp == wanted_max && batch.header().timestamp_type() == rules.timestamp_type;
+    let keeps_time =
+        batch.header().max_timestamp == wanted_max && batch.header().timestamp_type() == rules.timestamp_type;
     let checked = if codec == batch.codec() && keeps_time {
         batch
     } else {

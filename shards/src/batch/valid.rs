@@ -99,7 +99,12 @@ impl ValidBatch {
     }
 
     /// After a rewrite whose bytes are known to be right.
-    pub(super) fn rewritten(bytes: Bytes, header: BatchHeader, codec: Compression, log_append_time_ms: i64) -> ValidBatch {
+    pub(super) fn rewritten(
+        bytes: Bytes,
+        header: BatchHeader,
+        codec: Compression,
+        log_append_time_ms: i64,
+    ) -> ValidBatch {
         ValidBatch { bytes, header, codec, log_append_time_ms }
     }
 

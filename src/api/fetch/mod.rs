@@ -40,7 +40,8 @@ pub(super) fn serve(
     let asked = placed.map(|(context, wants)| {
         let catalog = ctx.core.shards.catalog();
         let found: Vec<_> = wants.iter().map(|want| resolve(&catalog, want)).collect();
-        let parts: Vec<_> = wants.iter().zip(&found).filter_map(|(want, found)| Some(part(want, *found.as_ref().ok()?))).collect();
+        let parts: Vec<_> =
+            wants.iter().zip(&found).filter_map(|(want, found)| Some(part(want, *found.as_ref().ok()?))).collect();
         drop(catalog);
         let answers = (!parts.is_empty()).then(|| ctx.core.shards.fetch(now, ask(ctx, &request, isolation, parts)));
         (context, wants, found, answers)

@@ -83,10 +83,10 @@ impl Part {
                 ..Default::default()
             },
             Part::Read(fetched) => {
-                let aborted = fetched.aborted.iter().map(|(producer, first)| AbortedTransaction {
-                    producer_id: producer.0,
-                    first_offset: first.0,
-                });
+                let aborted = fetched
+                    .aborted
+                    .iter()
+                    .map(|(producer, first)| AbortedTransaction { producer_id: producer.0, first_offset: first.0 });
                 PartitionData {
                     partition_index,
                     high_watermark: fetched.high_watermark.0,
@@ -138,9 +138,12 @@ pub(super) fn assemble(
             topic.partitions.push(data);
         }
     }
-    let node_endpoints = leader
-        .filter(|_| names_leader)
-        .map(|leader| NodeEndpoint { node_id: leader.node_id, host: leader.host, port: leader.port, rack: None });
+    let node_endpoints = leader.filter(|_| names_leader).map(|leader| NodeEndpoint {
+        node_id: leader.node_id,
+        host: leader.host,
+        port: leader.port,
+        rack: None,
+    });
     FetchResponse {
         session_id: selected.session_id,
         responses,

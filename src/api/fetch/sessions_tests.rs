@@ -83,7 +83,8 @@ fn partitions_are_added_changed_and_forgotten() {
     let mut s = sessions(10);
     let id = make(&mut s, T0, 2);
     let topic = TopicKey::Name("t".into());
-    let (_, all) = s.open(T0, (id, 1), false, vec![want(1, 50), want(7, 9)], &[(topic, 0)]).expect("the session is there");
+    let (_, all) =
+        s.open(T0, (id, 1), false, vec![want(1, 50), want(7, 9)], &[(topic, 0)]).expect("the session is there");
     assert_eq!(all, [want(1, 50), want(7, 9)]);
 }
 
@@ -124,7 +125,8 @@ fn a_full_fetch_ends_the_session_that_it_names_and_the_final_epoch_makes_none() 
 fn a_session_without_partitions_ends() {
     let mut s = sessions(10);
     let id = make(&mut s, T0, 1);
-    let (context, all) = s.open(T0, (id, 1), false, Vec::new(), &[(TopicKey::Name("t".into()), 0)]).expect("still there");
+    let (context, all) =
+        s.open(T0, (id, 1), false, Vec::new(), &[(TopicKey::Name("t".into()), 0)]).expect("still there");
     assert_eq!((context, all.len(), s.len()), (Context::Sessionless, 0, 0));
 }
 

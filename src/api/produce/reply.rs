@@ -67,10 +67,9 @@ mod tests {
     use super::*;
 
     fn echo(refused: [bool; 3]) -> Echo {
-        let slots = (0..).zip(refused).map(|(index, refused)| Slot {
-            index,
-            refused: refused.then(|| Refused::from(ErrorCode::CorruptMessage)),
-        });
+        let slots = (0..)
+            .zip(refused)
+            .map(|(index, refused)| Slot { index, refused: refused.then(|| Refused::from(ErrorCode::CorruptMessage)) });
         Echo { name: "t".into(), id: Default::default(), partitions: slots.collect() }
     }
 
