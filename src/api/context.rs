@@ -23,6 +23,8 @@ pub struct ApiSettings {
     pub auto_create_topics: bool,
     /// `fetch.max.bytes`: most bytes of one fetch, whatever it asks for.
     pub fetch_bytes_max: u32,
+    /// A produced batch may decompress to this many bytes.
+    pub decompressed_bytes_max: usize,
     /// `max.incremental.fetch.session.cache.slots` of each core.
     pub sessions: SessionLimits,
 }

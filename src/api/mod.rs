@@ -29,6 +29,7 @@ use std::pin::Pin;
 use bytes::Bytes;
 
 pub use context::{ApiCore, ApiSettings, Arrival, ListenerInfo, Peer, RequestContext};
+pub use fetch::sessions::SessionLimits;
 pub use table::dispatch;
 
 /// The second stage of a request. Dropping it gives up the reply, not what the request does.

@@ -139,10 +139,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_ascend_and_every_message_of_the_wire_is_served() {
-        assert!(TABLE.is_sorted_by_key(|row| row.api.key()));
-        let served: Vec<ApiKey> = TABLE.iter().map(|row| row.api).collect();
-        assert_eq!(served, ApiKey::ALL);
+    fn keys_ascend_without_one_twice() {
+        assert!(TABLE.windows(2).all(|rows| rows[0].api.key() < rows[1].api.key()));
     }
 
     #[test]

@@ -135,6 +135,11 @@ impl<R: Runtime> Server<R> {
         });
     }
 
+    /// The memory of this core's requests and replies.
+    pub fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
     /// Connections of this core.
     pub fn connections(&self) -> usize {
         self.links.borrow().len()

@@ -1,1 +1,415 @@
+//! Connections over the simulated network, with a catalog but without shards: what waits waits for the catalog's leader,
+//! which each test plays itself.
 
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use shards::catalog::{Catalog, CatalogError, CatalogSettings};
+use shards::router::placement::ShardIndex;
+use shards::router::{CatalogAsk, Clock, Shards};
+use shards::runtime::sim::{Sim, SimConn, SimRuntime};
+use shards::runtime::{Conn, Runtime};
+use shards::types::Mono;
+
+use super::budget::Lease;
+use super::*;
+use crate::api::table::TABLE;
+use crate::wire::messages::api_versions::ApiVersionsRequest;
+use crate::wire::messages::init_producer_id::InitProducerIdRequest;
+use crate::wire::messages::metadata::{MetadataRequest, MetadataRequestTopic};
+use crate::wire::messages::{ApiKey, Request, Response};
+use crate::wire::{ErrorCode, Reader, ResponseHeader, encode_request};
+
+const PORT: u16 = 9092;
+
+/// The broker's side of a test.
+struct Broker {
+    rt: SimRuntime,
+    server: Rc<Server<SimRuntime>>,
+    /// Changes that the catalog is asked for, not yet answered.
+    asks: flume::Receiver<CatalogAsk>,
+    addr: SocketAddr,
+}
+
+impl Broker {
+    async fn answer_one_change(&self) {
+        let ask = self.asks.recv_async().await.expect("a change is asked for");
+        ask.reply.send(Err(CatalogError::Stopping));
+    }
+
+    async fn sleep(&self, wait: Duration) {
+        self.rt.sleep_until(self.rt.now().after(wait)).await;
+    }
+}
+
+fn plan() -> ServerPlan {
+    ServerPlan {
+        listeners: Vec::new(),
+        settings: ListenSettings::default(),
+        api: ApiSettings {
+            node_id: 1,
+            cluster_id: "cluster".into(),
+            rack: None,
+            auto_create_topics: true,
+            fetch_bytes_max: 55 << 20,
+            decompressed_bytes_max: 64 << 20,
+            sessions: Default::default(),
+        },
+        budget_bytes: 8 << 20,
+        admission: Admission::new(ConnectionLimits::default()),
+    }
+}
+
+/// Starts a broker, and runs `test` with it and a client's runtime on another host.
+fn with_broker<F: Future<Output = ()> + 'static>(
+    plan: ServerPlan,
+    test: impl FnOnce(Broker, SimRuntime) -> F + 'static,
+) {
+    let sim = Sim::new(1);
+    let (host, client) = (sim.add_host("broker"), sim.add_host("client"));
+    let addr = SocketAddr::new(sim.ip(host), PORT);
+    let client = sim.runtime(client);
+    sim.block_on(host, move |rt| async move {
+        let (leader, asks) = flume::unbounded();
+        let catalog = Rc::new(RefCell::new(Catalog::new(CatalogSettings::new("cluster", 1))));
+        let clock = {
+            let (now, wall_ms) = (rt.clone(), rt.clone());
+            Clock { now: Box::new(move || now.now()), wall_ms: Box::new(move || wall_ms.wall_ms()) }
+        };
+        let shards = Shards::new(ShardIndex(0), Vec::new(), catalog, leader, clock);
+        let listener = ListenerPlan { name: "PLAINTEXT".into(), addr, advertised: None };
+        let plan = ServerPlan { listeners: vec![listener], ..plan };
+        let server = start(rt.clone(), shards, plan).await.expect("the port is free");
+        assert_eq!(server.addresses(), [addr]);
+        test(Broker { rt, server, asks, addr }, client).await;
+    });
+}
+
+/// A client that writes frames and reads replies by hand.
+struct Client {
+    conn: SimConn,
+    received: Vec<u8>,
+}
+
+impl Client {
+    async fn connect(rt: &SimRuntime, addr: SocketAddr) -> Client {
+        Client { conn: rt.connect(addr).await.expect("the broker listens"), received: Vec::new() }
+    }
+
+    /// False when the connection has ended.
+    async fn send(&self, bytes: &[u8]) -> bool {
+        let mut queue = VecDeque::from([Bytes::copy_from_slice(bytes)]);
+        self.conn.write_queue(&mut queue).await.is_ok()
+    }
+
+    /// The next reply frame, without its length; `None` when the connection has ended.
+    async fn frame(&mut self) -> Option<Bytes> {
+        loop {
+            if let Some((prefix, rest)) = self.received.split_first_chunk::<4>() {
+                let len = usize::try_from(i32::from_be_bytes(*prefix)).expect("a length");
+                if rest.len() >= len {
+                    let frame = Bytes::copy_from_slice(&rest[..len]);
+                    self.received.drain(..4 + len);
+                    return Some(frame);
+                }
+            }
+            self.conn.readable().await.ok()?;
+            let mut some = [0; 4096];
+            match self.conn.try_read(&mut some) {
+                Ok(0) => return None,
+                Ok(read) => self.received.extend_from_slice(&some[..read]),
+                Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {}
+                Err(_) => return None,
+            }
+        }
+    }
+
+    /// The correlation id of the next reply; `None` when the connection has ended.
+    async fn correlation_id(&mut self) -> Option<i32> {
+        let frame = self.frame().await?;
+        frame.first_chunk::<4>().map(|id| i32::from_be_bytes(*id))
+    }
+
+    /// The next reply.
+    async fn reply(&mut self, api: ApiKey, version: i16) -> Response {
+        let frame = self.frame().await.expect("a reply");
+        let mut reader = Reader::new(&frame);
+        ResponseHeader::decode(&mut reader, api, version).expect("a header");
+        Response::decode(api, &mut reader, version).expect("a body")
+    }
+}
+
+fn frame(request: Request, version: i16, correlation_id: i32) -> Vec<u8> {
+    encode_request(&request, version, correlation_id, Some(&"test".into())).expect("a request").concat()
+}
+
+fn api_versions(correlation_id: i32) -> Vec<u8> {
+    frame(ApiVersionsRequest::default().into(), 0, correlation_id)
+}
+
+/// Waits until the catalog answers.
+fn init_producer_id(correlation_id: i32) -> Vec<u8> {
+    let request = InitProducerIdRequest { transactional_id: None, ..Default::default() };
+    frame(request.into(), 0, correlation_id)
+}
+
+/// A header without a client id, and no body.
+fn bare(key: i16, version: i16, correlation_id: i32) -> Vec<u8> {
+    let header =
+        [&key.to_be_bytes()[..], &version.to_be_bytes(), &correlation_id.to_be_bytes(), &[0xff, 0xff]].concat();
+    let len = i32::try_from(header.len()).expect("small");
+    [&len.to_be_bytes()[..], &header].concat()
+}
+
+#[test]
+fn replies_leave_in_request_order_even_if_a_later_one_is_ready_first() {
+    with_broker(plan(), |broker, rt| async move {
+        let mut client = Client::connect(&rt, broker.addr).await;
+        assert!(client.send(&[init_producer_id(1), api_versions(2), api_versions(3)].concat()).await);
+        broker.sleep(Duration::from_millis(50)).await;
+        assert_eq!(broker.server.connections(), 1);
+        broker.answer_one_change().await;
+        for expected in 1..=3 {
+            assert_eq!(client.correlation_id().await, Some(expected));
+        }
+    });
+}
+
+#[test]
+fn a_slow_request_holds_up_no_other_connection() {
+    with_broker(plan(), |broker, rt| async move {
+        let (slow, mut fast) = (Client::connect(&rt, broker.addr).await, Client::connect(&rt, broker.addr).await);
+        assert!(slow.send(&init_producer_id(1)).await);
+        assert!(fast.send(&api_versions(2)).await);
+        assert_eq!(fast.correlation_id().await, Some(2));
+    });
+}
+
+#[test]
+fn requests_are_served_however_their_bytes_arrive() {
+    with_broker(plan(), |broker, rt| async move {
+        let mut client = Client::connect(&rt, broker.addr).await;
+        for byte in [api_versions(1), api_versions(2)].concat() {
+            assert!(client.send(&[byte]).await);
+            broker.sleep(Duration::from_millis(2)).await;
+        }
+        let many: Vec<u8> = (3..=200).flat_map(api_versions).collect();
+        assert!(client.send(&many).await);
+        for expected in 1..=200 {
+            assert_eq!(client.correlation_id().await, Some(expected));
+        }
+    });
+}
+
+#[test]
+fn what_is_no_request_closes_its_connection_after_the_replies_before_it() {
+    let too_long = i32::MAX.to_be_bytes().to_vec();
+    let cases = [
+        ("length 0", vec![0; 4]),
+        ("negative length", (-5i32).to_be_bytes().to_vec()),
+        ("length over the limit", too_long),
+        ("unknown key", bare(999, 0, 9)),
+        ("unknown version", bare(3, 99, 9)),
+        ("negative version", bare(18, -1, 9)),
+        ("Produce 2", bare(0, 2, 9)),
+        ("header cut short", [&3i32.to_be_bytes()[..], &[0, 18, 0]].concat()),
+        ("body cut short", bare(0, 3, 9)),
+    ];
+    for (what, bytes) in cases {
+        with_broker(plan(), move |broker, rt| async move {
+            let mut client = Client::connect(&rt, broker.addr).await;
+            let mut other = Client::connect(&rt, broker.addr).await;
+            assert!(client.send(&[api_versions(1), bytes, api_versions(3)].concat()).await);
+            assert_eq!(client.correlation_id().await, Some(1), "{what}");
+            let expected = if what == "negative version" { Some(9) } else { None };
+            assert_eq!(client.correlation_id().await, expected, "{what}");
+            assert!(other.send(&api_versions(5)).await);
+            assert_eq!(other.correlation_id().await, Some(5), "{what}");
+        });
+    }
+}
+
+#[test]
+fn api_versions_of_a_later_version_is_answered_with_error_35_in_version_0() {
+    with_broker(plan(), |broker, rt| async move {
+        let mut client = Client::connect(&rt, broker.addr).await;
+        assert!(client.send(&bare(18, 99, 4)).await);
+        let Response::ApiVersions(reply) = client.reply(ApiKey::ApiVersions, 0).await else { panic!("another reply") };
+        assert_eq!(reply.error_code, ErrorCode::UnsupportedVersion);
+        assert_eq!(reply.api_keys.iter().map(|key| key.api_key).collect::<Vec<_>>(), [18]);
+        assert!(client.send(&frame(ApiVersionsRequest::default().into(), 4, 5)).await);
+        let Response::ApiVersions(reply) = client.reply(ApiKey::ApiVersions, 4).await else { panic!("another reply") };
+        assert_eq!(reply.error_code, ErrorCode::InvalidRequest, "no software name");
+        assert!(client.send(&api_versions(6)).await);
+        let Response::ApiVersions(reply) = client.reply(ApiKey::ApiVersions, 0).await else { panic!("another reply") };
+        assert_eq!(reply.api_keys.len(), TABLE.len());
+    });
+}
+
+#[test]
+fn metadata_tells_the_address_that_the_client_came_in_on() {
+    with_broker(plan(), |broker, rt| async move {
+        let mut client = Client::connect(&rt, broker.addr).await;
+        assert!(client.send(&frame(MetadataRequest { topics: None, ..Default::default() }.into(), 12, 1)).await);
+        let Response::Metadata(reply) = client.reply(ApiKey::Metadata, 12).await else { panic!("another reply") };
+        let told: Vec<_> = reply.brokers.iter().map(|b| (b.node_id, b.host.to_string(), b.port)).collect();
+        assert_eq!(told, [(1, broker.addr.ip().to_string(), i32::from(PORT))]);
+        assert_eq!((reply.controller_id, reply.cluster_id.as_deref()), (1, Some("cluster")));
+    });
+}
+
+#[test]
+fn a_topic_made_on_the_way_is_unknown_in_the_first_answer() {
+    with_broker(plan(), |broker, rt| async move {
+        let mut client = Client::connect(&rt, broker.addr).await;
+        let topics = Some(vec![MetadataRequestTopic { name: Some("new".into()), ..Default::default() }]);
+        let request = MetadataRequest { topics, allow_auto_topic_creation: true, ..Default::default() };
+        assert!(client.send(&frame(request.clone().into(), 9, 1)).await);
+        broker.answer_one_change().await;
+        let Response::Metadata(reply) = client.reply(ApiKey::Metadata, 9).await else { panic!("another reply") };
+        assert_eq!(reply.topics[0].error_code, ErrorCode::UnknownTopicOrPartition);
+        let request = MetadataRequest { allow_auto_topic_creation: false, ..request };
+        assert!(client.send(&frame(request.into(), 9, 2)).await);
+        let Response::Metadata(_) = client.reply(ApiKey::Metadata, 9).await else { panic!("another reply") };
+        assert!(broker.asks.is_empty(), "the client forbade it");
+    });
+}
+
+#[test]
+fn reading_pauses_while_the_core_has_no_memory_left_and_goes_on_after() {
+    with_broker(plan(), |broker, rt| async move {
+        let all: Lease = broker.server.budget().try_take(plan().budget_bytes).expect("nothing is lent yet");
+        let mut client = Client::connect(&rt, broker.addr).await;
+        assert!(client.send(&api_versions(1)).await);
+        broker.sleep(Duration::from_secs(20)).await;
+        assert!(client.received.is_empty() && broker.server.budget().is_pressed());
+        drop(all);
+        assert_eq!(client.correlation_id().await, Some(1));
+        broker.sleep(Duration::from_millis(10)).await;
+        assert_eq!(broker.server.budget().used_bytes(), 0, "everything was given back");
+    });
+}
+
+#[test]
+fn a_frame_larger_than_what_is_free_waits_for_its_memory_before_it_takes_any() {
+    with_broker(plan(), |broker, rt| async move {
+        let budget = broker.server.budget().clone();
+        let some: Lease = budget.try_take(6 << 20).expect("nothing is lent yet");
+        let mut client = Client::connect(&rt, broker.addr).await;
+        let mut other = Client::connect(&rt, broker.addr).await;
+        // A request whose trailing bytes, which are accepted, make it 3 MiB long.
+        let body = api_versions(1).split_off(4);
+        let len = 3usize << 20;
+        let large = [&i32::try_from(len).expect("small").to_be_bytes()[..], &body, &vec![0; len - body.len()]].concat();
+        let sender = async {
+            assert!(client.send(&large).await);
+            client.correlation_id().await
+        };
+        let keeper = async {
+            broker.sleep(Duration::from_millis(100)).await;
+            assert_eq!(budget.used_bytes(), 6 << 20, "nothing was taken");
+            assert!(other.send(&api_versions(2)).await);
+            broker.sleep(Duration::from_millis(100)).await;
+            drop(some);
+            other.correlation_id().await
+        };
+        let (sent, kept) = futures_lite::future::zip(sender, keeper).await;
+        assert_eq!((sent, kept), (Some(1), Some(2)));
+    });
+}
+
+#[test]
+fn idle_connections_and_trickled_frames_are_closed_and_waiting_requests_are_not() {
+    with_broker(plan(), |broker, rt| async move {
+        let mut idle = Client::connect(&rt, broker.addr).await;
+        let mut trickled = Client::connect(&rt, broker.addr).await;
+        let mut waiting = Client::connect(&rt, broker.addr).await;
+        assert!(trickled.send(&api_versions(1)[..9]).await);
+        assert!(waiting.send(&init_producer_id(7)).await);
+        broker.sleep(Duration::from_secs(35)).await;
+        assert_eq!(broker.server.connections(), 2, "the half frame was too old");
+        assert_eq!(trickled.correlation_id().await, None);
+        broker.sleep(Duration::from_secs(600)).await;
+        assert_eq!(broker.server.connections(), 1, "ten minutes without a request");
+        assert_eq!(idle.correlation_id().await, None);
+        broker.answer_one_change().await;
+        assert_eq!(waiting.correlation_id().await, Some(7));
+    });
+}
+
+#[test]
+fn a_peer_that_does_not_read_its_replies_is_closed_and_its_memory_comes_back() {
+    with_broker(plan(), |broker, rt| async move {
+        let client = Client::connect(&rt, broker.addr).await;
+        let requests: Vec<u8> = (0..60_000).flat_map(api_versions).collect();
+        let sender = client.send(&requests);
+        let watcher = async {
+            broker.sleep(Duration::from_secs(30)).await;
+            assert!(broker.server.budget().used_bytes() > 0, "replies are held");
+            broker.sleep(Duration::from_secs(40)).await;
+            assert_eq!(broker.server.connections(), 0);
+            assert_eq!(broker.server.budget().used_bytes(), 0);
+        };
+        futures_lite::future::zip(sender, watcher).await;
+    });
+}
+
+#[test]
+fn connections_over_the_limit_are_closed_at_once() {
+    let limits = ConnectionLimits { per_ip_max: 1, ..ConnectionLimits::default() };
+    with_broker(ServerPlan { admission: Admission::new(limits), ..plan() }, |broker, rt| async move {
+        let mut first = Client::connect(&rt, broker.addr).await;
+        assert!(first.send(&api_versions(1)).await);
+        assert_eq!(first.correlation_id().await, Some(1));
+        let mut second = Client::connect(&rt, broker.addr).await;
+        assert_eq!(second.correlation_id().await, None);
+        drop(first);
+        broker.sleep(Duration::from_millis(50)).await;
+        let mut third = Client::connect(&rt, broker.addr).await;
+        assert!(third.send(&api_versions(3)).await);
+        assert_eq!(third.correlation_id().await, Some(3));
+    });
+}
+
+#[test]
+fn a_stop_answers_what_was_read_and_reads_no_more() {
+    with_broker(plan(), |broker, rt| async move {
+        let mut client = Client::connect(&rt, broker.addr).await;
+        assert!(client.send(&[api_versions(1), init_producer_id(2)].concat()).await);
+        assert_eq!(client.correlation_id().await, Some(1));
+        broker.server.stop();
+        assert!(rt.connect(broker.addr).await.is_err(), "nobody listens");
+        client.send(&api_versions(3)).await;
+        let until = broker.rt.now().after(Duration::from_secs(5));
+        let drained = broker.server.drained(until);
+        let reader = async {
+            broker.sleep(Duration::from_secs(1)).await;
+            broker.answer_one_change().await;
+            assert_eq!(client.correlation_id().await, Some(2));
+            assert_eq!(client.correlation_id().await, None);
+        };
+        futures_lite::future::zip(drained, reader).await;
+        assert!(broker.rt.now() < until, "it did not wait for the rest of the time");
+        assert_eq!(broker.server.connections(), 0);
+    });
+}
+
+#[test]
+fn a_stop_gives_up_replies_that_do_not_come_in_time() {
+    with_broker(plan(), |broker, rt| async move {
+        let mut client = Client::connect(&rt, broker.addr).await;
+        assert!(client.send(&init_producer_id(1)).await);
+        broker.sleep(Duration::from_millis(50)).await;
+        broker.server.stop();
+        let start: Mono = broker.rt.now();
+        broker.server.drained(start.after(Duration::from_secs(5))).await;
+        assert!(broker.rt.now().since(start) >= Duration::from_secs(5));
+        assert_eq!(broker.server.connections(), 0);
+        assert_eq!(client.correlation_id().await, None);
+    });
+}

@@ -37,3 +37,8 @@ pub use snapshot::{LogSnapshot, OpenSegment, SealedSegment};
 pub use state::{PartitionLog, Piece, Placement, RollRules, Seal};
 pub use store::Store;
 pub use write_plan::{ColdTail, SyncJob, WriteJob, WriteKind};
+
+#[cfg(test)]
+mod model_tests;
+#[cfg(test)]
+mod testing;

@@ -85,24 +85,29 @@ impl PartitionLog {
     fn disk_from(&self, from: Offset, max_bytes: u32, upto: Offset, at_least_one: bool) -> ReadPlan {
         let index = self.segments.partition_point(|s| s.end_offset <= from);
         match self.segments.get(index) {
-            Some(segment) if segment.base <= from && segment.written > 0 => {
+            Some(segment) if segment.base <= from && self.needs_file(segment) => {
                 ReadPlan::Disk(DiskRead { source: self.source(segment), from, upto, max_bytes, at_least_one })
             }
             _ => ReadPlan::Empty,
         }
     }
 
+    /// Memory does not hold all batches of the segment as wholes.
+    pub(super) fn needs_file(&self, segment: &Segment) -> bool {
+        let first = self.tail.in_segment(segment.base, segment.end_offset, 0).next();
+        segment.attached > 0 && first.is_none_or(|piece| piece.fragment || piece.position > 0)
+    }
+
     pub(super) fn source(&self, segment: &Segment) -> SegmentSource {
         let written = segment.written;
+        // Of a fragment it is not known where its batches start: it is read like the file.
+        let first = self.tail.in_segment(segment.base, segment.end_offset, written).next();
+        let covers = first.filter(|piece| piece.fragment).map_or(written, |piece| piece.end());
         let (recent, recent_from) = match &segment.index {
-            Some(index) => (index.entries_before(written), index.from()),
+            Some(index) => (index.entries_before(covers), index.from()),
             None => (Vec::new(), segment.attached),
         };
-        let end = if written < recent_from {
-            recent_from
-        } else {
-            recent.last().map_or(written, |last| last.end().max(written))
-        };
+        let end = recent.last().map_or(recent_from, super::index::Entry::end).max(covers);
         SegmentSource {
             base: segment.base,
             disk_end: written,

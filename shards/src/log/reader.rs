@@ -210,9 +210,10 @@ impl<R: Runtime> OpenSource<'_, R> {
         ReadFailureKind::Corrupt { path: self.path.clone(), position, offset, what }
     }
 
-    /// The bytes from the block that holds `start` up to `end`: from the file, and from memory what the file has not.
+    /// The bytes from the block that holds `start`, or before, up to `end`: from the file, and from memory what the file has not.
     pub async fn fetch(&self, start: u64, end: u64) -> ReadResult<Rope> {
-        let block_start = block_floor(start);
+        // What memory holds begins where the file ends, be that above `start` or below.
+        let block_start = block_floor(start).min(self.source.disk_end);
         let disk_end = end.min(self.source.disk_end);
         let chunks = self.read_chunks(block_start, disk_end).await?;
         let mut rope = Rope::new(block_start);

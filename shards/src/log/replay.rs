@@ -77,7 +77,7 @@ impl Replay {
     /// Puts the log together. `now_ms` is when new segments count as made.
     pub fn finish(mut self, now_ms: i64) -> Result<Replayed, ReplayError> {
         let mut log = PartitionLog::new();
-        log.directory_is_made = self.snapshot.has_directory;
+        log.directory_was_made = self.snapshot.has_directory;
         for sealed in &self.snapshot.sealed {
             let mut segment = Segment::new(sealed.base, now_ms);
             segment.end_offset = sealed.end_offset;

@@ -29,10 +29,6 @@ impl Rope {
         }
     }
 
-    pub fn start(&self) -> u64 {
-        self.start
-    }
-
     pub fn end(&self) -> u64 {
         self.end
     }

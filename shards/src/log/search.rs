@@ -70,7 +70,7 @@ impl PartitionLog {
     /// Returns whether one of the steps is sure to find a record.
     fn add_steps(&self, segment: &Segment, at: i64, upto: Offset, steps: &mut Vec<Step>) -> bool {
         let mut in_memory_from = 0;
-        if segment.written > 0 {
+        if self.needs_file(segment) {
             let source = self.source(segment);
             in_memory_from = source.end;
             steps.push(Step::Disk(source));

@@ -59,7 +59,10 @@ pub struct PartitionLog {
     /// A block that must be carried and has left the tail.
     pub(super) kept: Option<Box<Kept>>,
     pub(super) write_in_flight: bool,
+    /// In this run, so that what is written finds it.
     pub(super) directory_is_made: bool,
+    /// In an earlier run: that its name survived is not sure.
+    pub(super) directory_was_made: bool,
 }
 
 impl PartitionLog {
@@ -95,12 +98,12 @@ impl PartitionLog {
 
     /// Nothing was ever appended, moved or restored: a checkpoint need not name it.
     pub fn is_untouched(&self) -> bool {
-        self.log_end == Offset::ZERO && self.log_start == Offset::ZERO && !self.directory_is_made
+        self.log_end == Offset::ZERO && self.log_start == Offset::ZERO && !self.has_directory()
     }
 
     /// There may be a directory of this partition on disk.
     pub fn has_directory(&self) -> bool {
-        self.directory_is_made || self.write_in_flight
+        self.directory_is_made || self.directory_was_made || self.write_in_flight
     }
 
     /// Bytes that are synced and not yet in segments.

@@ -1,6 +1,6 @@
 //! Carries out write and sync jobs. Owning core only.
 //!
-//! Invariant: a job's bytes go out in pieces of `STAGING_BYTES`, at most `WRITES_AT_ONCE` in flight, of which no two share a
+//! Invariant: a job's bytes go out in pieces of `STAGING_BYTES`, at most four in flight, of which no two share a
 //! block (R10). An error names its file and is final (R16), but for a disk without space: the same job may be tried again.
 
 use std::cell::RefCell;
@@ -16,8 +16,6 @@ use crate::runtime::{BLOCK_BYTES, File, Runtime};
 
 /// The device writes 2–3 GB/s in pieces of this size; larger ones gain nothing (R17).
 const STAGING_BYTES: usize = 512 << 10;
-/// Pieces of one job in flight.
-pub const WRITES_AT_ONCE: usize = 4;
 
 const _: () = assert!(STAGING_BYTES.is_multiple_of(BLOCK_BYTES), "pieces are whole blocks, so that they share none");
 

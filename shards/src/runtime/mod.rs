@@ -60,10 +60,12 @@ pub trait Runtime: Clone + 'static {
     /// Starts a task on this core. It is never cancelled: it ends by itself, on a signal that it watches.
     fn spawn(&self, task: impl Future<Output = ()> + 'static);
     async fn sleep_until(&self, at: Mono);
-    /// Gives the reactor a turn if this executor's quantum (100–200 µs, shared by all tasks) is used up; else returns at once.
+    /// Gives the reactor a turn if this executor's quantum (150 µs, shared by all tasks) is used up; else returns at once.
+    /// The turn comes once every ready task waits: so each task with work to do asks, at most 100 µs apart.
     async fn quantum(&self);
 
-    /// An uninitialised-to-zero, block-aligned buffer of `len` bytes (rounded up to whole blocks), length 0, capacity ≥ `len`.
+    /// A block-aligned buffer of `len` bytes (rounded up to whole blocks), length 0, capacity ≥ `len`. Its memory is not
+    /// cleared, but only what was written to it can be seen.
     fn alloc(&self, len: usize) -> IoBuf;
     async fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Self::File>;
     /// Small files, whole: for meta files, checkpoints and the like (not on the hot path).
@@ -89,7 +91,8 @@ pub trait File: 'static {
     /// Reads up to `len` bytes at `pos` (both whole blocks, `len` ≤ `READ_BYTES_MAX`); shorter only at the end of the file.
     async fn read(&self, pos: u64, len: usize) -> io::Result<Bytes>;
     /// Writes all of `data` at `pos` (both whole blocks) or fails; a short write is an error (R10).
-    /// `data` may be shared with readers: it is frozen.
+    /// `data` may be shared with readers: it is frozen. Filled on this core it is written as it is, else copied first.
+    /// Two writes in flight never share a block: the simulator panics when they do.
     async fn write(&self, pos: u64, data: &Frozen) -> io::Result<()>;
     /// fdatasync. Covers exactly the writes whose completion was seen before the call.
     async fn sync(&self) -> io::Result<()>;
@@ -117,7 +120,7 @@ pub trait Listener: 'static {
 pub trait Conn: 'static {
     /// Waits until a read would not block (data, end of stream or error). Cancelling it is safe.
     async fn readable(&self) -> io::Result<()>;
-    /// Reads what is there without waiting: 0 is end of stream, `WouldBlock` nothing yet.
+    /// Reads what is there without waiting, at times less than all: 0 is end of stream, `WouldBlock` nothing yet.
     fn try_read(&self, into: &mut [u8]) -> io::Result<usize>;
     /// Writes all of the queue, in order, with vectored writes; the queue is empty when it returns Ok.
     async fn write_queue(&self, queue: &mut VecDeque<Bytes>) -> io::Result<()>;

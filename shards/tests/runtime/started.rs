@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 use shards::runtime::uring::{LaunchError, launch};
-use shards::runtime::{Conn, Listener, Runtime};
+use shards::runtime::{BLOCK_BYTES, Conn, File as _, Listener, OpenMode, Runtime};
 
+use crate::files::blocks;
 use crate::machines::{config, disk};
 
 const SIGABRT: i32 = 6;
@@ -102,4 +103,24 @@ fn allowed_cpus() -> String {
     let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap();
     line.trim().to_owned()
+}
+
+#[test]
+fn bytes_may_outlive_the_core_that_made_them() {
+    let dir = disk();
+    let path = dir.path().join("f");
+    let executor = launch(config("short-lived", &dir), None, move |rt| async move {
+        let file = rt.open(&path, OpenMode::Create).await.unwrap();
+        let frozen = blocks(&rt, &[7; 300]);
+        file.write(0, &frozen).await.unwrap();
+        // The registered memory is 1 MiB: some of these lie in it, some on the heap.
+        let mut kept = vec![frozen.bytes(), frozen.slice(5..6)];
+        for _ in 0..8 {
+            kept.push(file.read(0, 64 * BLOCK_BYTES).await.unwrap());
+        }
+        kept
+    });
+    let kept = executor.expect("starts").join();
+    assert!(kept.iter().all(|bytes| bytes.iter().all(|b| *b == 7)));
+    std::thread::spawn(move || drop(kept)).join().unwrap();
 }

@@ -33,7 +33,7 @@ fn failed() -> Told {
 fn make(sessions: &mut FetchSessions, now: Mono, count: i32) -> i32 {
     let (context, all) = sessions.open(now, (0, 0), false, wants(count), &[]).expect("a full fetch");
     let told = vec![quiet(10); all.len()];
-    sessions.select(now, 7, &context, &all, &told).expect("a full fetch").session_id
+    sessions.select(now, now.0, &context, &all, &told).expect("a full fetch").session_id
 }
 
 /// An incremental fetch of nothing new, whose partitions answer `told`.

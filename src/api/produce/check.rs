@@ -2,16 +2,22 @@
 //! Invariant: what passes can be appended byte for byte, but for base offset and leader epoch.
 
 use bytes::Bytes;
-use shards::batch::{BatchError, ValidBatch};
-use shards::catalog::TopicConfig;
+use shards::batch::{
+    BatchError, Compression, CompressionLevels, RuleError, RuleFailure, TimestampType, TopicRules, ValidBatch, apply,
+};
+use shards::catalog::{TopicConfig, config};
 
 use crate::wire::{ErrorCode, Str};
+
+/// zstd came with this version of Produce.
+const ZSTD_VERSION_MIN: i16 = 7;
 
 /// What the checks depend on beside the topic.
 pub(super) struct Rules {
     /// Of the request.
     pub version: i16,
     pub wall_ms: i64,
+    pub decompressed_bytes_max: usize,
 }
 
 /// Why a partition's batch was not appended.
@@ -29,12 +35,130 @@ impl From<ErrorCode> for Refused {
     }
 }
 
-/// The partition's one batch, as it goes into the log.
-pub(super) fn check(records: Option<Bytes>, _config: &TopicConfig, _rules: &Rules) -> Result<ValidBatch, Refused> {
-    let records = records.unwrap_or_default();
-    ValidBatch::parse(records).map_err(|e| refused(&e))
+/// The partition's one batch, as it goes into the log. Null records are empty ones: Kafka never answers those.
+pub(super) fn check(records: Option<Bytes>, config: &TopicConfig, rules: &Rules) -> Result<ValidBatch, Refused> {
+    let batch = ValidBatch::parse(records.unwrap_or_default()).map_err(|e| malformed(&e))?;
+    if batch.codec() == Compression::Zstd && rules.version < ZSTD_VERSION_MIN {
+        return Err(ErrorCode::UnsupportedCompressionType.into());
+    }
+    apply(batch, &topic_rules(config, rules), rules.wall_ms).map_err(|e| against_rules(&e))
 }
 
-fn refused(e: &BatchError) -> Refused {
-    Refused { code: ErrorCode::CorruptMessage, message: Some(Str::from(e.to_string())), records: Vec::new() }
+fn topic_rules(config: &TopicConfig, rules: &Rules) -> TopicRules {
+    TopicRules {
+        max_message_bytes: usize::try_from(config.max_message_bytes).unwrap_or(0),
+        compression: match config.compression() {
+            config::Compression::Producer => None,
+            config::Compression::Uncompressed => Some(Compression::None),
+            config::Compression::Gzip(_) => Some(Compression::Gzip),
+            config::Compression::Snappy => Some(Compression::Snappy),
+            config::Compression::Lz4(_) => Some(Compression::Lz4),
+            config::Compression::Zstd(_) => Some(Compression::Zstd),
+        },
+        levels: CompressionLevels { gzip: config.compression_gzip_level, zstd: config.compression_zstd_level },
+        timestamp_type: match config.timestamp_type {
+            config::TimestampType::CreateTime => TimestampType::Create,
+            config::TimestampType::LogAppendTime => TimestampType::LogAppend,
+        },
+        before_max_ms: config.timestamp_before_max_ms,
+        after_max_ms: config.timestamp_after_max_ms,
+        needs_keys: config.cleanup_policy.compact,
+        decompressed_bytes_max: rules.decompressed_bytes_max,
+    }
+}
+
+fn malformed(e: &BatchError) -> Refused {
+    let code = match e {
+        BatchError::UnknownMagic { .. } | BatchError::Checksum { .. } => ErrorCode::CorruptMessage,
+        BatchError::Empty
+        | BatchError::Truncated { .. }
+        | BatchError::Several
+        | BatchError::OldMagic { .. }
+        | BatchError::BaseOffset { .. }
+        | BatchError::Counts { .. }
+        | BatchError::Control
+        | BatchError::Sequence { .. }
+        | BatchError::Compression { .. } => ErrorCode::InvalidRecord,
+    };
+    Refused { code, message: Some(Str::from(e.to_string())), records: Vec::new() }
+}
+
+fn against_rules(e: &RuleError) -> Refused {
+    let code = match e.failure {
+        RuleFailure::TooLarge { .. } => ErrorCode::MessageTooLarge,
+        RuleFailure::Timestamp => ErrorCode::InvalidTimestamp,
+        RuleFailure::Record => ErrorCode::InvalidRecord,
+        RuleFailure::Corrupt { .. } => ErrorCode::CorruptMessage,
+    };
+    let records = e.records.iter().map(|(index, text)| (*index, Some(Str::from(text.as_str()))));
+    Refused { code, message: Some(Str::from(e.to_string())), records: records.collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use shards::batch::{BatchBuilder, NewRecord};
+    use shards::catalog::TopicDefaults;
+
+    use super::*;
+
+    const NOW_MS: i64 = 1_780_000_000_000;
+
+    fn config(overrides: &[(&str, &str)]) -> TopicConfig {
+        let overrides: BTreeMap<String, String> =
+            overrides.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        TopicDefaults::default().validate(&overrides).expect("good values")
+    }
+
+    fn batch(timestamp_ms: i64, key: Option<&[u8]>) -> Bytes {
+        let mut builder = BatchBuilder::new(timestamp_ms);
+        builder.push(&NewRecord { timestamp_ms, key, value: Some(b"value"), ..NewRecord::default() });
+        builder.finish().expect("built")
+    }
+
+    fn outcome(records: Option<Bytes>, overrides: &[(&str, &str)]) -> Result<ValidBatch, Refused> {
+        let rules = Rules { version: 9, wall_ms: NOW_MS, decompressed_bytes_max: 1 << 20 };
+        check(records, &config(overrides), &rules)
+    }
+
+    fn code(records: Option<Bytes>, overrides: &[(&str, &str)]) -> ErrorCode {
+        outcome(records, overrides).expect_err("refused").code
+    }
+
+    #[test]
+    fn what_is_no_single_good_batch_has_kafkas_code() {
+        assert_eq!(code(None, &[]), ErrorCode::InvalidRecord, "null");
+        assert_eq!(code(Some(Bytes::new()), &[]), ErrorCode::InvalidRecord, "empty");
+        let good = batch(NOW_MS, None).to_vec();
+        let with = |at: usize, byte: u8| {
+            let mut bytes = good.clone();
+            bytes[at] = byte;
+            Some(Bytes::from(bytes))
+        };
+        assert_eq!(code(Some([good.clone(), good.clone()].concat().into()), &[]), ErrorCode::InvalidRecord, "two");
+        assert_eq!(code(Some(good[..good.len() - 1].to_vec().into()), &[]), ErrorCode::InvalidRecord, "truncated");
+        assert_eq!(code(with(16, 1), &[]), ErrorCode::InvalidRecord, "magic 1");
+        assert_eq!(code(with(16, 3), &[]), ErrorCode::CorruptMessage, "magic 3");
+        assert_eq!(code(with(7, 1), &[]), ErrorCode::InvalidRecord, "base offset");
+        assert_eq!(code(with(good.len() - 1, b'!'), &[]), ErrorCode::CorruptMessage, "CRC");
+    }
+
+    #[test]
+    fn a_topics_rules_have_kafkas_codes_and_name_the_records() {
+        assert_eq!(code(Some(batch(NOW_MS, None)), &[("max.message.bytes", "10")]), ErrorCode::MessageTooLarge);
+        let refused = outcome(Some(batch(NOW_MS, None)), &[("cleanup.policy", "compact")]).expect_err("no key");
+        assert_eq!((refused.code, refused.records.len()), (ErrorCode::InvalidRecord, 1));
+        assert!(outcome(Some(batch(NOW_MS, Some(b"k"))), &[("cleanup.policy", "compact")]).is_ok());
+        let refused = outcome(Some(batch(NOW_MS + 4_000_000, None)), &[]).expect_err("over an hour ahead");
+        assert_eq!((refused.code, refused.records.len()), (ErrorCode::InvalidTimestamp, 1));
+    }
+
+    #[test]
+    fn a_batch_that_needs_no_change_keeps_its_bytes() {
+        let sent = batch(NOW_MS, None);
+        assert_eq!(outcome(Some(sent.clone()), &[]).expect("taken").bytes().as_ptr(), sent.as_ptr());
+        let stamped = outcome(Some(sent), &[("message.timestamp.type", "LogAppendTime")]).expect("taken");
+        assert_eq!(stamped.log_append_time_ms(), NOW_MS);
+    }
 }

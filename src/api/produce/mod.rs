@@ -37,7 +37,11 @@ pub(super) fn serve(
 ) -> impl Future<Output = Served<ProduceResponse>> + use<> {
     let acks = request.acks;
     let by_id = ctx.version >= 13;
-    let rules = Rules { version: ctx.version, wall_ms: ctx.arrival.wall_ms };
+    let rules = Rules {
+        version: ctx.version,
+        wall_ms: ctx.arrival.wall_ms,
+        decompressed_bytes_max: ctx.core.settings.decompressed_bytes_max,
+    };
     let mut parts = Vec::new();
     let topics: Vec<Echo> = {
         let catalog = ctx.core.shards.catalog();

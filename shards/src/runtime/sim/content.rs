@@ -19,6 +19,8 @@ pub(super) struct Content {
     len: u64,
     /// Blocks below this one have space of their own, written or not.
     reserved: u64,
+    /// Blocks at or above `reserved` that were written.
+    written_above: u64,
 }
 
 impl Content {
@@ -27,7 +29,7 @@ impl Content {
     }
 
     pub(super) fn used_blocks(&self) -> u64 {
-        self.reserved + self.blocks.range(self.reserved..).count() as u64
+        self.reserved + self.written_above
     }
 
     /// Blocks that a write would take from the free ones.
@@ -60,9 +62,19 @@ impl Content {
     pub(super) fn write(&mut self, pos: u64, data: &Bytes) {
         for (index, start) in (pos / BLOCK..).zip((0..data.len()).step_by(BLOCK_BYTES)) {
             let block = data.slice(start..data.len().min(start + BLOCK_BYTES));
-            self.blocks.insert(index, block);
+            self.put(index, block);
         }
         self.len = self.len.max(pos + data.len() as u64);
+    }
+
+    fn put(&mut self, index: u64, block: Bytes) {
+        if self.blocks.insert(index, block).is_none() && index >= self.reserved {
+            self.written_above += 1;
+        }
+    }
+
+    fn recount(&mut self) {
+        self.written_above = self.blocks.range(self.reserved..).count() as u64;
     }
 
     /// Writes only those sectors of `data` that `survives`.
@@ -76,7 +88,7 @@ impl Content {
                     sector[..new.len()].copy_from_slice(new);
                 }
             }
-            self.blocks.insert(index, block.into());
+            self.put(index, block.into());
         }
         self.len = self.len.max(pos + data.len() as u64);
     }
@@ -91,12 +103,14 @@ impl Content {
             {
                 last.truncate(rest);
             }
+            self.recount();
         }
         self.len = len;
     }
 
     pub(super) fn allocate(&mut self, len: u64) {
         self.reserved = self.reserved.max(len.div_ceil(BLOCK));
+        self.recount();
         self.len = self.len.max(len);
     }
 
@@ -108,7 +122,7 @@ impl Content {
         let mut block = self.blocks.get(&(byte / BLOCK)).map_or_else(Vec::new, |old| old.to_vec());
         block.resize(BLOCK_BYTES, 0);
         block[(byte % BLOCK) as usize] ^= 1 << bit;
-        self.blocks.insert(byte / BLOCK, block.into());
+        self.put(byte / BLOCK, block.into());
         true
     }
 }

@@ -15,6 +15,9 @@ use super::{Core, blocking};
 use crate::runtime::buf::{Frozen, IoBuf};
 use crate::runtime::{BLOCK_BYTES, File, OpenMode, READ_BYTES_MAX};
 
+/// Where the process finds what it has open, by number.
+pub(super) const PROC_DESCRIPTORS: &str = "/proc/self/fd";
+
 pub struct UringFile {
     file: DmaFile,
     core: Rc<Core>,
@@ -25,10 +28,9 @@ impl UringFile {
         // glommio opens, then looks the path up twice more, and panics if a rename came between. It gets a path that
         // no rename can touch: that of a descriptor which is already open.
         let held = blocking::open(path.to_owned(), mode).await?;
-        let by_descriptor = format!("/proc/self/fd/{}", held.as_raw_fd());
         let mut options = OpenOptions::new();
         options.read(true).write(mode != OpenMode::Read);
-        let file = options.dma_open(by_descriptor).await.map_err(io_error)?;
+        let file = options.dma_open(by_descriptor(&held)).await.map_err(io_error)?;
         drop(held);
         Ok(UringFile { file, core })
     }
@@ -108,6 +110,11 @@ impl File for UringFile {
     async fn close(self) -> io::Result<()> {
         self.file.close().await.map_err(io_error)
     }
+}
+
+/// A path of an open file that no rename and no unlink can change. Valid while `held` is open.
+pub(super) fn by_descriptor(held: &std::fs::File) -> String {
+    format!("{PROC_DESCRIPTORS}/{}", held.as_raw_fd())
 }
 
 fn assert_whole_blocks(pos: u64, len: usize) {

@@ -16,7 +16,7 @@ use glommio::{LocalExecutor, LocalExecutorBuilder, Placement, PoolPlacement};
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit};
 
-use super::file::io_error;
+use super::file::{PROC_DESCRIPTORS, by_descriptor, io_error};
 use super::guard::{guarded, stop_process};
 use super::{Core, UringRuntime};
 use crate::runtime::BLOCK_BYTES;
@@ -71,6 +71,8 @@ pub enum LaunchError {
     CpuNotAllowed { cpu: usize },
     #[error("no direct I/O in {}: {source}", dir.display())]
     DataDir { dir: PathBuf, source: io::Error },
+    #[error("/proc is not mounted here: corelog opens its files by descriptor, through /proc/self/fd")]
+    NoProc,
     #[error("a thread could not be started: {0}")]
     Thread(io::Error),
     #[error("io_uring could not be set up: {0}")]
@@ -99,6 +101,9 @@ where
 {
     check_io_uring()?;
     raise_locked_memory()?;
+    if !Path::new(PROC_DESCRIPTORS).is_dir() {
+        return Err(LaunchError::NoProc);
+    }
     if let Some(cpu) = cpu {
         check_cpu(cpu)?;
     }
@@ -164,18 +169,43 @@ fn build(config: &UringConfig, cpu: Option<usize>) -> Result<LocalExecutor, Laun
 /// glommio tries once per device whether completions can be polled for. On an empty file that wrongly seems to work,
 /// and later reads fail: so the first file that an executor opens has a block in it and is read only.
 async fn probe_direct_io(data_dir: &Path, name: &str) -> io::Result<()> {
-    let path = data_dir.join(format!(".probe-{name}"));
-    let mut file = fs::File::create(&path)?;
-    file.write_all(&[0; BLOCK_BYTES])?;
-    file.sync_data()?;
-    let opened = DmaFile::open(&path).await.map_err(io_error);
-    fs::remove_file(&path)?;
-    let file = opened?;
+    let held = match block_on_device(&data_dir.join(format!(".probe-{name}"))) {
+        // A broker must start on a full disk: only then can space be made.
+        Err(e) if matches!(e.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
+            existing_block(data_dir)?.ok_or(e)?
+        }
+        made => made?,
+    };
+    let file = DmaFile::open(by_descriptor(&held)).await.map_err(io_error)?;
     let read = file.read_at_aligned(0, BLOCK_BYTES).await.map_err(io_error)?;
     if read.len() != BLOCK_BYTES {
-        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "a block just written was read short"));
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "a block that is there was read short"));
     }
     file.close().await.map_err(io_error)
+}
+
+/// A file of one block that has no name any more.
+fn block_on_device(path: &Path) -> io::Result<fs::File> {
+    let mut file = fs::File::options().read(true).write(true).create(true).truncate(true).open(path)?;
+    let written = file.write_all(&[0; BLOCK_BYTES]).and_then(|()| file.sync_data());
+    fs::remove_file(path)?;
+    written.map(|()| file)
+}
+
+/// Any file below `dir` that has a block.
+fn existing_block(dir: &Path) -> io::Result<Option<fs::File>> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        if metadata.is_dir() {
+            if let Some(file) = existing_block(&entry.path())? {
+                return Ok(Some(file));
+            }
+        } else if metadata.is_file() && metadata.len() >= BLOCK_BYTES as u64 {
+            return fs::File::open(entry.path()).map(Some);
+        }
+    }
+    Ok(None)
 }
 
 fn check_io_uring() -> Result<(), LaunchError> {
@@ -262,6 +292,16 @@ mod tests {
             assert_eq!(kernel_version(release), version, "{release}");
         }
         assert!((5, 4) < KERNEL_MIN && (5, 10) > KERNEL_MIN);
+    }
+
+    #[test]
+    fn a_block_is_found_below_the_directory_or_not_at_all() {
+        let dir = tempfile::TempDir::new().unwrap();
+        fs::write(dir.path().join("short"), [1; BLOCK_BYTES - 1]).unwrap();
+        fs::create_dir_all(dir.path().join("a/b")).unwrap();
+        assert!(existing_block(dir.path()).unwrap().is_none());
+        fs::write(dir.path().join("a/b/long"), [1; BLOCK_BYTES]).unwrap();
+        assert_eq!(existing_block(dir.path()).unwrap().unwrap().metadata().unwrap().len(), BLOCK_BYTES as u64);
     }
 
     #[test]
