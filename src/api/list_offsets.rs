@@ -60,6 +60,7 @@ pub(super) fn serve(
             });
         }
     }
+    let version = ctx.version;
     let answers = (!parts.is_empty()).then(|| ctx.core.shards.list_offsets(parts));
     async move {
         let answers = match answers {
@@ -71,8 +72,8 @@ pub(super) fn serve(
         for (reply, ask) in partitions.zip(asks) {
             match ask {
                 Ask::Failed(code) => reply.error_code = code,
-                Ask::Offset(_) => answer(reply, next(&mut answers)),
-                Ask::Tiered(_) => answer(reply, next(&mut answers).map(|_| NO_OFFSET)),
+                Ask::Offset(_) => answer(version, reply, next(&mut answers)),
+                Ask::Tiered(_) => answer(version, reply, next(&mut answers).map(|_| NO_OFFSET)),
             }
         }
         ListOffsetsResponse { topics: replies, ..Default::default() }.into()
@@ -119,12 +120,15 @@ fn next(answers: &mut impl Iterator<Item = Result<Listed, ReadError>>) -> Result
     answers.next().unwrap_or(Err(ReadError::Stopping))
 }
 
-fn answer(reply: &mut ListOffsetsPartitionResponse, answer: Result<Listed, ReadError>) {
+fn answer(version: i16, reply: &mut ListOffsetsPartitionResponse, answer: Result<Listed, ReadError>) {
     match answer {
         Ok(listed) => {
             reply.offset = listed.offset.0;
             reply.timestamp = listed.timestamp_ms;
-            reply.leader_epoch = listed.epoch.0;
+            // Only version 4 and later have the field.
+            if version >= 4 {
+                reply.leader_epoch = listed.epoch.0;
+            }
         }
         Err(e) => reply.error_code = read_error(&e),
     }

@@ -70,15 +70,7 @@ impl Postbox {
     pub fn new(tx: flume::Sender<Letter>, max_bytes: usize) -> Postbox {
         let (freed_tx, freed) = flume::bounded(1);
         let credits = Arc::new(Credits { in_flight: AtomicUsize::new(0), max: max_bytes, freed: freed_tx });
-        Postbox {
-            tx,
-            credits,
-            freed,
-            backlog: RefCell::default(),
-            more: Signal::default(),
-            sending: Cell::new(false),
-            closed: Cell::new(false),
-        }
+        Postbox { tx, credits, freed, backlog: RefCell::default(), more: Signal::default(), sending: Cell::new(false), closed: Cell::new(false) }
     }
 
     /// Sends at once if there is credit and nothing waits before it, else queues it for the pump.

@@ -257,11 +257,7 @@ impl ShardCore {
             max_timestamp: header.max_timestamp,
             range,
         });
-        let appended = Appended {
-            base_offset: placement.base_offset,
-            log_append_time_ms: pending.part.batch.log_append_time_ms(),
-            log_start,
-        };
+        let appended = Appended { base_offset: placement.base_offset, log_append_time_ms: pending.part.batch.log_append_time_ms(), log_start };
         self.open_notes.tokens.push(Token { slot, call: pending.call, index: pending.index, appended, strict });
         self.signals.journal.notify();
         Placed::Done
@@ -287,13 +283,7 @@ impl ShardCore {
             self.open_notes.opened = now;
         }
         self.open_notes.strict |= strict;
-        self.open_notes.tokens.push(Token {
-            slot: pending.slot,
-            call: pending.call,
-            index: pending.index,
-            appended,
-            strict,
-        });
+        self.open_notes.tokens.push(Token { slot: pending.slot, call: pending.call, index: pending.index, appended, strict });
         self.signals.journal.notify();
     }
 

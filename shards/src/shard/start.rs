@@ -139,18 +139,8 @@ const CATALOG_ASKS_MAX: usize = 256;
 
 /// Starts one shard; all shards of the process must be started at the same time, each on its core.
 pub async fn start<R: Runtime>(rt: R, plan: ShardPlan) -> Result<StartedShard<R>, StartError> {
-    let ShardPlan {
-        index,
-        settings,
-        catalog_settings,
-        fence,
-        posts,
-        mailbox,
-        catalog_leader,
-        catalog_asks,
-        endpoints,
-        links,
-    } = plan;
+    let ShardPlan { index, settings, catalog_settings, fence, posts, mailbox, catalog_leader, catalog_asks, endpoints, links } =
+        plan;
     let store = Store::new(rt.clone(), settings.layout.partitions(), settings.open_files, settings.index_cache_bytes);
     if index == CATALOG_SHARD {
         deal_out(&rt, &store, &settings, &catalog_settings, &links.seeds).await?;

@@ -50,8 +50,9 @@ impl<R: Runtime> Shard<R> {
 
     /// Makes the ballast, as large as the journal. While there is no space for it, appends are refused.
     pub async fn fill_ballast(&self) {
-        let (path, bytes, was_full) = self
-            .step(|core, _, _| (core.settings.layout.ballast(core.index.0), core.space.total_bytes(), core.disk_full));
+        let (path, bytes, was_full) = self.step(|core, _, _| {
+            (core.settings.layout.ballast(core.index.0), core.space.total_bytes(), core.disk_full)
+        });
         let filled = async {
             let file = self.rt().open(&path, OpenMode::Create).await?;
             file.allocate(bytes).await?;
@@ -68,10 +69,7 @@ impl<R: Runtime> Shard<R> {
             }),
             Err(error) => self.step(|core, _, _| {
                 if !core.disk_full {
-                    tracing::error!(
-                        why = fail(&path, "reserving space", &error),
-                        "the disk is nearly full: appends are refused"
-                    );
+                    tracing::error!(why = fail(&path, "reserving space", &error), "the disk is nearly full: appends are refused");
                 }
                 core.disk_full = true;
             }),

@@ -61,10 +61,8 @@ impl ShardCore {
             if partition.offline.is_some() || !partition.config.cleanup_policy.delete {
                 continue;
             }
-            let rules = retention::Rules {
-                retention_ms: partition.config.retention_ms,
-                retention_bytes: partition.config.retention_bytes,
-            };
+            let rules =
+                retention::Rules { retention_ms: partition.config.retention_ms, retention_bytes: partition.config.retention_bytes };
             let Some(start) = partition.log.plan_retention(&rules, wall_ms) else { continue };
             tracing::info!(topic = %partition.topic_name, partition = partition.id.index, start = start.0, "retention moves the log start");
             self.move_log_start(*slot, start, None);

@@ -105,3 +105,4 @@ impl Checkpoint {
 fn path(dir: &Path, run: u64, shard: u32, copy: &str) -> PathBuf {
     dir.join(format!("{run}-{shard}.{copy}"))
 }
+
