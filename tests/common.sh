@@ -32,7 +32,7 @@ install() {
     [ "$(id -u)" = 0 ] || as_root=(sudo)
     say "apt-get install $*"
     "${as_root[@]}" apt-get update -qq &&
-        "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"
+        "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" > /dev/null
 }
 
 # pip_install PACKAGE …: into the tests' own virtual environment, made anew when it does not work here.

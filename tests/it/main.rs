@@ -2,5 +2,8 @@
 
 mod broker;
 mod oracle;
+mod peer;
 mod process;
+mod refused;
+mod restart;
 mod tidy;

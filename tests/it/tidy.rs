@@ -17,9 +17,9 @@ const SHARDS_MAY_USE: &[(&str, &[&str])] = &[
     ("codec", &["types"]),
     ("runtime", &["types"]),
     ("batch", &["types"]),
-    ("partition", &["batch", "codec", "types"]),
+    ("partition", &["batch", "codec", "request", "types"]),
     ("catalog", &["codec", "types"]),
-    ("log", &["batch", "runtime", "types"]),
+    ("log", &["batch", "request", "runtime", "types"]),
     ("journal", &["batch", "codec", "log", "partition", "runtime", "types"]),
     ("request", &["batch", "catalog", "router", "types"]),
     ("router", &["batch", "catalog", "request", "shard", "types"]),
@@ -31,7 +31,7 @@ const ROOT_MAY_USE: &[(&str, &[&str], &[&str])] = &[
     ("config", &[], &["catalog", "types"]),
     ("client", &["wire"], &["batch", "codec", "types"]),
     ("api", &["config", "security", "wire"], &["batch", "catalog", "request", "router", "types"]),
-    ("listen", &["api", "config", "security", "wire"], &["request", "router", "runtime", "types"]),
+    ("listen", &["api", "config", "security", "wire"], &["request", "router", "runtime", "shard", "types"]),
     ("cli", &["client", "config", "launch", "wire"], &["batch", "catalog", "runtime", "types"]),
 ];
 

@@ -193,3 +193,13 @@ fn a_tail_reader_counts_as_a_reader() {
     let gone = history.read(&[0]);
     assert_eq!(gone.faults(), [Fault::Changed { offset: 0, before: v(1), now: v(0) }]);
 }
+
+#[test]
+fn a_log_that_ends_below_where_a_read_begins_went_back() {
+    let mut history = History::with_sent(3).acked_all(3).read(&[0, 1, 2]);
+    history.0.apply(Event::EndAsked { reader: READER });
+    history.0.apply(Event::ReadStarted { reader: READER, from: 2, end: 1 });
+    history.0.apply(Event::ReadEnded { reader: READER });
+    let lost = |n: u64| Fault::Lost { value: v(n), offset: Some(n as i64) };
+    assert_eq!(history.faults(), [Fault::EndWentBack { end: 1, floor: 3 }, lost(1), lost(2)]);
+}
