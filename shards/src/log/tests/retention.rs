@@ -101,7 +101,11 @@ fn the_first_write_of_a_run_removes_what_a_crash_left_half_removed() {
     let path = leftover.clone();
     sim.block_on(host, |rt| async move {
         let (mut log, _) = four();
-        write_all(&store(&rt).await, &mut log, WriteKind::Everything).await;
+        let store_before = store(&rt).await;
+        write_all(&store_before, &mut log, WriteKind::Everything).await;
+        let sync = log.needs_file_sync().unwrap();
+        store_before.sync(&dir(), &sync).await.unwrap();
+        log.file_synced(&sync);
         rt.rename(&segment_path(Offset(0), "log"), &path).await.unwrap();
         // A new run.
         let mut log = Replay::new(log.snapshot()).finish(0).unwrap().log;
