@@ -11,6 +11,7 @@ use thiserror::Error;
 use crate::batch::ValidBatch;
 use crate::catalog::CatalogRecord;
 use crate::router::oneshot::Reply;
+pub use crate::types::Listed;
 use crate::types::{LeaderEpoch, Mono, Offset, PartitionId, ProducerId};
 
 /// Which records a reader may see (KIP-98).
@@ -140,14 +141,6 @@ pub struct ListPart {
     pub at: OffsetAt,
     pub isolation: Isolation,
     pub current_epoch: Option<LeaderEpoch>,
-}
-
-/// `offset` is `Offset::UNKNOWN` and the others -1 when no record qualifies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Listed {
-    pub offset: Offset,
-    pub timestamp_ms: i64,
-    pub epoch: LeaderEpoch,
 }
 
 #[derive(Clone, Copy, Debug)]
