@@ -40,11 +40,13 @@ fn main() {
     let catalog = CatalogSettings::new(data.meta.cluster_id.clone(), 1);
     let admission = Admission::new(ConnectionLimits::default());
     let api = ApiSettings {
+        decompressed_bytes_max: 256 << 20,
         node_id: 1,
         cluster_id: data.meta.cluster_id.as_str().into(),
         rack: None,
         auto_create_topics: true,
         fetch_bytes_max: 55 << 20,
+        decompressed_bytes_max: 128 << 20,
         sessions: SessionLimits::default(),
     };
     let plan = ProcessPlan {

@@ -1,8 +1,9 @@
 //! DeleteTopics (key 20), by name, from version 6 also by id. Runs on the connection's core; shard 0 decides, every core
-//! applies. Invariant: one result for each entry of the request.
+//! applies. Invariant: one result for each topic named.
 
 use std::future::Future;
 
+use hashbrown::HashSet;
 use shards::catalog::{CatalogCommand, CatalogError, CatalogReply, TopicRef};
 use shards::types::TopicId;
 
@@ -62,7 +63,10 @@ pub(super) fn serve(
                 },
             },
         });
-        DeleteTopicsResponse { responses: responses.collect(), ..Default::default() }.into()
+        // A topic given twice in the same way failed each time and is told once, as Kafka does.
+        let mut told = HashSet::new();
+        let responses = responses.filter(|result| told.insert((result.name.clone(), result.topic_id))).collect();
+        DeleteTopicsResponse { responses, ..Default::default() }.into()
     }
 }
 

@@ -22,6 +22,8 @@ mod list_offsets;
 mod metadata;
 mod offset_for_leader_epoch;
 mod produce;
+#[cfg(test)]
+mod tests;
 
 use std::future::Future;
 use std::pin::Pin;

@@ -9,8 +9,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use shards::router::Stage;
 use shards::runtime::{Conn, Runtime};
-use shards::shard::stages::Stage;
 
 use super::Server;
 use super::blocks::BLOCK_BYTES;

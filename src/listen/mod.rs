@@ -17,6 +17,8 @@ mod limits;
 mod link;
 mod peer_log;
 #[cfg(test)]
+pub(crate) mod test_client;
+#[cfg(test)]
 mod tests;
 
 pub use acceptor::Server;

@@ -2,28 +2,27 @@
 //! which each test plays itself.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use shards::catalog::{Catalog, CatalogError, CatalogSettings};
 use shards::router::placement::ShardIndex;
 use shards::router::{CatalogAsk, Clock, Shards};
-use shards::runtime::sim::{Sim, SimConn, SimRuntime};
-use shards::runtime::{Conn, Runtime};
+use shards::runtime::Runtime;
+use shards::runtime::sim::{Sim, SimRuntime};
 use shards::types::Mono;
 
 use super::budget::Lease;
+use super::test_client::{Client, frame};
 use super::*;
 use crate::api::table::TABLE;
+use crate::wire::ErrorCode;
 use crate::wire::messages::api_versions::ApiVersionsRequest;
 use crate::wire::messages::init_producer_id::InitProducerIdRequest;
 use crate::wire::messages::metadata::{MetadataRequest, MetadataRequestTopic};
-use crate::wire::messages::{ApiKey, Request, Response};
-use crate::wire::{ErrorCode, Reader, ResponseHeader, encode_request};
+use crate::wire::messages::{ApiKey, Response};
 
 const PORT: u16 = 9092;
 
@@ -88,64 +87,6 @@ fn with_broker<F: Future<Output = ()> + 'static>(
         assert_eq!(server.addresses(), [addr]);
         test(Broker { rt, server, asks, addr }, client).await;
     });
-}
-
-/// A client that writes frames and reads replies by hand.
-struct Client {
-    conn: SimConn,
-    received: Vec<u8>,
-}
-
-impl Client {
-    async fn connect(rt: &SimRuntime, addr: SocketAddr) -> Client {
-        Client { conn: rt.connect(addr).await.expect("the broker listens"), received: Vec::new() }
-    }
-
-    /// False when the connection has ended.
-    async fn send(&self, bytes: &[u8]) -> bool {
-        let mut queue = VecDeque::from([Bytes::copy_from_slice(bytes)]);
-        self.conn.write_queue(&mut queue).await.is_ok()
-    }
-
-    /// The next reply frame, without its length; `None` when the connection has ended.
-    async fn frame(&mut self) -> Option<Bytes> {
-        loop {
-            if let Some((prefix, rest)) = self.received.split_first_chunk::<4>() {
-                let len = usize::try_from(i32::from_be_bytes(*prefix)).expect("a length");
-                if rest.len() >= len {
-                    let frame = Bytes::copy_from_slice(&rest[..len]);
-                    self.received.drain(..4 + len);
-                    return Some(frame);
-                }
-            }
-            self.conn.readable().await.ok()?;
-            let mut some = [0; 4096];
-            match self.conn.try_read(&mut some) {
-                Ok(0) => return None,
-                Ok(read) => self.received.extend_from_slice(&some[..read]),
-                Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {}
-                Err(_) => return None,
-            }
-        }
-    }
-
-    /// The correlation id of the next reply; `None` when the connection has ended.
-    async fn correlation_id(&mut self) -> Option<i32> {
-        let frame = self.frame().await?;
-        frame.first_chunk::<4>().map(|id| i32::from_be_bytes(*id))
-    }
-
-    /// The next reply.
-    async fn reply(&mut self, api: ApiKey, version: i16) -> Response {
-        let frame = self.frame().await.expect("a reply");
-        let mut reader = Reader::new(&frame);
-        ResponseHeader::decode(&mut reader, api, version).expect("a header");
-        Response::decode(api, &mut reader, version).expect("a body")
-    }
-}
-
-fn frame(request: Request, version: i16, correlation_id: i32) -> Vec<u8> {
-    encode_request(&request, version, correlation_id, Some(&"test".into())).expect("a request").concat()
 }
 
 fn api_versions(correlation_id: i32) -> Vec<u8> {
@@ -287,7 +228,7 @@ fn reading_pauses_while_the_core_has_no_memory_left_and_goes_on_after() {
         let mut client = Client::connect(&rt, broker.addr).await;
         assert!(client.send(&api_versions(1)).await);
         broker.sleep(Duration::from_secs(20)).await;
-        assert!(client.received.is_empty() && broker.server.budget().is_pressed());
+        assert!(client.has_received_nothing() && broker.server.budget().is_pressed());
         drop(all);
         assert_eq!(client.correlation_id().await, Some(1));
         broker.sleep(Duration::from_millis(10)).await;

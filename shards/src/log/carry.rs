@@ -36,8 +36,9 @@ impl Kept {
 }
 
 impl PartitionLog {
-    /// The block that the journal must hold in a newer commit before older ones are forgotten; `None` if files hold all.
-    /// Only synced bytes. Its place in a turn: after `file_synced`, before the checkpoint.
+    /// The block that the journal must hold in a newer commit before those are forgotten whose bytes were all written, but
+    /// for a partial block, when the last sync of the file began; `None` if there is nothing in it. Only synced bytes. Its
+    /// place in a turn: after `file_synced`, before the checkpoint.
     pub fn carry(&self) -> Option<Carry> {
         let segment = self.unsealed().next()?;
         let start = segment.file_synced;

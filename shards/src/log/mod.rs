@@ -39,6 +39,4 @@ pub use store::Store;
 pub use write_plan::{ColdTail, SyncJob, WriteJob, WriteKind};
 
 #[cfg(test)]
-mod model_tests;
-#[cfg(test)]
-mod testing;
+mod tests;

@@ -71,7 +71,7 @@ impl PartitionLog {
     fn memory_from(&self, first: usize, max_bytes: u32, upto: Offset, at_least_one: bool) -> ReadPlan {
         let mut found = SmallVec::new();
         let mut left = max_bytes as usize;
-        for piece in self.tail.from_index(first) {
+        for piece in self.tail.starting_at(first) {
             let first_is_due = at_least_one && found.is_empty();
             if piece.last_offset >= upto || (piece.bytes.len() > left && !first_is_due) {
                 break;

@@ -34,7 +34,7 @@ pub enum ReplayError {
     SealedElsewhere { base: Offset, size: u64, found: u64 },
 }
 
-/// A log that is whole again.
+/// A log that is whole again. Segments below its log start may have lost their files already: `take_dropped` gives them.
 #[derive(Debug)]
 pub struct Replayed {
     pub log: PartitionLog,
@@ -128,6 +128,7 @@ impl Replay {
         log.log_end = end.max(self.log_start);
         log.durable_end = log.log_end;
         log.log_start = self.log_start;
+        give_up_below(&mut log, self.log_start);
         Ok(Replayed { log, batches })
     }
 
@@ -204,6 +205,19 @@ impl Replay {
         }
         log.segments.push_back(segment);
         Ok(expected)
+    }
+}
+
+/// Nothing is written any more to closed segments below the log start: their files may be gone.
+fn give_up_below(log: &mut PartitionLog, start: Offset) {
+    for segment in log.segments.iter_mut().take_while(|s| !s.is_active() && s.end_offset <= start) {
+        segment.stage = Stage::Sealed;
+        segment.written = segment.placed;
+        segment.file_synced = segment.placed;
+        segment.index = None;
+        while log.tail.front().is_some_and(|piece| piece.last_offset < segment.end_offset) {
+            log.tail.pop_front();
+        }
     }
 }
 

@@ -59,7 +59,7 @@ impl PartitionLog {
     pub fn plan_max_timestamp(&self, upto: Offset) -> TimestampPlan {
         let live = self.segments.iter().filter(|s| s.end_offset > self.log_start);
         let durable = live.map(|s| s.max_timestamp_ms).max().unwrap_or(NO_TIMESTAMP);
-        let unsynced = self.tail.from_index(self.tail.index_at(self.durable_end));
+        let unsynced = self.tail.starting_at(self.tail.index_at(self.durable_end));
         let newest = unsynced.take_while(|p| p.last_offset < upto).map(|p| p.max_timestamp_ms).max();
         match durable.max(newest.unwrap_or(NO_TIMESTAMP)) {
             NO_TIMESTAMP => TimestampPlan::Found(NOT_FOUND),

@@ -31,6 +31,8 @@ pub struct Segment {
     pub durable: u64,
     pub written: u64,
     pub file_synced: u64,
+    /// End of a padded block that was synced before it was warmed: good until something behind it is durable.
+    pub padded_synced: u64,
     pub created_ms: i64,
     /// Largest timestamp of the first batch: `segment.ms` counts from it, as in Kafka.
     pub first_timestamp_ms: i64,
@@ -53,6 +55,7 @@ impl Segment {
             durable: 0,
             written: 0,
             file_synced: 0,
+            padded_synced: 0,
             created_ms: now_ms,
             first_timestamp_ms: NO_TIMESTAMP,
             max_timestamp_ms: NO_TIMESTAMP,

@@ -57,7 +57,8 @@ impl PartitionLog {
         let open = self.unsealed().filter(|s| s.durable > 0).map(|s| OpenSegment {
             base: s.base,
             end_offset: s.end_offset.min(self.durable_end),
-            synced: FilePos(s.file_synced),
+            // A warmed block is in the journal for certain only when a batch behind it is.
+            synced: FilePos(if s.durable == s.padded_synced { s.durable } else { s.file_synced }),
             end: FilePos(s.durable),
             created_ms: s.created_ms,
             first_timestamp_ms: s.first_timestamp_ms,

@@ -91,6 +91,11 @@ impl PartitionLog {
         self.segments.front().map_or(self.log_end, |s| s.base)
     }
 
+    /// The segment is not dropped. When a job fails for one that is, its file is gone: that is no failure.
+    pub fn has_segment(&self, base: Offset) -> bool {
+        self.segments.binary_search_by_key(&base, |s| s.base).is_ok()
+    }
+
     /// Bytes of all segments.
     pub fn total_bytes(&self) -> u64 {
         self.segments.iter().map(|s| s.placed).sum()
@@ -199,7 +204,7 @@ impl PartitionLog {
         }
         let first = self.tail.index_at(self.durable_end);
         let mut at = self.unsealed_from();
-        for piece in self.tail.from_index(first) {
+        for piece in self.tail.starting_at(first) {
             if piece.last_offset >= upto {
                 break;
             }
@@ -234,6 +239,7 @@ impl PartitionLog {
         assert_eq!(bytes.len() as u64, active.placed - start, "the partial block from its start to the log's end");
         active.written = start;
         if active.file_synced > start {
+            active.padded_synced = active.file_synced;
             active.file_synced = start;
             self.kept = None;
         }

@@ -76,7 +76,7 @@ impl Tail {
         self.pieces.partition_point(|p| p.last_offset < offset)
     }
 
-    pub fn from_index(&self, index: usize) -> impl Iterator<Item = &Held> {
+    pub fn starting_at(&self, index: usize) -> impl Iterator<Item = &Held> {
         self.pieces.range(index.min(self.pieces.len())..)
     }
 
@@ -84,7 +84,7 @@ impl Tail {
     pub fn in_segment(&self, base: Offset, end_offset: Offset, from: u64) -> impl Iterator<Item = &Held> {
         let first =
             self.pieces.partition_point(|p| p.last_offset < base || (p.last_offset < end_offset && p.end() <= from));
-        self.from_index(first).take_while(move |p| p.last_offset < end_offset)
+        self.starting_at(first).take_while(move |p| p.last_offset < end_offset)
     }
 
     /// The bytes `from..upto` of that segment, as slices. All of them must be in memory.

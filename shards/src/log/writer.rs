@@ -7,6 +7,7 @@ use std::cell::RefCell;
 
 use bytes::Bytes;
 use futures_lite::future::zip;
+use smallvec::SmallVec;
 
 use super::files::{At, FileKind, PartitionDir, StoreError};
 use super::store::Store;
@@ -88,14 +89,14 @@ impl<R: Runtime> Store<R> {
 /// Cuts the bytes of a job into pieces for the device.
 struct Staging {
     position: u64,
-    pieces: std::vec::IntoIter<Bytes>,
+    pieces: smallvec::IntoIter<[Bytes; 4]>,
     /// What is left of the piece that was cut.
     rest: Bytes,
 }
 
 impl Staging {
     fn new(job: &WriteJob) -> Staging {
-        Staging { position: job.from.0, pieces: job.pieces.to_vec().into_iter(), rest: Bytes::new() }
+        Staging { position: job.from.0, pieces: job.pieces.clone().into_iter(), rest: Bytes::new() }
     }
 
     fn next(&mut self, alloc: impl Fn(usize) -> IoBuf) -> Option<(u64, Frozen)> {
@@ -120,6 +121,6 @@ impl Staging {
 
     fn stop(&mut self) {
         self.rest = Bytes::new();
-        self.pieces = Vec::new().into_iter();
+        self.pieces = SmallVec::new().into_iter();
     }
 }

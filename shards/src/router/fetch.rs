@@ -47,12 +47,11 @@ pub(super) async fn fetch(shards: Shards, mut now: Mono, ask: FetchAsk) -> Vec<R
     }
 }
 
-/// An unknown partition does not end the wait while the others are empty; anything else that is wrong does, and so does
-/// a log that parts from the reader's.
+/// Whatever is wrong with a partition ends the wait, and so does a log that parts from the reader's. One that its owner
+/// does not know was deleted since: partitions unknown to the catalog never come here.
 fn is_urgent(read: &Read) -> bool {
     match read {
         Ok(fetched) => fetched.diverging.is_some(),
-        Err(ReadError::Unknown) => false,
         Err(_) => true,
     }
 }
@@ -98,11 +97,6 @@ async fn park(shards: &Shards, now: Mono, ask: &FetchAsk, read: &[Read], missing
             Some((_, parts)) => parts.push(seen),
             None => groups.push((to, vec![seen])),
         }
-    }
-    if groups.is_empty() {
-        // Only unknown partitions: their owner keeps the time.
-        let to = ask.parts.first().map_or(ShardIndex(0), |part| owner(part.partition, shards.count()));
-        groups.push((to, Vec::new()));
     }
     let number = shards.inner.next_watch.get() + 1;
     shards.inner.next_watch.set(number);

@@ -24,7 +24,7 @@ use crate::request::{
     ReadError, ShardRequest, Upto,
 };
 use crate::shard::core::ShardCore;
-use crate::shard::stages::Stage;
+pub use crate::shard::stages::Stage;
 use crate::types::{Mono, Offset, PartitionId, ProducerId};
 use mailbox::Postbox;
 use oneshot::{Asked, Reply, oneshot};

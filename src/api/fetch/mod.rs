@@ -59,7 +59,7 @@ pub(super) fn serve(
         };
         let mut answers = answers.into_iter();
         let answers = found.into_iter().map(|found| match found {
-            Err(code) => reply::Part::failed(code),
+            Err(code) => reply::Part::Unknown(code),
             Ok(_) => reply::Part::of(answers.next(), leader.as_ref()),
         });
         let parts: Vec<_> = answers.collect();

@@ -29,14 +29,15 @@ impl Leader {
 /// The answer for one partition.
 pub(super) enum Part {
     Read(Fetched),
-    Failed { code: ErrorCode, current_leader: LeaderIdAndEpoch },
+    /// The catalog has no such partition: no owner was asked.
+    Unknown(ErrorCode),
+    Failed {
+        code: ErrorCode,
+        current_leader: LeaderIdAndEpoch,
+    },
 }
 
 impl Part {
-    pub(super) fn failed(code: ErrorCode) -> Part {
-        Part::Failed { code, current_leader: LeaderIdAndEpoch::default() }
-    }
-
     /// `leader` is there where the version can tell it. No answer at all: the owner is stopping.
     pub(super) fn of(answer: Option<Result<Fetched, ReadError>>, leader: Option<&Leader>) -> Part {
         match answer.unwrap_or(Err(ReadError::Stopping)) {
@@ -62,26 +63,21 @@ impl Part {
                 failed: false,
                 diverges: fetched.diverging.is_some(),
             },
-            Part::Failed { .. } => {
+            Part::Unknown(_) | Part::Failed { .. } => {
                 Told { high_watermark: -1, log_start: -1, has_records: false, failed: true, diverges: false }
             }
         }
     }
 
     fn into_data(self, partition_index: i32, isolation: Isolation) -> PartitionData {
-        let committed = isolation == Isolation::ReadCommitted;
         match self {
-            Part::Failed { code, current_leader } => PartitionData {
-                partition_index,
-                error_code: code,
-                high_watermark: -1,
-                last_stable_offset: -1,
-                log_start_offset: -1,
-                current_leader,
-                aborted_transactions: committed.then(Vec::new),
-                records: Some(RecordParts::default()),
-                ..Default::default()
-            },
+            // Here alone Kafka's list of aborted transactions is empty for every reader; an owner's error has none.
+            Part::Unknown(code) => {
+                PartitionData { aborted_transactions: Some(Vec::new()), ..without_offsets(partition_index, code) }
+            }
+            Part::Failed { code, current_leader } => {
+                PartitionData { current_leader, ..without_offsets(partition_index, code) }
+            }
             Part::Read(fetched) => {
                 let aborted = fetched
                     .aborted
@@ -96,12 +92,25 @@ impl Part {
                         .diverging
                         .map(|end| EpochEndOffset { epoch: end.epoch.0, end_offset: end.end.0 })
                         .unwrap_or_default(),
-                    aborted_transactions: committed.then(|| aborted.collect()),
+                    aborted_transactions: (isolation == Isolation::ReadCommitted).then(|| aborted.collect()),
                     records: Some(RecordParts::from(fetched.records)),
                     ..Default::default()
                 }
             }
         }
+    }
+}
+
+fn without_offsets(partition_index: i32, error_code: ErrorCode) -> PartitionData {
+    PartitionData {
+        partition_index,
+        error_code,
+        high_watermark: -1,
+        last_stable_offset: -1,
+        log_start_offset: -1,
+        aborted_transactions: None,
+        records: Some(RecordParts::default()),
+        ..Default::default()
     }
 }
 
@@ -179,8 +188,10 @@ mod tests {
 
     #[test]
     fn an_error_tells_no_offsets_and_empty_records() {
-        for (isolation, aborted) in [(Isolation::ReadUncommitted, None), (Isolation::ReadCommitted, Some(Vec::new()))] {
-            let data = Part::failed(ErrorCode::OffsetOutOfRange).into_data(4, isolation);
+        let unknown = Part::Unknown(ErrorCode::UnknownTopicOrPartition);
+        let out_of_range = Part::of(Some(Err(ReadError::FutureFetchedEpoch)), None);
+        for (part, aborted) in [(unknown, Some(Vec::new())), (out_of_range, None)] {
+            let data = part.into_data(4, Isolation::ReadCommitted);
             assert_eq!((data.high_watermark, data.last_stable_offset, data.log_start_offset), (-1, -1, -1));
             assert_eq!(data.records, Some(RecordParts::default()));
             assert_eq!(data.aborted_transactions, aborted);

@@ -35,12 +35,17 @@ impl From<ErrorCode> for Refused {
     }
 }
 
-/// The partition's one batch, as it goes into the log. Null records are empty ones: Kafka never answers those.
-pub(super) fn check(records: Option<Bytes>, config: &TopicConfig, rules: &Rules) -> Result<ValidBatch, Refused> {
+/// The partition's one batch, by itself. Null records are empty ones: Kafka never answers those.
+pub(super) fn parse(records: Option<Bytes>, rules: &Rules) -> Result<ValidBatch, Refused> {
     let batch = ValidBatch::parse(records.unwrap_or_default()).map_err(|e| malformed(&e))?;
     if batch.codec() == Compression::Zstd && rules.version < ZSTD_VERSION_MIN {
         return Err(ErrorCode::UnsupportedCompressionType.into());
     }
+    Ok(batch)
+}
+
+/// The batch as it goes into the log of a topic with this config.
+pub(super) fn conform(batch: ValidBatch, config: &TopicConfig, rules: &Rules) -> Result<ValidBatch, Refused> {
     apply(batch, &topic_rules(config, rules), rules.wall_ms).map_err(|e| against_rules(&e))
 }
 
@@ -119,7 +124,7 @@ mod tests {
 
     fn outcome(records: Option<Bytes>, overrides: &[(&str, &str)]) -> Result<ValidBatch, Refused> {
         let rules = Rules { version: 9, wall_ms: NOW_MS, decompressed_bytes_max: 1 << 20 };
-        check(records, &config(overrides), &rules)
+        conform(parse(records, &rules)?, &config(overrides), &rules)
     }
 
     fn code(records: Option<Bytes>, overrides: &[(&str, &str)]) -> ErrorCode {

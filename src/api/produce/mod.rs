@@ -74,15 +74,18 @@ fn submit(
     rules: &Rules,
     parts: &mut Vec<AppendPart>,
 ) -> Echo {
-    let found = writable(topics::find(catalog, by_id, &topic.name, topic.topic_id), acks);
+    let found = topics::find(catalog, by_id, &topic.name, topic.topic_id);
+    // In Kafka's order: what is wrong with one partition is told before what is wrong with the request.
+    let part = |asked: PartitionProduceData| -> Result<AppendPart, Refused> {
+        let partition = topics::partition(found, asked.index)?;
+        let batch = check::parse(asked.records, rules)?;
+        let topic = writable(found?, acks)?;
+        let batch = check::conform(batch, &topic.config, rules)?;
+        Ok(AppendPart { partition, batch, acks_all: acks == -1 })
+    };
     let slot = |asked: PartitionProduceData| {
         let index = asked.index;
-        let part = topics::partition(found, index).map_err(Refused::from).and_then(|partition| {
-            let config = &found?.config;
-            let batch = check::check(asked.records, config, rules)?;
-            Ok(AppendPart { partition, batch, acks_all: acks == -1 })
-        });
-        match part {
+        match part(asked) {
             Ok(part) => {
                 parts.push(part);
                 Slot { index, refused: None }
@@ -96,12 +99,9 @@ fn submit(
 }
 
 /// Whether clients may write to the topic, with these acks.
-fn writable(topic: Result<&Topic, ErrorCode>, acks: i16) -> Result<&Topic, ErrorCode> {
+fn writable(topic: &Topic, acks: i16) -> Result<&Topic, ErrorCode> {
     if !(-1..=1).contains(&acks) {
         return Err(ErrorCode::InvalidRequiredAcks);
     }
-    match topic? {
-        topic if topic.is_internal() => Err(ErrorCode::InvalidTopicException),
-        topic => Ok(topic),
-    }
+    if topic.is_internal() { Err(ErrorCode::InvalidTopicException) } else { Ok(topic) }
 }

@@ -1,0 +1,93 @@
+//! Retention against Kafka's rules. Tests only. Invariant: as named.
+
+use super::{append, batch, dir, rules, segment_path, store, write_all};
+use crate::log::retention::Rules;
+use crate::log::*;
+use crate::runtime::sim::Sim;
+use crate::types::Offset;
+
+const KEEP: Rules = Rules { retention_ms: -1, retention_bytes: -1 };
+
+/// Four segments of one batch each, their timestamps 0, 100, 200, 300; the last one is active.
+fn four() -> (PartitionLog, i64) {
+    let mut log = PartitionLog::new();
+    let mut bytes = 0;
+    for n in 0..4 {
+        bytes = append(&mut log, &batch(1, 500, n * 100), &rules(1)).len() as i64;
+    }
+    (log, bytes)
+}
+
+#[test]
+fn segments_go_when_their_newest_record_is_too_old() {
+    let (log, _) = four();
+    let by_time = |retention_ms, now_ms| log.plan_retention(&Rules { retention_ms, ..KEEP }, now_ms);
+    assert_eq!(by_time(1_000, 1_000), None);
+    assert_eq!(by_time(1_000, 1_001), Some(Offset(1)));
+    assert_eq!(by_time(1_000, 1_201), Some(Offset(3)));
+    assert_eq!(by_time(-1, i64::MAX), None);
+}
+
+#[test]
+fn an_expired_active_segment_goes_as_well_and_is_rolled_first() {
+    let (mut log, _) = four();
+    let start = log.plan_retention(&Rules { retention_ms: 1_000, ..KEEP }, 9_999).unwrap();
+    assert_eq!(start, Offset(4));
+    log.move_log_start(start);
+    let seal = log.roll_expired().unwrap();
+    assert_eq!(seal.base, Offset(3));
+    assert!(log.roll_expired().is_none());
+}
+
+#[test]
+fn segments_go_while_the_rest_still_holds_the_bytes_to_be_kept() {
+    let (log, bytes) = four();
+    let by_size = |retention_bytes| log.plan_retention(&Rules { retention_bytes, ..KEEP }, 0);
+    assert_eq!(by_size(bytes * 4), None);
+    assert_eq!(by_size(bytes * 3 + 1), None);
+    assert_eq!(by_size(bytes * 3), Some(Offset(1)));
+    assert_eq!(by_size(bytes), Some(Offset(3)));
+    assert_eq!(by_size(0), Some(Offset(4)));
+}
+
+#[test]
+fn what_is_not_synced_is_kept() {
+    let mut log = PartitionLog::new();
+    let (_, piece) = super::place(&mut log, &batch(1, 10, 0), &rules(1));
+    log.attach(piece);
+    assert_eq!(log.plan_retention(&Rules { retention_bytes: 0, ..KEEP }, 0), None);
+}
+
+#[test]
+fn a_new_batch_leaves_a_segment_that_was_given_up() {
+    let mut log = PartitionLog::new();
+    append(&mut log, &batch(1, 10, 0), &rules(u64::MAX));
+    log.move_log_start(Offset(1));
+    let (placement, _) = super::place(&mut log, &batch(1, 10, 0), &rules(u64::MAX));
+    assert!(placement.seal.is_some());
+}
+
+#[test]
+fn dropped_segments_lose_their_files_and_an_open_read_goes_on() {
+    let sim = Sim::new(1);
+    let host = sim.add_host("a");
+    sim.block_on(host, |rt| async move {
+        let store = store(&rt).await;
+        let (mut log, _) = four();
+        write_all(&store, &mut log, WriteKind::Everything).await;
+        log.evict_through(u64::MAX);
+        let ReadPlan::Disk(read) = log.plan_read(Offset(0), 1, Offset(4), true) else { panic!("it is on disk") };
+        assert!(!store.read(&dir(), read.clone()).await.unwrap().is_empty());
+        log.move_log_start(Offset(2));
+        let bases = log.take_dropped(Offset(2));
+        assert_eq!(bases, [Offset(0), Offset(1)]);
+        store.remove_segments(&dir(), &bases).await.unwrap();
+        let failure = store.read(&dir(), read).await.unwrap_err();
+        assert_eq!(failure.segment_base, Offset(0));
+        assert!(!log.has_segment(Offset(0)) && log.has_segment(Offset(2)));
+    });
+    let disk = sim.disk(host);
+    assert!(disk.content(&segment_path(Offset(0), "log")).is_none());
+    assert!(disk.content(&segment_path(Offset(2), "log")).is_some());
+    assert!(disk.list("/data/orders-2".as_ref()).unwrap().iter().all(|entry| !entry.name.ends_with("deleted")));
+}
