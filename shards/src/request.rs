@@ -11,6 +11,7 @@ use thiserror::Error;
 use crate::batch::ValidBatch;
 use crate::catalog::CatalogRecord;
 use crate::router::oneshot::Reply;
+pub use crate::types::Listed;
 use crate::types::{LeaderEpoch, Mono, Offset, PartitionId, ProducerId};
 
 /// Which records a reader may see (KIP-98).
@@ -142,14 +143,6 @@ pub struct ListPart {
     pub current_epoch: Option<LeaderEpoch>,
 }
 
-/// `offset` is `Offset::UNKNOWN` and the others -1 when no record qualifies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Listed {
-    pub offset: Offset,
-    pub timestamp_ms: i64,
-    pub epoch: LeaderEpoch,
-}
-
 #[derive(Clone, Copy, Debug)]
 pub struct EpochPart {
     pub partition: PartitionId,
@@ -186,19 +179,53 @@ pub struct WatchId(pub u64);
 
 /// Everything that one core may ask of the owner of partitions. Same core: a plain call; another core: one message.
 pub enum ShardRequest {
-    Append { parts: Vec<AppendPart>, reply: Reply<Vec<Result<Appended, AppendError>>> },
-    Read { parts: Vec<FetchPart>, isolation: Isolation, max_bytes: u32, reply: Reply<Vec<Result<Fetched, ReadError>>> },
+    Append {
+        parts: Vec<AppendPart>,
+        reply: Reply<Vec<Result<Appended, AppendError>>>,
+    },
+    Read {
+        parts: Vec<FetchPart>,
+        isolation: Isolation,
+        max_bytes: u32,
+        reply: Reply<Vec<Result<Fetched, ReadError>>>,
+    },
     /// Answered when `missing_bytes` came in, at the deadline, or when one of the partitions must be looked at again.
     /// A partition comes with the end that its reader saw.
-    Watch { id: WatchId, seen: Vec<(PartitionId, Offset)>, isolation: Isolation, missing_bytes: u32, deadline: Mono, reply: Reply<()> },
-    Unwatch { id: WatchId },
-    List { parts: Vec<ListPart>, reply: Reply<Vec<Result<Listed, ReadError>>> },
-    EpochEnds { parts: Vec<EpochPart>, reply: Reply<Vec<Result<EpochEnd, ReadError>>> },
-    MoveLogStart { parts: Vec<(PartitionId, Upto)>, reply: Reply<Vec<Result<Offset, ReadError>>> },
-    Sizes { partitions: Vec<PartitionId>, reply: Reply<Vec<Result<PartitionSize, ReadError>>> },
+    Watch {
+        id: WatchId,
+        seen: Vec<(PartitionId, Offset)>,
+        isolation: Isolation,
+        missing_bytes: u32,
+        deadline: Mono,
+        reply: Reply<()>,
+    },
+    Unwatch {
+        id: WatchId,
+    },
+    List {
+        parts: Vec<ListPart>,
+        reply: Reply<Vec<Result<Listed, ReadError>>>,
+    },
+    EpochEnds {
+        parts: Vec<EpochPart>,
+        reply: Reply<Vec<Result<EpochEnd, ReadError>>>,
+    },
+    MoveLogStart {
+        parts: Vec<(PartitionId, Upto)>,
+        reply: Reply<Vec<Result<Offset, ReadError>>>,
+    },
+    Sizes {
+        partitions: Vec<PartitionId>,
+        reply: Reply<Vec<Result<PartitionSize, ReadError>>>,
+    },
     /// Synced records of the metadata log, in order.
-    ApplyCatalog { records: Arc<[CatalogRecord]>, reply: Reply<()> },
-    Stages { reply: Reply<String> },
+    ApplyCatalog {
+        records: Arc<[CatalogRecord]>,
+        reply: Reply<()>,
+    },
+    Stages {
+        reply: Reply<String>,
+    },
 }
 
 impl ShardRequest {
@@ -213,9 +240,7 @@ impl ShardRequest {
             ShardRequest::EpochEnds { parts, .. } => parts.len() * size_of::<EpochPart>(),
             ShardRequest::MoveLogStart { parts, .. } => parts.len() * size_of::<(PartitionId, Upto)>(),
             ShardRequest::Sizes { partitions, .. } => partitions.len() * size_of::<PartitionId>(),
-            ShardRequest::Unwatch { .. }
-            | ShardRequest::ApplyCatalog { .. }
-            | ShardRequest::Stages { .. } => 0,
+            ShardRequest::Unwatch { .. } | ShardRequest::ApplyCatalog { .. } | ShardRequest::Stages { .. } => 0,
         }
     }
 }

@@ -63,6 +63,14 @@ pub struct PartitionId {
     pub index: i32,
 }
 
+/// A record found by ListOffsets. `offset` is `Offset::UNKNOWN` and the others -1 when none qualifies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listed {
+    pub offset: Offset,
+    pub timestamp_ms: i64,
+    pub epoch: LeaderEpoch,
+}
+
 /// Monotonic time in nanoseconds (CLOCK_BOOTTIME on a machine, virtual in the simulator). Never compared across processes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mono(pub u64);

@@ -70,13 +70,15 @@ fn made(catalog: &Catalog, name: Str, created: &CreatedTopic) -> CreatableTopicR
         config_source: source_code(entry.source),
         ..Default::default()
     });
+    let mut configs: Vec<_> = configs.collect();
+    configs.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     CreatableTopicResult {
         name,
         topic_id: created.id,
         error_message: None,
         num_partitions: created.partitions,
         replication_factor: created.replication_factor,
-        configs: Some(configs.collect()),
+        configs: Some(configs),
         ..Default::default()
     }
 }

@@ -19,7 +19,7 @@ use crate::wire::{ErrorCode, Str};
 /// Bits of Kafka's operations READ, WRITE, CREATE, DELETE, ALTER, DESCRIBE, DESCRIBE_CONFIGS and ALTER_CONFIGS.
 const TOPIC_OPERATIONS: i32 = 0b1101_1111_1000;
 /// Bits of CREATE, ALTER, DESCRIBE, CLUSTER_ACTION, DESCRIBE_CONFIGS, ALTER_CONFIGS and IDEMPOTENT_WRITE.
-const CLUSTER_OPERATIONS: i32 = 0b1_1111_1010_0000;
+pub(super) const CLUSTER_OPERATIONS: i32 = 0b1_1111_1010_0000;
 
 /// Topics that a request may have made at once; the rest is made when the client asks again.
 const AUTO_CREATED_MAX: usize = 100;

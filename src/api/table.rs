@@ -9,7 +9,8 @@ use bytes::Bytes;
 
 use super::{
     ApiCore, Arrival, Outcome, Peer, Pending, Refusal, RequestContext, api_versions, create_partitions, create_topics,
-    delete_topics, fetch, init_producer_id, list_offsets, metadata, offset_for_leader_epoch, produce,
+    delete_records, delete_topics, describe_cluster, fetch, init_producer_id, list_offsets, metadata,
+    offset_for_leader_epoch, produce,
 };
 use crate::wire::messages::{ApiKey, Response};
 use crate::wire::{HeaderStart, Message, Reader, encode_response};
@@ -26,6 +27,7 @@ pub enum Needs {
     DeleteTopic,
     AlterTopic,
     IdempotentWrite,
+    DescribeCluster,
 }
 
 /// One served API.
@@ -58,9 +60,11 @@ rows! {
     ApiVersions, told from 0, Nothing, api_versions::serve;
     CreateTopics, told from 2, CreateTopic, create_topics::serve;
     DeleteTopics, told from 1, DeleteTopic, delete_topics::serve;
+    DeleteRecords, told from 0, DeleteTopic, delete_records::serve;
     InitProducerId, told from 0, IdempotentWrite, init_producer_id::serve;
     OffsetForLeaderEpoch, told from 2, DescribeTopic, offset_for_leader_epoch::serve;
     CreatePartitions, told from 0, AlterTopic, create_partitions::serve;
+    DescribeCluster, told from 0, DescribeCluster, describe_cluster::serve;
 }
 
 /// What a handler's second stage comes to.

@@ -21,7 +21,9 @@ use crate::listen::{Admission, ConnectionLimits, ListenSettings, ListenerPlan, S
 use crate::wire::messages::Response;
 use crate::wire::messages::create_partitions::{CreatePartitionsRequest, CreatePartitionsTopic};
 use crate::wire::messages::create_topics::{CreatableTopic, CreateTopicsRequest};
+use crate::wire::messages::delete_records::{DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic};
 use crate::wire::messages::delete_topics::DeleteTopicsRequest;
+use crate::wire::messages::describe_cluster::DescribeClusterRequest;
 use crate::wire::messages::fetch::{FetchPartition, FetchRequest, FetchResponse, FetchTopic, PartitionData};
 use crate::wire::messages::init_producer_id::InitProducerIdRequest;
 use crate::wire::messages::list_offsets::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
@@ -365,6 +367,36 @@ fn topics_are_made_on_the_way_and_grow() {
         assert_eq!(metadata(&mut client, "new").await.partitions.len(), 5);
         let told = ask!(client, CreatePartitions, request(more), 3).results.remove(0);
         assert_eq!(told.error_code, ErrorCode::InvalidPartitions);
+    });
+}
+
+#[test]
+fn records_are_deleted_up_to_an_offset_or_the_high_watermark() {
+    with_broker(|rt, addr| async move {
+        let mut client = Client::connect(&rt, addr).await;
+        assert_eq!(create(&mut client, "t", 1).await, ErrorCode::None);
+        produce(&mut client, "t", vec![(0, batch(&["a", "b", "c"]))]).await;
+        let outcomes = [(2, 2, ErrorCode::None), (9, -1, ErrorCode::OffsetOutOfRange), (-1, 3, ErrorCode::None)];
+        for (offset, low_watermark, error_code) in outcomes {
+            let asked = DeleteRecordsPartition { partition_index: 0, offset };
+            let topics = vec![DeleteRecordsTopic { name: "t".into(), partitions: vec![asked] }];
+            let reply = ask!(client, DeleteRecords, DeleteRecordsRequest { topics, ..Default::default() }, 2);
+            let part = &reply.topics[0].partitions[0];
+            assert_eq!((part.low_watermark, part.error_code), (low_watermark, error_code), "offset {offset}");
+        }
+        let read = parts(ask!(client, Fetch, fetch_request("t", 0, &[(0, 0)]), 11));
+        assert_eq!(read[0].error_code, ErrorCode::OffsetOutOfRange);
+    });
+}
+
+#[test]
+fn the_cluster_is_described_and_its_controllers_are_asked_elsewhere() {
+    with_broker(|rt, addr| async move {
+        let mut client = Client::connect(&rt, addr).await;
+        let reply = ask!(client, DescribeCluster, DescribeClusterRequest::default(), 2);
+        assert_eq!((reply.controller_id, reply.brokers.len(), reply.cluster_id.as_str()), (1, 1, "cluster"));
+        let request = DescribeClusterRequest { endpoint_type: 2, ..Default::default() };
+        assert_eq!(ask!(client, DescribeCluster, request, 2).error_code, ErrorCode::MismatchedEndpointType);
     });
 }
 

@@ -57,28 +57,28 @@ pub async fn run<R: Runtime>(rt: R, plan: CorePlan) -> CoreSummary {
         Ok(started) => started,
         Err(error) => {
             // Nobody listening means that another core failed first.
-            drop(lifecycle.ready.send_async(Err(error.into())).await);
+            let _ = lifecycle.ready.send_async(Err(error.into())).await;
             return CoreSummary::default();
         }
     };
     let server = match listen::start(rt.clone(), started.shards.clone(), server).await {
         Ok(server) => server,
         Err(error) => {
-            drop(lifecycle.ready.send_async(Err(error.into())).await);
+            let _ = lifecycle.ready.send_async(Err(error.into())).await;
             started.shard.stop().await;
             return CoreSummary::default();
         }
     };
-    drop(lifecycle.ready.send_async(Ok(server.addresses())).await);
+    let _ = lifecycle.ready.send_async(Ok(server.addresses())).await;
     rt.spawn(tell_stages(started.shards.clone(), lifecycle.stages));
     // An error means that the sender has gone, which says the same.
-    drop(lifecycle.stop.recv_async().await);
+    let _ = lifecycle.stop.recv_async().await;
 
     server.stop();
     started.shards.stop_waiting();
     server.drained(rt.now().after(DRAIN_MAX)).await;
-    drop(lifecycle.drained.send_async(()).await);
-    drop(lifecycle.close.recv_async().await);
+    let _ = lifecycle.drained.send_async(()).await;
+    let _ = lifecycle.close.recv_async().await;
     let clean = started.shard.stop().await;
     for postbox in &started.postboxes {
         postbox.close();
@@ -90,6 +90,6 @@ pub async fn run<R: Runtime>(rt: R, plan: CorePlan) -> CoreSummary {
 async fn tell_stages(shards: Shards, asks: flume::Receiver<flume::Sender<String>>) {
     while let Ok(ask) = asks.recv_async().await {
         // Gone meanwhile: nobody reads it.
-        drop(ask.try_send(shards.stages_here()));
+        let _ = ask.try_send(shards.stages_here());
     }
 }

@@ -65,7 +65,7 @@ pub struct Summary {
 
 enum Event {
     Signal(i32),
-    Fenced(String),
+    Fenced,
 }
 
 /// Runs the broker until SIGTERM or SIGINT. `ready` is called once clients may connect.
@@ -94,13 +94,13 @@ pub fn run(plan: ProcessPlan, ready: impl FnOnce(&[SocketAddr])) -> Result<Summa
     std::thread::spawn(move || force_on_second_signal(&events));
     for control in &controls {
         // A core that has gone needs no word.
-        drop(control.stop.send(()));
+        let _ = control.stop.send(());
     }
     for control in &controls {
-        drop(control.drained.recv());
+        let _ = control.drained.recv();
     }
     for control in &controls {
-        drop(control.close.send(()));
+        let _ = control.close.send(());
     }
     let cores: Vec<CoreSummary> = executors.into_iter().map(Executor::join).collect();
     let clean = cores.iter().all(|core| core.clean);
@@ -168,7 +168,7 @@ fn fence(events: flume::Sender<Event>) -> Arc<Fence> {
         if let Ok(why) = reasons.recv() {
             // No drain and no checkpoint: what the disk holds now is what there is.
             eprintln!("corelog: {why}");
-            drop(events.send(Event::Fenced(why)));
+            let _ = events.send(Event::Fenced);
             std::process::exit(EXIT_FENCED);
         }
     });
@@ -179,7 +179,7 @@ fn wait_for_stop(events: &flume::Receiver<Event>, controls: &[Control]) {
     while let Ok(event) = events.recv() {
         match event {
             Event::Signal(SIGUSR1) => print_stages(controls),
-            Event::Signal(_) | Event::Fenced(_) => return,
+            Event::Signal(_) | Event::Fenced => return,
         }
     }
 }

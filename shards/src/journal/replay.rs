@@ -84,7 +84,8 @@ fn chain(files: &[JournalFile], run: Run, first_generation: u64) -> Result<Repla
                 break;
             }
             let Some(body) = body_of(file, position, &head) else { break };
-            let found = entries(body).map_err(|source| ReplayError::Format { path: file.path.clone(), position, source })?;
+            let found =
+                entries(body).map_err(|source| ReplayError::Format { path: file.path.clone(), position, source })?;
             replayed.entries.extend(found);
             replayed.commits += 1;
             previous = Some((head.sequence, crc));
@@ -124,8 +125,11 @@ fn refuse_if_acked(
 
 fn header_at(file: &JournalFile, position: u64) -> Result<Option<(CommitHeader, u32)>, ReplayError> {
     let from = usize::try_from(position).unwrap_or(usize::MAX).min(file.bytes.len());
-    CommitHeader::decode(&file.bytes[from..])
-        .map_err(|source| ReplayError::Format { path: file.path.clone(), position, source })
+    CommitHeader::decode(&file.bytes[from..]).map_err(|source| ReplayError::Format {
+        path: file.path.clone(),
+        position,
+        source,
+    })
 }
 
 fn body_of(file: &JournalFile, position: u64, head: &CommitHeader) -> Option<Bytes> {

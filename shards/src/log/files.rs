@@ -15,6 +15,10 @@ use crate::runtime::{File, OpenMode, Runtime};
 use crate::types::{Offset, PartitionId, TopicId};
 
 const METADATA_FILE: &str = "partition.metadata";
+/// Ends the name of a segment's file that is to be unlinked, as in Kafka.
+const DELETED: &str = ".deleted";
+/// Ends the name of a file that is to replace another.
+const BESIDE: &str = ".new";
 
 /// Where a partition's segments are: `<topic>-<index>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,6 +141,7 @@ impl<R: Runtime> Files<R> {
             }
         }
         let file = Rc::new(self.rt.open(&path, OpenMode::Read).await.at(&path)?);
+        self.refuse_removed(dir, &path)?;
         self.keep((dir.id, base, kind, false), &file).await;
         Ok(file)
     }
@@ -155,19 +160,28 @@ impl<R: Runtime> Files<R> {
             return Ok(file);
         }
         let path = self.path(dir, base, kind);
-        // A topic that was deleted and made again has the same names.
-        let inside = self.gate.enter().await;
-        if self.removed.borrow().contains(&dir.id) {
-            return Err(io::Error::from(io::ErrorKind::NotFound)).at(&path);
-        }
-        let mode = if create { OpenMode::Create } else { OpenMode::Write };
-        let file = Rc::new(self.rt.open(&path, mode).await.at(&path)?);
-        drop(inside);
-        if create {
+        let file = if create {
+            let _inside = self.gate.enter().await;
+            self.refuse_removed(dir, &path)?;
+            let file = self.rt.open(&path, OpenMode::Create).await.at(&path)?;
             self.unsynced.borrow_mut().insert(dir.id);
-        }
+            file
+        } else {
+            self.rt.open(&path, OpenMode::Write).await.at(&path)?
+        };
+        self.refuse_removed(dir, &path)?;
+        let file = Rc::new(file);
         self.keep(key, &file).await;
         Ok(file)
+    }
+
+    /// A topic that was deleted and made again has the same names. The id counts as removed before they change hands, so
+    /// this tells after an open whether it was the right file.
+    fn refuse_removed(&self, dir: &PartitionDir, path: &Path) -> Result<(), StoreError> {
+        if self.removed.borrow().contains(&dir.id) {
+            return Err(io::Error::from(io::ErrorKind::NotFound)).at(path);
+        }
+        Ok(())
     }
 
     async fn keep(&self, key: Key, file: &Rc<R::File>) {
@@ -192,12 +206,10 @@ impl<R: Runtime> Files<R> {
         let path = self.root.join(dir.name());
         let metadata = path.join(METADATA_FILE);
         let _inside = self.gate.enter().await;
-        if self.removed.borrow().contains(&dir.id) {
-            return Err(io::Error::from(io::ErrorKind::NotFound)).at(&path);
-        }
+        self.refuse_removed(dir, &path)?;
         let ours = metadata_text(dir.id.topic);
         match self.rt.read_whole(&metadata).await {
-            Ok(found) if found == ours.as_bytes() => {}
+            Ok(found) if found == ours.as_bytes() => self.remove_leftovers(&path).await?,
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e).at(&metadata),
             found => {
                 if found.is_ok() {
@@ -209,6 +221,17 @@ impl<R: Runtime> Files<R> {
         }
         self.unsynced.borrow_mut().insert(dir.id);
         self.root_is_unsynced.set(true);
+        Ok(())
+    }
+
+    /// What a crash left between a rename and its unlink.
+    async fn remove_leftovers(&self, path: &Path) -> Result<(), StoreError> {
+        for entry in self.rt.read_dir(path).await.at(path)? {
+            if entry.name.ends_with(DELETED) || entry.name.ends_with(BESIDE) {
+                let leftover = path.join(entry.name);
+                ignore_missing(self.rt.remove_file(&leftover).await).at(&leftover)?;
+            }
+        }
         Ok(())
     }
 
@@ -235,7 +258,7 @@ impl<R: Runtime> Files<R> {
                 self.forget(dir.id, *base, kind).await;
                 let path = self.path(dir, *base, kind);
                 let mut aside = path.clone().into_os_string();
-                aside.push(".deleted");
+                aside.push(DELETED);
                 let aside = PathBuf::from(aside);
                 ignore_missing(self.rt.rename(&path, &aside).await).at(&path)?;
                 ignore_missing(self.rt.remove_file(&aside).await).at(&aside)?;
@@ -258,7 +281,9 @@ impl<R: Runtime> Files<R> {
             return Ok(());
         }
         self.forget(dir.id, base, kind).await;
-        let beside = path.with_extension("new");
+        let mut beside = path.clone().into_os_string();
+        beside.push(BESIDE);
+        let beside = PathBuf::from(beside);
         self.rt.write_whole(&beside, content).await.at(&beside)?;
         self.rt.rename(&beside, &path).await.at(&path)
     }

@@ -23,9 +23,8 @@ use super::segment::block_floor;
 use super::store::{Store, joined};
 use super::timestamps;
 use super::write_plan::ColdTail;
-use crate::request::Listed;
 use crate::runtime::{BLOCK_BYTES, File, READ_BYTES_MAX, Runtime};
-use crate::types::Offset;
+use crate::types::{Listed, Offset};
 
 /// Most that one read takes from a file, whatever its limit says, unless a single interval is larger.
 const READ_BYTES_AT_ONCE_MAX: u64 = 8 << 20;

@@ -8,8 +8,7 @@ use bytes::Bytes;
 use super::read_plan::SegmentSource;
 use super::segment::{NO_TIMESTAMP, Segment};
 use super::state::PartitionLog;
-use crate::request::Listed;
-use crate::types::{LeaderEpoch, Offset};
+use crate::types::{LeaderEpoch, Listed, Offset};
 
 /// No record qualifies.
 pub(super) const NOT_FOUND: Listed = Listed { offset: Offset::UNKNOWN, timestamp_ms: -1, epoch: LeaderEpoch(-1) };

@@ -2,8 +2,7 @@
 //! decode is an error.
 
 use crate::batch::{BatchHeader, Compression, HEADER_BYTES, Records, TimestampType, decompress};
-use crate::request::Listed;
-use crate::types::{LeaderEpoch, Offset};
+use crate::types::{LeaderEpoch, Listed, Offset};
 
 /// The batch was admitted by the limit on decompressed sizes when it came in; a length beyond this is none.
 const DECOMPRESSED_BYTES_MAX: usize = i32::MAX as usize;

@@ -106,7 +106,14 @@ async fn park(shards: &Shards, now: Mono, ask: &FetchAsk, read: &[Read], missing
     let mut asked: Vec<Asked<()>> = groups
         .into_iter()
         .map(|(to, seen)| {
-            shards.ask(now, to, |reply| ShardRequest::Watch { id, seen, isolation, missing_bytes: missing, deadline, reply })
+            shards.ask(now, to, |reply| ShardRequest::Watch {
+                id,
+                seen,
+                isolation,
+                missing_bytes: missing,
+                deadline,
+                reply,
+            })
         })
         .collect();
     first_of(&mut asked).await;
@@ -122,7 +129,11 @@ fn end_of(fetched: &Fetched, isolation: Isolation) -> Offset {
 
 async fn first_of(asked: &mut [Asked<()>]) {
     poll_fn(|cx| {
-        if asked.iter_mut().any(|one| Future::poll(Pin::new(one), cx).is_ready()) { Poll::Ready(()) } else { Poll::Pending }
+        if asked.iter_mut().any(|one| Future::poll(Pin::new(one), cx).is_ready()) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
     })
     .await;
 }

@@ -40,7 +40,7 @@ impl Credits {
     fn give_back(&self, bytes: usize) {
         self.in_flight.fetch_sub(bytes, Ordering::AcqRel);
         // A full channel means that a wake-up is under way already.
-        drop(self.freed.try_send(()));
+        let _ = self.freed.try_send(());
     }
 
     fn try_take(&self, bytes: usize) -> bool {
@@ -70,7 +70,15 @@ impl Postbox {
     pub fn new(tx: flume::Sender<Letter>, max_bytes: usize) -> Postbox {
         let (freed_tx, freed) = flume::bounded(1);
         let credits = Arc::new(Credits { in_flight: AtomicUsize::new(0), max: max_bytes, freed: freed_tx });
-        Postbox { tx, credits, freed, backlog: RefCell::default(), more: Signal::default(), sending: Cell::new(false), closed: Cell::new(false) }
+        Postbox {
+            tx,
+            credits,
+            freed,
+            backlog: RefCell::default(),
+            more: Signal::default(),
+            sending: Cell::new(false),
+            closed: Cell::new(false),
+        }
     }
 
     /// Sends at once if there is credit and nothing waits before it, else queues it for the pump.

@@ -6,6 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use super::catalog::METADATA_PARTITION;
 use super::commit::{PieceNote, Token};
 use super::core::ShardCore;
 use super::partition::{Slot, sequenced};
@@ -187,7 +188,8 @@ impl ShardCore {
         if let Some(reason) = partition.offline_reason() {
             return Err(AppendError::Offline { reason });
         }
-        if self.disk_full {
+        // Deleting topics is how space comes back: the metadata log goes on, on the ballast's space (R14).
+        if self.disk_full && partition.id != METADATA_PARTITION {
             return Err(AppendError::DiskFull);
         }
         let min = partition.config.min_insync_replicas;
@@ -257,7 +259,11 @@ impl ShardCore {
             max_timestamp: header.max_timestamp,
             range,
         });
-        let appended = Appended { base_offset: placement.base_offset, log_append_time_ms: pending.part.batch.log_append_time_ms(), log_start };
+        let appended = Appended {
+            base_offset: placement.base_offset,
+            log_append_time_ms: pending.part.batch.log_append_time_ms(),
+            log_start,
+        };
         self.open_notes.tokens.push(Token { slot, call: pending.call, index: pending.index, appended, strict });
         self.signals.journal.notify();
         Placed::Done
@@ -283,7 +289,13 @@ impl ShardCore {
             self.open_notes.opened = now;
         }
         self.open_notes.strict |= strict;
-        self.open_notes.tokens.push(Token { slot: pending.slot, call: pending.call, index: pending.index, appended, strict });
+        self.open_notes.tokens.push(Token {
+            slot: pending.slot,
+            call: pending.call,
+            index: pending.index,
+            appended,
+            strict,
+        });
         self.signals.journal.notify();
     }
 

@@ -9,9 +9,7 @@ use super::Shard;
 use super::core::{Dropped, ShardCore};
 use super::partition::Partition;
 use crate::batch::{BatchBuilder, NewRecord, ValidBatch};
-use crate::catalog::{
-    ApplyError, CatalogCommand, CatalogError, CatalogRecord, CatalogReply, Decision, TopicConfig,
-};
+use crate::catalog::{ApplyError, CatalogCommand, CatalogError, CatalogRecord, CatalogReply, Decision, TopicConfig};
 use crate::log::PartitionLog;
 use crate::partition::epochs::Epochs;
 use crate::partition::producers::Producers;
@@ -129,7 +127,11 @@ pub async fn change<R: Runtime>(
     Ok(reply)
 }
 
-async fn commit<R: Runtime>(shard: &Shard<R>, shards: &Shards, records: Vec<CatalogRecord>) -> Result<(), CatalogError> {
+async fn commit<R: Runtime>(
+    shard: &Shard<R>,
+    shards: &Shards,
+    records: Vec<CatalogRecord>,
+) -> Result<(), CatalogError> {
     // Below the largest batch that every reader takes, whatever the size of the change.
     const RECORDS_PER_BATCH: usize = 1000;
     let now_ms = shard.wall_ms();

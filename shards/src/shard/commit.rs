@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::append::AppendCall;
 use super::core::{CommitBuffer, ShardCore};
@@ -18,8 +19,12 @@ use crate::log::Piece;
 use crate::request::{AppendError, Appended};
 use crate::router::oneshot::Reply;
 use crate::runtime::buf::Frozen;
-use crate::runtime::{File, Runtime};
+use crate::runtime::{BLOCK_BYTES, File, Runtime};
 use crate::types::{FilePos, Mono, Offset};
+
+/// After so long without a commit, an empty one says that the last one was synced: without it, damage to the last commit
+/// could not be told from a torn write (R6). It costs one unsynced write of a block.
+const IDLE_BEFORE_CLOSING: Duration = Duration::from_secs(1);
 
 /// A batch in a commit: where its bytes are and where they go.
 pub struct PieceNote {
@@ -88,15 +93,13 @@ impl ShardCore {
     fn next_work(&mut self, now: Mono) -> Work {
         if let Some(open) = self.open.take_if(|open| !open.is_empty()) {
             let bytes = open.padded_bytes();
-            let Some(mut place) = self.space.place(bytes as u64, self.synced_through) else {
+            let Some(place) = self.space.place(bytes as u64, self.synced_through) else {
                 // Only a carry can find the journal full to the last byte; the turn under way makes room.
                 self.open = Some(open);
                 self.signals.turn.notify();
                 return Work::Idle;
             };
-            if self.unsynced_file.is_none_or(|file| file == place.file) {
-                place.switched_from = None;
-            }
+            let place = self.keep_switch(place);
             self.commit_bytes_usual = bytes.max(self.commit_bytes_usual / 8 * 7);
             let mut notes = std::mem::take(&mut self.open_notes);
             notes.sequence = place.closing.sequence;
@@ -104,6 +107,13 @@ impl ShardCore {
                 self.stages.record(Stage::CommitWait, now.since(notes.opened));
             }
             return Work::Write { open, place, notes };
+        }
+        if std::mem::take(&mut self.closing_due)
+            && let Some(place) = self.space.place(BLOCK_BYTES as u64, self.synced_through)
+        {
+            let open = OpenCommit::new((self.alloc_fn())(BLOCK_BYTES));
+            let notes = CommitNotes { sequence: place.closing.sequence, ..CommitNotes::default() };
+            return Work::Write { open, place: self.keep_switch(place), notes };
         }
         if !self.open_notes.is_empty() {
             // Replies that wait for what is in flight no more: duplicates.
@@ -115,14 +125,22 @@ impl ShardCore {
             Some(file) if self.sync_due => Work::Sync(file),
             Some(_) => Work::Idle,
             None => {
-                self.release_synced(now);
+                self.release_synced();
                 Work::Idle
             }
         }
     }
 
+    /// A switch of files needs a sync of the old one only if something in it is not synced (R2).
+    fn keep_switch(&self, mut place: CommitPlace) -> CommitPlace {
+        if self.unsynced_file.is_none_or(|file| file == place.file) {
+            place.switched_from = None;
+        }
+        place
+    }
+
     /// The buffer is closed: its bytes can be shared from now on.
-    fn commit_frozen(&mut self, notes: &CommitNotes, frozen: &Frozen) {
+    fn commit_frozen(&mut self, now: Mono, notes: &CommitNotes, frozen: &Frozen, capacity: u64) {
         for piece in &notes.pieces {
             let Some(partition) = self.get_mut(piece.slot) else { continue };
             partition.log.attach(Piece {
@@ -138,9 +156,10 @@ impl ShardCore {
         self.stages.commits += 1;
         self.stages.commit_bytes += frozen.len() as u64;
         if !notes.pieces.is_empty() {
-            let bytes = frozen.len() as u64;
-            self.window.push_back(CommitBuffer { sequence: notes.sequence, bytes, touched: notes.touched() });
-            self.window_bytes += bytes;
+            // The whole buffer stays in memory while a slice of it is in use.
+            self.window.push_back(CommitBuffer { sequence: notes.sequence, bytes: capacity, touched: notes.touched() });
+            self.window_bytes += capacity;
+            self.closing_at = Some(now.after(IDLE_BEFORE_CLOSING));
         }
     }
 
@@ -168,7 +187,7 @@ impl ShardCore {
     }
 
     /// Everything written so far is synced.
-    fn release_synced(&mut self, now: Mono) {
+    fn release_synced(&mut self) {
         self.unsynced_file = None;
         self.sync_due = false;
         self.flush_deadline = None;
@@ -191,7 +210,6 @@ impl ShardCore {
                 self.release_other(release);
             }
         }
-        let _ = now;
         if self.window_bytes > self.settings.window_bytes / 2 {
             self.signals.write_behind.notify();
         }
@@ -241,7 +259,7 @@ impl ShardCore {
         let shortest =
             notes.pieces.iter().filter_map(|p| self.get(p.slot)).map(|p| p.config.flush_ms).min().unwrap_or(i64::MAX);
         let Ok(wait) = u64::try_from(shortest) else { return };
-        let at = now.after(std::time::Duration::from_millis(wait));
+        let at = now.after(Duration::from_millis(wait));
         if self.flush_deadline.is_none_or(|before| at < before) && at != Mono::FAR {
             self.flush_deadline = Some(at);
             self.signals.watch.notify();
@@ -287,11 +305,12 @@ async fn write<R: Runtime>(
     if let Some(before) = place.switched_from {
         sync(shard, before).await?;
     }
+    let capacity = open.capacity();
     let (frozen, header_crc) = open.close(place.closing);
     let file = shard.journal_file(place.file);
     shard.step(|core, now, wall_ms| {
         core.space.closed(header_crc);
-        core.commit_frozen(&notes, &frozen);
+        core.commit_frozen(now, &notes, &frozen, capacity as u64);
         // The buffer is on its way: the next commit opens.
         core.admit_waiting(now, wall_ms);
     });
@@ -310,7 +329,7 @@ async fn sync<R: Runtime>(shard: &Shard<R>, file: FileIndex) -> Result<(), Strin
     file.file.sync().await.map_err(|e| fail(&file.path, "sync", &e))?;
     shard.step(|core, now, wall_ms| {
         core.stages.record(Stage::Sync, now.since(started));
-        core.release_synced(now);
+        core.release_synced();
         core.admit_waiting(now, wall_ms);
     });
     Ok(())

@@ -87,6 +87,9 @@ pub struct ShardCore {
     pub sync_due: bool,
     /// When the oldest unsynced append must be synced for `flush.ms`.
     pub flush_deadline: Option<Mono>,
+    /// When an idle journal gets its closing commit, and whether that is due (R6).
+    pub closing_at: Option<Mono>,
+    pub closing_due: bool,
     /// Padded bytes of the last commits, smoothed: the next buffer's size.
     pub commit_bytes_usual: usize,
     /// An append is larger than any journal file: one of this size is needed.
@@ -146,6 +149,8 @@ impl ShardCore {
             synced_through: 0,
             sync_due: false,
             flush_deadline: None,
+            closing_at: None,
+            closing_due: false,
             commit_bytes_usual: 0,
             file_wanted: None,
             waiting: VecDeque::new(),

@@ -73,7 +73,9 @@ impl ShardCore {
         let (start, end) = (partition.log.log_start(), partition.high_watermark);
         match upto {
             Upto::HighWatermark => Ok((slot, end)),
-            Upto::Offset(asked) if asked < Offset::ZERO || asked > end => Err(ReadError::OutOfRange { asked, start, end }),
+            Upto::Offset(asked) if asked < Offset::ZERO || asked > end => {
+                Err(ReadError::OutOfRange { asked, start, end })
+            }
             Upto::Offset(asked) => Ok((slot, asked.max(start))),
         }
     }

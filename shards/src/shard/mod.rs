@@ -70,15 +70,8 @@ impl<R: Runtime> Clone for Shard<R> {
 impl<R: Runtime> Shard<R> {
     pub fn new(rt: R, core: Rc<RefCell<ShardCore>>, store: Store<R>, run: Run) -> Shard<R> {
         let signals = core.borrow().signals.clone();
-        let inner = Inner {
-            rt,
-            core,
-            signals,
-            store,
-            journal: RefCell::default(),
-            run,
-            journal_closed: Cell::new(false),
-        };
+        let inner =
+            Inner { rt, core, signals, store, journal: RefCell::default(), run, journal_closed: Cell::new(false) };
         Shard { inner: Rc::new(inner) }
     }
 
@@ -92,6 +85,7 @@ impl<R: Runtime> Shard<R> {
         rt.spawn(disk::run_tails(self.clone()));
         rt.spawn(timers::run_deadlines(self.clone()));
         rt.spawn(timers::run_retention(self.clone()));
+        rt.spawn(timers::run_space(self.clone()));
         rt.spawn(clean_up::run(self.clone()));
         rt.spawn(take_letters(self.clone(), mailbox));
     }
@@ -169,5 +163,8 @@ const LETTERS_PER_STEP: usize = 64;
 
 /// Words for a failed operation on a file: what the fence says before the process leaves (R16).
 fn fail(path: &Path, operation: &str, error: &dyn Display) -> String {
-    format!("{}: {operation} failed: {error}. Nothing was acked after it; check the disk, then start again", path.display())
+    format!(
+        "{}: {operation} failed: {error}. Nothing was acked after it; check the disk, then start again",
+        path.display()
+    )
 }

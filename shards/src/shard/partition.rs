@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use super::append::PendingPart;
 use super::watch::Watch;
-use crate::catalog::TopicConfig;
 use crate::batch::BatchHeader;
+use crate::catalog::TopicConfig;
 use crate::journal::checkpoint::PartitionCheckpoint;
 use crate::log::{PartitionDir, PartitionLog};
 use crate::partition::epochs::Epochs;

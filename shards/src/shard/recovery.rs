@@ -73,10 +73,9 @@ pub async fn recover<R: Runtime>(
             }
         }
     }
-    let (catalog, applied) = read_catalog(store, catalog_settings, known.get(&METADATA_PARTITION), rt.wall_ms()).await?;
-    known.retain(|id, _| {
-        applied.topic_with_log(id.topic).is_some_and(|topic| topic.partition(id.index).is_some())
-    });
+    let (catalog, applied) =
+        read_catalog(store, catalog_settings, known.get(&METADATA_PARTITION), rt.wall_ms()).await?;
+    known.retain(|id, _| applied.topic_with_log(id.topic).is_some_and(|topic| topic.partition(id.index).is_some()));
     hide_orphans(rt, &settings.layout.partitions(), &applied, &known).await?;
     Ok(Recovered { catalog, partitions: known.into_values().collect() })
 }
@@ -100,7 +99,8 @@ async fn read_catalog<R: Runtime>(
     let Some(metadata) = metadata else { return Ok((records, catalog)) };
     let topic = catalog.metadata_topic();
     let mut room = ProducerRoom::new(0);
-    let partition = restore_partition(metadata, topic.name.clone(), topic.config.clone(), LeaderEpoch(0), now_ms, &mut room);
+    let partition =
+        restore_partition(metadata, topic.name.clone(), topic.config.clone(), LeaderEpoch(0), now_ms, &mut room);
     let damaged = |offset: Offset, what: String| StartError::MetadataRecord { offset: offset.0, what };
     if let Some(why) = partition.offline_reason() {
         return Err(damaged(partition.log.log_end(), why));
@@ -116,11 +116,13 @@ async fn read_catalog<R: Runtime>(
         for bytes in found {
             for (position, header) in batch::walk(&bytes) {
                 let payload = bytes.get(position + HEADER_BYTES..).unwrap_or_default();
-                let body = payload.get(..header.total_bytes().unwrap_or(0).saturating_sub(HEADER_BYTES)).unwrap_or_default();
+                let body =
+                    payload.get(..header.total_bytes().unwrap_or(0).saturating_sub(HEADER_BYTES)).unwrap_or_default();
                 for record in Records::new(body, header.record_count) {
                     let record = record.map_err(|e| damaged(at, e.to_string()))?;
                     let value = record.value.ok_or_else(|| damaged(at, "a record without a value".to_owned()))?;
-                    let record = CatalogRecord::decode(&Bytes::copy_from_slice(value)).map_err(|e| damaged(at, e.to_string()))?;
+                    let record = CatalogRecord::decode(&Bytes::copy_from_slice(value))
+                        .map_err(|e| damaged(at, e.to_string()))?;
                     catalog.apply(&record).map_err(|e| damaged(at, e.to_string()))?;
                     records.push(record);
                 }

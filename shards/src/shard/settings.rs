@@ -6,7 +6,7 @@ use std::path::PathBuf;
 /// latency.
 pub const COMMIT_BYTES_MAX: usize = 4 << 20;
 /// Smallest buffer of a commit, bytes.
-pub const COMMIT_BYTES_MIN: usize = 16 << 10;
+pub const COMMIT_BYTES_MIN: usize = 8 << 10;
 const _: () = assert!(COMMIT_BYTES_MIN < COMMIT_BYTES_MAX, "a commit's buffer grows from the one to the other");
 
 /// Where a data directory keeps what.

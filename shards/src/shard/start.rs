@@ -139,8 +139,18 @@ const CATALOG_ASKS_MAX: usize = 256;
 
 /// Starts one shard; all shards of the process must be started at the same time, each on its core.
 pub async fn start<R: Runtime>(rt: R, plan: ShardPlan) -> Result<StartedShard<R>, StartError> {
-    let ShardPlan { index, settings, catalog_settings, fence, posts, mailbox, catalog_leader, catalog_asks, endpoints, links } =
-        plan;
+    let ShardPlan {
+        index,
+        settings,
+        catalog_settings,
+        fence,
+        posts,
+        mailbox,
+        catalog_leader,
+        catalog_asks,
+        endpoints,
+        links,
+    } = plan;
     let store = Store::new(rt.clone(), settings.layout.partitions(), settings.open_files, settings.index_cache_bytes);
     if index == CATALOG_SHARD {
         deal_out(&rt, &store, &settings, &catalog_settings, &links.seeds).await?;
@@ -175,7 +185,7 @@ pub async fn start<R: Runtime>(rt: R, plan: ShardPlan) -> Result<StartedShard<R>
     for file in made.map_err(|source| StartError::Io { path: dir.clone(), source })? {
         shard.take_in_journal_file(file);
     }
-    shard.fill_ballast().await;
+    shard.fill_ballast(0).await;
 
     let (shards, postboxes) = connect(&rt, index, &core, catalog, &posts, catalog_leader, settings.mailbox_bytes);
     if let Some(asks) = catalog_asks {

@@ -2,7 +2,7 @@
 //!
 //! Invariant: after it, a start replays a journal over nothing.
 
-use super::{Shard, fail};
+use super::Shard;
 use crate::router::oneshot::oneshot;
 use crate::runtime::{File, OpenMode, Runtime};
 
@@ -38,41 +38,44 @@ impl<R: Runtime> Shard<R> {
         }
     }
 
-    /// Gives the ballast's space to what was acked; appends are refused from now on (R14). `false` if it is gone already.
+    /// Gives the ballast's space to what was acked; appends are refused from now on (R14). `false` if there was none.
     pub async fn release_ballast(&self) -> bool {
-        let path = self.step(|core, _, _| {
-            core.disk_full = true;
-            core.settings.layout.ballast(core.index.0)
+        let (path, released) = self.step(|core, _, _| {
+            let before = std::mem::replace(&mut core.disk_full, true);
+            (core.settings.layout.ballast(core.index.0), before)
         });
+        if released {
+            // Another write found the disk full a moment ago.
+            return true;
+        }
         tracing::error!(ballast = %path.display(), "the disk is full: appends are refused until there is space");
         self.rt().remove_file(&path).await.is_ok()
     }
 
-    /// Makes the ballast, as large as the journal. While there is no space for it, appends are refused.
-    pub async fn fill_ballast(&self) {
-        let (path, bytes, was_full) = self.step(|core, _, _| {
-            (core.settings.layout.ballast(core.index.0), core.space.total_bytes(), core.disk_full)
-        });
-        let filled = async {
-            let file = self.rt().open(&path, OpenMode::Create).await?;
-            file.allocate(bytes).await?;
-            file.sync().await?;
-            file.close().await
-        };
-        match filled.await {
+    /// Makes the ballast, as large as the journal and `headroom` more. While there is no space for it, appends are refused.
+    pub async fn fill_ballast(&self, headroom: u64) {
+        match self.extend_ballast(headroom).await {
             Ok(()) => self.step(|core, now, wall_ms| {
-                core.disk_full = false;
-                if was_full {
+                if std::mem::replace(&mut core.disk_full, false) {
                     tracing::info!("there is space on the disk again: appends resume");
                 }
                 core.admit_waiting(now, wall_ms);
             }),
             Err(error) => self.step(|core, _, _| {
-                if !core.disk_full {
-                    tracing::error!(why = fail(&path, "reserving space", &error), "the disk is nearly full: appends are refused");
+                if !std::mem::replace(&mut core.disk_full, true) {
+                    tracing::error!(%error, "no space for the ballast: appends are refused until there is");
                 }
-                core.disk_full = true;
             }),
         }
+    }
+
+    /// Reserves space for the journal as it is and `more` bytes.
+    pub(super) async fn extend_ballast(&self, more: u64) -> std::io::Result<()> {
+        let (path, bytes) =
+            self.step(|core, _, _| (core.settings.layout.ballast(core.index.0), core.space.total_bytes() + more));
+        let file = self.rt().open(&path, OpenMode::Create).await?;
+        file.allocate(bytes).await?;
+        file.sync().await?;
+        file.close().await
     }
 }

@@ -38,8 +38,13 @@ impl ShardCore {
             self.flush_deadline = None;
             self.sync_soon();
         }
-        let watch = self.watches.next_deadline().unwrap_or(Mono::FAR);
-        watch.min(self.flush_deadline.unwrap_or(Mono::FAR))
+        if self.closing_at.is_some_and(|at| at <= now) {
+            self.closing_at = None;
+            self.closing_due = true;
+            self.signals.journal.notify();
+        }
+        let next = [self.watches.next_deadline(), self.flush_deadline, self.closing_at];
+        next.into_iter().flatten().min().unwrap_or(Mono::FAR)
     }
 
     /// Forgets producers that have appended nothing for long.
@@ -61,8 +66,10 @@ impl ShardCore {
             if partition.offline.is_some() || !partition.config.cleanup_policy.delete {
                 continue;
             }
-            let rules =
-                retention::Rules { retention_ms: partition.config.retention_ms, retention_bytes: partition.config.retention_bytes };
+            let rules = retention::Rules {
+                retention_ms: partition.config.retention_ms,
+                retention_bytes: partition.config.retention_bytes,
+            };
             let Some(start) = partition.log.plan_retention(&rules, wall_ms) else { continue };
             tracing::info!(topic = %partition.topic_name, partition = partition.id.index, start = start.0, "retention moves the log start");
             self.move_log_start(*slot, start, None);
@@ -100,6 +107,19 @@ impl ClockWatch {
 
 fn millis(now: Mono) -> i64 {
     i64::try_from(now.0 / 1_000_000).unwrap_or(i64::MAX)
+}
+
+/// Space beyond the ballast that must be there before appends resume, or they would stop again at once.
+const HEADROOM_BYTES: u64 = 16 << 20;
+
+/// While the disk is full, looks each second whether the ballast fits again (R14).
+pub async fn run_space<R: Runtime>(shard: Shard<R>) {
+    while !shard.journal_is_closed() {
+        shard.rt().sleep_until(shard.now().after(TICK)).await;
+        if shard.step(|core, _, _| core.disk_full && core.is_drained()) {
+            shard.fill_ballast(HEADROOM_BYTES).await;
+        }
+    }
 }
 
 /// Looks at every partition each `log.retention.check.interval.ms`.

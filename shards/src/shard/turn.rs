@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::io;
 use std::time::Duration;
 
 use futures_lite::future::zip;
@@ -15,7 +16,7 @@ use super::write_behind::{drain_all, write_out};
 use super::{Shard, fail};
 use crate::journal::checkpoint::Checkpoint;
 use crate::journal::files;
-use crate::log::WriteKind;
+use crate::log::{StoreError, WriteKind};
 use crate::router::oneshot::oneshot;
 use crate::runtime::Runtime;
 use crate::types::Mono;
@@ -252,11 +253,25 @@ pub async fn write_checkpoint<R: Runtime>(shard: &Shard<R>, first_generation: u6
         shard.rt().quantum().await;
     }
     let layout = shard.step(|core, _, _| core.settings.layout.clone());
-    checkpoint.store(shard.rt(), &layout.checkpoints()).await
+    let dir = layout.checkpoints();
+    let mut stored = checkpoint.store(shard.rt(), &dir).await;
+    if stored.as_ref().is_err_and(is_full) && shard.release_ballast().await {
+        stored = checkpoint.store(shard.rt(), &dir).await;
+    }
+    stored.map_err(|e| fail(&e.path, "writing the checkpoint", &e.source))
 }
 
-/// Adds a journal file; on a full disk the journal stays as it is.
+/// Whether an operation failed for want of space.
+pub fn is_full(error: &StoreError) -> bool {
+    matches!(error.source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// Adds a journal file, and as much to the ballast first; on a full disk the journal stays as it is.
 async fn grow<R: Runtime>(shard: &Shard<R>, bytes: u64) {
+    if let Err(error) = shard.extend_ballast(bytes).await {
+        tracing::warn!(%error, "no space for a larger journal: it stays as it is");
+        return;
+    }
     let (dir, index) = shard.step(|core, _, _| (core.settings.layout.journal(core.index.0), core.space.files()));
     let bytes = bytes.next_multiple_of(files::FILL_BYTES);
     match files::make(shard.rt(), &dir, shard.inner.run.number, index, bytes).await {

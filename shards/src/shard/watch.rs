@@ -50,12 +50,8 @@ pub struct Watches {
 
 impl Watches {
     pub fn add(&mut self, id: WatchId, missing: u32, deadline: Mono, reply: Reply<()>) -> Rc<Watch> {
-        let watch = Rc::new(Watch {
-            id,
-            deadline,
-            missing: Cell::new(i64::from(missing)),
-            reply: RefCell::new(Some(reply)),
-        });
+        let watch =
+            Rc::new(Watch { id, deadline, missing: Cell::new(i64::from(missing)), reply: RefCell::new(Some(reply)) });
         self.by_id.insert(id, watch.clone());
         self.by_deadline.insert((deadline, id), ());
         watch

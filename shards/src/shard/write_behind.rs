@@ -4,12 +4,12 @@
 //! segments; its memory then serves readers until the cache needs room.
 
 use std::collections::VecDeque;
-use std::io;
 
 use futures_lite::future::zip;
 
 use super::core::ShardCore;
 use super::partition::Slot;
+use super::turn::is_full;
 use super::{Shard, fail};
 use crate::log::{WriteJob, WriteKind};
 use crate::runtime::Runtime;
@@ -57,6 +57,14 @@ impl ShardCore {
             }
         }
         true
+    }
+
+    /// Whether everything that was acked is in segments; if not, asks for it.
+    pub fn is_drained(&mut self) -> bool {
+        let Some(last) = self.window.back() else { return true };
+        self.drain_wanted = self.drain_wanted.max(last.sequence);
+        self.signals.write_behind.notify();
+        false
     }
 
     fn wants_drain(&self) -> bool {
@@ -140,7 +148,7 @@ fn next_job<R: Runtime>(shard: &Shard<R>, slot: Slot, kind: WriteKind) -> Option
 /// Carries out one job; `false` after a failure that fenced the process.
 async fn write_one<R: Runtime>(shard: &Shard<R>, slot: Slot, (dir, job): (crate::log::PartitionDir, WriteJob)) -> bool {
     let mut outcome = shard.store().write(&dir, &job).await;
-    if outcome.as_ref().is_err_and(|e| e.source.kind() == io::ErrorKind::StorageFull) && shard.release_ballast().await {
+    if outcome.as_ref().is_err_and(is_full) && shard.release_ballast().await {
         // What is in the journal was acked: the ballast's space is for it (R14).
         outcome = shard.store().write(&dir, &job).await;
     }

@@ -8,9 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use shards::batch::{BatchBuilder, BatchHeader, NewRecord, stamp};
-use shards::log::{
-    PartitionDir, PartitionLog, Piece, ReadPlan, Replay, RollRules, Store, TimestampPlan, WriteKind,
-};
+use shards::log::{PartitionDir, PartitionLog, Piece, ReadPlan, Replay, RollRules, Store, TimestampPlan, WriteKind};
 use shards::runtime::Runtime;
 use shards::runtime::uring::{UringConfig, UringRuntime, launch};
 use shards::types::{LeaderEpoch, Offset, PartitionId, TopicId};

@@ -182,8 +182,10 @@ struct Reader<'a>(&'a [u8]);
 
 impl Reader<'_> {
     fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
-        let (head, rest) =
-            self.0.split_first_chunk::<N>().ok_or_else(|| DecodeError::Damaged("it ends inside an entry".to_owned()))?;
+        let (head, rest) = self
+            .0
+            .split_first_chunk::<N>()
+            .ok_or_else(|| DecodeError::Damaged("it ends inside an entry".to_owned()))?;
         self.0 = rest;
         Ok(*head)
     }

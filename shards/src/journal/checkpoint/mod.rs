@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use super::run::Run;
-use crate::log::LogSnapshot;
+use crate::log::{LogSnapshot, StoreError};
 use crate::partition::epochs::EpochStart;
 use crate::partition::producers::ProducerSnapshot;
 use crate::runtime::Runtime;
@@ -57,8 +57,8 @@ impl Checkpoint {
     /// Replaces this shard's checkpoint of this run.
     ///
     /// # Errors
-    /// Words that name the file; the fence's (R16).
-    pub async fn store<R: Runtime>(&self, rt: &R, dir: &Path) -> Result<(), String> {
+    /// Those of the disk, with the file. A full disk leaves the checkpoint before this one in place.
+    pub async fn store<R: Runtime>(&self, rt: &R, dir: &Path) -> Result<(), StoreError> {
         let bytes = codec::encode(self);
         for copy in COPIES {
             let path = path(dir, self.run.number, self.shard, copy);
@@ -68,7 +68,7 @@ impl Checkpoint {
                 rt.rename(&beside, &path).await?;
                 rt.sync_dir(dir).await
             };
-            stored.await.map_err(|e| format!("{}: writing the checkpoint failed: {e}", path.display()))?;
+            stored.await.map_err(|source| StoreError { path, source })?;
         }
         Ok(())
     }
@@ -105,4 +105,3 @@ impl Checkpoint {
 fn path(dir: &Path, run: u64, shard: u32, copy: &str) -> PathBuf {
     dir.join(format!("{run}-{shard}.{copy}"))
 }
-

@@ -11,9 +11,8 @@ use proptest::prelude::*;
 
 use super::{batch, dir, place, rules, store, write_all};
 use crate::log::*;
-use crate::request::Listed;
 use crate::runtime::sim::{Sim, SimRuntime};
-use crate::types::{FilePos, Offset};
+use crate::types::{FilePos, Listed, Offset};
 
 #[derive(Clone, Debug)]
 enum Op {

@@ -3,6 +3,7 @@
 use super::{append, batch, dir, rules, segment_path, store, write_all};
 use crate::log::retention::Rules;
 use crate::log::*;
+use crate::runtime::Runtime;
 use crate::runtime::sim::Sim;
 use crate::types::Offset;
 
@@ -90,4 +91,29 @@ fn dropped_segments_lose_their_files_and_an_open_read_goes_on() {
     assert!(disk.content(&segment_path(Offset(0), "log")).is_none());
     assert!(disk.content(&segment_path(Offset(2), "log")).is_some());
     assert!(disk.list("/data/orders-2".as_ref()).unwrap().iter().all(|entry| !entry.name.ends_with("deleted")));
+}
+
+#[test]
+fn the_first_write_of_a_run_removes_what_a_crash_left_half_removed() {
+    let sim = Sim::new(2);
+    let host = sim.add_host("a");
+    let leftover = segment_path(Offset(0), "log.deleted");
+    let path = leftover.clone();
+    sim.block_on(host, |rt| async move {
+        let (mut log, _) = four();
+        let store_before = store(&rt).await;
+        write_all(&store_before, &mut log, WriteKind::Everything).await;
+        let sync = log.needs_file_sync().unwrap();
+        store_before.sync(&dir(), &sync).await.unwrap();
+        log.file_synced(&sync);
+        rt.rename(&segment_path(Offset(0), "log"), &path).await.unwrap();
+        // A new run.
+        let mut log = Replay::new(log.snapshot()).finish(0).unwrap().log;
+        let store = store(&rt).await;
+        log.warm_tail(store.read_tail(&dir(), log.cold_tail().unwrap()).await.unwrap());
+        append(&mut log, &batch(1, 9_000, 0), &rules(u64::MAX));
+        write_all(&store, &mut log, WriteKind::WholeBlocks).await;
+    });
+    assert!(sim.disk(host).content(&leftover).is_none());
+    assert!(sim.disk(host).content(&segment_path(Offset(3), "log")).is_some());
 }

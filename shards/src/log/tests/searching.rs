@@ -3,9 +3,8 @@
 use super::{append, batch, dir, rules, store, write_all};
 use crate::batch::{BatchBuilder, Compression, CompressionLevels, NewRecord, TimestampType};
 use crate::log::*;
-use crate::request::Listed;
 use crate::runtime::sim::{Sim, SimRuntime};
-use crate::types::{LeaderEpoch, Offset};
+use crate::types::{LeaderEpoch, Listed, Offset};
 
 async fn answer(store: &Store<SimRuntime>, plan: TimestampPlan) -> (i64, i64) {
     let Listed { offset, timestamp_ms, .. } = match plan {

@@ -1,0 +1,75 @@
+//! DeleteRecords (key 21): moves the log start of partitions forward. Runs on the connection's core; each partition's owner
+//! does the work. Invariant: the reply has the request's topics and partitions, in its order.
+
+use std::future::Future;
+
+use shards::catalog::Topic;
+use shards::request::Upto;
+use shards::types::{Offset, TopicId};
+
+use super::RequestContext;
+use super::errors::read_error;
+use super::table::Served;
+use super::topics;
+use crate::wire::ErrorCode;
+use crate::wire::messages::delete_records::{
+    DeleteRecordsPartitionResult, DeleteRecordsRequest, DeleteRecordsResponse, DeleteRecordsTopicResult,
+};
+
+pub(super) fn serve(
+    ctx: &RequestContext<'_>,
+    request: DeleteRecordsRequest,
+) -> impl Future<Output = Served<DeleteRecordsResponse>> + use<> {
+    let mut parts = Vec::new();
+    // Results in order; those without an error take the answers one after the other.
+    let mut topics = Vec::with_capacity(request.topics.len());
+    {
+        let catalog = ctx.core.shards.catalog();
+        for topic in &request.topics {
+            let found = topics::find(&catalog, false, &topic.name, TopicId::ZERO).and_then(deletable);
+            let mut partitions = Vec::with_capacity(topic.partitions.len());
+            for asked in &topic.partitions {
+                let partition_index = asked.partition_index;
+                let mut result =
+                    DeleteRecordsPartitionResult { partition_index, low_watermark: -1, ..Default::default() };
+                match topics::partition(found, partition_index) {
+                    Ok(partition) => parts.push((partition, upto(asked.offset))),
+                    Err(code) => result.error_code = code,
+                }
+                partitions.push(result);
+            }
+            topics.push(DeleteRecordsTopicResult { name: topic.name.as_str().into(), partitions });
+        }
+    }
+    let answers = (!parts.is_empty()).then(|| ctx.core.shards.move_log_start(parts));
+    async move {
+        if let Some(answers) = answers {
+            let asked = topics.iter_mut().flat_map(|topic| &mut topic.partitions);
+            let asked = asked.filter(|result| result.error_code == ErrorCode::None);
+            for (result, answer) in asked.zip(answers.await) {
+                match answer {
+                    Ok(start) => result.low_watermark = start.0,
+                    Err(e) => result.error_code = read_error(&e),
+                }
+            }
+        }
+        DeleteRecordsResponse { topics, ..Default::default() }.into()
+    }
+}
+
+/// `-1` on the wire means "up to the high watermark".
+fn upto(offset: i64) -> Upto {
+    if offset == -1 { Upto::HighWatermark } else { Upto::Offset(Offset(offset)) }
+}
+
+/// Whether clients may cut the topic's log: not one that the broker needs, nor one whose policy never deletes.
+fn deletable(topic: &Topic) -> Result<&Topic, ErrorCode> {
+    let policy = topic.config.cleanup_policy;
+    if topic.is_internal() {
+        Err(ErrorCode::InvalidTopicException)
+    } else if policy.compact && !policy.delete {
+        Err(ErrorCode::PolicyViolation)
+    } else {
+        Ok(topic)
+    }
+}
