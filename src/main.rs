@@ -46,7 +46,6 @@ fn main() {
         rack: None,
         auto_create_topics: true,
         fetch_bytes_max: 55 << 20,
-        decompressed_bytes_max: 128 << 20,
         sessions: SessionLimits::default(),
     };
     let plan = ProcessPlan {

@@ -105,7 +105,14 @@ impl ShardCore {
         if let Some(base) = sealed {
             partition.log.seal_synced(base);
         }
-        let bases = partition.log.take_dropped(start);
+        partition.durable_log_start = partition.durable_log_start.max(start);
+        self.drop_segments(slot);
+    }
+
+    /// Gives up finished segments wholly below the durable log start.
+    pub fn drop_segments(&mut self, slot: Slot) {
+        let Some(partition) = self.get_mut(slot) else { return };
+        let bases = partition.log.take_dropped(partition.durable_log_start);
         if !bases.is_empty() {
             self.dropped.push_back(Dropped::Segments { slot, bases });
             self.signals.clean_up.notify();

@@ -29,6 +29,8 @@ pub struct Partition {
     pub epochs: Epochs,
     pub producers: Producers,
     pub high_watermark: Offset,
+    /// Segments wholly below this may go: the move of the log start is synced (R8).
+    pub durable_log_start: Offset,
     /// Why reads and appends are refused; the broker serves all other partitions.
     pub offline: Option<Arc<str>>,
     /// Appends that wait for the tail block to be read back; their order is kept.
@@ -56,6 +58,7 @@ impl Partition {
             config,
             epoch,
             high_watermark: log.log_end(),
+            durable_log_start: log.log_start(),
             log,
             epochs,
             producers,

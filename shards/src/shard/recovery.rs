@@ -149,6 +149,7 @@ fn restore_partition(
         partition.offline = Some(what.into());
     }
     partition.high_watermark = partition.log.log_end();
+    partition.durable_log_start = partition.log.log_start();
     partition
 }
 

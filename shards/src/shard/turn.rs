@@ -83,6 +83,10 @@ pub async fn settle<R: Runtime>(shard: &Shard<R>) -> Result<(), String> {
             shard.step(|core, _, _| {
                 let all = core.slots().collect();
                 core.let_go_of(&all);
+                // What a crash kept from being removed.
+                for slot in all {
+                    core.drop_segments(slot);
+                }
             });
             Ok(())
         }
@@ -195,7 +199,8 @@ async fn sync_segments<R: Runtime>(shard: &Shard<R>) {
             });
             let Some((dir, job)) = job else { continue };
             if let Err(error) = shard.store().sync(&dir, &job).await {
-                if shard.step(|core, _, _| core.get(slot).is_none()) {
+                // Dropped meanwhile, by a deletion or by retention: there is nothing to be synced any more.
+                if !shard.step(|core, _, _| core.get(slot).is_some_and(|p| p.log.has_segment(job.segment_base))) {
                     continue;
                 }
                 shard.fence().trip(fail(&error.path, "sync", &error.source));

@@ -159,6 +159,9 @@ async fn write_one<R: Runtime>(shard: &Shard<R>, slot: Slot, (dir, job): (crate:
                 if let Some(partition) = core.get_mut(slot) {
                     partition.log.written(&job);
                 }
+                if job.seal.is_some() {
+                    core.drop_segments(slot);
+                }
             });
             true
         }
