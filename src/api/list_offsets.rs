@@ -191,7 +191,6 @@ mod tests {
         };
         let request = ListOffsetsRequest { topics: vec![topic(&[0, 1, 1]), topic(&[2, 0])], ..Default::default() };
         let twice = named_twice(&request);
-        let mut told = HashSet::new();
         assert!(twice.contains(&("t", 0)) && twice.contains(&("t", 1)) && !twice.contains(&("t", 2)));
     }
 }
