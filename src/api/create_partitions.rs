@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use shards::catalog::{CatalogCommand, CatalogReply, MorePartitions};
+use shards::catalog::{CatalogCommand, CatalogError, CatalogReply, MorePartitions};
 
 use super::RequestContext;
 use super::errors::catalog_error_told;
@@ -31,7 +31,7 @@ pub(super) fn serve(
         match change {
             Ok(CatalogReply::PartitionsCreated(outcomes)) => {
                 results.extend(names.into_iter().zip(outcomes).map(|(name, outcome)| {
-                    told(name, outcome.as_ref().map_or_else(catalog_error_told, |()| (ErrorCode::None, None)))
+                    told(name, outcome.as_ref().map_or_else(refused, |()| (ErrorCode::None, None)))
                 }));
             }
             Ok(_) => results.extend(names.into_iter().map(|name| told(name, (ErrorCode::UnknownServerError, None)))),
@@ -41,6 +41,14 @@ pub(super) fn serve(
         let mut seen = hashbrown::HashSet::new();
         results.retain(|result| seen.insert(result.name.clone()));
         CreatePartitionsResponse { results, ..Default::default() }.into()
+    }
+}
+
+/// An unknown topic goes without a text, as in Kafka.
+fn refused(e: &CatalogError) -> (ErrorCode, Option<Str>) {
+    match e {
+        CatalogError::UnknownTopic { .. } => (ErrorCode::UnknownTopicOrPartition, None),
+        e => catalog_error_told(e),
     }
 }
 

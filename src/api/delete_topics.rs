@@ -92,7 +92,14 @@ fn failed(topic: TopicRef, e: &CatalogError) -> DeletableTopicResult {
         TopicRef::Name(name) => (Some(Str::from(name)), TopicId::ZERO),
         TopicRef::Id(id) => (None, id),
     };
-    let (error_code, error_message) = catalog_error_told(e);
+    let (error_code, error_message) = match e {
+        // Kafka's text here differs from the one that it has for configs.
+        CatalogError::UnknownTopic { .. } => {
+            let text = Str::from_static("This server does not host this topic-partition.");
+            (ErrorCode::UnknownTopicOrPartition, Some(text))
+        }
+        e => catalog_error_told(e),
+    };
     DeletableTopicResult { name, topic_id, error_code, error_message }
 }
 

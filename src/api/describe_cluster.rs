@@ -22,9 +22,9 @@ pub(super) fn serve(
         BROKERS => described(ctx, request.include_cluster_authorized_operations),
         CONTROLLERS => refused(
             ErrorCode::MismatchedEndpointType,
-            "The request was sent to an endpoint of type BROKER, but we wanted an endpoint of type CONTROLLER",
+            "The request was sent to an endpoint of type BROKER, but we wanted an endpoint of type CONTROLLER".into(),
         ),
-        _ => refused(ErrorCode::UnsupportedEndpointType, "Unsupported endpoint type"),
+        other => refused(ErrorCode::UnsupportedEndpointType, format!("Unsupported endpoint type {other}")),
     };
     std::future::ready(reply.into())
 }
@@ -48,6 +48,6 @@ fn described(ctx: &RequestContext<'_>, with_operations: bool) -> DescribeCluster
     }
 }
 
-fn refused(error_code: ErrorCode, why: &'static str) -> DescribeClusterResponse {
-    DescribeClusterResponse { error_code, error_message: Some(Str::from_static(why)), ..Default::default() }
+fn refused(error_code: ErrorCode, why: String) -> DescribeClusterResponse {
+    DescribeClusterResponse { error_code, error_message: Some(Str::from(why)), ..Default::default() }
 }

@@ -1,5 +1,5 @@
 //! ListOffsets (key 2): offsets by timestamp or by sentinel. Runs on the connection's core; each partition's owner looks.
-//! Invariant: the reply has the request's topics and partitions, in its order.
+//! Invariant: the reply has the request's topics and partitions, in its order; one named twice fails and is told once.
 
 use std::future::Future;
 
@@ -31,6 +31,7 @@ pub(super) fn serve(
 ) -> impl Future<Output = Served<ListOffsetsResponse>> + use<> {
     let isolation = isolation(request.isolation_level);
     let twice = named_twice(&request);
+    let mut told = HashSet::new();
     let mut parts = Vec::new();
     let mut replies = Vec::with_capacity(request.topics.len());
     let mut asks = Vec::new();
@@ -38,8 +39,14 @@ pub(super) fn serve(
         let catalog = ctx.core.shards.catalog();
         for topic in &request.topics {
             let found = topics::find(&catalog, false, &topic.name, TopicId::ZERO);
+            let mut partitions = Vec::with_capacity(topic.partitions.len());
             for asked in &topic.partitions {
-                let is_twice = twice.contains(&(topic.name.as_str(), asked.partition_index));
+                let key = (topic.name.as_str(), asked.partition_index);
+                let is_twice = twice.contains(&key);
+                if is_twice && !told.insert(key) {
+                    continue;
+                }
+                partitions.push(unanswered(asked));
                 let ask = match topics::partition(found, asked.partition_index) {
                     _ if is_twice => Ask::Failed(ErrorCode::InvalidRequest),
                     Err(code) => Ask::Failed(code),
@@ -54,10 +61,7 @@ pub(super) fn serve(
                 }
                 asks.push(ask);
             }
-            replies.push(ListOffsetsTopicResponse {
-                name: topic.name.as_str().into(),
-                partitions: topic.partitions.iter().map(unanswered).collect(),
-            });
+            replies.push(ListOffsetsTopicResponse { name: topic.name.as_str().into(), partitions });
         }
     }
     let version = ctx.version;

@@ -231,7 +231,7 @@ impl FetchSessions {
     /// The new session's id; [`NO_SESSION`] if there is no room for one.
     fn create(&mut self, now: Mono, random: u64, by_ids: bool, wants: &[Want], told: &[Told]) -> i32 {
         let fits = self.limits.slots > 0 && self.partitions + wants.len() <= self.limits.partitions_max;
-        if wants.is_empty() || !fits || (self.sessions.len() >= self.limits.slots && !self.evict(now, wants.len())) {
+        if !fits || (self.sessions.len() >= self.limits.slots && !self.evict(now, wants.len())) {
             return NO_SESSION;
         }
         let id = self.free_id(random);
