@@ -100,6 +100,7 @@ impl BatchHeader {
 }
 
 /// Bytes at a fixed place of the header; the compiler drops the bounds check.
+#[expect(clippy::indexing_slicing, reason = "the places are constants inside the header")]
 fn at<const N: usize>(b: &[u8; HEADER_BYTES], from: usize) -> [u8; N] {
     let mut field = [0; N];
     field.copy_from_slice(&b[from..from + N]);

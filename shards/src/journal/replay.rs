@@ -66,12 +66,11 @@ fn chain(files: &[JournalFile], run: Run, first_generation: u64) -> Result<Repla
     ordered.sort_by_key(|(generation, _)| *generation);
     let mut replayed = Replayed::default();
     let mut previous: Option<(u64, u32)> = None;
-    let mut next_generation = first_generation.max(1);
-    for (generation, file) in &ordered {
-        if *generation != next_generation {
+    for (expected, (generation, file)) in (first_generation.max(1)..).zip(&ordered) {
+        if *generation != expected {
             break;
         }
-        next_generation += 1;
+        let before = replayed.commits;
         let mut position = 0;
         while position + (HEADER_BYTES as u64) < file.bytes.len() as u64 {
             let Some((head, crc)) = header_at(file, position)? else { break };
@@ -91,7 +90,13 @@ fn chain(files: &[JournalFile], run: Run, first_generation: u64) -> Result<Repla
             previous = Some((head.sequence, crc));
             position += head.padded_bytes();
         }
-        replayed.cut = Some((file.path.clone(), position));
+        // A file that continues nothing ends the chain: whatever is behind it does not count.
+        if replayed.commits > before || replayed.cut.is_none() {
+            replayed.cut = Some((file.path.clone(), position));
+        }
+        if replayed.commits == before {
+            break;
+        }
     }
     refuse_if_acked(files, run, first_generation, previous.map_or(0, |(sequence, _)| sequence), &replayed)?;
     Ok(replayed)

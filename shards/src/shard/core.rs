@@ -139,7 +139,7 @@ impl ShardCore {
             fence,
             catalog,
             alloc,
-            by_id: HashMap::with_hasher(FixedState::default()),
+            by_id: HashMap::with_hasher(FixedState),
             slots: Vec::new(),
             space: JournalSpace::new(run),
             open: None,

@@ -36,7 +36,7 @@ fn partition() -> PartitionDir {
 }
 
 fn batch(timestamp_ms: i64, bytes: usize) -> Bytes {
-    let value: Vec<u8> = (0..bytes).map(|n| (n as i64 * 31 ^ timestamp_ms) as u8).collect();
+    let value: Vec<u8> = (0..bytes).map(|n| ((n as i64 * 31) ^ timestamp_ms) as u8).collect();
     let mut builder = BatchBuilder::new(timestamp_ms);
     builder.push(&NewRecord { timestamp_ms, key: None, value: Some(&value), headers: &[] });
     builder.push(&NewRecord { timestamp_ms: timestamp_ms + 1, key: None, value: None, headers: &[] });
