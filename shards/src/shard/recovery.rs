@@ -22,6 +22,7 @@ use super::start::StartError;
 use crate::batch::{self, BatchHeader, HEADER_BYTES, Records};
 use crate::catalog::{ApplyError, Catalog, CatalogRecord, CatalogSettings, TopicConfig};
 use crate::journal::checkpoint::{Checkpoint, PartitionCheckpoint};
+use crate::journal::files;
 use crate::journal::format::{Entry, EntryKind};
 use crate::journal::replay;
 use crate::journal::run::Run;
@@ -248,7 +249,7 @@ fn is_known(name: &str, catalog: &Catalog, known: &BTreeMap<PartitionId, Restore
     topic.and_then(|topic| topic.partition(index)).is_some_and(|id| known.contains_key(&id))
 }
 
-/// Removes journals and checkpoints that only earlier runs needed. Files of shards that this run has are reused later.
+/// Removes journals and checkpoints that only earlier runs needed.
 pub async fn remove_leftovers<R: Runtime>(rt: &R, settings: &ShardSettings, run: Run) -> Result<(), StartError> {
     let checkpoints = settings.layout.checkpoints();
     let io = |path: &Path| {
@@ -263,10 +264,21 @@ pub async fn remove_leftovers<R: Runtime>(rt: &R, settings: &ShardSettings, run:
     }
     let journals = settings.layout.journals();
     for entry in rt.read_dir(&journals).await.map_err(io(&journals))? {
-        let shard: Option<u32> = entry.name.parse().ok();
-        if shard.is_some_and(|shard| shard >= run.shards) {
-            let path = journals.join(&entry.name);
-            rt.remove_dir_all(&path).await.map_err(io(&path))?;
+        let dir = journals.join(&entry.name);
+        match entry.name.parse::<u32>() {
+            Ok(shard) if shard >= run.shards => rt.remove_dir_all(&dir).await.map_err(io(&dir))?,
+            Ok(_) => remove_old_journals(rt, &dir, run).await.map_err(io(&dir))?,
+            // Not ours.
+            Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
+async fn remove_old_journals<R: Runtime>(rt: &R, dir: &Path, run: Run) -> std::io::Result<()> {
+    for file in rt.read_dir(dir).await? {
+        if files::run_of(&file.name).is_some_and(|number| number != run.number) {
+            rt.remove_file(&dir.join(&file.name)).await?;
         }
     }
     Ok(())

@@ -33,13 +33,15 @@ const JOURNAL_BYTES_PER_PARTITION: u64 = 16 << 10;
 /// Turns closer together than this mean that the core is busy: its journal grows.
 const BUSY: Duration = Duration::from_secs(5);
 
-/// How much of the tail goes into the segments.
+/// Why a turn is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TurnKind {
-    /// Whole blocks; partial ones are carried.
-    Running,
-    /// Everything, the last blocks padded: the broker stops, or has just started.
-    Final,
+enum TurnKind {
+    /// Files up to this generation become free.
+    Free(u64),
+    /// A start puts what it replayed into segments and carries the rest into the new run's journal.
+    Settle,
+    /// The broker stops: the journal keeps the partial blocks, and the next start replays those.
+    Stop,
 }
 
 /// Frees journal files whenever half of them are full.
@@ -55,15 +57,14 @@ pub async fn run<R: Runtime>(shard: Shard<R>) {
             grow(&shard, bytes).await;
         }
         if let Some(done) = shard.step(|core, _, _| core.final_turn.take()) {
-            turn(&shard, TurnKind::Final).await;
+            turn(&shard, TurnKind::Stop).await;
             done.send(());
             continue;
         }
         while shard.step(|core, _, _| core.space.is_half_full()) && !shard.fence().is_tripped() {
             let busy = shard.now().since(last_end) < BUSY && last_end > Mono(0);
-            if !turn(&shard, TurnKind::Running).await {
-                break;
-            }
+            let Some(target) = shard.step(|core, _, _| core.space.turn_target()) else { break };
+            turn(&shard, TurnKind::Free(target)).await;
             last_end = shard.now();
             let wanted = shard.step(|core, _, _| core.journal_bytes_wanted(busy));
             if let Some(bytes) = wanted {
@@ -73,14 +74,15 @@ pub async fn run<R: Runtime>(shard: Shard<R>) {
     }
 }
 
-/// What a start replayed goes into segments, the last blocks padded, and the new run's checkpoint says so.
+/// What a start replayed goes into segments, its partial blocks into the new run's journal, and the new run's checkpoint
+/// says so.
 pub async fn settle<R: Runtime>(shard: &Shard<R>) -> Result<(), String> {
-    turn(shard, TurnKind::Final).await;
+    turn(shard, TurnKind::Settle).await;
     match shard.fence().why() {
         Some(why) => Err(why.to_owned()),
         None => {
-            // Replayed bytes pin the buffers that the journals were read into.
             shard.step(|core, _, _| {
+                // Replayed bytes pin the buffers that the journals were read into.
                 let all = core.slots().collect();
                 core.let_go_of(&all);
                 // What a crash kept from being removed.
@@ -93,52 +95,45 @@ pub async fn settle<R: Runtime>(shard: &Shard<R>) -> Result<(), String> {
     }
 }
 
-/// One turn; `false` when there was nothing to free.
-async fn turn<R: Runtime>(shard: &Shard<R>, kind: TurnKind) -> bool {
-    let target = match kind {
-        TurnKind::Running => shard.step(|core, _, _| core.space.turn_target()),
-        TurnKind::Final => None,
-    };
-    if target.is_none() && kind == TurnKind::Running {
-        return false;
-    }
+async fn turn<R: Runtime>(shard: &Shard<R>, kind: TurnKind) {
     // What the files to be freed hold must be synced and written before anything else.
     sync_journal(shard).await;
-    drain_all(shard).await;
-    if kind == TurnKind::Final {
-        let all = shard.step(|core, _, _| core.slots().collect());
-        write_out(shard, all, WriteKind::Everything).await;
+    match kind {
+        TurnKind::Free(_) | TurnKind::Stop => drain_all(shard).await,
+        TurnKind::Settle => {
+            let all = shard.step(|core, _, _| core.slots().collect());
+            write_out(shard, all, WriteKind::WholeBlocks).await;
+        }
     }
     let resting = match kind {
-        TurnKind::Running => shard.step(|core, _, _| core.resting_tails()),
-        TurnKind::Final => VecDeque::new(),
+        TurnKind::Free(_) => shard.step(|core, _, _| core.resting_tails()),
+        TurnKind::Settle | TurnKind::Stop => VecDeque::new(),
     };
     write_out(shard, resting.clone(), WriteKind::Everything).await;
     sync_segments(shard).await;
     shard.step(|core, _, _| core.let_go_of(&resting));
-    if kind == TurnKind::Running {
+    if kind != TurnKind::Stop {
         carry_all(shard).await;
     }
     if shard.fence().is_tripped() {
-        return false;
+        return;
     }
-    let first_generation = shard.step(|core, _, _| match target {
-        Some(freed) => freed + 1,
-        None => core.space.next_generation(),
+    let first_generation = shard.step(|core, _, _| match kind {
+        TurnKind::Free(freed) => freed + 1,
+        TurnKind::Settle | TurnKind::Stop => core.space.first_generation(),
     });
     if let Err(why) = write_checkpoint(shard, first_generation).await {
         shard.fence().trip(why);
-        return false;
+        return;
     }
     shard.step(|core, now, wall_ms| {
-        if let Some(freed) = target {
+        if let TurnKind::Free(freed) = kind {
             core.space.retire(freed);
+            core.stages.turns += 1;
         }
-        core.stages.turns += 1;
         core.admit_waiting(now, wall_ms);
         core.signals.journal.notify();
     });
-    true
 }
 
 impl ShardCore {
