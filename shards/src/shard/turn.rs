@@ -16,9 +16,10 @@ use super::write_behind::{drain_all, write_out};
 use super::{Shard, fail};
 use crate::journal::checkpoint::Checkpoint;
 use crate::journal::files;
+use crate::journal::format::ENTRY_BYTES;
 use crate::log::{StoreError, WriteKind};
 use crate::router::oneshot::oneshot;
-use crate::runtime::Runtime;
+use crate::runtime::{BLOCK_BYTES, Runtime};
 use crate::types::Mono;
 
 use super::commit::Release;
@@ -30,6 +31,8 @@ const CARRY_BYTES_PER_COMMIT: usize = 256 << 10;
 const PARTITIONS_PER_STEP: usize = 256;
 /// Journal bytes for each partition of the core, so that a turn carries at most a quarter of the journal (R12).
 const JOURNAL_BYTES_PER_PARTITION: u64 = 16 << 10;
+/// A partial block and its entry's head.
+const CARRY_BYTES_MAX: u64 = (BLOCK_BYTES + ENTRY_BYTES) as u64;
 /// Turns closer together than this mean that the core is busy: its journal grows.
 const BUSY: Duration = Duration::from_secs(5);
 
@@ -55,6 +58,11 @@ pub async fn run<R: Runtime>(shard: Shard<R>) {
         }
         if let Some(bytes) = shard.step(|core, _, _| core.file_wanted.take()) {
             grow(&shard, bytes).await;
+        }
+        while let Some(bytes) = shard.step(|core, _, _| core.journal_bytes_wanted(false)) {
+            if !grow(&shard, bytes).await {
+                break;
+            }
         }
         if let Some(done) = shard.step(|core, _, _| core.final_turn.take()) {
             turn(&shard, TurnKind::Stop).await;
@@ -155,8 +163,9 @@ impl ShardCore {
     }
 
     /// The size of a file that would bring the journal nearer to what this core needs.
-    fn journal_bytes_wanted(&self, busy: bool) -> Option<u64> {
+    fn journal_bytes_wanted(&mut self, busy: bool) -> Option<u64> {
         let partitions = self.partitions().count() as u64;
+        self.space.reserve(partitions * CARRY_BYTES_MAX);
         let least = self.settings.journal_bytes.max(partitions * JOURNAL_BYTES_PER_PARTITION);
         let most = self.settings.journal_bytes_max.max(least);
         let total = self.space.total_bytes();
@@ -247,7 +256,8 @@ pub async fn write_checkpoint<R: Runtime>(shard: &Shard<R>, first_generation: u6
     let slots: Vec<Slot> = shard.step(|core, _, _| core.slots().collect());
     for some in slots.chunks(PARTITIONS_PER_STEP) {
         shard.step(|core, _, _| {
-            let found = some.iter().filter_map(|slot| core.get(*slot)).filter(|p| !p.log.is_untouched());
+            let found =
+                some.iter().filter_map(|slot| core.get(*slot)).filter(|p| !p.log.is_untouched() || p.kept.is_some());
             checkpoint.partitions.extend(found.map(Partition::checkpoint));
         });
         shard.rt().quantum().await;
@@ -267,10 +277,10 @@ pub fn is_full(error: &StoreError) -> bool {
 }
 
 /// Adds a journal file, and as much to the ballast first; on a full disk the journal stays as it is.
-async fn grow<R: Runtime>(shard: &Shard<R>, bytes: u64) {
+async fn grow<R: Runtime>(shard: &Shard<R>, bytes: u64) -> bool {
     if let Err(error) = shard.extend_ballast(bytes).await {
         tracing::warn!(%error, "no space for a larger journal: it stays as it is");
-        return;
+        return false;
     }
     let (dir, index) = shard.step(|core, _, _| (core.settings.layout.journal(core.index.0), core.space.files()));
     let bytes = bytes.next_multiple_of(files::FILL_BYTES);
@@ -278,7 +288,11 @@ async fn grow<R: Runtime>(shard: &Shard<R>, bytes: u64) {
         Ok(file) => {
             shard.take_in_journal_file(file);
             shard.step(|core, now, wall_ms| core.admit_waiting(now, wall_ms));
+            true
         }
-        Err(error) => tracing::warn!(dir = %dir.display(), %error, "the journal could not grow"),
+        Err(error) => {
+            tracing::warn!(dir = %dir.display(), %error, "the journal could not grow");
+            false
+        }
     }
 }
