@@ -86,11 +86,7 @@ fn limits(cgroup: &str, root: &Path) -> Limits {
 
 impl Limits {
     fn tighten(&mut self, cpus: Option<f64>, memory_bytes: Option<u64>) {
-        let least = |a: Option<f64>, b: Option<f64>| match (a, b) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
-        self.cpus = least(self.cpus, cpus);
+        self.cpus = self.cpus.into_iter().chain(cpus).reduce(f64::min);
         self.memory_bytes = self.memory_bytes.into_iter().chain(memory_bytes).min();
     }
 }
