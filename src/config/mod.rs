@@ -1,1 +1,16 @@
-//! config.
+//! The broker's configuration: a table of keys, their sources, and what they come to. Made once at start; no core's.
+//!
+//! `keys` is the table; `load` takes a TOML file, the environment and flags, later ones on top; `value` reads texts;
+//! `machine` and `topology` look at the CPUs and the memory there are and say which of them are ours.
+//!
+//! Invariant: a [`Config`] holds checked values only, and each error says where the bad one stands.
+
+pub mod keys;
+mod load;
+pub mod machine;
+pub mod topology;
+#[cfg(test)]
+mod tuning_tests;
+pub mod value;
+
+pub use load::{Config, ConfigError, Flag, Origin};

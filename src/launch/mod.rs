@@ -1,9 +1,27 @@
 //! The order in which a broker starts and stops (R7, R18): locks, executors, shards, listeners; and back.
 //!
-//! `core` is what runs on each core, for any runtime; `process` starts the cores of a real process on io_uring.
+//! `broker` makes the plan out of the configuration; `core` is what runs on each core, for any runtime; `process` starts
+//! the cores of a real process on io_uring.
 //!
 //! Invariant: nothing listens before every shard has recovered; nothing is unlocked before every shard has stopped.
 
+pub mod broker;
 pub mod core;
 pub mod meta;
 pub mod process;
+
+use rustix::rand::{GetRandomFlags, getrandom};
+
+/// Random bytes of the kernel, for what must be new: ids and names.
+pub fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    let mut filled = 0;
+    while filled < N {
+        match getrandom(&mut bytes[filled..], GetRandomFlags::empty()) {
+            Ok(more) => filled += more,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(e) => panic!("the kernel gives no random bytes: {e}"),
+        }
+    }
+    bytes
+}

@@ -1,0 +1,147 @@
+//! `corelog dev`: a broker to try things with. Not pinned, one shard, and a data directory that goes with it unless one
+//! is given; every ack is still synced.
+
+use std::fs::DirBuilder;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use super::run::{self, Settings};
+use super::{Failure, output};
+use crate::config::{Config, Flag};
+
+/// Run a broker to try things with.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Where to keep the data; without it, in a temporary directory that is removed at the end.
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Where to listen [default: 127.0.0.1:9092].
+    #[arg(long, value_name = "HOST:PORT")]
+    listen: Option<String>,
+    /// CPUs to pin shards to: "0-3,8", a count, or "all"; without it, one shard that is not pinned.
+    #[arg(long, value_name = "SPEC")]
+    cores: Option<String>,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+pub fn run(arguments: Arguments) -> Result<(), Failure> {
+    let config = Config::load(None, run::variables(), &arguments.flags()?)?;
+    let (config, temporary) = with_defaults(config)?;
+    let done = run::run(&config, |addr| paste(run::reachable(addr)));
+    // Only now: the broker has closed its files.
+    drop(temporary);
+    done
+}
+
+impl Arguments {
+    /// `--set` last: it is the most particular.
+    fn flags(&self) -> Result<Vec<Flag>, Failure> {
+        let mut flags = Vec::new();
+        if let Some(dir) = &self.data_dir {
+            let text =
+                dir.to_str().ok_or_else(|| Failure::Usage(format!("--data-dir {}: not UTF-8", dir.display())))?;
+            flags.push(Flag::new("--data-dir", "data_dir", text));
+        }
+        if let Some(listen) = &self.listen {
+            flags.push(Flag::new("--listen", "listeners", format!("PLAINTEXT://{listen}")));
+        }
+        if let Some(cores) = &self.cores {
+            flags.push(Flag::new("--cores", "cores", cores.as_str()));
+        }
+        flags.extend(self.settings.flags()?);
+        Ok(flags)
+    }
+}
+
+/// What `dev` does where nothing else is said.
+fn with_defaults(mut config: Config) -> Result<(Config, Option<TemporaryDir>), Failure> {
+    if config.given("cores").is_none() {
+        config.set_default("dev", "pin", "false")?;
+        config.set_default("dev", "shards", "1")?;
+    }
+    if config.given("data_dir").is_some() {
+        return Ok((config, None));
+    }
+    let made = TemporaryDir::make().map_err(|(path, e)| {
+        Failure::Runtime(format!("{}: {e}; give a directory with --data-dir, or another TMPDIR", path.display()))
+    })?;
+    config.set_default("dev", "data_dir", &made.0.to_string_lossy())?;
+    Ok((config, Some(made)))
+}
+
+/// Lines for a client, to paste.
+fn paste(addr: SocketAddr) {
+    output::note(&format!(
+        "\nTry it:
+  echo hello | kcat -b {addr} -P -t greetings
+  kcat -b {addr} -C -t greetings -o beginning -e
+In Python (pip install confluent-kafka):
+  from confluent_kafka import Producer
+  producer = Producer({{\"bootstrap.servers\": \"{addr}\"}})
+  producer.produce(\"greetings\", b\"hello\")
+  producer.flush()
+Ctrl-C stops the broker.\n"
+    ));
+}
+
+/// A directory of our own, removed when dropped. A kill leaves it.
+#[derive(Debug)]
+struct TemporaryDir(PathBuf);
+
+impl TemporaryDir {
+    fn make() -> Result<TemporaryDir, (PathBuf, io::Error)> {
+        // /tmp is often in memory, where direct I/O may not work and the data would fill it.
+        let var_tmp = Path::new("/var/tmp");
+        let parent = match std::env::var_os("TMPDIR") {
+            None if var_tmp.is_dir() => var_tmp.to_owned(),
+            _ => std::env::temp_dir(),
+        };
+        let random = u64::from_le_bytes(crate::launch::random());
+        let path = parent.join(format!("corelog-dev-{random:016x}"));
+        match DirBuilder::new().mode(0o700).create(&path) {
+            Ok(()) => Ok(TemporaryDir(path)),
+            Err(e) => Err((path, e)),
+        }
+    }
+}
+
+impl Drop for TemporaryDir {
+    fn drop(&mut self) {
+        if let Err(e) = std::fs::remove_dir_all(&self.0) {
+            output::note(&format!("corelog: {} could not be removed: {e}", self.0.display()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(settings: &[&str]) -> (Config, Option<TemporaryDir>) {
+        let flags: Vec<Flag> = settings.iter().map(|text| Flag::set(text).expect("a flag")).collect();
+        with_defaults(Config::load(None, [], &flags).expect("good")).expect("a directory")
+    }
+
+    #[test]
+    fn dev_is_one_shard_that_is_not_pinned_unless_cores_are_named() {
+        let (plain, _dir) = config(&[]);
+        assert_eq!((plain.flag("pin"), plain.int_given("shards")), (false, Some(1)));
+        let (cores, _dir) = config(&["cores=all"]);
+        assert_eq!((cores.flag("pin"), cores.int_given("shards")), (true, None));
+        let (shards, _dir) = config(&["shards=3"]);
+        assert_eq!((shards.flag("pin"), shards.int_given("shards")), (false, Some(3)));
+    }
+
+    #[test]
+    fn a_temporary_directory_goes_and_a_given_one_stays() {
+        let (made, dir) = config(&[]);
+        let path = PathBuf::from(made.text("data_dir").expect("one was made"));
+        assert!(path.is_dir());
+        drop(dir);
+        assert!(!path.exists());
+        assert!(config(&["data_dir=/somewhere"]).1.is_none());
+    }
+}

@@ -1,0 +1,61 @@
+//! What `dev` and `serve` share: the settings' flags, the run itself and what is said before and after it.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use tracing::level_filters::LevelFilter;
+
+use super::{Failure, output};
+use crate::config::{Config, ConfigError, Flag};
+use crate::launch::broker;
+use crate::launch::process::{self, Summary};
+
+/// Settings that can be given to every broker.
+#[derive(Debug, clap::Args)]
+pub struct Settings {
+    /// One setting, over file and environment; repeatable. tuning.md has all keys.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+impl Settings {
+    pub fn flags(&self) -> Result<Vec<Flag>, ConfigError> {
+        self.set.iter().map(|text| Flag::set(text)).collect()
+    }
+}
+
+/// The environment, as far as it is text: a setting of ours would be.
+pub fn variables() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)))
+}
+
+/// Runs a broker until it is stopped. `ready` is told where clients may connect.
+pub fn run(config: &Config, ready: impl FnOnce(SocketAddr)) -> Result<(), Failure> {
+    let level = config.text("log_level").and_then(|level| level.parse().ok());
+    output::start_log(level.unwrap_or(LevelFilter::INFO));
+    let plan = broker::plan(config)?;
+    let what = format!("data in {}, shards: {}", plan.data.path.display(), plan.cpus.len());
+    let summary = process::run(plan, |addresses| {
+        let all: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
+        output::say(&format!("ready: {} ({what})", all.join(", ")));
+        if let Some(first) = addresses.first() {
+            ready(*first);
+        }
+    })?;
+    tell(&summary);
+    Ok(())
+}
+
+/// The address to type into a client on this machine.
+pub fn reachable(addr: SocketAddr) -> SocketAddr {
+    if addr.ip().is_unspecified() { SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), addr.port()) } else { addr }
+}
+
+fn tell(summary: &Summary) {
+    let next = if summary.clean { "the next start replays nothing" } else { "the next start replays the journal" };
+    let seconds = summary.ran_for.as_secs_f64();
+    let state = if summary.clean { "clean" } else { "not clean" };
+    output::note(&format!("corelog: stopped after {seconds:.1} s, {state}: {next}"));
+    for (shard, core) in summary.cores.iter().enumerate() {
+        output::note(&format!("shard {shard}\n{}", core.stages));
+    }
+}

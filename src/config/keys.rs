@@ -1,0 +1,432 @@
+//! The one table of broker settings: name, type, default, what it does and what it costs. Read at start only.
+//! From it come parsing, ranges, the nearest name of a misspelt key, and the table in tuning.md.
+//!
+//! Invariant: a setting that Kafka has carries Kafka's name, and every broker setting behind a topic config is here once.
+
+use shards::catalog::config::{ConfigKey, Kind as TopicKind, TOPIC_CONFIGS};
+
+/// One setting of the broker.
+#[derive(Debug)]
+pub struct Key {
+    pub name: &'static str,
+    pub kind: Kind,
+    pub default: Default,
+    /// What it does and what it costs, in sentences. Empty for a topic config's default: that table says it.
+    pub doc: &'static str,
+}
+
+/// Type and range of a setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// From `min` to `max`.
+    Int {
+        min: i64,
+        max: i64,
+    },
+    /// Bytes: a number, or a text such as "64 MiB".
+    Bytes {
+        min: u64,
+        max: u64,
+    },
+    Bool,
+    Text,
+    Path,
+    OneOf(&'static [&'static str]),
+    /// "0-3,8", a count, or "all".
+    Cores,
+    /// "0-3,8", or nothing.
+    CpuList,
+    /// `NAME://HOST:PORT`, several with commas or as an array.
+    Listeners,
+    /// `ADDRESS:COUNT`, several with commas.
+    IpCounts,
+    /// The default of the topic config that names this setting as a synonym: its rules hold.
+    TopicDefault,
+}
+
+/// What holds where nothing is set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Default {
+    Is(&'static str),
+    /// Nothing, or worked out at start, as this says.
+    Computed(&'static str),
+}
+
+const fn key(name: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> Key {
+    Key { name, kind, default: Default::Is(default), doc }
+}
+
+const fn computed_key(name: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> Key {
+    Key { name, kind, default: Default::Computed(default), doc }
+}
+
+/// The default of a topic config, under the broker's name for it.
+const fn topic_key(name: &'static str) -> Key {
+    Key { name, kind: Kind::TopicDefault, default: Default::Computed(""), doc: "" }
+}
+
+const fn int(min: i64, max: i64) -> Kind {
+    Kind::Int { min, max }
+}
+
+const fn bytes(min: u64, max: u64) -> Kind {
+    Kind::Bytes { min, max }
+}
+
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+const TIB: u64 = 1 << 40;
+const I32_MAX: i64 = i32::MAX as i64;
+
+/// Every setting, by subject.
+pub static KEYS: &[Key] = &[
+    // Who and where.
+    computed_key(
+        "data_dir",
+        Kind::Path,
+        "none: `serve` needs it, `dev` makes a temporary one",
+        "Directory of everything that is kept. Its file system must take direct I/O (ext4, XFS and Btrfs do). One broker at a time.",
+    ),
+    key(
+        "node.id",
+        int(0, I32_MAX),
+        "1",
+        "Number of this broker, written into the data directory at its first start; a directory of another node is refused.",
+    ),
+    computed_key("broker.rack", Kind::Text, "none", "Rack that clients are told of this broker. Costs nothing."),
+    key(
+        "listeners",
+        Kind::Listeners,
+        "PLAINTEXT://127.0.0.1:9092",
+        "Where to listen: NAME://HOST:PORT, several with commas or as an array. An empty host means all addresses. Kafka listens on all addresses by default; as there is no authentication yet, here it is this machine only. The names SSL, SASL_PLAINTEXT and SASL_SSL are refused until they are true.",
+    ),
+    computed_key(
+        "advertised.listeners",
+        Kind::Listeners,
+        "none: clients are told the address that they came in on",
+        "What clients are told, by the names of `listeners`. Needed behind NAT, a proxy or a container's port mapping.",
+    ),
+    // Cores.
+    key(
+        "cores",
+        Kind::Cores,
+        "all",
+        "CPUs to use: a list (\"0-3,8\"), a count, or \"all\". Only CPUs of the process's affinity mask count; \"all\" also keeps to the cgroup's CPU quota, rounded up.",
+    ),
+    key("exclude", Kind::CpuList, "", "CPUs that a count or \"all\" leaves out, such as those that serve interrupts."),
+    key(
+        "pin",
+        Kind::Bool,
+        "true",
+        "Pins each shard's thread to its CPU. `dev` without --cores does not. Pinned threads hold their caches; on a CPU that others use as well, they wait for them.",
+    ),
+    computed_key(
+        "shards",
+        int(1, 1000),
+        "as many as `cores` gives",
+        "Shards: threads with a share of the partitions, a journal and connections each. May change between runs. More than cores share CPUs; each costs a journal (`journal.bytes`) and its part of `memory`.",
+    ),
+    key(
+        "spin_us",
+        int(0, 1_000_000),
+        "0",
+        "Microseconds for which a shard looks for work before it sleeps. Acts only where shards are pinned. Saves a wake-up (some 5 to 50 µs) and burns CPU while idle.",
+    ),
+    key(
+        "mailbox.bytes",
+        bytes(64 << 10, GIB),
+        "8388608",
+        "Bytes on their way from one shard to another. When they are used up, the sending connection waits.",
+    ),
+    key(
+        "mailbox.messages",
+        int(16, 1_000_000),
+        "1024",
+        "Messages on their way from one shard to another. Some 100 bytes for each, for every pair of shards.",
+    ),
+    // Memory.
+    computed_key(
+        "memory",
+        bytes(64 * MIB, 64 * TIB),
+        "a quarter of the cgroup's limit, or of the machine",
+        "Budget of the whole process, in equal parts for the shards. Of each part come the write window, the read cache, the index cache and the I/O memory; the rest is for requests and replies. When that rest is used up, sockets are not read.",
+    ),
+    computed_key(
+        "write.window.bytes",
+        bytes(MIB, 64 * GIB),
+        "32 MiB, at most an eighth of the shard's memory",
+        "Of each shard: bytes that are synced in the journal and not yet in segments. A larger window lets more small writes become one; when it is full, produce requests wait for the segments.",
+    ),
+    computed_key(
+        "read.cache.bytes",
+        bytes(0, TIB),
+        "128 MiB, at most a quarter of the shard's memory",
+        "Of each shard: newest bytes that stay readable from memory after they are in segments. Consumers further behind read from the disk, past the page cache.",
+    ),
+    computed_key(
+        "index.cache.bytes",
+        bytes(64 << 10, 64 * GIB),
+        "16 MiB, at most a sixteenth of the shard's memory",
+        "Of each shard: offset and time indexes of closed segments in memory. A miss costs a read of the index file.",
+    ),
+    computed_key(
+        "io.memory.bytes",
+        bytes(MIB, 4 * GIB),
+        "32 MiB, at most an eighth of the shard's memory",
+        "Of each shard: memory registered with io_uring, for the buffers of journal and segments. What does not fit comes from the heap and costs the kernel a mapping per write.",
+    ),
+    // Journal and files.
+    key(
+        "journal.bytes",
+        bytes(4 * MIB, 64 * GIB),
+        "67108864",
+        "Of each shard: journal files made at start, as disk space. Sixteen KiB for each partition are the least, whatever this says.",
+    ),
+    key(
+        "journal.bytes.max",
+        bytes(4 * MIB, 64 * GIB),
+        "268435456",
+        "Of each shard: how far the journal grows under load. Bounds what a start after a crash replays: some 2 s for each GiB.",
+    ),
+    computed_key(
+        "segment.files.open.max",
+        int(16, 1_000_000),
+        "1000, at most half of the limit of open files divided by `shards`",
+        "Of each shard: segment files held open. Beyond it the longest unused is closed; its next use opens it again.",
+    ),
+    key(
+        "log.retention.check.interval.ms",
+        int(1, i64::MAX),
+        "300000",
+        "Time between two looks for segments that are due for deletion. Each look passes over every partition, in memory.",
+    ),
+    // Topics and producers.
+    key("num.partitions", int(1, I32_MAX), "1", "Partitions of a topic whose creator does not say."),
+    key(
+        "default.replication.factor",
+        int(1, 1),
+        "1",
+        "Replicas of a topic whose creator does not say. There is one broker, so 1.",
+    ),
+    key(
+        "auto.create.topics.enable",
+        Kind::Bool,
+        "true",
+        "A client that asks for a topic that is not there makes it, if it allows that itself. A misspelt name makes a topic, too.",
+    ),
+    key(
+        "partitions.max",
+        int(1, 10_000_000),
+        "100000",
+        "Partitions of the whole broker; one over it is refused with POLICY_VIOLATION. An idle partition takes up to 8 KiB of memory and 16 KiB of disk.",
+    ),
+    key(
+        "producer.ids.max",
+        int(1, 100_000_000),
+        "100000",
+        "Of each shard: idempotent producers remembered, over all partitions. Some 200 bytes each. Beyond it the longest silent is forgotten.",
+    ),
+    key(
+        "producer.id.expiration.ms",
+        int(1, i64::MAX),
+        "86400000",
+        "Time after its last batch at which an idempotent producer is forgotten, and a repeat of that batch would be taken again.",
+    ),
+    // What peers may do.
+    key(
+        "socket.request.max.bytes",
+        bytes(1024, I32_MAX as u64),
+        "104857600",
+        "Longest request. Half of the shard's memory for requests is the limit as well. A longer one closes its connection.",
+    ),
+    key(
+        "fetch.max.bytes",
+        bytes(1024, I32_MAX as u64),
+        "57671680",
+        "Most bytes of one fetch reply, whatever the client asks for. The reply is in memory until it is sent.",
+    ),
+    key(
+        "batch.decompressed.bytes.max",
+        bytes(MIB, 2 * GIB),
+        "268435456",
+        "Size that a produced batch may decompress to. A batch over it is refused with INVALID_RECORD; each one that is checked may take this much memory for a moment.",
+    ),
+    key(
+        "max.incremental.fetch.session.cache.slots",
+        int(0, 1_000_000),
+        "1000",
+        "Of each shard: fetch sessions (KIP-227). A consumer without one names all its partitions in every fetch.",
+    ),
+    key(
+        "fetch.session.partitions.max",
+        int(0, 100_000_000),
+        "200000",
+        "Of each shard: partitions of all fetch sessions. Some 150 bytes each.",
+    ),
+    key(
+        "max.connections",
+        int(0, I32_MAX),
+        "2147483647",
+        "Connections of the whole broker; one more is closed at once.",
+    ),
+    key(
+        "max.connections.per.ip",
+        int(0, I32_MAX),
+        "2147483647",
+        "Connections of one client address; one more is closed at once.",
+    ),
+    key(
+        "max.connections.per.ip.overrides",
+        Kind::IpCounts,
+        "",
+        "Another limit for some addresses: \"10.0.0.5:200,10.0.0.6:0\". Addresses only, no host names.",
+    ),
+    key(
+        "max.connections.per.shard",
+        int(1, I32_MAX),
+        "2147483647",
+        "Connections of one shard; one more is closed at once.",
+    ),
+    key(
+        "connections.max.idle.ms",
+        int(1, i64::MAX),
+        "600000",
+        "A connection that asks nothing for so long is closed. Clients connect again when they need to.",
+    ),
+    key(
+        "partial.frame.max.ms",
+        int(100, i64::MAX),
+        "30000",
+        "A request that began to come must be whole after this time, or come at 64 KiB/s: its memory is held all the while.",
+    ),
+    key(
+        "unread.reply.max.ms",
+        int(100, i64::MAX),
+        "60000",
+        "A client that takes nothing of a reply for so long is closed: the reply is held all the while.",
+    ),
+    // Logs of the broker itself.
+    key(
+        "log_level",
+        Kind::OneOf(&["error", "warn", "info", "debug", "trace"]),
+        "info",
+        "Least level of the lines on stderr. debug and trace slow the broker down.",
+    ),
+    // Defaults of topic configs.
+    topic_key("log.segment.bytes"),
+    topic_key("log.roll.ms"),
+    topic_key("log.roll.hours"),
+    topic_key("log.roll.jitter.ms"),
+    topic_key("log.roll.jitter.hours"),
+    topic_key("log.index.size.max.bytes"),
+    topic_key("log.flush.interval.messages"),
+    topic_key("log.flush.interval.ms"),
+    topic_key("log.flush.scheduler.interval.ms"),
+    topic_key("log.retention.bytes"),
+    topic_key("log.retention.ms"),
+    topic_key("log.retention.minutes"),
+    topic_key("log.retention.hours"),
+    topic_key("message.max.bytes"),
+    topic_key("log.index.interval.bytes"),
+    topic_key("log.cleaner.delete.retention.ms"),
+    topic_key("log.cleaner.min.compaction.lag.ms"),
+    topic_key("log.cleaner.max.compaction.lag.ms"),
+    topic_key("log.segment.delete.delay.ms"),
+    topic_key("log.cleaner.min.cleanable.ratio"),
+    topic_key("log.cleanup.policy"),
+    topic_key("unclean.leader.election.enable"),
+    topic_key("min.insync.replicas"),
+    topic_key("compression.type"),
+    topic_key("compression.gzip.level"),
+    topic_key("compression.lz4.level"),
+    topic_key("compression.zstd.level"),
+    topic_key("log.preallocate"),
+    topic_key("log.message.timestamp.type"),
+    topic_key("log.message.timestamp.before.max.ms"),
+    topic_key("log.message.timestamp.after.max.ms"),
+    topic_key("log.local.retention.ms"),
+    topic_key("log.local.retention.bytes"),
+];
+
+/// Names that Kafka's users try and that are called otherwise here, or are not needed.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("log.dir", "data_dir"),
+    ("log.dirs", "data_dir"),
+    ("broker.id", "node.id"),
+    ("port", "listeners"),
+    ("host.name", "listeners"),
+    ("num.network.threads", "shards"),
+    ("num.io.threads", "shards"),
+];
+
+impl Key {
+    /// The variable of the environment that sets it.
+    pub fn variable(&self) -> String {
+        format!("CORELOG_{}", self.name.replace('.', "_").to_ascii_uppercase())
+    }
+
+    /// The topic config whose default this is.
+    pub fn topic_config(&self) -> Option<&'static ConfigKey> {
+        TOPIC_CONFIGS.iter().find(|config| config.broker_settings().any(|setting| setting == self.name))
+    }
+}
+
+/// `None`: no setting has this name.
+pub fn find(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}
+
+/// The setting that is most likely meant by a name that is none.
+pub fn nearest(name: &str) -> &'static str {
+    if let Some((_, ours)) = ELSEWHERE.iter().find(|(theirs, _)| *theirs == name) {
+        return ours;
+    }
+    let plain = name.to_ascii_lowercase().replace('_', ".");
+    let distance = |key: &&Key| strsim::osa_distance(&key.name.replace('_', "."), &plain);
+    KEYS.iter().min_by_key(distance).map_or("", |key| key.name)
+}
+
+impl Kind {
+    /// Type and range, for people.
+    pub fn range(self) -> String {
+        match self {
+            Kind::Int { min, max: i64::MAX } => format!("{min} or more"),
+            Kind::Int { min, max } if min == max => format!("{min}"),
+            Kind::Int { min, max } => format!("{min} to {max}"),
+            Kind::Bytes { min, max } => format!("{} to {}", binary(min), binary(max)),
+            Kind::Bool => "true, false".to_owned(),
+            Kind::Text => "text".to_owned(),
+            Kind::Path => "path".to_owned(),
+            Kind::OneOf(allowed) => allowed.join(", "),
+            Kind::Cores => "list, count, \"all\"".to_owned(),
+            Kind::CpuList => "list of CPUs".to_owned(),
+            Kind::Listeners => "NAME://HOST:PORT, …".to_owned(),
+            Kind::IpCounts => "ADDRESS:COUNT, …".to_owned(),
+            Kind::TopicDefault => "as the topic config".to_owned(),
+        }
+    }
+}
+
+/// Type and range of a topic config, for people.
+pub fn topic_range(kind: TopicKind) -> String {
+    match kind {
+        TopicKind::Int { min: i32::MIN, .. } | TopicKind::Long { min: i64::MIN } => "any number".to_owned(),
+        TopicKind::Int { min, max: i32::MAX } => format!("{min} or more"),
+        TopicKind::Int { min, max } => format!("{min} to {max}"),
+        TopicKind::GzipLevel => "1 to 9, -1".to_owned(),
+        TopicKind::Long { min } => format!("{min} or more"),
+        TopicKind::Ratio => "0 to 1".to_owned(),
+        TopicKind::Bool => "true, false".to_owned(),
+        TopicKind::OneOf(allowed) | TopicKind::ListOf(allowed) => allowed.join(", "),
+        TopicKind::ThrottledReplicas => "PARTITION:BROKER, …, or *".to_owned(),
+    }
+}
+
+/// Bytes in the largest unit that divides them.
+pub fn binary(bytes: u64) -> String {
+    let units = [(TIB, "TiB"), (GIB, "GiB"), (MIB, "MiB"), (1024, "KiB")];
+    match units.iter().find(|(unit, _)| bytes >= *unit && bytes.is_multiple_of(*unit)) {
+        Some((unit, name)) => format!("{} {name}", bytes / unit),
+        None => bytes.to_string(),
+    }
+}

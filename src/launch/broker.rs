@@ -1,0 +1,318 @@
+//! From a configuration to the plan of a process: memory parted, listeners resolved, the data directory locked.
+//!
+//! Invariant: what the parts of a shard's memory come to is never over its share of `memory`.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use shards::catalog::{CatalogSettings, Endpoint};
+use shards::shard::settings::{Layout, ShardSettings};
+
+use super::meta::{DataDir, MetaError};
+use super::process::ProcessPlan;
+use crate::api::{ApiSettings, SessionLimits};
+use crate::config::machine::{Machine, raise_open_files};
+use crate::config::topology::{self, Topology, TopologyError};
+use crate::config::value::Listener;
+use crate::config::{Config, ConfigError, Origin};
+use crate::listen::{Admission, ConnectionLimits, ListenSettings, ListenerPlan, ServerPlan};
+
+/// Least memory of a shard for requests and replies, in bytes: a frame may take half of it.
+const REQUESTS_BYTES_MIN: u64 = 8 << 20;
+/// Kafka's number for a listener without encryption and authentication.
+const PLAINTEXT: i16 = 0;
+
+#[derive(Debug, thiserror::Error)]
+pub enum BrokerError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("{origin}: {source}")]
+    Topology { origin: Origin, source: TopologyError },
+    #[error("no data directory is set: set data_dir in the file, or add --set data_dir=DIR")]
+    NoDataDir,
+    #[error(
+        "{memory} bytes of memory for {shards} shards leave {left} of each for requests, and {REQUESTS_BYTES_MIN} is the \
+         least: raise `memory`, or lower `shards`, write.window.bytes, read.cache.bytes, index.cache.bytes or io.memory.bytes"
+    )]
+    Memory { memory: u64, shards: u64, left: u64 },
+    #[error("{origin}: listener {name}: {host} has no address here: {why}; give an address of this machine")]
+    Address { origin: Origin, name: String, host: String, why: String },
+    #[error(transparent)]
+    Data(#[from] MetaError),
+}
+
+impl BrokerError {
+    /// Another configuration is the cure.
+    pub fn is_configuration(&self) -> bool {
+        !matches!(self, BrokerError::Data(_))
+    }
+}
+
+/// How a shard's share of the memory is parted, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Memory {
+    window: u64,
+    cache: u64,
+    index: u64,
+    io: u64,
+    requests: u64,
+}
+
+/// Makes the plan, and takes the data directory.
+pub fn plan(config: &Config) -> Result<ProcessPlan, BrokerError> {
+    let machine = Machine::look();
+    let Topology { cpus, warnings } = topology::plan(config, &machine)
+        .map_err(|source| BrokerError::Topology { origin: config.origin("cores"), source })?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    let shards = cpus.len() as u64;
+    let memory = memory(config, machine.memory_bytes, shards)?;
+    let addresses = addresses(config)?;
+    let topic_defaults = config.topic_defaults()?;
+    let node_id = number(config, "node.id");
+    let root = PathBuf::from(config.text("data_dir").ok_or(BrokerError::NoDataDir)?);
+    let data = DataDir::open(&root, node_id, new_cluster_id)?;
+    let cluster_id = data.meta.cluster_id.clone();
+    tracing::info!(
+        data_dir = %root.display(), shards, cpus = %told(&cpus), requests_bytes_per_shard = memory.requests, "starting"
+    );
+
+    let shard = ShardSettings {
+        layout: Layout { root },
+        node_id,
+        shards: narrow(shards),
+        journal_bytes: config.bytes("journal.bytes"),
+        journal_bytes_max: config.bytes("journal.bytes.max"),
+        window_bytes: memory.window,
+        cache_bytes: memory.cache,
+        open_files: open_files(config, shards),
+        index_cache_bytes: narrow(memory.index),
+        producer_ids_max: number(config, "producer.ids.max"),
+        producer_expiration_ms: config.int("producer.id.expiration.ms"),
+        retention_check_ms: number(config, "log.retention.check.interval.ms"),
+        mailbox_bytes: narrow(config.bytes("mailbox.bytes")),
+        mailbox_messages: number(config, "mailbox.messages"),
+    };
+    let catalog = CatalogSettings {
+        num_partitions: number(config, "num.partitions"),
+        default_replication_factor: number(config, "default.replication.factor"),
+        partitions_max: number(config, "partitions.max"),
+        topic_defaults,
+        ..CatalogSettings::new(cluster_id.clone(), node_id)
+    };
+    let server = server(config, &addresses, memory.requests, node_id, &cluster_id);
+    Ok(ProcessPlan {
+        data,
+        shard,
+        catalog,
+        endpoints: endpoints(config, &addresses),
+        cpus,
+        spin: Duration::from_micros(number(config, "spin_us")),
+        io_memory_bytes: narrow(memory.io),
+        server: Box::new(move |_| server.clone()),
+        listen: addresses.into_iter().map(|(_, addr)| addr).collect(),
+    })
+}
+
+/// Each shard gets the same; connections are counted together.
+fn server(
+    config: &Config,
+    addresses: &[(Listener, SocketAddr)],
+    requests_bytes: u64,
+    node_id: i32,
+    cluster_id: &str,
+) -> ServerPlan {
+    let advertised = config.advertised_listeners();
+    let told = |name: &str| advertised.iter().find(|l| l.name == name).map(|l| (l.host.clone(), l.port));
+    let listener = |(listener, addr): &(Listener, SocketAddr)| ListenerPlan {
+        name: listener.name.clone(),
+        addr: *addr,
+        advertised: told(&listener.name),
+    };
+    let millis = |name| Duration::from_millis(number(config, name));
+    ServerPlan {
+        listeners: addresses.iter().map(listener).collect(),
+        settings: ListenSettings {
+            frame_bytes_max: narrow(config.bytes("socket.request.max.bytes")),
+            idle_max: millis("connections.max.idle.ms"),
+            partial_frame_max: millis("partial.frame.max.ms"),
+            unread_max: millis("unread.reply.max.ms"),
+        },
+        api: ApiSettings {
+            node_id,
+            cluster_id: cluster_id.into(),
+            rack: config.text("broker.rack").map(Into::into),
+            auto_create_topics: config.flag("auto.create.topics.enable"),
+            fetch_bytes_max: narrow(config.bytes("fetch.max.bytes")),
+            decompressed_bytes_max: narrow(config.bytes("batch.decompressed.bytes.max")),
+            sessions: SessionLimits {
+                slots: number(config, "max.incremental.fetch.session.cache.slots"),
+                partitions_max: number(config, "fetch.session.partitions.max"),
+                ..SessionLimits::default()
+            },
+        },
+        budget_bytes: narrow(requests_bytes),
+        admission: Admission::new(ConnectionLimits {
+            total_max: number(config, "max.connections"),
+            per_core_max: number(config, "max.connections.per.shard"),
+            per_ip_max: number(config, "max.connections.per.ip"),
+            per_ip_overrides: config.connections_by_ip(),
+        }),
+    }
+}
+
+fn memory(config: &Config, machine_bytes: u64, shards: u64) -> Result<Memory, BrokerError> {
+    let memory = config.bytes_given("memory").unwrap_or(machine_bytes / 4);
+    let share = memory / shards;
+    let part = |name: &str, most: u64, divisor: u64| config.bytes_given(name).unwrap_or(most.min(share / divisor));
+    let window = part("write.window.bytes", 32 << 20, 8);
+    let cache = part("read.cache.bytes", 128 << 20, 4);
+    let index = part("index.cache.bytes", 16 << 20, 16);
+    let io = part("io.memory.bytes", 32 << 20, 8);
+    let requests = [window, cache, index, io].iter().fold(share, |left, part| left.saturating_sub(*part));
+    if requests < REQUESTS_BYTES_MIN {
+        return Err(BrokerError::Memory { memory, shards, left: requests });
+    }
+    Ok(Memory { window, cache, index, io, requests })
+}
+
+fn open_files(config: &Config, shards: u64) -> usize {
+    // The other half is for sockets.
+    let limit = raise_open_files() / 2 / shards;
+    config
+        .int_given("segment.files.open.max")
+        .map_or(narrow(limit.clamp(16, 1000)), |files| narrow(files.unsigned_abs()))
+}
+
+/// Every listener with the address that it binds.
+fn addresses(config: &Config) -> Result<Vec<(Listener, SocketAddr)>, BrokerError> {
+    let mut found = Vec::new();
+    for listener in config.listeners() {
+        let failed = |why: String| BrokerError::Address {
+            origin: config.origin("listeners"),
+            name: listener.name.clone(),
+            host: listener.host.clone(),
+            why,
+        };
+        let mut addr = if listener.host.is_empty() {
+            SocketAddr::from((Ipv4Addr::UNSPECIFIED, listener.port))
+        } else {
+            let mut all =
+                (listener.host.as_str(), listener.port).to_socket_addrs().map_err(|e| failed(e.to_string()))?;
+            all.next().ok_or_else(|| failed("it resolves to nothing".to_owned()))?
+        };
+        if addr.port() == 0 {
+            // Every shard listens on the same port, so it is chosen once, here.
+            let probe = TcpListener::bind(addr).and_then(|probe| probe.local_addr());
+            addr = probe.map_err(|e| failed(e.to_string()))?;
+        }
+        found.push((listener, addr));
+    }
+    Ok(found)
+}
+
+/// What the metadata log says of the listeners. Clients are told by Metadata, which knows where they came in.
+fn endpoints(config: &Config, addresses: &[(Listener, SocketAddr)]) -> Vec<Endpoint> {
+    let advertised = config.advertised_listeners();
+    let endpoint = |(listener, addr): &(Listener, SocketAddr)| {
+        let told = advertised.iter().find(|told| told.name == listener.name);
+        let (host, port) = match told {
+            Some(told) => (told.host.clone(), told.port),
+            None if addr.ip().is_unspecified() => (host_name(addr.ip()), addr.port()),
+            None => (addr.ip().to_string(), addr.port()),
+        };
+        Endpoint { name: listener.name.clone(), host, port, security_protocol: PLAINTEXT }
+    };
+    addresses.iter().map(endpoint).collect()
+}
+
+fn host_name(otherwise: IpAddr) -> String {
+    let name = rustix::system::uname();
+    name.nodename().to_str().map_or_else(|_| otherwise.to_string(), str::to_owned)
+}
+
+/// 16 random bytes as Kafka writes an id: base64 for URLs, without padding.
+fn new_cluster_id() -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut bits = u128::from_le_bytes(super::random());
+    let mut text = String::with_capacity(22);
+    for _ in 0..22 {
+        text.push(char::from(DIGITS[(bits & 63) as usize]));
+        bits >>= 6;
+    }
+    text
+}
+
+/// A checked setting in the width of whoever uses it; the table's range fits.
+fn number<N: TryFrom<i64>>(config: &Config, name: &str) -> N {
+    let value = config.int(name);
+    N::try_from(value).unwrap_or_else(|_| unreachable!("the range of {name} holds {value}"))
+}
+
+fn narrow<N: TryFrom<u64>>(value: u64) -> N {
+    N::try_from(value).unwrap_or_else(|_| unreachable!("{value} is in the range of its key"))
+}
+
+fn told(cpus: &[Option<usize>]) -> String {
+    let pinned: Vec<usize> = cpus.iter().flatten().copied().collect();
+    if pinned.is_empty() { "not pinned".to_owned() } else { topology::ranges(&pinned) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Flag;
+
+    fn config(settings: &[&str]) -> Config {
+        let flags: Vec<Flag> = settings.iter().map(|text| Flag::set(text).expect("a flag")).collect();
+        Config::load(None, [], &flags).expect("a good configuration")
+    }
+
+    #[test]
+    fn the_parts_of_the_memory_are_its_whole() {
+        for (total, shards) in [(64 << 20, 1), (1 << 30, 2), (6 << 30, 1), (100 << 30, 64)] {
+            let parts = memory(&config(&[]), total * 4, shards).expect("enough");
+            assert_eq!(parts.window + parts.cache + parts.index + parts.io + parts.requests, total / shards);
+            assert!(parts.requests >= total / shards / 8, "{parts:?}");
+        }
+        let set = memory(&config(&["memory=1GiB", "read.cache.bytes=300MiB"]), 0, 2).expect("enough");
+        assert_eq!((set.cache, set.window), (300 << 20, 32 << 20));
+    }
+
+    #[test]
+    fn too_little_memory_is_refused_with_what_to_change() {
+        let refused = memory(&config(&["memory=64MiB"]), 0, 8).expect_err("8 MiB each").to_string();
+        assert!(refused.contains("raise `memory`"), "{refused}");
+        assert!(memory(&config(&["memory=1GiB", "read.cache.bytes=1GiB"]), 0, 1).is_err());
+    }
+
+    #[test]
+    fn listeners_get_addresses_and_port_0_one_port_for_all() {
+        let found = addresses(&config(&["listeners=A://:19092,B://127.0.0.1:0"])).expect("two");
+        assert_eq!(found[0].1, "0.0.0.0:19092".parse().expect("an address"));
+        assert!(found[1].1.port() > 0);
+        let told = config(&["listeners=A://:19092,B://127.0.0.1:1", "advertised.listeners=B://broker.example:7"]);
+        let known = endpoints(&told, &addresses(&told).expect("two"));
+        assert_ne!(known[0].host, "0.0.0.0");
+        assert_eq!((known[1].host.as_str(), known[1].port), ("broker.example", 7));
+    }
+
+    #[test]
+    fn a_cluster_id_is_as_kafkas() {
+        let (one, other) = (new_cluster_id(), new_cluster_id());
+        assert_ne!(one, other);
+        assert!(one.len() == 22 && one.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)), "{one}");
+    }
+
+    #[test]
+    fn a_plan_takes_the_directory_and_every_default_fits_its_user() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let data = format!("data_dir={}", dir.path().display());
+        let config = config(&[&data, "shards=3", "pin=false", "listeners=A://127.0.0.1:0", "memory=1GiB"]);
+        let plan = plan(&config).expect("a plan");
+        assert_eq!((plan.cpus.len(), plan.shard.shards, plan.endpoints.len()), (3, 3, 1));
+        assert!(matches!(super::plan(&config), Err(BrokerError::Data(MetaError::Locked { .. }))));
+    }
+}
