@@ -2,15 +2,22 @@
 //!
 //! Invariant: answers go to stdout and all else to stderr; exit codes are those of README.
 
+mod broker;
+mod consume;
 mod dev;
+mod format;
 mod output;
+mod printer;
+mod produce;
 mod run;
 mod serve;
+mod topic;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::client::ClientError;
 use crate::config::ConfigError;
 use crate::launch::broker::BrokerError;
 use crate::launch::process::LaunchError;
@@ -19,6 +26,10 @@ use crate::launch::process::LaunchError;
 const EXIT_RUNTIME: u8 = 1;
 /// The command line or the configuration is wrong. clap exits with the same.
 const EXIT_USAGE: u8 = 2;
+/// No broker answers where one was looked for.
+const EXIT_UNREACHABLE: u8 = 3;
+/// The topic or partition does not exist.
+const EXIT_NOT_FOUND: u8 = 4;
 
 /// A message broker that speaks Kafka's wire protocol, one core at a time.
 #[derive(Debug, Parser)]
@@ -32,6 +43,9 @@ struct Arguments {
 enum Command {
     Dev(dev::Arguments),
     Serve(serve::Arguments),
+    Topic(topic::Arguments),
+    Produce(produce::Arguments),
+    Consume(consume::Arguments),
 }
 
 /// What ends a subcommand early. The text says what to do next.
@@ -41,6 +55,10 @@ pub enum Failure {
     Usage(String),
     #[error("{0}")]
     Runtime(String),
+    #[error("{0}")]
+    Unreachable(String),
+    #[error("{0}")]
+    NotFound(String),
 }
 
 impl Failure {
@@ -48,6 +66,19 @@ impl Failure {
         match self {
             Failure::Usage(_) => EXIT_USAGE,
             Failure::Runtime(_) => EXIT_RUNTIME,
+            Failure::Unreachable(_) => EXIT_UNREACHABLE,
+            Failure::NotFound(_) => EXIT_NOT_FOUND,
+        }
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Failure {
+        let text = error.to_string();
+        match error {
+            ClientError::Unreachable { .. } | ClientError::ToldUnreachable { .. } => Failure::Unreachable(text),
+            ClientError::NoTopic { .. } | ClientError::NoPartition { .. } => Failure::NotFound(text),
+            _ => Failure::Runtime(text),
         }
     }
 }
@@ -76,12 +107,53 @@ pub fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Dev(arguments) => dev::run(arguments),
         Command::Serve(arguments) => serve::run(arguments),
+        Command::Topic(arguments) => topic::run(arguments),
+        Command::Produce(arguments) => produce::run(&arguments),
+        Command::Consume(arguments) => consume::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             output::note(&format!("corelog: {failure}"));
             ExitCode::from(failure.code())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound_and_takes_what_the_manual_shows() {
+        Arguments::command().debug_assert();
+        for line in [
+            "corelog dev --data-dir /d --listen 127.0.0.1:9093 --cores 0-1 --set shards=2 --set num.partitions=4",
+            "corelog serve --config corelog.toml --set log_level=debug",
+            "corelog topic create t --partitions 3 --replication-factor 1 --config retention.ms=1 --bootstrap h:1",
+            "corelog topic list",
+            "corelog topic describe t",
+            "corelog topic delete t",
+            "corelog produce t -K : -H a=b -z zstd -p 1",
+            "corelog consume t -o -5 -n 3 -f %k=%s\\n",
+            "corelog consume t --offset @1700000000000 --partition 0 --follow",
+        ] {
+            if let Err(e) = Arguments::try_parse_from(line.split(' ')) {
+                panic!("{line}: {e}");
+            }
+        }
+        for line in [
+            "corelog serve",
+            "corelog consume t -o x",
+            "corelog consume t -f %z",
+            "corelog topic create t --partitions 0",
+            "corelog topic create t --config retention.ms",
+            "corelog produce t --bootstrap h",
+            "corelog produce t --bootstrap :9092",
+        ] {
+            assert!(Arguments::try_parse_from(line.split(' ')).is_err(), "{line}");
         }
     }
 }

@@ -1,1 +1,26 @@
-//! client.
+//! A thin Kafka client on `wire`: [`Link`] is the protocol without a socket, [`Connection`] the same on a blocking one,
+//! and on top of that what commands need: a [`Cluster`], topics, a [`Producer`], a [`Consumer`].
+//!
+//! Works with any broker that speaks Kafka's protocol. Topics are named by name, partitions are assigned by hand.
+//!
+//! Invariant: bytes of a broker become a value or a typed error; nothing here panics on them.
+
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+mod admin;
+mod cluster;
+mod connection;
+mod consumer;
+mod error;
+mod link;
+mod producer;
+#[cfg(test)]
+mod tests;
+
+pub use admin::{OffsetAt, create_topic, delete_topic, offset_at};
+pub use cluster::{BrokerInfo, Cluster, PartitionInfo, TopicInfo};
+pub use connection::Connection;
+pub use consumer::{Consumer, Received};
+pub use error::ClientError;
+pub use link::Link;
+pub use producer::{Outgoing, Producer};

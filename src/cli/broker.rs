@@ -1,0 +1,32 @@
+//! What commands that talk to a broker share: its address, and how `NAME=VALUE` is read.
+
+use crate::client::{ClientError, Cluster};
+
+/// Which broker to talk to.
+#[derive(Debug, clap::Args)]
+pub struct Broker {
+    /// Address of a broker.
+    #[arg(short, long, value_name = "HOST:PORT", default_value = "127.0.0.1:9092", value_parser = host_port)]
+    bootstrap: String,
+}
+
+impl Broker {
+    pub fn connect(&self) -> Result<Cluster, ClientError> {
+        Cluster::connect(&self.bootstrap, concat!("corelog-cli-", env!("CARGO_PKG_VERSION")))
+    }
+}
+
+fn host_port(text: &str) -> Result<String, String> {
+    match text.rsplit_once(':') {
+        Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0) => Ok(text.to_owned()),
+        _ => Err("write HOST:PORT, as in 127.0.0.1:9092".to_owned()),
+    }
+}
+
+/// A name and a value of a flag.
+pub fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write NAME=VALUE".to_owned()),
+    }
+}

@@ -1,0 +1,86 @@
+//! Standard output whose reader may leave: `corelog consume t | head -1` ends in peace.
+//!
+//! Invariant: a broken pipe is the end of the work, never an error and never a panic.
+
+use std::io::{self, BufWriter, StdoutLock, Write};
+
+use super::Failure;
+
+/// What a command goes on with after writing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reader {
+    There,
+    /// Nobody reads any more.
+    Gone,
+}
+
+pub struct Printer<W: Write = BufWriter<StdoutLock<'static>>> {
+    to: W,
+}
+
+impl Printer {
+    pub fn stdout() -> Printer {
+        Printer { to: BufWriter::with_capacity(64 << 10, io::stdout().lock()) }
+    }
+}
+
+impl<W: Write> Printer<W> {
+    pub fn write(&mut self, bytes: &[u8]) -> Result<Reader, Failure> {
+        judge(self.to.write_all(bytes))
+    }
+
+    pub fn flush(&mut self) -> Result<Reader, Failure> {
+        judge(self.to.flush())
+    }
+}
+
+fn judge(written: io::Result<()>) -> Result<Reader, Failure> {
+    match written {
+        Ok(()) => Ok(Reader::There),
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(Reader::Gone),
+        Err(e) => Err(Failure::Runtime(format!("standard output cannot be written: {e}"))),
+    }
+}
+
+/// A table with aligned columns, its head first.
+pub fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Broken(io::ErrorKind);
+
+    impl Write for Broken {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_has_left_is_no_error_and_a_full_disk_is_one() {
+        let mut pipe = Printer { to: Broken(io::ErrorKind::BrokenPipe) };
+        assert_eq!(pipe.write(b"x").ok(), Some(Reader::Gone));
+        let mut disk = Printer { to: Broken(io::ErrorKind::StorageFull) };
+        assert!(disk.write(b"x").is_err());
+    }
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let row = |cells: [&str; 2]| cells.map(str::to_owned).to_vec();
+        assert_eq!(table(&[row(["NAME", "N"]), row(["a-topic", "12"]), row(["b", ""])]), "NAME     N\na-topic  12\nb");
+    }
+}

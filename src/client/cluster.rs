@@ -1,0 +1,247 @@
+//! A cluster as a client sees it: who leads what, and a connection to each broker that was needed so far. Blocking.
+//!
+//! Invariant: what is known of topics and connections is forgotten when a request fails for a passing reason, so that
+//! the next try asks anew.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::time::{Duration, Instant};
+
+use super::connection::Connection;
+use super::error::ClientError;
+use crate::wire::messages::metadata::{MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseTopic};
+use crate::wire::messages::{Request, Response};
+use crate::wire::{ErrorCode, Str};
+
+/// How long passing errors are tried again.
+const RETRY_MAX: Duration = Duration::from_secs(30);
+const BACKOFF_MIN: Duration = Duration::from_millis(50);
+const BACKOFF_MAX: Duration = Duration::from_secs(1);
+
+/// A topic and who leads its partitions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicInfo {
+    pub name: String,
+    pub internal: bool,
+    /// By index.
+    pub partitions: Vec<PartitionInfo>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartitionInfo {
+    pub index: i32,
+    /// Negative: none.
+    pub leader: i32,
+    pub leader_epoch: i32,
+    pub replicas: Vec<i32>,
+    pub in_sync: Vec<i32>,
+}
+
+/// A broker as the cluster tells of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BrokerInfo {
+    pub id: i32,
+    pub host: String,
+    pub port: i32,
+}
+
+pub struct Cluster {
+    bootstrap: String,
+    client_id: String,
+    /// To whoever answers at the bootstrap address.
+    seed: Option<Connection>,
+    connections: HashMap<i32, Connection>,
+    brokers: Vec<BrokerInfo>,
+    controller: i32,
+    topics: HashMap<String, TopicInfo>,
+}
+
+impl Cluster {
+    /// Connects to `HOST:PORT`.
+    pub fn connect(bootstrap: &str, client_id: &str) -> Result<Cluster, ClientError> {
+        Ok(Cluster {
+            bootstrap: bootstrap.to_owned(),
+            client_id: client_id.to_owned(),
+            seed: Some(Connection::open(bootstrap, client_id)?),
+            connections: HashMap::new(),
+            brokers: Vec::new(),
+            controller: -1,
+            topics: HashMap::new(),
+        })
+    }
+
+    pub fn brokers(&self) -> &[BrokerInfo] {
+        &self.brokers
+    }
+
+    /// Every topic, by name.
+    pub fn all_topics(&mut self) -> Result<Vec<TopicInfo>, ClientError> {
+        let reply = self.metadata(None, false)?;
+        let mut topics: Vec<TopicInfo> = reply.topics.iter().filter_map(|topic| told(topic).ok()).collect();
+        topics.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(topics)
+    }
+
+    /// What is known of a topic; asks when nothing is. With `create` the broker may make it, if it does such things.
+    pub fn topic(&mut self, name: &str, create: bool) -> Result<TopicInfo, ClientError> {
+        if let Some(known) = self.topics.get(name) {
+            return Ok(known.clone());
+        }
+        let started = Instant::now();
+        let found = self.retrying(|cluster| {
+            let reply = cluster.metadata(Some(name), create)?;
+            let topic = reply.topics.first().ok_or_else(|| ClientError::NoTopic { topic: name.to_owned() })?;
+            match told(topic) {
+                // The answer that makes a topic does not show it yet.
+                Err(ClientError::NoTopic { .. }) if create && started.elapsed() < Duration::from_secs(5) => {
+                    Err(ClientError::refused(format!("topic \"{name}\""), ErrorCode::LeaderNotAvailable))
+                }
+                told => told,
+            }
+        })?;
+        self.topics.insert(name.to_owned(), found.clone());
+        Ok(found)
+    }
+
+    /// The number of the broker that leads a partition.
+    pub fn leader(&mut self, topic: &str, partition: i32) -> Result<i32, ClientError> {
+        let info = self.topic(topic, false)?;
+        let found = info.partitions.iter().find(|p| p.index == partition).ok_or_else(|| ClientError::NoPartition {
+            topic: topic.to_owned(),
+            partition,
+            last: i32::try_from(info.partitions.len()).unwrap_or(i32::MAX).saturating_sub(1),
+        })?;
+        if found.leader < 0 {
+            return Err(ClientError::NoLeader { topic: topic.to_owned(), partition });
+        }
+        Ok(found.leader)
+    }
+
+    /// Asks this broker.
+    pub fn call(&mut self, broker: i32, request: impl Into<Request>) -> Result<Response, ClientError> {
+        let Some(info) = self.brokers.iter().find(|info| info.id == broker) else {
+            return Err(ClientError::refused(format!("broker {broker}"), ErrorCode::BrokerNotAvailable));
+        };
+        let connection = match self.connections.entry(broker) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let address = address(&info.host, info.port);
+                let opened = Connection::open(&address, &self.client_id);
+                entry.insert(opened.map_err(|e| told_elsewhere(e, &self.bootstrap))?)
+            }
+        };
+        let reply = connection.call(request);
+        if matches!(reply, Err(ClientError::Broken { .. } | ClientError::NotKafka { .. })) {
+            self.connections.remove(&broker);
+        }
+        reply
+    }
+
+    /// Asks the broker that decides about topics.
+    pub fn call_controller(&mut self, request: impl Into<Request>) -> Result<Response, ClientError> {
+        if self.controller < 0 {
+            self.metadata(Some(""), false)?;
+        }
+        match self.controller {
+            controller if controller >= 0 => self.call(controller, request),
+            _ => self.call_seed(request.into()),
+        }
+    }
+
+    /// Asks whoever answers at the bootstrap address.
+    pub fn call_seed(&mut self, request: Request) -> Result<Response, ClientError> {
+        let seed = match self.seed.as_mut() {
+            Some(seed) => seed,
+            None => self.seed.insert(Connection::open(&self.bootstrap, &self.client_id)?),
+        };
+        let reply = seed.call(request);
+        if matches!(reply, Err(ClientError::Broken { .. } | ClientError::NotKafka { .. })) {
+            self.seed = None;
+        }
+        reply
+    }
+
+    /// Runs `attempt` until it succeeds, fails for good, or has failed in passing for too long.
+    pub fn retrying<T>(
+        &mut self,
+        mut attempt: impl FnMut(&mut Cluster) -> Result<T, ClientError>,
+    ) -> Result<T, ClientError> {
+        let deadline = Instant::now() + RETRY_MAX;
+        let mut backoff = BACKOFF_MIN;
+        loop {
+            match attempt(self) {
+                Err(e) if e.is_passing() && Instant::now() + backoff < deadline => {
+                    self.topics.clear();
+                    std::thread::sleep(backoff);
+                    backoff = (backoff * 2).min(BACKOFF_MAX);
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// `None` asks for every topic; the empty name for none.
+    fn metadata(&mut self, topic: Option<&str>, create: bool) -> Result<MetadataResponse, ClientError> {
+        let named = |name: &str| MetadataRequestTopic { name: Some(Str::from(name)), ..Default::default() };
+        let topics = topic.map(|name| if name.is_empty() { Vec::new() } else { vec![named(name)] });
+        let request = MetadataRequest { topics, allow_auto_topic_creation: create, ..Default::default() };
+        let reply = match self.call_seed(request.into())? {
+            Response::Metadata(reply) => reply,
+            other => return Err(unasked(&self.bootstrap, &other)),
+        };
+        if reply.error_code != ErrorCode::None {
+            return Err(ClientError::refused("the cluster's metadata", reply.error_code));
+        }
+        let broker = |b: &crate::wire::messages::metadata::MetadataResponseBroker| BrokerInfo {
+            id: b.node_id,
+            host: b.host.to_string(),
+            port: b.port,
+        };
+        let brokers: Vec<BrokerInfo> = reply.brokers.iter().map(broker).collect();
+        // A broker that moved is connected to anew.
+        self.connections.retain(|id, _| brokers.iter().any(|b| b.id == *id && self.brokers.contains(b)));
+        self.brokers = brokers;
+        self.controller = reply.controller_id;
+        Ok(reply)
+    }
+}
+
+/// A topic out of a metadata reply.
+fn told(topic: &MetadataResponseTopic) -> Result<TopicInfo, ClientError> {
+    let name = topic.name.as_ref().map(Str::to_string).unwrap_or_default();
+    match topic.error_code {
+        ErrorCode::None => {}
+        ErrorCode::UnknownTopicOrPartition => return Err(ClientError::NoTopic { topic: name }),
+        code => return Err(ClientError::refused(format!("topic \"{name}\""), code)),
+    }
+    let partition = |p: &crate::wire::messages::metadata::MetadataResponsePartition| PartitionInfo {
+        index: p.partition_index,
+        leader: p.leader_id,
+        leader_epoch: p.leader_epoch,
+        replicas: p.replica_nodes.clone(),
+        in_sync: p.isr_nodes.clone(),
+    };
+    let mut partitions: Vec<PartitionInfo> = topic.partitions.iter().map(partition).collect();
+    partitions.sort_by_key(|p| p.index);
+    Ok(TopicInfo { name, internal: topic.is_internal, partitions })
+}
+
+/// A reply of another API than was asked.
+pub(super) fn unasked(address: &str, reply: &Response) -> ClientError {
+    let what = format!("a reply to {} came unasked", reply.api().name());
+    ClientError::NotKafka { address: address.to_owned(), what }
+}
+
+/// A broker answered at the bootstrap address, but not at the one that it told.
+fn told_elsewhere(error: ClientError, bootstrap: &str) -> ClientError {
+    match error {
+        ClientError::Unreachable { address, source } if address != bootstrap => {
+            ClientError::ToldUnreachable { address, bootstrap: bootstrap.to_owned(), source }
+        }
+        other => other,
+    }
+}
+
+fn address(host: &str, port: i32) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}

@@ -1,0 +1,113 @@
+//! A [`Link`] on a blocking socket: one request at a time, each with a deadline. For commands that a person runs.
+//!
+//! Invariant: after an error the connection is not used again.
+
+use std::io::{self, IoSlice, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::time::Duration;
+
+use super::error::ClientError;
+use super::link::Link;
+use crate::wire::messages::{Request, Response};
+use crate::wire::{Bytes, PREFIX_BYTES, frame_len};
+
+/// How long a connection may take to be made.
+const CONNECT_MAX: Duration = Duration::from_secs(10);
+/// How long a broker may take to answer, beyond what a request itself asks it to wait.
+const ANSWER_MAX: Duration = Duration::from_secs(60);
+/// Largest reply taken, in bytes; a fetch is asked for far less.
+const REPLY_BYTES_MAX: usize = 256 << 20;
+
+#[derive(Debug)]
+pub struct Connection {
+    link: Link,
+    stream: TcpStream,
+}
+
+impl Connection {
+    /// Connects and asks what is served there.
+    pub fn open(address: &str, client_id: &str) -> Result<Connection, ClientError> {
+        let unreachable = |source| ClientError::Unreachable { address: address.to_owned(), source };
+        let stream = connect(address).map_err(unreachable)?;
+        stream.set_nodelay(true).map_err(unreachable)?;
+        stream.set_read_timeout(Some(ANSWER_MAX)).map_err(unreachable)?;
+        stream.set_write_timeout(Some(ANSWER_MAX)).map_err(unreachable)?;
+        let mut connection = Connection { link: Link::new(address, client_id), stream };
+        let hello = connection.link.hello()?;
+        match connection.exchange(hello)? {
+            Response::ApiVersions(reply) => connection.link.greeted(&reply)?,
+            other => return Err(connection.unexpected(&other)),
+        }
+        Ok(connection)
+    }
+
+    pub fn link(&self) -> &Link {
+        &self.link
+    }
+
+    /// Sends a request and waits for its reply.
+    pub fn call(&mut self, request: impl Into<Request>) -> Result<Response, ClientError> {
+        let frame = self.link.request(&request.into())?;
+        self.exchange(frame)
+    }
+
+    /// For a reply of another API than was asked, which the link rules out.
+    pub fn unexpected(&self, reply: &Response) -> ClientError {
+        let what = format!("a reply to {} came unasked", reply.api().name());
+        ClientError::NotKafka { address: self.link.address().to_owned(), what }
+    }
+
+    fn exchange(&mut self, request: Vec<Bytes>) -> Result<Response, ClientError> {
+        let frame = write_all(&mut self.stream, &request).and_then(|()| read_frame(&mut self.stream));
+        let frame = frame.map_err(|source| ClientError::Broken { address: self.link.address().to_owned(), source })?;
+        self.link.reply(&frame)
+    }
+}
+
+fn connect(address: &str) -> io::Result<TcpStream> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for addr in address.to_socket_addrs()? {
+        match TcpStream::connect_timeout(&addr, CONNECT_MAX) {
+            Ok(stream) => return Ok(stream),
+            Err(e) => last = e,
+        }
+    }
+    Err(last)
+}
+
+fn write_all(stream: &mut TcpStream, pieces: &[Bytes]) -> io::Result<()> {
+    let mut slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+    let mut rest = slices.as_mut_slice();
+    // An empty piece alone would make a write of nothing look like the end.
+    IoSlice::advance_slices(&mut rest, 0);
+    while !rest.is_empty() {
+        match stream.write_vectored(rest) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => IoSlice::advance_slices(&mut rest, written),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
+
+fn read_frame(stream: &mut TcpStream) -> io::Result<Bytes> {
+    let mut prefix = [0; PREFIX_BYTES];
+    stream.read_exact(&mut prefix).map_err(in_words)?;
+    let len = frame_len(prefix, REPLY_BYTES_MAX).map_err(io::Error::other)?;
+    let mut frame = Vec::new();
+    // What the length claims is allocated as it comes.
+    stream.take(u64::try_from(len).unwrap_or(u64::MAX)).read_to_end(&mut frame)?;
+    if frame.len() < len { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(frame.into()) }
+}
+
+/// What the system calls "resource temporarily unavailable" and "failed to fill whole buffer".
+fn in_words(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+            io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {} s", ANSWER_MAX.as_secs()))
+        }
+        io::ErrorKind::UnexpectedEof => io::Error::new(error.kind(), "the broker closed it"),
+        _ => error,
+    }
+}

@@ -1,0 +1,197 @@
+//! Sends batches of records, each until it is acked by every in-sync replica. Blocking, one batch at a time.
+//!
+//! Invariant: a batch that is sent again has the same producer, epoch and sequence, so that it is appended once.
+
+use std::collections::HashMap;
+
+use shards::batch::{BatchBuilder, Compression, CompressionLevels, NewRecord};
+
+use super::cluster::{Cluster, unasked};
+use super::error::ClientError;
+use crate::wire::messages::Response;
+use crate::wire::messages::init_producer_id::InitProducerIdRequest;
+use crate::wire::messages::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
+use crate::wire::{Bytes, ErrorCode};
+
+/// How long the broker may wait for replicas, in milliseconds.
+const TIMEOUT_MS: i32 = 30_000;
+
+/// A record to be sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outgoing {
+    pub timestamp_ms: i64,
+    pub key: Option<Vec<u8>>,
+    pub value: Option<Vec<u8>>,
+}
+
+impl Outgoing {
+    pub fn bytes(&self) -> usize {
+        self.key.as_ref().map_or(0, Vec::len) + self.value.as_ref().map_or(0, Vec::len)
+    }
+}
+
+pub struct Producer {
+    cluster: Cluster,
+    topic: String,
+    partitions: i32,
+    codec: Compression,
+    /// Every record gets these.
+    headers: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    /// Producer id and epoch; a broker that gives none gets batches without.
+    identity: Option<(i64, i16)>,
+    /// The next sequence of each partition.
+    sequences: HashMap<i32, i32>,
+    /// Where records without a key go.
+    unkeyed: i32,
+}
+
+impl Producer {
+    /// The topic is made if the broker does that.
+    pub fn new(
+        mut cluster: Cluster,
+        topic: &str,
+        codec: Compression,
+        headers: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    ) -> Result<Producer, ClientError> {
+        let info = cluster.topic(topic, true)?;
+        let partitions = i32::try_from(info.partitions.len()).unwrap_or(i32::MAX);
+        let identity = match cluster.retrying(identity) {
+            Ok(identity) => Some(identity),
+            Err(ClientError::NotServed { .. }) => None,
+            Err(e) => return Err(e),
+        };
+        let topic = topic.to_owned();
+        Ok(Producer { cluster, topic, partitions, codec, headers, identity, sequences: HashMap::new(), unkeyed: 0 })
+    }
+
+    pub fn partitions(&self) -> i32 {
+        self.partitions
+    }
+
+    /// Where a record goes: by its key as Java's clients do, else where this batch's other records without a key go.
+    pub fn partition_of(&self, key: Option<&[u8]>) -> i32 {
+        match key {
+            Some(key) => (murmur2(key) & 0x7fff_ffff).cast_signed() % self.partitions.max(1),
+            None => self.unkeyed,
+        }
+    }
+
+    /// The next records without a key go to another partition.
+    pub fn turn(&mut self) {
+        self.unkeyed = (self.unkeyed + 1) % self.partitions.max(1);
+    }
+
+    /// Sends one batch and waits until it is acked. Its first record's offset, if the broker still knows it.
+    pub fn send(&mut self, partition: i32, records: &[Outgoing]) -> Result<Option<i64>, ClientError> {
+        let Some(first) = records.first() else { return Ok(None) };
+        let sequence = self.sequences.get(&partition).copied().unwrap_or(0);
+        let mut builder = BatchBuilder::new(first.timestamp_ms).compression(self.codec, CompressionLevels::default());
+        if let Some((id, epoch)) = self.identity {
+            builder = builder.producer(id, epoch, sequence);
+        }
+        let headers: Vec<(&[u8], Option<&[u8]>)> =
+            self.headers.iter().map(|(name, value)| (name.as_slice(), value.as_deref())).collect();
+        for record in records {
+            builder.push(&NewRecord {
+                timestamp_ms: record.timestamp_ms,
+                key: record.key.as_deref(),
+                value: record.value.as_deref(),
+                headers: &headers,
+            });
+        }
+        let count = builder.len();
+        let batch = builder.finish()?;
+        let topic = self.topic.as_str();
+        let offset = self.cluster.retrying(|cluster| append(cluster, topic, partition, &batch))?;
+        self.sequences.insert(partition, next_sequence(sequence, count));
+        Ok(offset)
+    }
+}
+
+/// From 2^31-1 it goes on at 0.
+fn next_sequence(sequence: i32, count: i32) -> i32 {
+    sequence.wrapping_add(count) & i32::MAX
+}
+
+fn identity(cluster: &mut Cluster) -> Result<(i64, i16), ClientError> {
+    let request =
+        InitProducerIdRequest { transactional_id: None, transaction_timeout_ms: i32::MAX, ..Default::default() };
+    match cluster.call_seed(request.into())? {
+        Response::InitProducerId(reply) if reply.error_code == ErrorCode::None => {
+            Ok((reply.producer_id, reply.producer_epoch))
+        }
+        Response::InitProducerId(reply) => Err(ClientError::refused("no producer id", reply.error_code)),
+        other => Err(unasked("the broker", &other)),
+    }
+}
+
+fn append(cluster: &mut Cluster, topic: &str, partition: i32, batch: &Bytes) -> Result<Option<i64>, ClientError> {
+    let leader = cluster.leader(topic, partition)?;
+    let data = PartitionProduceData { index: partition, records: Some(batch.clone()) };
+    let topic_data =
+        vec![TopicProduceData { name: topic.into(), partition_data: vec![data], ..TopicProduceData::default() }];
+    let request = ProduceRequest { acks: -1, timeout_ms: TIMEOUT_MS, topic_data, ..ProduceRequest::default() };
+    let reply = match cluster.call(leader, request)? {
+        Response::Produce(reply) => reply,
+        other => return Err(unasked("the leader", &other)),
+    };
+    let Some(part) = reply.responses.first().and_then(|topic| topic.partition_responses.first()) else {
+        return Err(ClientError::NoLeader { topic: topic.to_owned(), partition });
+    };
+    match part.error_code {
+        ErrorCode::None => Ok(Some(part.base_offset).filter(|offset| *offset >= 0)),
+        // An earlier try was appended, too long ago for the broker to know where.
+        ErrorCode::DuplicateSequenceNumber => Ok(None),
+        code => Err(ClientError::Refused {
+            what: format!("records for {topic}-{partition} were not taken"),
+            code,
+            message: part.error_message.as_ref().map(|text| text.to_string()),
+        }),
+    }
+}
+
+/// The hash by which Java's clients choose a key's partition (murmur2, 32 bits).
+fn murmur2(key: &[u8]) -> u32 {
+    const M: u32 = 0x5bd1_e995;
+    let mixed = |k: u32| {
+        let k = k.wrapping_mul(M);
+        (k ^ (k >> 24)).wrapping_mul(M)
+    };
+    let length = u32::try_from(key.len()).unwrap_or(u32::MAX);
+    let (words, tail) = key.as_chunks::<4>();
+    let mut hash =
+        words.iter().fold(0x9747_b28c ^ length, |hash, word| hash.wrapping_mul(M) ^ mixed(u32::from_le_bytes(*word)));
+    if !tail.is_empty() {
+        let last = tail.iter().rev().fold(0, |word, byte| (word << 8) | u32::from(*byte));
+        hash = (hash ^ last).wrapping_mul(M);
+    }
+    hash = (hash ^ (hash >> 13)).wrapping_mul(M);
+    hash ^ (hash >> 15)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_hash_as_in_javas_clients() {
+        // The values of Kafka's own test of its hash.
+        for (key, hash) in [
+            ("21", -973_932_308),
+            ("foobar", -790_332_482),
+            ("a-little-bit-long-string", -985_981_536),
+            ("a-little-bit-longer-string", -1_486_304_829),
+            ("lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58_897_971),
+        ] {
+            assert_eq!(murmur2(key.as_bytes()).cast_signed(), hash, "{key}");
+        }
+        assert_eq!(murmur2(b"abc").cast_signed(), 479_470_107);
+    }
+
+    #[test]
+    fn sequences_go_on_at_zero_after_the_largest() {
+        assert_eq!(next_sequence(0, 5), 5);
+        assert_eq!(next_sequence(i32::MAX, 1), 0);
+        assert_eq!(next_sequence(i32::MAX - 1, 5), 3);
+    }
+}
