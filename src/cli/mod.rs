@@ -2,10 +2,13 @@
 //!
 //! Invariant: answers go to stdout and all else to stderr; exit codes are those of README.
 
+mod consume;
 mod dev;
 mod output;
+mod produce;
 mod run;
 mod serve;
+mod topic;
 
 use std::process::ExitCode;
 
@@ -32,6 +35,17 @@ struct Arguments {
 enum Command {
     Dev(dev::Arguments),
     Serve(serve::Arguments),
+    Topic(topic::Arguments),
+    Produce(produce::Arguments),
+    Consume(consume::Arguments),
+}
+
+/// Which cluster a command talks to.
+#[derive(Debug, clap::Args)]
+struct Bootstrap {
+    /// A broker of the cluster.
+    #[arg(long, default_value = "127.0.0.1:9092", value_name = "HOST:PORT")]
+    bootstrap: String,
 }
 
 /// What ends a subcommand early. The text says what to do next.
@@ -65,6 +79,12 @@ impl From<BrokerError> for Failure {
     }
 }
 
+impl From<crate::client::driver::ClientError> for Failure {
+    fn from(error: crate::client::driver::ClientError) -> Failure {
+        Failure::Runtime(error.to_string())
+    }
+}
+
 impl From<LaunchError> for Failure {
     fn from(error: LaunchError) -> Failure {
         Failure::Runtime(error.to_string())
@@ -76,6 +96,9 @@ pub fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Dev(arguments) => dev::run(arguments),
         Command::Serve(arguments) => serve::run(arguments),
+        Command::Topic(arguments) => topic::run(arguments),
+        Command::Produce(arguments) => produce::run(arguments),
+        Command::Consume(arguments) => consume::run(arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
