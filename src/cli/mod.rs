@@ -4,6 +4,8 @@
 
 mod dev;
 mod output;
+#[cfg(test)]
+mod readme_tests;
 mod run;
 mod serve;
 
