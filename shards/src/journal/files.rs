@@ -28,8 +28,8 @@ pub fn run_of(name: &str) -> Option<u64> {
     name.strip_suffix(".journal")?.split_once('-')?.0.parse().ok()
 }
 
-/// The `count` first files of a run, `bytes` each, made from the files of earlier runs where they fit; the others of
-/// those are removed. Nothing of an earlier run may be needed any more (R7).
+/// The first files of a run, `bytes` each. Files of the last run stay until this one is current (R7); what a start that did
+/// not get so far has left of this run's is made anew.
 pub async fn prepare<R: Runtime>(
     rt: &R,
     dir: &Path,
@@ -38,23 +38,15 @@ pub async fn prepare<R: Runtime>(
     bytes: u64,
 ) -> io::Result<Vec<JournalFile<R>>> {
     rt.create_dir_all(dir).await?;
-    let mut files = Vec::with_capacity(count);
     for old in rt.read_dir(dir).await? {
-        let Some(number) = run_of(&old.name) else { continue };
-        let path = dir.join(&old.name);
-        if number != run_number && files.len() < count && old.len == bytes {
-            let renamed = dir.join(file_name(run_number, number_of(files.len())));
-            rt.rename(&path, &renamed).await?;
-            let file = rt.open(&renamed, OpenMode::Write).await?;
-            files.push(JournalFile { path: renamed, file, bytes });
-        } else {
-            rt.remove_file(&path).await?;
+        if run_of(&old.name) == Some(run_number) {
+            rt.remove_file(&dir.join(&old.name)).await?;
         }
     }
+    let mut files = Vec::with_capacity(count);
     while files.len() < count {
         files.push(make(rt, dir, run_number, files.len(), bytes).await?);
     }
-    rt.sync_dir(dir).await?;
     Ok(files)
 }
 

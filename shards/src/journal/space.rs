@@ -1,7 +1,7 @@
 //! Which journal file is active, full or free: the bookkeeping of reuse (R12). Pure; owned by the core's shard.
 //!
 //! Invariant: commits fill the active file from front to back, in one order; a file comes back to `free` only by
-//! `retire`, which the turn calls when nothing in it is needed. One free file is kept for carrying.
+//! `retire`, which the turn calls when nothing in it is needed. As many free files are kept as a turn may carry.
 
 use std::collections::VecDeque;
 
@@ -34,6 +34,8 @@ pub struct JournalSpace {
     next_generation: u64,
     next_sequence: u64,
     previous_crc: u32,
+    /// Files that appends leave free, for carrying.
+    reserved: usize,
 }
 
 /// Where a commit goes.
@@ -56,7 +58,15 @@ impl JournalSpace {
             next_generation: 1,
             next_sequence: 1,
             previous_crc: 0,
+            reserved: 1,
         }
+    }
+
+    /// Appends leave enough free files for a carry of `bytes`, one at least.
+    pub fn reserve(&mut self, bytes: u64) {
+        let smallest = self.slots.iter().map(|s| s.bytes).min().unwrap_or(u64::MAX);
+        // A commit does not fill a file to its end: one more than the bytes alone would need.
+        self.reserved = usize::try_from(bytes / smallest).unwrap_or(usize::MAX).saturating_add(1);
     }
 
     /// Takes in one more free file.
@@ -67,13 +77,13 @@ impl JournalSpace {
         FileIndex(index)
     }
 
-    /// Whether a commit of `bytes` finds room; appends leave one free file for carrying.
+    /// Whether a commit of `bytes` finds room; appends leave the reserve for carrying.
     pub fn has_room(&self, bytes: u64, carrying: bool) -> bool {
         if self.active_left() >= bytes {
             return true;
         }
         let fitting = self.free.iter().filter(|&&i| self.slots[i].bytes >= bytes).count();
-        fitting > 0 && self.free.len() > usize::from(!carrying)
+        fitting > 0 && (carrying || self.free.len() > self.reserved.min(self.slots.len().saturating_sub(2)))
     }
 
     /// Whether any file is large enough for a commit of `bytes`.

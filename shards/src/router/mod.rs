@@ -200,9 +200,17 @@ impl Shards {
     /// Changes the catalog; answers once the change is synced and every core has applied it.
     pub fn change(&self, command: CatalogCommand) -> Answer<Result<CatalogReply, CatalogError>> {
         let (reply, asked) = oneshot();
+        let ask = match self.inner.catalog_leader.try_send(CatalogAsk { command, reply }) {
+            Ok(()) => None,
+            // Many changes wait already: this one queues when it is awaited.
+            Err(flume::TrySendError::Full(ask)) => Some(ask),
+            Err(flume::TrySendError::Disconnected(_)) => return Box::pin(async { Err(CatalogError::Stopping) }),
+        };
         let leader = self.inner.catalog_leader.clone();
         Box::pin(async move {
-            if leader.send_async(CatalogAsk { command, reply }).await.is_err() {
+            if let Some(ask) = ask
+                && leader.send_async(ask).await.is_err()
+            {
                 return Err(CatalogError::Stopping);
             }
             asked.await.unwrap_or(Err(CatalogError::Stopping))

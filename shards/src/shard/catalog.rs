@@ -50,6 +50,8 @@ impl ShardCore {
         for topic in touched {
             self.agree_on(topic);
         }
+        // More partitions may need a larger journal.
+        self.signals.turn.notify();
         Ok(())
     }
 

@@ -112,6 +112,10 @@ impl<R: Runtime> Shard<R> {
         &self.inner.rt
     }
 
+    fn run(&self) -> Run {
+        self.inner.run
+    }
+
     fn store(&self) -> &Store<R> {
         &self.inner.store
     }

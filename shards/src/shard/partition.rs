@@ -31,6 +31,8 @@ pub struct Partition {
     pub high_watermark: Offset,
     /// Segments wholly below this may go: the move of the log start is synced (R8).
     pub durable_log_start: Offset,
+    /// The last run's checkpoint of a partition that could not be put together: what is known of it stays known.
+    pub kept: Option<Box<PartitionCheckpoint>>,
     /// Why reads and appends are refused; the broker serves all other partitions.
     pub offline: Option<Arc<str>>,
     /// Appends that wait for the tail block to be read back; their order is kept.
@@ -62,6 +64,7 @@ impl Partition {
             log,
             epochs,
             producers,
+            kept: None,
             offline: None,
             waiting_for_tail: Vec::new(),
             watches: Vec::new(),
@@ -85,6 +88,9 @@ impl Partition {
     /// What the checkpoint says of it: nothing of appends that are not synced, or their retries would be taken for
     /// duplicates after a crash that lost them.
     pub fn checkpoint(&self) -> PartitionCheckpoint {
+        if let Some(kept) = &self.kept {
+            return (**kept).clone();
+        }
         let log = self.log.snapshot();
         let durable = log.log_end;
         let mut producers = self.producers.snapshot();

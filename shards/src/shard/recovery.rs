@@ -22,10 +22,11 @@ use super::start::StartError;
 use crate::batch::{self, BatchHeader, HEADER_BYTES, Records};
 use crate::catalog::{ApplyError, Catalog, CatalogRecord, CatalogSettings, TopicConfig};
 use crate::journal::checkpoint::{Checkpoint, PartitionCheckpoint};
+use crate::journal::files;
 use crate::journal::format::{Entry, EntryKind};
 use crate::journal::replay;
 use crate::journal::run::Run;
-use crate::log::{LogSnapshot, ReadPlan, Replay, Replayed, Store};
+use crate::log::{LogSnapshot, PartitionLog, ReadPlan, Replay, Replayed, Store};
 use crate::partition::epochs::Epochs;
 use crate::partition::producers::ProducerRoom;
 use crate::router::placement::owner;
@@ -145,7 +146,17 @@ fn restore_partition(
     let mut partition = fresh(from.id, topic_name, config, epoch);
     if let Err(why) = put_together(&mut partition, from, now_ms, room) {
         tracing::error!(topic = %partition.topic_name, partition = from.id.index, why, "partition is offline");
-        let what = format!("{why}. Its files are untouched: restore them, or delete the topic");
+        let what = format!(
+            "{why}. Its files are untouched and the last run's journals are kept: restore them, or delete the topic"
+        );
+        let nothing = || PartitionCheckpoint {
+            id: from.id,
+            log: LogSnapshot::default(),
+            epochs: Vec::new(),
+            producers: Vec::new(),
+        };
+        partition.log = PartitionLog::new();
+        partition.kept = Some(Box::new(from.checkpoint.clone().unwrap_or_else(nothing)));
         partition.offline = Some(what.into());
     }
     partition.high_watermark = partition.log.log_end();
@@ -248,8 +259,13 @@ fn is_known(name: &str, catalog: &Catalog, known: &BTreeMap<PartitionId, Restore
     topic.and_then(|topic| topic.partition(index)).is_some_and(|id| known.contains_key(&id))
 }
 
-/// Removes journals and checkpoints that only earlier runs needed. Files of shards that this run has are reused later.
-pub async fn remove_leftovers<R: Runtime>(rt: &R, settings: &ShardSettings, run: Run) -> Result<(), StartError> {
+/// Removes journals and checkpoints that only earlier runs needed.
+pub async fn remove_leftovers<R: Runtime>(
+    rt: &R,
+    settings: &ShardSettings,
+    run: Run,
+    keep_journals: bool,
+) -> Result<(), StartError> {
     let checkpoints = settings.layout.checkpoints();
     let io = |path: &Path| {
         let path = path.to_owned();
@@ -263,10 +279,27 @@ pub async fn remove_leftovers<R: Runtime>(rt: &R, settings: &ShardSettings, run:
     }
     let journals = settings.layout.journals();
     for entry in rt.read_dir(&journals).await.map_err(io(&journals))? {
-        let shard: Option<u32> = entry.name.parse().ok();
-        if shard.is_some_and(|shard| shard >= run.shards) {
-            let path = journals.join(&entry.name);
-            rt.remove_dir_all(&path).await.map_err(io(&path))?;
+        let dir = journals.join(&entry.name);
+        match entry.name.parse::<u32>() {
+            Ok(shard) if shard >= run.shards && !keep_journals => rt.remove_dir_all(&dir).await.map_err(io(&dir))?,
+            Ok(_) => remove_old_journals(rt, &dir, run, keep_journals).await.map_err(io(&dir))?,
+            // Not ours.
+            Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// A partition that could not be put together may be mended from them: they are kept under another name then.
+async fn remove_old_journals<R: Runtime>(rt: &R, dir: &Path, run: Run, keep: bool) -> std::io::Result<()> {
+    for file in rt.read_dir(dir).await? {
+        if files::run_of(&file.name).is_some_and(|number| number != run.number) {
+            let path = dir.join(&file.name);
+            if keep {
+                rt.rename(&path, &path.with_extension("kept")).await?;
+            } else {
+                rt.remove_file(&path).await?;
+            }
         }
     }
     Ok(())

@@ -56,14 +56,20 @@ pub struct Seed {
     partitions: Vec<RestoredPartition>,
 }
 
+/// A shard's partitions are in segments and in its new journal.
+pub struct Written {
+    /// Some of them could not be put together.
+    some_offline: bool,
+}
+
 /// The channels by which the shards of one process start together.
 pub struct StartLinks {
     /// To every shard, in their order; used by shard 0.
     pub seeds: Vec<flume::Sender<Seed>>,
     pub seed: flume::Receiver<Seed>,
     /// From every shard to shard 0: my partitions are in segments.
-    pub written: flume::Sender<()>,
-    pub all_written: flume::Receiver<()>,
+    pub written: flume::Sender<Written>,
+    pub all_written: flume::Receiver<Written>,
     /// From shard 0 to every shard: the new run is current.
     pub go: Vec<flume::Sender<()>>,
     pub gone: flume::Receiver<()>,
@@ -172,19 +178,15 @@ pub async fn start<R: Runtime>(rt: R, plan: ShardPlan) -> Result<StartedShard<R>
     let shard = Shard::new(rt.clone(), core.clone(), store, seed.run);
     shard.spawn_tasks(mailbox);
 
-    // Everything that was replayed goes into segments and is synced; then this run's checkpoint may say so.
+    prepare_journal(&shard, &settings).await?;
+    // Everything that was replayed goes into segments and the new journal; then this run's checkpoint may say so.
     turn::settle(&shard).await.map_err(StartError::Fenced)?;
-    links.written.send_async(()).await.map_err(|_| StartError::OtherCore)?;
+    let some_offline = core.borrow().partitions().any(|(_, p)| p.kept.is_some());
+    links.written.send_async(Written { some_offline }).await.map_err(|_| StartError::OtherCore)?;
     if index == CATALOG_SHARD {
         switch(&rt, &settings, seed.run, &links).await?;
     }
     links.gone.recv_async().await.map_err(|_| StartError::OtherCore)?;
-    let dir = settings.layout.journal(index.0);
-    let each = settings.journal_bytes.div_ceil(FILES_MIN as u64).next_multiple_of(files::FILL_BYTES);
-    let made = files::prepare(&rt, &dir, seed.run.number, FILES_MIN, each).await;
-    for file in made.map_err(|source| StartError::Io { path: dir.clone(), source })? {
-        shard.take_in_journal_file(file);
-    }
     shard.fill_ballast(0).await;
 
     let (shards, postboxes) = connect(&rt, index, &core, catalog, &posts, catalog_leader, settings.mailbox_bytes);
@@ -195,6 +197,22 @@ pub async fn start<R: Runtime>(rt: R, plan: ShardPlan) -> Result<StartedShard<R>
         rt.spawn(catalog::lead(shard.clone(), shards.clone(), asks));
     }
     Ok(StartedShard { shard, shards, postboxes })
+}
+
+/// Makes the new run's journal. On a full disk the ballast makes room for it: that is what it is kept for (R14).
+async fn prepare_journal<R: Runtime>(shard: &Shard<R>, settings: &ShardSettings) -> Result<(), StartError> {
+    let index = shard.step(|core, _, _| core.index.0);
+    let dir = settings.layout.journal(index);
+    let each = settings.journal_bytes.div_ceil(FILES_MIN as u64).next_multiple_of(files::FILL_BYTES);
+    let number = shard.run().number;
+    let mut made = files::prepare(shard.rt(), &dir, number, FILES_MIN, each).await;
+    if made.as_ref().is_err_and(|e| e.kind() == io::ErrorKind::StorageFull) && shard.release_ballast().await {
+        made = files::prepare(shard.rt(), &dir, number, FILES_MIN, each).await;
+    }
+    for file in made.map_err(|source| StartError::Io { path: dir, source })? {
+        shard.take_in_journal_file(file);
+    }
+    Ok(())
 }
 
 /// Shard 0: reads the last run and gives every shard its part.
@@ -232,12 +250,14 @@ async fn deal_out<R: Runtime>(
 
 /// Shard 0: when all have written, the new run becomes the current one, and what only the last one needed goes.
 async fn switch<R: Runtime>(rt: &R, settings: &ShardSettings, run: Run, links: &StartLinks) -> Result<(), StartError> {
+    let mut keep_journals = false;
     for _ in 0..settings.shards {
-        links.all_written.recv_async().await.map_err(|_| StartError::OtherCore)?;
+        let written = links.all_written.recv_async().await.map_err(|_| StartError::OtherCore)?;
+        keep_journals |= written.some_offline;
     }
     let root = &settings.layout.root;
     run.store(rt, root).await.map_err(|source| StartError::Io { path: root.join("run"), source })?;
-    recovery::remove_leftovers(rt, settings, run).await?;
+    recovery::remove_leftovers(rt, settings, run, keep_journals).await?;
     for go in &links.go {
         go.send_async(()).await.map_err(|_| StartError::OtherCore)?;
     }

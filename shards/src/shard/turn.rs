@@ -16,9 +16,10 @@ use super::write_behind::{drain_all, write_out};
 use super::{Shard, fail};
 use crate::journal::checkpoint::Checkpoint;
 use crate::journal::files;
+use crate::journal::format::ENTRY_BYTES;
 use crate::log::{StoreError, WriteKind};
 use crate::router::oneshot::oneshot;
-use crate::runtime::Runtime;
+use crate::runtime::{BLOCK_BYTES, Runtime};
 use crate::types::Mono;
 
 use super::commit::Release;
@@ -30,16 +31,20 @@ const CARRY_BYTES_PER_COMMIT: usize = 256 << 10;
 const PARTITIONS_PER_STEP: usize = 256;
 /// Journal bytes for each partition of the core, so that a turn carries at most a quarter of the journal (R12).
 const JOURNAL_BYTES_PER_PARTITION: u64 = 16 << 10;
+/// A partial block and its entry's head.
+const CARRY_BYTES_MAX: u64 = (BLOCK_BYTES + ENTRY_BYTES) as u64;
 /// Turns closer together than this mean that the core is busy: its journal grows.
 const BUSY: Duration = Duration::from_secs(5);
 
-/// How much of the tail goes into the segments.
+/// Why a turn is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TurnKind {
-    /// Whole blocks; partial ones are carried.
-    Running,
-    /// Everything, the last blocks padded: the broker stops, or has just started.
-    Final,
+enum TurnKind {
+    /// Files up to this generation become free.
+    Free(u64),
+    /// A start puts what it replayed into segments and carries the rest into the new run's journal.
+    Settle,
+    /// The broker stops: the journal keeps the partial blocks, and the next start replays those.
+    Stop,
 }
 
 /// Frees journal files whenever half of them are full.
@@ -54,16 +59,20 @@ pub async fn run<R: Runtime>(shard: Shard<R>) {
         if let Some(bytes) = shard.step(|core, _, _| core.file_wanted.take()) {
             grow(&shard, bytes).await;
         }
+        while let Some(bytes) = shard.step(|core, _, _| core.journal_bytes_wanted(false)) {
+            if !grow(&shard, bytes).await {
+                break;
+            }
+        }
         if let Some(done) = shard.step(|core, _, _| core.final_turn.take()) {
-            turn(&shard, TurnKind::Final).await;
+            turn(&shard, TurnKind::Stop).await;
             done.send(());
             continue;
         }
         while shard.step(|core, _, _| core.space.is_half_full()) && !shard.fence().is_tripped() {
             let busy = shard.now().since(last_end) < BUSY && last_end > Mono(0);
-            if !turn(&shard, TurnKind::Running).await {
-                break;
-            }
+            let Some(target) = shard.step(|core, _, _| core.space.turn_target()) else { break };
+            turn(&shard, TurnKind::Free(target)).await;
             last_end = shard.now();
             let wanted = shard.step(|core, _, _| core.journal_bytes_wanted(busy));
             if let Some(bytes) = wanted {
@@ -73,14 +82,15 @@ pub async fn run<R: Runtime>(shard: Shard<R>) {
     }
 }
 
-/// What a start replayed goes into segments, the last blocks padded, and the new run's checkpoint says so.
+/// What a start replayed goes into segments, its partial blocks into the new run's journal, and the new run's checkpoint
+/// says so.
 pub async fn settle<R: Runtime>(shard: &Shard<R>) -> Result<(), String> {
-    turn(shard, TurnKind::Final).await;
+    turn(shard, TurnKind::Settle).await;
     match shard.fence().why() {
         Some(why) => Err(why.to_owned()),
         None => {
-            // Replayed bytes pin the buffers that the journals were read into.
             shard.step(|core, _, _| {
+                // Replayed bytes pin the buffers that the journals were read into.
                 let all = core.slots().collect();
                 core.let_go_of(&all);
                 // What a crash kept from being removed.
@@ -93,52 +103,45 @@ pub async fn settle<R: Runtime>(shard: &Shard<R>) -> Result<(), String> {
     }
 }
 
-/// One turn; `false` when there was nothing to free.
-async fn turn<R: Runtime>(shard: &Shard<R>, kind: TurnKind) -> bool {
-    let target = match kind {
-        TurnKind::Running => shard.step(|core, _, _| core.space.turn_target()),
-        TurnKind::Final => None,
-    };
-    if target.is_none() && kind == TurnKind::Running {
-        return false;
-    }
+async fn turn<R: Runtime>(shard: &Shard<R>, kind: TurnKind) {
     // What the files to be freed hold must be synced and written before anything else.
     sync_journal(shard).await;
-    drain_all(shard).await;
-    if kind == TurnKind::Final {
-        let all = shard.step(|core, _, _| core.slots().collect());
-        write_out(shard, all, WriteKind::Everything).await;
+    match kind {
+        TurnKind::Free(_) | TurnKind::Stop => drain_all(shard).await,
+        TurnKind::Settle => {
+            let all = shard.step(|core, _, _| core.slots().collect());
+            write_out(shard, all, WriteKind::WholeBlocks).await;
+        }
     }
     let resting = match kind {
-        TurnKind::Running => shard.step(|core, _, _| core.resting_tails()),
-        TurnKind::Final => VecDeque::new(),
+        TurnKind::Free(_) => shard.step(|core, _, _| core.resting_tails()),
+        TurnKind::Settle | TurnKind::Stop => VecDeque::new(),
     };
     write_out(shard, resting.clone(), WriteKind::Everything).await;
     sync_segments(shard).await;
     shard.step(|core, _, _| core.let_go_of(&resting));
-    if kind == TurnKind::Running {
+    if kind != TurnKind::Stop {
         carry_all(shard).await;
     }
     if shard.fence().is_tripped() {
-        return false;
+        return;
     }
-    let first_generation = shard.step(|core, _, _| match target {
-        Some(freed) => freed + 1,
-        None => core.space.next_generation(),
+    let first_generation = shard.step(|core, _, _| match kind {
+        TurnKind::Free(freed) => freed + 1,
+        TurnKind::Settle | TurnKind::Stop => core.space.first_generation(),
     });
     if let Err(why) = write_checkpoint(shard, first_generation).await {
         shard.fence().trip(why);
-        return false;
+        return;
     }
     shard.step(|core, now, wall_ms| {
-        if let Some(freed) = target {
+        if let TurnKind::Free(freed) = kind {
             core.space.retire(freed);
+            core.stages.turns += 1;
         }
-        core.stages.turns += 1;
         core.admit_waiting(now, wall_ms);
         core.signals.journal.notify();
     });
-    true
 }
 
 impl ShardCore {
@@ -160,8 +163,9 @@ impl ShardCore {
     }
 
     /// The size of a file that would bring the journal nearer to what this core needs.
-    fn journal_bytes_wanted(&self, busy: bool) -> Option<u64> {
+    fn journal_bytes_wanted(&mut self, busy: bool) -> Option<u64> {
         let partitions = self.partitions().count() as u64;
+        self.space.reserve(partitions * CARRY_BYTES_MAX);
         let least = self.settings.journal_bytes.max(partitions * JOURNAL_BYTES_PER_PARTITION);
         let most = self.settings.journal_bytes_max.max(least);
         let total = self.space.total_bytes();
@@ -252,7 +256,8 @@ pub async fn write_checkpoint<R: Runtime>(shard: &Shard<R>, first_generation: u6
     let slots: Vec<Slot> = shard.step(|core, _, _| core.slots().collect());
     for some in slots.chunks(PARTITIONS_PER_STEP) {
         shard.step(|core, _, _| {
-            let found = some.iter().filter_map(|slot| core.get(*slot)).filter(|p| !p.log.is_untouched());
+            let found =
+                some.iter().filter_map(|slot| core.get(*slot)).filter(|p| !p.log.is_untouched() || p.kept.is_some());
             checkpoint.partitions.extend(found.map(Partition::checkpoint));
         });
         shard.rt().quantum().await;
@@ -272,10 +277,10 @@ pub fn is_full(error: &StoreError) -> bool {
 }
 
 /// Adds a journal file, and as much to the ballast first; on a full disk the journal stays as it is.
-async fn grow<R: Runtime>(shard: &Shard<R>, bytes: u64) {
+async fn grow<R: Runtime>(shard: &Shard<R>, bytes: u64) -> bool {
     if let Err(error) = shard.extend_ballast(bytes).await {
         tracing::warn!(%error, "no space for a larger journal: it stays as it is");
-        return;
+        return false;
     }
     let (dir, index) = shard.step(|core, _, _| (core.settings.layout.journal(core.index.0), core.space.files()));
     let bytes = bytes.next_multiple_of(files::FILL_BYTES);
@@ -283,7 +288,11 @@ async fn grow<R: Runtime>(shard: &Shard<R>, bytes: u64) {
         Ok(file) => {
             shard.take_in_journal_file(file);
             shard.step(|core, now, wall_ms| core.admit_waiting(now, wall_ms));
+            true
         }
-        Err(error) => tracing::warn!(dir = %dir.display(), %error, "the journal could not grow"),
+        Err(error) => {
+            tracing::warn!(dir = %dir.display(), %error, "the journal could not grow");
+            false
+        }
     }
 }

@@ -137,9 +137,6 @@ pub async fn write_out<R: Runtime>(shard: &Shard<R>, slots: VecDeque<Slot>, kind
 fn next_job<R: Runtime>(shard: &Shard<R>, slot: Slot, kind: WriteKind) -> Option<(crate::log::PartitionDir, WriteJob)> {
     shard.step(|core, _, _| {
         let partition = core.get_mut(slot)?;
-        if partition.offline.is_some() {
-            return None;
-        }
         let job = partition.log.next_write(kind)?;
         Some((partition.directory(), job))
     })
