@@ -377,13 +377,13 @@ pub fn find(name: &str) -> Option<&'static Key> {
 }
 
 /// The setting that is most likely meant by a name that is none.
-pub fn nearest(name: &str) -> &'static str {
-    if let Some((_, ours)) = ELSEWHERE.iter().find(|(theirs, _)| *theirs == name) {
+pub fn nearest(name: &str) -> &'static Key {
+    if let Some(ours) = ELSEWHERE.iter().find(|(theirs, _)| *theirs == name).and_then(|(_, ours)| find(ours)) {
         return ours;
     }
     let plain = name.to_ascii_lowercase().replace('_', ".");
     let distance = |key: &&Key| strsim::osa_distance(&key.name.replace('_', "."), &plain);
-    KEYS.iter().min_by_key(distance).map_or("", |key| key.name)
+    KEYS.iter().min_by_key(distance).unwrap_or_else(|| unreachable!("the table of keys has rows"))
 }
 
 impl Kind {
