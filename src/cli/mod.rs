@@ -6,6 +6,8 @@ mod consume;
 mod dev;
 mod output;
 mod produce;
+#[cfg(test)]
+mod readme_tests;
 mod run;
 mod serve;
 mod topic;

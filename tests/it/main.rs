@@ -1,6 +1,7 @@
 //! Integration tests of the whole package, one module for each subject.
 
 mod broker;
+mod cli;
 mod oracle;
 mod peer;
 mod process;
