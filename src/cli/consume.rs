@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Failure;
-use super::broker::Broker;
+use super::bootstrap::Bootstrap;
 use super::format::Format;
 use super::printer::{Printer, Reader};
 use crate::client::{ClientError, Cluster, Consumer, OffsetAt, offset_at};
@@ -11,13 +11,13 @@ use crate::client::{ClientError, Cluster, Consumer, OffsetAt, offset_at};
 /// How long one fetch waits for records.
 const WAIT: Duration = Duration::from_millis(500);
 
-/// Print records, from the beginning to the end as it is now unless told otherwise.
+/// Prints records, from the beginning to the end as it is now unless told otherwise.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     topic: String,
     /// Where to begin: beginning, end, an offset, -N for the last N of each partition, or @MS for a time in milliseconds.
-    #[arg(short, long, default_value = "beginning", value_parser = Begin::parse, allow_hyphen_values = true)]
-    offset: Begin,
+    #[arg(short = 'o', long, default_value = "beginning", value_parser = Begin::parse, allow_hyphen_values = true)]
+    from: Begin,
     /// Read this partition only; may be repeated.
     #[arg(short, long = "partition", value_name = "N", value_parser = clap::value_parser!(i32).range(0..))]
     partitions: Vec<i32>,
@@ -32,7 +32,7 @@ pub struct Arguments {
     #[arg(short, long, default_value = r"%s\n", value_parser = Format::parse)]
     format: Format,
     #[command(flatten)]
-    broker: Broker,
+    bootstrap: Bootstrap,
 }
 
 /// Where to begin.
@@ -62,13 +62,13 @@ impl Begin {
 }
 
 pub fn run(args: &Arguments) -> Result<(), Failure> {
-    let mut cluster = args.broker.connect()?;
+    let mut cluster = args.bootstrap.connect()?;
     let info = cluster.topic(&args.topic, false)?;
     let there = info.partitions.iter().map(|partition| partition.index);
     let partitions: Vec<i32> = if args.partitions.is_empty() { there.collect() } else { args.partitions.clone() };
     let mut starts = Vec::with_capacity(partitions.len());
     for partition in partitions {
-        starts.push(start(&mut cluster, &args.topic, partition, args.offset)?);
+        starts.push(start(&mut cluster, &args.topic, partition, args.from)?);
     }
     let mut consumer = Consumer::new(cluster, &args.topic);
     for start in &starts {

@@ -69,6 +69,9 @@ fn with_defaults(mut config: Config) -> Result<(Config, Option<TemporaryDir>), F
         Failure::Runtime(format!("{}: {e}; give a directory with --data-dir, or another TMPDIR", path.display()))
     })?;
     config.set_default("dev", "data_dir", &made.0.to_string_lossy())?;
+    // What is thrown away should not fill the disk meanwhile.
+    let journal_bytes = config.bytes("journal.bytes").to_string();
+    config.set_default("dev", "journal.bytes.max", &journal_bytes)?;
     Ok((config, Some(made)))
 }
 
@@ -140,6 +143,7 @@ mod tests {
         let (made, dir) = config(&[]);
         let path = PathBuf::from(made.text("data_dir").expect("one was made"));
         assert!(path.is_dir());
+        assert_eq!(made.bytes("journal.bytes.max"), made.bytes("journal.bytes"));
         drop(dir);
         assert!(!path.exists());
         assert!(config(&["data_dir=/somewhere"]).1.is_none());

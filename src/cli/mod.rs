@@ -2,13 +2,15 @@
 //!
 //! Invariant: answers go to stdout and all else to stderr; exit codes are those of README.
 
-mod broker;
+mod bootstrap;
 mod consume;
 mod dev;
 mod format;
 mod output;
 mod printer;
 mod produce;
+#[cfg(test)]
+mod readme_tests;
 mod run;
 mod serve;
 mod topic;
@@ -26,10 +28,6 @@ use crate::launch::process::LaunchError;
 const EXIT_RUNTIME: u8 = 1;
 /// The command line or the configuration is wrong. clap exits with the same.
 const EXIT_USAGE: u8 = 2;
-/// No broker answers where one was looked for.
-const EXIT_UNREACHABLE: u8 = 3;
-/// The topic or partition does not exist.
-const EXIT_NOT_FOUND: u8 = 4;
 
 /// A message broker that speaks Kafka's wire protocol, one core at a time.
 #[derive(Debug, Parser)]
@@ -55,10 +53,6 @@ pub enum Failure {
     Usage(String),
     #[error("{0}")]
     Runtime(String),
-    #[error("{0}")]
-    Unreachable(String),
-    #[error("{0}")]
-    NotFound(String),
 }
 
 impl Failure {
@@ -66,19 +60,6 @@ impl Failure {
         match self {
             Failure::Usage(_) => EXIT_USAGE,
             Failure::Runtime(_) => EXIT_RUNTIME,
-            Failure::Unreachable(_) => EXIT_UNREACHABLE,
-            Failure::NotFound(_) => EXIT_NOT_FOUND,
-        }
-    }
-}
-
-impl From<ClientError> for Failure {
-    fn from(error: ClientError) -> Failure {
-        let text = error.to_string();
-        match error {
-            ClientError::Unreachable { .. } | ClientError::ToldUnreachable { .. } => Failure::Unreachable(text),
-            ClientError::NoTopic { .. } | ClientError::NoPartition { .. } => Failure::NotFound(text),
-            _ => Failure::Runtime(text),
         }
     }
 }
@@ -93,6 +74,12 @@ impl From<BrokerError> for Failure {
     fn from(error: BrokerError) -> Failure {
         let text = error.to_string();
         if error.is_configuration() { Failure::Usage(text) } else { Failure::Runtime(text) }
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Failure {
+        Failure::Runtime(error.to_string())
     }
 }
 
@@ -136,9 +123,11 @@ mod tests {
             "corelog topic list",
             "corelog topic describe t",
             "corelog topic delete t",
-            "corelog produce t -K : -H a=b -z zstd -p 1",
-            "corelog consume t -o -5 -n 3 -f %k=%s\\n",
-            "corelog consume t --offset @1700000000000 --partition 0 --follow",
+            "corelog produce t --key-separator : --header a=b --compression zstd --partition 1 --file lines",
+            "corelog produce t -K : -H a=b -z zstd -p 1 -b [::1]:9092",
+            "corelog consume t --from 5 --count 3 --follow --format %k=%s\\n",
+            "corelog consume t -o -5 -n 3 -F -f %k=%s\\n -p 0 -p 1",
+            "corelog consume t --from @1700000000000",
         ] {
             if let Err(e) = Arguments::try_parse_from(line.split(' ')) {
                 panic!("{line}: {e}");
@@ -146,12 +135,14 @@ mod tests {
         }
         for line in [
             "corelog serve",
-            "corelog consume t -o x",
+            "corelog consume t --from x",
             "corelog consume t -f %z",
             "corelog topic create t --partitions 0",
             "corelog topic create t --config retention.ms",
             "corelog produce t --bootstrap h",
             "corelog produce t --bootstrap :9092",
+            "corelog produce t --bootstrap ::1:9092",
+            "corelog produce t --partition -1",
         ] {
             assert!(Arguments::try_parse_from(line.split(' ')).is_err(), "{line}");
         }

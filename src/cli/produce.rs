@@ -1,16 +1,18 @@
-//! `corelog produce TOPIC`: each line of standard input becomes a record.
+//! `corelog produce TOPIC`: each line of standard input, or of a file, becomes a record.
 //!
 //! Invariant: the command succeeds only if every line was acked.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufRead, BufReader};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::ValueEnum;
 use shards::batch::Compression;
 
-use super::broker::{Broker, pair};
+use super::bootstrap::{Bootstrap, pair};
 use super::{Failure, format, output};
 use crate::client::{ClientError, Outgoing, Producer};
 
@@ -21,10 +23,13 @@ const LINGER: Duration = Duration::from_millis(5);
 /// Lines that may wait to be sent.
 const LINES_MAX: usize = 4096;
 
-/// Send each line of standard input as a record.
+/// Sends lines as records, each as soon as it is there.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     topic: String,
+    /// Reads this file instead of standard input.
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
     /// What stands between key and value in a line; lines without it have no key.
     #[arg(short = 'K', long, value_name = "TEXT", value_parser = format::separator)]
     key_separator: Option<format::Separator>,
@@ -36,12 +41,12 @@ pub struct Arguments {
     partition: Option<i32>,
     /// How batches are compressed.
     #[arg(short = 'z', long, value_enum, default_value_t = Codec::None)]
-    codec: Codec,
+    compression: Codec,
     /// Take an empty value for null, which deletes the key in a compacted topic.
     #[arg(short = 'Z', long)]
     null: bool,
     #[command(flatten)]
-    broker: Broker,
+    bootstrap: Bootstrap,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -68,14 +73,14 @@ impl From<Codec> for Compression {
 pub fn run(args: &Arguments) -> Result<(), Failure> {
     let bytes = |text: &str| text.as_bytes().to_vec();
     let headers = args.headers.iter().map(|(name, value)| (bytes(name), Some(bytes(value)))).collect();
-    let cluster = args.broker.connect()?;
-    let mut producer = Producer::new(cluster, &args.topic, args.codec.into(), headers)?;
+    let cluster = args.bootstrap.connect()?;
+    let mut producer = Producer::new(cluster, &args.topic, args.compression.into(), headers)?;
     if let Some(partition) = args.partition.filter(|partition| *partition >= producer.partitions()) {
         let last = producer.partitions().saturating_sub(1);
         let topic = args.topic.clone();
         return Err(ClientError::NoPartition { topic, partition, last }.into());
     }
-    let lines = read_lines();
+    let lines = read_lines(args.file.as_deref())?;
     let mut sent = 0u64;
     loop {
         let (batches, ended) = gather(&lines, args, &producer)?;
@@ -98,10 +103,14 @@ fn acked(records: u64, topic: &str) {
 }
 
 /// Lines as they come, without their ends; the channel ends with the input.
-fn read_lines() -> Receiver<io::Result<Vec<u8>>> {
+fn read_lines(file: Option<&Path>) -> Result<Receiver<io::Result<Vec<u8>>>, Failure> {
+    let input: Box<dyn Read + Send> = match file {
+        None => Box::new(io::stdin()),
+        Some(path) => Box::new(File::open(path).map_err(|e| Failure::Usage(format!("{}: {e}", path.display())))?),
+    };
     let (lines, received) = sync_channel(LINES_MAX);
     std::thread::spawn(move || {
-        let mut input = BufReader::with_capacity(256 << 10, io::stdin().lock());
+        let mut input = BufReader::with_capacity(256 << 10, input);
         loop {
             let mut line = Vec::new();
             let read = match input.read_until(b'\n', &mut line) {
@@ -121,7 +130,7 @@ fn read_lines() -> Receiver<io::Result<Vec<u8>>> {
             }
         }
     });
-    received
+    Ok(received)
 }
 
 /// The records of the next batches, by partition, and whether the input has ended.
@@ -140,7 +149,7 @@ fn gather(
         };
         let line = match line {
             Ok(Ok(line)) => line,
-            Ok(Err(e)) => return Err(Failure::Runtime(format!("standard input cannot be read: {e}"))),
+            Ok(Err(e)) => return Err(Failure::Runtime(format!("the input cannot be read: {e}"))),
             Err(RecvTimeoutError::Timeout) => return Ok((batches, false)),
             Err(RecvTimeoutError::Disconnected) => return Ok((batches, true)),
         };

@@ -11,7 +11,7 @@ use super::connection::Connection;
 use super::error::ClientError;
 use crate::wire::messages::metadata::{MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseTopic};
 use crate::wire::messages::{Request, Response};
-use crate::wire::{ErrorCode, Str};
+use crate::wire::{ErrorCode, Str, TopicId};
 
 /// How long passing errors are tried again.
 const RETRY_MAX: Duration = Duration::from_secs(30);
@@ -22,6 +22,8 @@ const BACKOFF_MAX: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicInfo {
     pub name: String,
+    /// Zero where the broker is too old to have ids.
+    pub id: TopicId,
     pub internal: bool,
     /// By index.
     pub partitions: Vec<PartitionInfo>,
@@ -223,7 +225,7 @@ fn told(topic: &MetadataResponseTopic) -> Result<TopicInfo, ClientError> {
     };
     let mut partitions: Vec<PartitionInfo> = topic.partitions.iter().map(partition).collect();
     partitions.sort_by_key(|p| p.index);
-    Ok(TopicInfo { name, internal: topic.is_internal, partitions })
+    Ok(TopicInfo { name, id: topic.topic_id, internal: topic.is_internal, partitions })
 }
 
 /// A reply of another API than was asked.

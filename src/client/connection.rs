@@ -33,10 +33,17 @@ impl Connection {
         stream.set_read_timeout(Some(ANSWER_MAX)).map_err(unreachable)?;
         stream.set_write_timeout(Some(ANSWER_MAX)).map_err(unreachable)?;
         let mut connection = Connection { link: Link::new(address, client_id), stream };
-        let hello = connection.link.hello()?;
-        match connection.exchange(hello)? {
-            Response::ApiVersions(reply) => connection.link.greeted(&reply)?,
-            other => return Err(connection.unexpected(&other)),
+        for plainly in [false, true] {
+            let hello = connection.link.hello(plainly)?;
+            let Response::ApiVersions(reply) = connection.exchange(hello)? else {
+                return Err(ClientError::NotKafka {
+                    address: address.to_owned(),
+                    what: "another reply came".to_owned(),
+                });
+            };
+            if connection.link.greeted(&reply)? {
+                break;
+            }
         }
         Ok(connection)
     }
@@ -49,12 +56,6 @@ impl Connection {
     pub fn call(&mut self, request: impl Into<Request>) -> Result<Response, ClientError> {
         let frame = self.link.request(&request.into())?;
         self.exchange(frame)
-    }
-
-    /// For a reply of another API than was asked, which the link rules out.
-    pub fn unexpected(&self, reply: &Response) -> ClientError {
-        let what = format!("a reply to {} came unasked", reply.api().name());
-        ClientError::NotKafka { address: self.link.address().to_owned(), what }
     }
 
     fn exchange(&mut self, request: Vec<Bytes>) -> Result<Response, ClientError> {

@@ -15,6 +15,9 @@ const REPLY_OBJECTS_MAX: usize = 1 << 24;
 /// The highest versions that this client speaks, where later ones name topics by id instead of by name.
 const BY_NAME_MAX: &[(ApiKey, i16)] = &[(ApiKey::Produce, 12), (ApiKey::Fetch, 12), (ApiKey::DeleteTopics, 5)];
 
+/// The first version of ApiVersions that names the client. A broker that lacks it answers in version 0.
+const NAMED_HELLO_VERSION: i16 = 3;
+
 /// The protocol side of one connection.
 #[derive(Debug)]
 pub struct Link {
@@ -43,19 +46,26 @@ impl Link {
         &self.address
     }
 
-    /// The first request of a connection: what do you serve? Version 0, which every broker answers.
-    pub fn hello(&mut self) -> Result<Vec<Bytes>, ClientError> {
-        self.send(&ApiVersionsRequest::default().into(), 0)
+    /// The first request of a connection: what do you serve? Says who we are (KIP-511), unless `plainly`: in version 0,
+    /// which every broker knows.
+    pub fn hello(&mut self, plainly: bool) -> Result<Vec<Bytes>, ClientError> {
+        let request = ApiVersionsRequest {
+            client_software_name: "corelog".into(),
+            client_software_version: env!("CARGO_PKG_VERSION").into(),
+        };
+        self.send(&request.into(), if plainly { 0 } else { NAMED_HELLO_VERSION })
     }
 
-    /// Takes in the answer to [`Link::hello`].
-    pub fn greeted(&mut self, reply: &ApiVersionsResponse) -> Result<(), ClientError> {
-        if reply.error_code != ErrorCode::None {
-            return Err(ClientError::refused("the broker does not say what it serves", reply.error_code));
+    /// Takes in the answer to [`Link::hello`]. False: the broker does not know that version, ask it plainly.
+    pub fn greeted(&mut self, reply: &ApiVersionsResponse) -> Result<bool, ClientError> {
+        match reply.error_code {
+            ErrorCode::None => {}
+            ErrorCode::UnsupportedVersion => return Ok(false),
+            code => return Err(ClientError::refused("the broker does not say what it serves", code)),
         }
         let served = reply.api_keys.iter().map(|api| (api.api_key, Versions::new(api.min_version, api.max_version)));
         self.served = served.collect();
-        Ok(())
+        Ok(true)
     }
 
     /// The version to speak an API in: the highest that both know.
@@ -101,6 +111,9 @@ impl Link {
         if header.correlation_id != correlation_id {
             return Err(unexpected("a reply came out of order"));
         }
+        // An old broker answers a new ApiVersions in version 0, with error 35 in its first two bytes.
+        let refused = frame.get(4..6) == Some(&ErrorCode::UnsupportedVersion.code().to_be_bytes());
+        let version = if api == ApiKey::ApiVersions && refused { 0 } else { version };
         Response::decode(api, &mut reader, version).map_err(|e| not_kafka(&self.address, e))
     }
 }
@@ -120,7 +133,7 @@ mod tests {
             max_version,
         });
         let reply = ApiVersionsResponse { api_keys: api_keys.collect(), ..Default::default() };
-        link.greeted(&reply).expect("a greeting");
+        assert!(link.greeted(&reply).expect("a greeting"));
         link
     }
 
@@ -155,10 +168,24 @@ mod tests {
     }
 
     #[test]
+    fn a_broker_that_does_not_know_the_named_greeting_is_greeted_plainly() {
+        let mut link = Link::new("broker:9092", "test");
+        link.hello(false).expect("a frame");
+        let refusal = ApiVersionsResponse { error_code: ErrorCode::UnsupportedVersion, ..Default::default() };
+        let Ok(Response::ApiVersions(reply)) = link.reply(&frame(refusal, 0, 0)) else { panic!("a refusal") };
+        assert_eq!(link.greeted(&reply).ok(), Some(false));
+        link.hello(true).expect("a frame");
+        let Ok(Response::ApiVersions(reply)) = link.reply(&frame(ApiVersionsResponse::default(), 0, 1)) else {
+            panic!("an answer")
+        };
+        assert_eq!(link.greeted(&reply).ok(), Some(true));
+    }
+
+    #[test]
     fn what_is_no_reply_is_an_error() {
         let mut link = Link::new("broker:9092", "test");
         for bytes in [&b""[..], b"HTTP", b"HTTP/1.1 400 Bad Request\r\n"] {
-            link.hello().expect("a frame");
+            link.hello(false).expect("a frame");
             assert!(matches!(link.reply(&Bytes::from_static(bytes)), Err(ClientError::NotKafka { .. })), "{bytes:?}");
         }
     }

@@ -130,7 +130,7 @@ pub static KEYS: &[Key] = &[
         "spin_us",
         int(0, 1_000_000),
         "0",
-        "Microseconds for which a shard looks for work before it sleeps. Acts only where shards are pinned. Saves a wake-up (some 5 to 50 µs) and burns CPU while idle.",
+        "Microseconds for which a shard looks for work before it sleeps. Acts only where shards are pinned. Saves the time of a wake-up, and burns CPU that long before each sleep.",
     ),
     key(
         "mailbox.bytes",
@@ -142,7 +142,7 @@ pub static KEYS: &[Key] = &[
         "mailbox.messages",
         int(16, 1_000_000),
         "1024",
-        "Messages on their way from one shard to another. Some 100 bytes for each, for every pair of shards.",
+        "Messages on their way from one shard to another; when they are used up, the sending connection waits.",
     ),
     // Memory.
     computed_key(
@@ -173,20 +173,20 @@ pub static KEYS: &[Key] = &[
         "io.memory.bytes",
         bytes(MIB, 4 * GIB),
         "32 MiB, at most an eighth of the shard's memory",
-        "Of each shard: memory registered with io_uring, for the buffers of journal and segments. What does not fit comes from the heap and costs the kernel a mapping per write.",
+        "Of each shard: memory registered with io_uring, for the buffers of journal and segments. What does not fit comes from the heap, and the kernel maps it for each write.",
     ),
     // Journal and files.
     key(
         "journal.bytes",
         bytes(4 * MIB, 64 * GIB),
         "67108864",
-        "Of each shard: journal files made at start, as disk space. Sixteen KiB for each partition are the least, whatever this says.",
+        "Of each shard: journal files made at start, as disk space. Below 16 KiB for each partition it grows to that. As much again is reserved, so that a full disk loses nothing that was acked.",
     ),
     key(
         "journal.bytes.max",
         bytes(4 * MIB, 64 * GIB),
         "268435456",
-        "Of each shard: how far the journal grows under load. Bounds what a start after a crash replays: some 2 s for each GiB.",
+        "Of each shard: how far the journal grows under load. A start after a crash replays at most this. A larger journal is recycled less often.",
     ),
     computed_key(
         "segment.files.open.max",
@@ -218,13 +218,13 @@ pub static KEYS: &[Key] = &[
         "partitions.max",
         int(1, 10_000_000),
         "100000",
-        "Partitions of the whole broker; one over it is refused with POLICY_VIOLATION. An idle partition takes up to 8 KiB of memory and 16 KiB of disk.",
+        "Partitions of the whole broker; one over it is refused with POLICY_VIOLATION. An idle partition takes a few KiB of memory, and 16 KiB of journal once there are thousands.",
     ),
     key(
         "producer.ids.max",
         int(1, 100_000_000),
         "100000",
-        "Of each shard: idempotent producers remembered, over all partitions. Some 200 bytes each. Beyond it the longest silent is forgotten.",
+        "Of each shard: idempotent producers remembered, counted once for each partition that they write to. Some 200 bytes each. One more is refused with POLICY_VIOLATION until others expire.",
     ),
     key(
         "producer.id.expiration.ms",
@@ -377,13 +377,13 @@ pub fn find(name: &str) -> Option<&'static Key> {
 }
 
 /// The setting that is most likely meant by a name that is none.
-pub fn nearest(name: &str) -> &'static str {
-    if let Some((_, ours)) = ELSEWHERE.iter().find(|(theirs, _)| *theirs == name) {
+pub fn nearest(name: &str) -> &'static Key {
+    if let Some(ours) = ELSEWHERE.iter().find(|(theirs, _)| *theirs == name).and_then(|(_, ours)| find(ours)) {
         return ours;
     }
     let plain = name.to_ascii_lowercase().replace('_', ".");
     let distance = |key: &&Key| strsim::osa_distance(&key.name.replace('_', "."), &plain);
-    KEYS.iter().min_by_key(distance).map_or("", |key| key.name)
+    KEYS.iter().min_by_key(distance).unwrap_or_else(|| unreachable!("the table of keys has rows"))
 }
 
 impl Kind {

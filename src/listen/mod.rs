@@ -83,7 +83,7 @@ pub struct ServerPlan {
 }
 
 #[derive(Debug, Error)]
-#[error("cannot listen on {addr}: {source}")]
+#[error("cannot listen on {addr}: {source}; choose another address, with `listeners` or --listen")]
 pub struct ListenError {
     pub addr: SocketAddr,
     pub source: io::Error,

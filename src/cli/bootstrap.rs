@@ -1,25 +1,27 @@
-//! What commands that talk to a broker share: its address, and how `NAME=VALUE` is read.
+//! What commands that talk to a cluster share: the address of a broker, and how `NAME=VALUE` is read.
 
 use crate::client::{ClientError, Cluster};
 
-/// Which broker to talk to.
+/// Which cluster to talk to.
 #[derive(Debug, clap::Args)]
-pub struct Broker {
-    /// Address of a broker.
+pub struct Bootstrap {
+    /// A broker of the cluster.
     #[arg(short, long, value_name = "HOST:PORT", default_value = "127.0.0.1:9092", value_parser = host_port)]
     bootstrap: String,
 }
 
-impl Broker {
+impl Bootstrap {
     pub fn connect(&self) -> Result<Cluster, ClientError> {
-        Cluster::connect(&self.bootstrap, concat!("corelog-cli-", env!("CARGO_PKG_VERSION")))
+        Cluster::connect(&self.bootstrap, "corelog-cli")
     }
 }
 
 fn host_port(text: &str) -> Result<String, String> {
+    let sound =
+        |host: &str| !host.is_empty() && (!host.contains(':') || (host.starts_with('[') && host.ends_with(']')));
     match text.rsplit_once(':') {
-        Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0) => Ok(text.to_owned()),
-        _ => Err("write HOST:PORT, as in 127.0.0.1:9092".to_owned()),
+        Some((host, port)) if sound(host) && port.parse::<u16>().is_ok_and(|port| port > 0) => Ok(text.to_owned()),
+        _ => Err("write HOST:PORT, as in 127.0.0.1:9092 or [::1]:9092".to_owned()),
     }
 }
 
