@@ -39,7 +39,7 @@ pub enum ClientError {
     Address { address: String },
     #[error("no broker answers at {address}: {source}. Is it running, and is --bootstrap right?")]
     Connect { address: String, source: io::Error },
-    #[error("the connection to {address} failed: {source}")]
+    #[error("the connection to {address} failed: {source}. Is the broker running, and is --bootstrap right?")]
     Io { address: String, source: io::Error },
     #[error("{address}: {source}")]
     Session { address: String, source: SessionError },
