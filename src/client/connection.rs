@@ -35,7 +35,12 @@ impl Connection {
         let mut connection = Connection { link: Link::new(address, client_id), stream };
         for plainly in [false, true] {
             let hello = connection.link.hello(plainly)?;
-            let Response::ApiVersions(reply) = connection.exchange(hello)? else {
+            // Whoever hangs up before the first answer is no broker, or one that has just gone.
+            let answer = connection.exchange(hello).map_err(|e| match e {
+                ClientError::Broken { address, source } => ClientError::Unreachable { address, source },
+                other => other,
+            })?;
+            let Response::ApiVersions(reply) = answer else {
                 return Err(ClientError::NotKafka {
                     address: address.to_owned(),
                     what: "another reply came".to_owned(),

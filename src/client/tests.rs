@@ -351,6 +351,12 @@ fn who_cannot_be_reached_is_named_with_the_cure() {
     let refused = Cluster::connect(&free.to_string(), "test").err().expect("nobody is there");
     assert!(refused.to_string().contains("--bootstrap"), "{refused}");
 
+    let rude = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    let address = rude.local_addr().expect("its address").to_string();
+    std::thread::spawn(move || rude.accept());
+    let refused = Cluster::connect(&address, "test").err().expect("it hangs up");
+    assert!(refused.to_string().contains("--bootstrap"), "{refused}");
+
     let fake = Fake::start();
     fake.state().told_port = Some(free.port());
     let mut cluster = fake.cluster();
