@@ -33,6 +33,8 @@ pub struct Partition {
     pub durable_log_start: Offset,
     /// Why reads and appends are refused; the broker serves all other partitions.
     pub offline: Option<Arc<str>>,
+    /// It could not be put together at the start: what later starts must still know of it.
+    pub unreadable: Option<Box<PartitionCheckpoint>>,
     /// Appends that wait for the tail block to be read back; their order is kept.
     pub waiting_for_tail: Vec<PendingPart>,
     pub watches: Vec<Rc<Watch>>,
@@ -63,6 +65,7 @@ impl Partition {
             epochs,
             producers,
             offline: None,
+            unreadable: None,
             waiting_for_tail: Vec::new(),
             watches: Vec::new(),
             unsynced_records: 0,
@@ -85,6 +88,9 @@ impl Partition {
     /// What the checkpoint says of it: nothing of appends that are not synced, or their retries would be taken for
     /// duplicates after a crash that lost them.
     pub fn checkpoint(&self) -> PartitionCheckpoint {
+        if let Some(line) = &self.unreadable {
+            return PartitionCheckpoint::clone(line);
+        }
         let log = self.log.snapshot();
         let durable = log.log_end;
         let mut producers = self.producers.snapshot();
@@ -93,7 +99,12 @@ impl Partition {
         }
         producers.retain(|producer| !producer.batches.is_empty());
         let epochs = self.epochs.entries().iter().filter(|entry| entry.start < durable).copied().collect();
-        PartitionCheckpoint { id: self.id, log, epochs, producers }
+        PartitionCheckpoint { id: self.id, log, epochs, producers, offline: None }
+    }
+
+    /// There is something that a later start must know.
+    pub fn is_worth_a_checkpoint(&self) -> bool {
+        self.unreadable.is_some() || !self.log.is_untouched()
     }
 
     /// Acks wait for the sync (the default) and not only for the journal write (R3).

@@ -144,10 +144,25 @@ fn restore_partition(
     room: &mut ProducerRoom,
 ) -> Partition {
     let mut partition = fresh(from.id, topic_name, config, epoch);
-    if let Err(why) = put_together(&mut partition, from, now_ms, room) {
+    let known = from.checkpoint.as_ref().and_then(|line| line.offline.clone());
+    let outcome = match known {
+        Some(why) => Err(why.to_string()),
+        None => put_together(&mut partition, from, now_ms, room).map_err(|why| {
+            format!("{why}. Its files are untouched: restore the data directory from a copy, or delete the topic")
+        }),
+    };
+    if let Err(why) = outcome {
         tracing::error!(topic = %partition.topic_name, partition = from.id.index, why, "partition is offline");
-        let what = format!("{why}. Its files are untouched: restore them, or delete the topic");
-        partition.offline = Some(what.into());
+        let why: Arc<str> = why.into();
+        // Half of it may be in place.
+        partition.producers.clear(room);
+        partition = fresh(from.id, partition.topic_name, partition.config, epoch);
+        // The run that could have explained it ends here: every later checkpoint says what is known, and its files stay.
+        partition.unreadable = Some(Box::new(PartitionCheckpoint {
+            offline: Some(why.clone()),
+            ..from.checkpoint.clone().unwrap_or_else(|| partition.checkpoint())
+        }));
+        partition.offline = Some(why);
     }
     partition.high_watermark = partition.log.log_end();
     partition.durable_log_start = partition.log.log_start();
