@@ -5,7 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +14,7 @@ use corelog::api::{ApiSettings, SessionLimits};
 use corelog::launch::core::{self, CoreError, CorePlan, CoreSummary, Lifecycle};
 use corelog::listen::{Admission, ConnectionLimits, ListenSettings, ListenerPlan, ServerPlan};
 use shards::catalog::CatalogSettings;
+use shards::runtime::Runtime;
 use shards::runtime::sim::{HostId, Sim, SimDisk};
 use shards::shard::fence::Fence;
 use shards::shard::settings::{Layout, ShardSettings};
@@ -103,6 +104,11 @@ impl World {
     pub fn new(seed: u64, setup: Setup) -> World {
         let sim = Rc::new(Sim::new(seed));
         let broker = sim.add_host("broker");
+        // As `DataDir::open` leaves it.
+        sim.block_on(broker, |rt| async move {
+            rt.create_dir_all(Path::new(ROOT)).await.expect("an empty disk");
+            rt.sync_dir(Path::new("/")).await.expect("an empty disk");
+        });
         let clients = (0..setup.clients).map(|n| sim.add_host(&format!("client-{n}"))).collect();
         World { sim, broker, clients, history: History::default(), gate: Gate::default(), setup, running: None }
     }
