@@ -66,6 +66,8 @@ pub struct Clients {
     next_producer: Rc<Cell<u64>>,
     /// Acks so far, for scenarios that wait for progress.
     pub acks: Rc<Cell<u64>>,
+    /// Batches refused for want of space.
+    pub refusals: Rc<Cell<u64>>,
 }
 
 impl Clients {
@@ -79,6 +81,7 @@ impl Clients {
             next_value: Rc::new(Cell::new(1)),
             next_producer: Rc::default(),
             acks: Rc::default(),
+            refusals: Rc::default(),
         }
     }
 

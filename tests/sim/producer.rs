@@ -253,6 +253,7 @@ impl Producer {
             }
             ErrorCode::KafkaStorageError if may_be_full => {
                 (lane.failed, lane.was_refused) = (true, true);
+                self.clients.refusals.set(self.clients.refusals.get() + 1);
             }
             // Its predecessor was refused, and it comes again after that one.
             ErrorCode::OutOfOrderSequenceNumber if lane.pending.front().is_some_and(|batch| batch.first != first) => {

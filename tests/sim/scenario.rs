@@ -7,6 +7,7 @@ use crate::admin::Admin;
 use crate::checker::{Violation, check};
 use crate::client::{Clients, Load};
 use crate::consumer::Consumer;
+use crate::history::Event;
 use crate::producer::Producer;
 use crate::world::{Setup, World};
 
@@ -43,14 +44,20 @@ impl Stage {
 
     /// Starts, surveys, lets the clients go on. Whether the broker came up.
     pub fn start(&mut self, shards: u32) -> bool {
-        self.world.history.push(crate::history::Event::Starting);
-        if let Err(why) = self.world.start(shards) {
+        self.begin_start(shards);
+        if let Err(why) = self.world.wait_ready() {
             self.world.history.unexpected(format!("the start failed: {why}"));
             return false;
         }
         self.admin.survey(&self.world);
         self.world.open_gate();
         true
+    }
+
+    /// Starts without waiting.
+    pub fn begin_start(&mut self, shards: u32) {
+        self.world.history.push(Event::Starting);
+        self.world.spawn_broker(shards);
     }
 
     pub fn any_shards(&self) -> u32 {

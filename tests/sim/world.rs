@@ -208,12 +208,6 @@ impl World {
         if errors.is_empty() { Ok(()) } else { Err(errors.join("; ")) }
     }
 
-    /// Starts and waits.
-    pub fn start(&mut self, shards: u32) -> Result<(), String> {
-        self.spawn_broker(shards);
-        self.wait_ready()
-    }
-
     /// Lets clients go on.
     pub fn open_gate(&self) {
         self.gate.set(true);
