@@ -303,7 +303,7 @@ impl PartitionLog {
             let skip = written.saturating_sub(piece.position);
             piece.bytes = Bytes::copy_from_slice(&piece.bytes[skip as usize..]);
             piece.position += skip;
-            piece.fragment = skip > 0;
+            piece.fragment |= skip > 0;
             piece.owned = true;
         }
         freed
