@@ -49,7 +49,7 @@ impl DataDir {
     /// Locks the directory, and makes it one of corelog's if it is empty.
     pub fn open(path: &Path, node_id: i32, new_cluster_id: impl FnOnce() -> String) -> Result<DataDir, MetaError> {
         let io = |source| MetaError::Io { path: path.to_owned(), source };
-        fs::create_dir_all(path).map_err(io)?;
+        create_durably(path).map_err(io)?;
         let meta_path = path.join("meta");
         let known = meta_path.exists();
         if !known {
@@ -81,6 +81,17 @@ impl DataDir {
         }
         Ok(DataDir { path: path.to_owned(), meta, _lock: lock })
     }
+}
+
+/// Makes the directory and those above it that are missing; their names outlive a power cut.
+fn create_durably(path: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> = path.ancestors().take_while(|dir| !dir.exists()).collect();
+    fs::create_dir_all(path)?;
+    for dir in missing {
+        let above = dir.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        File::open(above)?.sync_all()?;
+    }
+    Ok(())
 }
 
 fn refuse_foreign(dir: &Path) -> Result<(), MetaError> {

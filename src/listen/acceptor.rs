@@ -2,12 +2,12 @@
 //! Owning core only. Invariant: a connection is in `links` from accept until both of its tasks have ended.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use hashbrown::HashMap;
 use shards::router::Shards;
 use shards::runtime::{Conn, Listener, Runtime};
 use shards::types::Mono;
@@ -49,7 +49,8 @@ pub struct Server<R: Runtime> {
     admission: Admission,
     core: u16,
     listeners: RefCell<Vec<Rc<R::Listener>>>,
-    links: RefCell<HashMap<u64, Rc<Link<R::Conn>>>>,
+    /// Ordered, so that a stop ends them in the same order in every run of a simulation.
+    links: RefCell<BTreeMap<u64, Rc<Link<R::Conn>>>>,
     next_link: Cell<u64>,
     stopping: Cell<bool>,
 }

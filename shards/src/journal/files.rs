@@ -38,6 +38,10 @@ pub async fn prepare<R: Runtime>(
     bytes: u64,
 ) -> io::Result<Vec<JournalFile<R>>> {
     rt.create_dir_all(dir).await?;
+    // A core that no earlier run had: a power cut must not take its whole journal with the directory's name.
+    if let Some(above) = dir.parent() {
+        rt.sync_dir(above).await?;
+    }
     for old in rt.read_dir(dir).await? {
         if run_of(&old.name) == Some(run_number) {
             rt.remove_file(&dir.join(&old.name)).await?;

@@ -47,7 +47,10 @@ struct JournalFile {
     bytes: Bytes,
 }
 
-/// Replays the journal of `run` in `dir`, from `first_generation` on (older files are retired). A missing directory is empty.
+/// Replays the journal of `run` in `dir`, from `first_generation` on (older files are retired).
+///
+/// # Errors
+/// A missing directory is one: the run made it before its first checkpoint, so what was acked is gone with it.
 pub async fn replay<R: Runtime>(rt: &R, dir: &Path, run: Run, first_generation: u64) -> Result<Replayed, ReplayError> {
     let files = read_files(rt, dir, run).await?;
     chain(&files, run, first_generation)
@@ -147,7 +150,6 @@ fn body_of(file: &JournalFile, position: u64, head: &CommitHeader) -> Option<Byt
 async fn read_files<R: Runtime>(rt: &R, dir: &Path, run: Run) -> Result<Vec<JournalFile>, ReplayError> {
     let names = match rt.read_dir(dir).await {
         Ok(names) => names,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(source) => return Err(ReplayError::Io { path: dir.to_owned(), source }),
     };
     let mut files = Vec::new();

@@ -31,10 +31,12 @@ pub struct Partition {
     pub high_watermark: Offset,
     /// Segments wholly below this may go: the move of the log start is synced (R8).
     pub durable_log_start: Offset,
-    /// The last run's checkpoint of a partition that could not be put together: what is known of it stays known.
-    pub kept: Option<Box<PartitionCheckpoint>>,
     /// Why reads and appends are refused; the broker serves all other partitions.
     pub offline: Option<Arc<str>>,
+    /// It could not be put together at the start: what later starts must still know of it.
+    pub unreadable: Option<Box<PartitionCheckpoint>>,
+    /// It was found so at this start: the last run's journals may mend it and stay.
+    pub keeps_journals: bool,
     /// Appends that wait for the tail block to be read back; their order is kept.
     pub waiting_for_tail: Vec<PendingPart>,
     pub watches: Vec<Rc<Watch>>,
@@ -64,8 +66,9 @@ impl Partition {
             log,
             epochs,
             producers,
-            kept: None,
             offline: None,
+            unreadable: None,
+            keeps_journals: false,
             waiting_for_tail: Vec::new(),
             watches: Vec::new(),
             unsynced_records: 0,
@@ -88,8 +91,8 @@ impl Partition {
     /// What the checkpoint says of it: nothing of appends that are not synced, or their retries would be taken for
     /// duplicates after a crash that lost them.
     pub fn checkpoint(&self) -> PartitionCheckpoint {
-        if let Some(kept) = &self.kept {
-            return (**kept).clone();
+        if let Some(line) = &self.unreadable {
+            return PartitionCheckpoint::clone(line);
         }
         let log = self.log.snapshot();
         let durable = log.log_end;
@@ -99,7 +102,12 @@ impl Partition {
         }
         producers.retain(|producer| !producer.batches.is_empty());
         let epochs = self.epochs.entries().iter().filter(|entry| entry.start < durable).copied().collect();
-        PartitionCheckpoint { id: self.id, log, epochs, producers }
+        PartitionCheckpoint { id: self.id, log, epochs, producers, offline: None }
+    }
+
+    /// There is something that a later start must know.
+    pub fn is_worth_a_checkpoint(&self) -> bool {
+        self.unreadable.is_some() || !self.log.is_untouched()
     }
 
     /// Acks wait for the sync (the default) and not only for the journal write (R3).

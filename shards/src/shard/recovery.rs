@@ -26,7 +26,7 @@ use crate::journal::files;
 use crate::journal::format::{Entry, EntryKind};
 use crate::journal::replay;
 use crate::journal::run::Run;
-use crate::log::{LogSnapshot, PartitionLog, ReadPlan, Replay, Replayed, Store};
+use crate::log::{LogSnapshot, ReadPlan, Replay, Replayed, Store};
 use crate::partition::epochs::Epochs;
 use crate::partition::producers::ProducerRoom;
 use crate::router::placement::owner;
@@ -144,20 +144,27 @@ fn restore_partition(
     room: &mut ProducerRoom,
 ) -> Partition {
     let mut partition = fresh(from.id, topic_name, config, epoch);
-    if let Err(why) = put_together(&mut partition, from, now_ms, room) {
+    let known = from.checkpoint.as_ref().and_then(|line| line.offline.clone());
+    let found_now = known.is_none();
+    let outcome = match known {
+        Some(why) => Err(why.to_string()),
+        None => put_together(&mut partition, from, now_ms, room).map_err(|why| {
+            format!("{why}. Its files are untouched and the last run's journals are kept: restore the data directory from a copy, or delete the topic")
+        }),
+    };
+    if let Err(why) = outcome {
         tracing::error!(topic = %partition.topic_name, partition = from.id.index, why, "partition is offline");
-        let what = format!(
-            "{why}. Its files are untouched and the last run's journals are kept: restore them, or delete the topic"
-        );
-        let nothing = || PartitionCheckpoint {
-            id: from.id,
-            log: LogSnapshot::default(),
-            epochs: Vec::new(),
-            producers: Vec::new(),
-        };
-        partition.log = PartitionLog::new();
-        partition.kept = Some(Box::new(from.checkpoint.clone().unwrap_or_else(nothing)));
-        partition.offline = Some(what.into());
+        let why: Arc<str> = why.into();
+        // Half of it may be in place.
+        partition.producers.clear(room);
+        partition = fresh(from.id, partition.topic_name, partition.config, epoch);
+        // The run that could have explained it ends here: every later checkpoint says what is known, and its files stay.
+        partition.unreadable = Some(Box::new(PartitionCheckpoint {
+            offline: Some(why.clone()),
+            ..from.checkpoint.clone().unwrap_or_else(|| partition.checkpoint())
+        }));
+        partition.keeps_journals = found_now;
+        partition.offline = Some(why);
     }
     partition.high_watermark = partition.log.log_end();
     partition.durable_log_start = partition.log.log_start();

@@ -58,8 +58,8 @@ pub struct Seed {
 
 /// A shard's partitions are in segments and in its new journal.
 pub struct Written {
-    /// Some of them could not be put together.
-    some_offline: bool,
+    /// Some of them could not be put together: the last run's journals stay.
+    keep_journals: bool,
 }
 
 /// The channels by which the shards of one process start together.
@@ -181,8 +181,8 @@ pub async fn start<R: Runtime>(rt: R, plan: ShardPlan) -> Result<StartedShard<R>
     prepare_journal(&shard, &settings).await?;
     // Everything that was replayed goes into segments and the new journal; then this run's checkpoint may say so.
     turn::settle(&shard).await.map_err(StartError::Fenced)?;
-    let some_offline = core.borrow().partitions().any(|(_, p)| p.kept.is_some());
-    links.written.send_async(Written { some_offline }).await.map_err(|_| StartError::OtherCore)?;
+    let keep_journals = core.borrow().partitions().any(|(_, p)| p.keeps_journals);
+    links.written.send_async(Written { keep_journals }).await.map_err(|_| StartError::OtherCore)?;
     if index == CATALOG_SHARD {
         switch(&rt, &settings, seed.run, &links).await?;
     }
@@ -253,7 +253,7 @@ async fn switch<R: Runtime>(rt: &R, settings: &ShardSettings, run: Run, links: &
     let mut keep_journals = false;
     for _ in 0..settings.shards {
         let written = links.all_written.recv_async().await.map_err(|_| StartError::OtherCore)?;
-        keep_journals |= written.some_offline;
+        keep_journals |= written.keep_journals;
     }
     let root = &settings.layout.root;
     run.store(rt, root).await.map_err(|source| StartError::Io { path: root.join("run"), source })?;

@@ -256,8 +256,7 @@ pub async fn write_checkpoint<R: Runtime>(shard: &Shard<R>, first_generation: u6
     let slots: Vec<Slot> = shard.step(|core, _, _| core.slots().collect());
     for some in slots.chunks(PARTITIONS_PER_STEP) {
         shard.step(|core, _, _| {
-            let found =
-                some.iter().filter_map(|slot| core.get(*slot)).filter(|p| !p.log.is_untouched() || p.kept.is_some());
+            let found = some.iter().filter_map(|slot| core.get(*slot)).filter(|p| p.is_worth_a_checkpoint());
             checkpoint.partitions.extend(found.map(Partition::checkpoint));
         });
         shard.rt().quantum().await;

@@ -2,6 +2,8 @@
 //!
 //! Invariant: what is decoded passed the checksum, so a count that does not fit its bytes is our own fault and says so.
 
+use std::sync::Arc;
+
 use super::{Checkpoint, PartitionCheckpoint};
 use crate::batch::crc::crc32c;
 use crate::journal::format::RunId;
@@ -74,6 +76,9 @@ fn put_partition(out: &mut Vec<u8>, partition: &PartitionCheckpoint) {
     for producer in &partition.producers {
         put_producer(out, producer);
     }
+    let why = partition.offline.as_deref().unwrap_or_default();
+    put_count(out, why.len());
+    out.extend_from_slice(why.as_bytes());
 }
 
 fn partition(from: &mut Reader<'_>) -> Result<PartitionCheckpoint, DecodeError> {
@@ -82,6 +87,7 @@ fn partition(from: &mut Reader<'_>) -> Result<PartitionCheckpoint, DecodeError> 
         log: log(from)?,
         epochs: from.list(|from| Ok(EpochStart { epoch: LeaderEpoch(from.i32()?), start: from.offset()? }))?,
         producers: from.list(producer)?,
+        offline: from.text()?.map(Arc::from),
     })
 }
 
@@ -216,6 +222,12 @@ impl Reader<'_> {
 
     fn offset(&mut self) -> Result<Offset, DecodeError> {
         self.i64().map(Offset)
+    }
+
+    /// `None` if it is empty.
+    fn text(&mut self) -> Result<Option<String>, DecodeError> {
+        let bytes = self.list(|from| from.array::<1>().map(|[byte]| byte))?;
+        Ok((!bytes.is_empty()).then(|| String::from_utf8_lossy(&bytes).into_owned()))
     }
 
     /// A count and that many entries. The count is no reason to reserve memory: entries are read until they end.

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use thiserror::Error;
 
@@ -41,6 +42,8 @@ pub struct PartitionCheckpoint {
     pub log: LogSnapshot,
     pub epochs: Vec<EpochStart>,
     pub producers: Vec<ProducerSnapshot>,
+    /// Why it could not be put together: all else is what was known before, and its files must stay.
+    pub offline: Option<Arc<str>>,
 }
 
 /// All partitions of one shard, and where its journal's replay starts.

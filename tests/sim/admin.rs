@@ -1,0 +1,264 @@
+//! What the test itself asks of the broker: topics made and deleted, surveys after a start, whole reads of all logs.
+//! The world runs on while it asks.
+
+use std::time::Duration;
+
+use corelog::wire::ErrorCode;
+use corelog::wire::messages::create_topics::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
+use corelog::wire::messages::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
+use corelog::wire::messages::fetch::{FetchPartition, FetchRequest, FetchTopic};
+use corelog::wire::messages::list_offsets::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
+use corelog::wire::messages::metadata::MetadataRequest;
+use corelog::wire::messages::{Request, Response};
+use shards::runtime::sim::{HostId, SimRuntime};
+use shards::types::TopicId;
+
+use crate::client::{Clients, Topic, pause};
+use crate::history::{Event, Found, Part};
+use crate::link::{Broken, Link};
+use crate::payload;
+use crate::world::World;
+
+const REPLY_MAX: Duration = Duration::from_secs(20);
+/// After so many failures of one question the broker is held to be dead.
+const TRIES: usize = 5;
+const EARLIEST: i64 = -2;
+const LATEST: i64 = -1;
+
+/// Asks from a host of its own.
+pub struct Admin {
+    pub host: HostId,
+    pub clients: Clients,
+}
+
+impl Admin {
+    pub fn new(world: &World, clients: &Clients) -> Admin {
+        Admin { host: world.sim.add_host("admin"), clients: clients.clone() }
+    }
+
+    /// Runs a conversation; a broker that does not answer is noted as a fault.
+    fn run<T: 'static, F: Future<Output = Result<T, Broken>> + 'static>(
+        &self,
+        world: &World,
+        talk: impl Fn(Clients, Link, SimRuntime) -> F + 'static,
+    ) -> Option<T> {
+        let clients = self.clients.clone();
+        world.sim.block_on(self.host, |rt| async move {
+            let mut last = String::new();
+            for _ in 0..TRIES {
+                let outcome = match Link::open(&rt, clients.addr).await {
+                    Ok(link) => talk(clients.clone(), link, rt.clone()).await,
+                    Err(broken) => Err(broken),
+                };
+                match outcome {
+                    Ok(done) => return Some(done),
+                    Err(broken) => last = format!("{broken:?}"),
+                }
+                pause(&rt, Duration::from_millis(50)).await;
+            }
+            clients.history.unexpected(format!("the broker does not answer: {last}"));
+            None
+        })
+    }
+
+    /// Makes a topic with small segments; `None` if the broker could not.
+    pub fn create(&self, world: &World, name: &str, partitions: i32, configs: &[(&str, &str)]) -> Option<Topic> {
+        let wanted = name.to_owned();
+        let configs: Vec<CreatableTopicConfig> = [("segment.bytes", "1048576")]
+            .iter()
+            .chain(configs)
+            .map(|(name, value)| CreatableTopicConfig { name: (*name).into(), value: Some((*value).into()) })
+            .collect();
+        let relaxed = configs.iter().any(|config| &*config.name == "flush.messages");
+        let id = self.run(world, move |clients, mut link, _| {
+            let topic = CreatableTopic {
+                name: wanted.as_str().into(),
+                num_partitions: partitions,
+                replication_factor: 1,
+                assignments: Vec::new(),
+                configs: configs.clone(),
+            };
+            async move {
+                let request = CreateTopicsRequest { topics: vec![topic], timeout_ms: 10_000, validate_only: false };
+                let Response::CreateTopics(reply) = link.ask(request, 7, REPLY_MAX).await? else { return Ok(None) };
+                let answer = reply.topics.first().ok_or(Broken::Nonsense("no answer for the topic".to_owned()))?;
+                match answer.error_code {
+                    ErrorCode::None => Ok(Some(answer.topic_id)),
+                    // An earlier try was carried out and its reply lost.
+                    ErrorCode::TopicAlreadyExists => Ok(None),
+                    error if clients.load.get().may_be_full && error != ErrorCode::None => Ok(None),
+                    error => Err(Broken::Nonsense(format!("CreateTopics: {}", error.name()))),
+                }
+            }
+        })??;
+        let topic = Topic { name: name.to_owned(), id, partitions, relaxed };
+        self.clients.history.push(Event::Created { topic: id, relaxed });
+        self.clients.topics.borrow_mut().push(topic.clone());
+        Some(topic)
+    }
+
+    /// Tells the clients to leave the topic, then deletes it.
+    pub fn delete(&self, world: &World, topic: &Topic) {
+        self.clients.topics.borrow_mut().retain(|known| known.id != topic.id);
+        let id = topic.id;
+        self.clients.history.push(Event::DeleteAsked { topic: id });
+        let deleted = self.run(world, move |_, mut link, _| async move {
+            let request = DeleteTopicsRequest {
+                topics: vec![DeleteTopicState { name: None, topic_id: id }],
+                topic_names: Vec::new(),
+                timeout_ms: 10_000,
+            };
+            let Response::DeleteTopics(reply) = link.ask(request, 6, REPLY_MAX).await? else { return Ok(false) };
+            match reply.responses.first().map(|answer| answer.error_code) {
+                Some(ErrorCode::None | ErrorCode::UnknownTopicId) => Ok(true),
+                other => Err(Broken::Nonsense(format!("DeleteTopics: {other:?}"))),
+            }
+        });
+        if deleted == Some(true) {
+            self.clients.history.push(Event::Deleted { topic: id });
+        }
+    }
+
+    /// Deletes without waiting for the answer, to be cut short by whatever comes next.
+    pub fn begin_delete(&self, world: &World, topic: &Topic) {
+        self.clients.topics.borrow_mut().retain(|known| known.id != topic.id);
+        let (clients, id) = (self.clients.clone(), topic.id);
+        clients.history.push(Event::DeleteAsked { topic: id });
+        world.sim.spawn(self.host, |rt| async move {
+            let request = DeleteTopicsRequest {
+                topics: vec![DeleteTopicState { name: None, topic_id: id }],
+                topic_names: Vec::new(),
+                timeout_ms: 10_000,
+            };
+            if let Ok(mut link) = Link::open(&rt, clients.addr).await
+                && let Ok(Response::DeleteTopics(reply)) = link.ask(request, 6, REPLY_MAX).await
+                && reply.responses.first().is_some_and(|answer| answer.error_code == ErrorCode::None)
+            {
+                clients.history.push(Event::Deleted { topic: id });
+            }
+        });
+    }
+
+    /// Notes what a start found: topics, high watermarks, epochs. Clients must be held back meanwhile.
+    pub fn survey(&self, world: &World) {
+        let found = self.run(world, |clients, mut link, _| async move {
+            let request =
+                MetadataRequest { topics: None, allow_auto_topic_creation: false, ..MetadataRequest::default() };
+            let Response::Metadata(reply) = link.ask(request, 12, REPLY_MAX).await? else { return Ok(()) };
+            let ids: Vec<TopicId> =
+                reply.topics.iter().filter(|topic| !topic.is_internal).map(|topic| topic.topic_id).collect();
+            clients.history.push(Event::Topics { ids });
+            for topic in &reply.topics {
+                let Some(known) = clients.topic(topic.topic_id) else { continue };
+                if topic.partitions.len() != usize::try_from(known.partitions).expect("few") {
+                    clients.history.unexpected(format!("{} has {} partitions", known.name, topic.partitions.len()));
+                }
+                for partition in &topic.partitions {
+                    let part = Part { topic: topic.topic_id, index: partition.partition_index };
+                    if partition.error_code != ErrorCode::None {
+                        clients.history.unexpected(format!("Metadata of {part:?}: {}", partition.error_code.name()));
+                        continue;
+                    }
+                    let Some(high_watermark) = offset_at(&clients, &mut link, &known, part.index, LATEST).await? else {
+                        continue;
+                    };
+                    clients.history.push(Event::Surveyed { part, high_watermark, epoch: partition.leader_epoch });
+                }
+            }
+            Ok(())
+        });
+        let _ = found;
+    }
+
+    /// Reads every partition from its start to its high watermark.
+    pub fn scan(&self, world: &World) {
+        let topics = self.clients.topics.borrow().clone();
+        for topic in topics {
+            for part in topic.parts().collect::<Vec<_>>() {
+                let topic = topic.clone();
+                self.run(world, move |clients, link, _| scan_one(clients, link, topic.clone(), part));
+            }
+        }
+    }
+}
+
+async fn offset_at(
+    clients: &Clients,
+    link: &mut Link,
+    topic: &Topic,
+    index: i32,
+    at: i64,
+) -> Result<Option<i64>, Broken> {
+    let request = ListOffsetsRequest {
+        replica_id: -1,
+        isolation_level: 0,
+        topics: vec![ListOffsetsTopic {
+            name: topic.name.as_str().into(),
+            partitions: vec![ListOffsetsPartition { partition_index: index, current_leader_epoch: -1, timestamp: at }],
+        }],
+        timeout_ms: 10_000,
+    };
+    let Response::ListOffsets(reply) = link.ask(Request::from(request), 9, REPLY_MAX).await? else { return Ok(None) };
+    let answer = reply.topics.first().and_then(|topic| topic.partitions.first());
+    match answer {
+        Some(answer) if answer.error_code == ErrorCode::None => Ok(Some(answer.offset)),
+        other => {
+            let error = other.map(|answer| answer.error_code.name());
+            clients.history.unexpected(format!("ListOffsets of {}-{index}: {error:?}", topic.name));
+            Ok(None)
+        }
+    }
+}
+
+async fn scan_one(clients: Clients, mut link: Link, topic: Topic, part: Part) -> Result<(), Broken> {
+    let asked = clients.history.at();
+    let Some(from) = offset_at(&clients, &mut link, &topic, part.index, EARLIEST).await? else { return Ok(()) };
+    let Some(end) = offset_at(&clients, &mut link, &topic, part.index, LATEST).await? else { return Ok(()) };
+    let mut found: Vec<Found> = Vec::new();
+    let mut position = from;
+    while position < end {
+        let request = FetchRequest {
+            max_wait_ms: 100,
+            min_bytes: 1,
+            max_bytes: 1 << 20,
+            session_epoch: -1,
+            topics: vec![FetchTopic {
+                topic_id: part.topic,
+                partitions: vec![FetchPartition {
+                    partition: part.index,
+                    fetch_offset: position,
+                    partition_max_bytes: 512 << 10,
+                    ..FetchPartition::default()
+                }],
+                ..FetchTopic::default()
+            }],
+            ..FetchRequest::default()
+        };
+        let Response::Fetch(reply) = link.ask(request, 16, REPLY_MAX).await? else { break };
+        let data = reply.responses.into_iter().flat_map(|topic| topic.partitions).next();
+        let Some(data) = data.filter(|data| data.error_code == ErrorCode::None) else {
+            clients.history.unexpected(format!("the scan of {part:?} at {position} failed: {:?}", reply.error_code));
+            return Ok(());
+        };
+        let high_watermark = data.high_watermark;
+        let bytes = data.records.map(|records| records.into_bytes()).unwrap_or_default();
+        match payload::read(&bytes) {
+            Err(what) => {
+                clients.history.unexpected(format!("the scan of {part:?} at {position}: {what}"));
+                return Ok(());
+            }
+            Ok(read) => {
+                let Some(last) = read.last() else {
+                    let what = format!("the scan of {part:?} ends at {position}, below {high_watermark}");
+                    clients.history.unexpected(what);
+                    return Ok(());
+                };
+                let next = last.offset + 1;
+                found.extend(read.into_iter().filter(|found| found.offset >= position && found.offset < end));
+                position = next;
+            }
+        }
+    }
+    clients.history.push(Event::Scanned { part, asked, from, end, found });
+    Ok(())
+}

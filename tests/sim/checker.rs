@@ -1,0 +1,317 @@
+//! Judges a history: what must hold for every client whatever the disk, the power and the process did. Pure.
+//!
+//! Invariant: a request without an answer is unknown, never failed: its records may be in the log, once, or not at all.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::time::Duration;
+
+use shards::types::{Mono, TopicId};
+
+use crate::history::{At, Event, Found, Part, Value};
+
+/// What the checker holds the broker to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Property {
+    /// What was acked or read once is there in every later read that covers it.
+    AckedIsReadable,
+    /// An offset means the same record, of the same epoch, for ever.
+    OffsetsStable,
+    /// Nothing is in a log that nobody sent to it.
+    NothingPhantom,
+    /// Idempotence: a value is in the log once.
+    NoDuplicate,
+    /// Values of one producer are in a partition in the order in which it sent them.
+    InOrder,
+    HighWatermarkNeverBack,
+    LogStartNeverBack,
+    LeaderEpochGrowsByOnePerStart,
+    /// Epochs of batches never fall along the log.
+    EpochsAscend,
+    ReadsStopAtHighWatermark,
+    NothingAckedAfterTheFence,
+    /// A topic is there from its creation to its deletion, and then no more.
+    TopicsAreKept,
+    /// Every answer is one that this broker may give.
+    AnswersAreExpected,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    pub property: Property,
+    pub what: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.property, self.what)
+    }
+}
+
+/// Violations that are listed; one is enough to fail.
+const LISTED_MAX: usize = 20;
+/// What left the broker before the fence arrives within this.
+const ON_THE_WAY: Duration = Duration::from_millis(20);
+
+/// Everything in the history that must not be.
+pub fn check(events: &[Event]) -> Vec<Violation> {
+    let mut checker = Checker::default();
+    for (at, event) in events.iter().enumerate() {
+        checker.take(at, event);
+    }
+    checker.end();
+    checker.violations.truncate(LISTED_MAX);
+    checker.violations
+}
+
+#[derive(Default)]
+struct Checker {
+    violations: Vec<Violation>,
+    parts: BTreeMap<Part, PartState>,
+    topics: BTreeMap<TopicId, TopicState>,
+    sent: BTreeMap<Value, Sent>,
+    starts: i32,
+    fenced: Option<Mono>,
+}
+
+#[derive(Clone, Copy)]
+struct Sent {
+    part: Part,
+    producer: u64,
+}
+
+#[derive(Default)]
+struct TopicState {
+    created: bool,
+    relaxed: bool,
+    delete_asked: bool,
+    deleted: bool,
+}
+
+#[derive(Default)]
+struct PartState {
+    known: BTreeMap<i64, Known>,
+    offsets: BTreeMap<Value, i64>,
+    high_watermark: Rising,
+    log_start: Rising,
+    /// And how many starts had been begun by then.
+    epoch: Option<(i32, i32)>,
+    /// Power was cut since the last survey.
+    uncertain: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Known {
+    value: Value,
+    epoch: Option<i32>,
+    since: At,
+}
+
+/// A number that must not fall, and since when each of its values is known.
+#[derive(Default)]
+struct Rising(Vec<(At, i64)>);
+
+impl Rising {
+    fn raise(&mut self, at: At, to: i64) {
+        if self.0.last().is_none_or(|(_, last)| *last < to) {
+            self.0.push((at, to));
+        }
+    }
+
+    fn before(&self, at: At) -> i64 {
+        let count = self.0.partition_point(|(since, _)| *since < at);
+        count.checked_sub(1).map_or(0, |last| self.0[last].1)
+    }
+
+    fn reset(&mut self, at: At, to: i64) {
+        self.0 = vec![(at, to)];
+    }
+}
+
+impl Checker {
+    fn fault(&mut self, property: Property, what: String) {
+        self.violations.push(Violation { property, what });
+    }
+
+    fn take(&mut self, at: At, event: &Event) {
+        match event {
+            Event::Created { topic, relaxed } => {
+                let state = self.topics.entry(*topic).or_default();
+                (state.created, state.relaxed) = (true, *relaxed);
+            }
+            Event::DeleteAsked { topic } => self.topics.entry(*topic).or_default().delete_asked = true,
+            Event::Deleted { topic } => self.topics.entry(*topic).or_default().deleted = true,
+            Event::Sent { part, producer, value } => {
+                self.sent.insert(*value, Sent { part: *part, producer: *producer });
+            }
+            Event::Acked { part, value, offset, when } => self.acked(at, *part, *value, *offset, *when),
+            Event::Read { part, found, high_watermark } => {
+                if found.offset >= *high_watermark {
+                    let what = format!("{part:?} gave offset {} below {high_watermark}", found.offset);
+                    self.fault(Property::ReadsStopAtHighWatermark, what);
+                }
+                self.found(at, *part, *found);
+            }
+            Event::Scanned { part, asked, from, end, found } => self.scanned(at, *part, *asked, *from..*end, found),
+            Event::Answered { part, asked, high_watermark, log_start } => {
+                self.answered(at, *part, *asked, *high_watermark, *log_start);
+            }
+            Event::Surveyed { part, high_watermark, epoch } => self.surveyed(at, *part, *high_watermark, *epoch),
+            Event::Topics { ids } => self.topics(ids),
+            Event::Starting => {
+                self.starts += 1;
+                self.fenced = None;
+            }
+            Event::PowerCut => self.parts.values_mut().for_each(|part| part.uncertain = true),
+            Event::Fenced { when } => self.fenced = Some(*when),
+            Event::Unexpected { what } => self.fault(Property::AnswersAreExpected, what.clone()),
+        }
+    }
+
+    fn acked(&mut self, at: At, part: Part, value: Value, offset: Option<i64>, when: Mono) {
+        if self.fenced.is_some_and(|fenced| when > fenced.after(ON_THE_WAY)) {
+            self.fault(Property::NothingAckedAfterTheFence, format!("{part:?}: value {value}"));
+        }
+        if let Some(offset) = offset {
+            self.know(at, part, offset, value, None);
+        }
+    }
+
+    fn found(&mut self, at: At, part: Part, found: Found) {
+        self.know(at, part, found.offset, found.value, Some(found.epoch));
+    }
+
+    fn know(&mut self, at: At, part: Part, offset: i64, value: Value, epoch: Option<i32>) {
+        if self.sent.get(&value).is_none_or(|sent| sent.part != part) {
+            self.fault(
+                Property::NothingPhantom,
+                format!("{part:?}, offset {offset}: value {value} was not sent there"),
+            );
+            return;
+        }
+        let state = self.parts.entry(part).or_default();
+        let known = state.known.entry(offset).or_insert(Known { value, epoch, since: at });
+        let before = *known;
+        known.epoch = known.epoch.or(epoch);
+        let elsewhere = *state.offsets.entry(value).or_insert(offset);
+        state.high_watermark.raise(at, offset + 1);
+        if before.value != value {
+            let what = format!("{part:?}, offset {offset}: first value {}, then {value}", before.value);
+            self.fault(Property::OffsetsStable, what);
+        } else if before.epoch.is_some_and(|old| epoch.is_some_and(|new| new != old)) {
+            let what = format!("{part:?}, offset {offset}: first epoch {:?}, then {epoch:?}", before.epoch);
+            self.fault(Property::OffsetsStable, what);
+        }
+        if elsewhere != offset {
+            let what = format!("{part:?}: value {value} at offset {elsewhere} and at {offset}");
+            self.fault(Property::NoDuplicate, what);
+        }
+    }
+
+    fn scanned(&mut self, at: At, part: Part, asked: At, range: std::ops::Range<i64>, found: &[Found]) {
+        let there: BTreeSet<i64> = found.iter().map(|f| f.offset).collect();
+        if let Some(hole) = range.clone().find(|offset| !there.contains(offset)) {
+            self.fault(Property::AckedIsReadable, format!("{part:?} has nothing at offset {hole} of {range:?}"));
+        }
+        let state = self.parts.entry(part).or_default();
+        let beyond = state.known.range(range.end..).find(|(_, known)| known.since < asked);
+        if let Some((offset, known)) = beyond {
+            let what = format!("{part:?}: offset {offset}, value {}, is beyond the end {}", known.value, range.end);
+            self.fault(Property::AckedIsReadable, what);
+        }
+        for found in found {
+            self.found(at, part, *found);
+        }
+    }
+
+    fn answered(&mut self, at: At, part: Part, asked: At, high_watermark: i64, log_start: i64) {
+        let state = self.parts.entry(part).or_default();
+        let (hw_before, start_before) = (state.high_watermark.before(asked), state.log_start.before(asked));
+        state.high_watermark.raise(at, high_watermark);
+        state.log_start.raise(at, log_start);
+        if high_watermark < hw_before {
+            let what = format!("{part:?}: {high_watermark} after {hw_before}");
+            self.fault(Property::HighWatermarkNeverBack, what);
+        }
+        if log_start < start_before {
+            self.fault(Property::LogStartNeverBack, format!("{part:?}: {log_start} after {start_before}"));
+        }
+    }
+
+    fn surveyed(&mut self, at: At, part: Part, high_watermark: i64, epoch: i32) {
+        let relaxed = self.topics.get(&part.topic).is_some_and(|topic| topic.relaxed);
+        let starts = self.starts;
+        let state = self.parts.entry(part).or_default();
+        let before = state.epoch.replace((epoch, starts));
+        let lost_from = state.known.range(high_watermark..).next().map(|(offset, known)| (*offset, known.value));
+        let known_end = state.high_watermark.before(at);
+        if std::mem::take(&mut state.uncertain) && relaxed {
+            let gone = state.known.split_off(&high_watermark);
+            for known in gone.values() {
+                state.offsets.remove(&known.value);
+            }
+            state.high_watermark.reset(at, high_watermark);
+        } else if let Some((offset, value)) = lost_from {
+            let what = format!("{part:?}: offset {offset}, value {value}, is gone: the log ends at {high_watermark}");
+            self.fault(Property::AckedIsReadable, what);
+        } else if high_watermark < known_end {
+            let what = format!("{part:?}: {high_watermark} after {known_end}, over a start");
+            self.fault(Property::HighWatermarkNeverBack, what);
+        }
+        if let Some((old, then)) = before
+            && !(old + 1..=old + (starts - then)).contains(&epoch)
+            && !(starts == then && epoch == old)
+        {
+            let what = format!("{part:?}: epoch {epoch} after {old}, with {} starts between", starts - then);
+            self.fault(Property::LeaderEpochGrowsByOnePerStart, what);
+        }
+    }
+
+    fn topics(&mut self, ids: &[TopicId]) {
+        let mut faults = Vec::new();
+        for (id, topic) in &self.topics {
+            let there = ids.contains(id);
+            if topic.created && !topic.delete_asked && !there {
+                faults.push(format!("{id:?} was created and is gone"));
+            }
+            if topic.deleted && there {
+                faults.push(format!("{id:?} was deleted and is back"));
+            }
+        }
+        for what in faults {
+            self.fault(Property::TopicsAreKept, what);
+        }
+    }
+
+    /// What can be said only of all that is known of a log.
+    fn end(&mut self) {
+        let mut faults = Vec::new();
+        for (part, state) in &self.parts {
+            let mut last_of: BTreeMap<u64, Value> = BTreeMap::new();
+            let mut last_epoch = i32::MIN;
+            for (offset, known) in &state.known {
+                if let Some(sent) = self.sent.get(&known.value)
+                    && let Some(last) = last_of.insert(sent.producer, known.value)
+                    && last > known.value
+                {
+                    let what = format!("{part:?}, offset {offset}: value {} after {last}", known.value);
+                    faults.push((Property::InOrder, what));
+                }
+                if let Some(epoch) = known.epoch {
+                    if epoch < last_epoch {
+                        let what = format!("{part:?}, offset {offset}: epoch {epoch} after {last_epoch}");
+                        faults.push((Property::EpochsAscend, what));
+                    }
+                    last_epoch = last_epoch.max(epoch);
+                }
+            }
+        }
+        for (property, what) in faults {
+            self.fault(property, what);
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "checker_tests.rs"]
+mod tests;

@@ -1,0 +1,1 @@
+//! Histories with a planted flaw: each must be caught.

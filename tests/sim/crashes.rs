@@ -1,0 +1,153 @@
+//! Power cuts and kills under load, restarts with other numbers of shards, crashes of the start itself.
+
+use crate::client::Load;
+use crate::scenario::{Outcome, Stage, must_hold, simulate};
+use crate::world::Setup;
+
+fn power_cuts(seed: u64) -> Outcome {
+    let mut stage = Stage::new(seed, Setup::default(), Load::default());
+    let shards = stage.several_shards();
+    stage.start(shards);
+    stage.admin.create(&stage.world, "events", 3, &[]);
+    stage.admin.create(&stage.world, "orders", 2, &[]);
+    stage.cast();
+    for _ in 0..3 {
+        stage.run_for(20, 500);
+        stage.world.power_cut();
+        let shards = stage.any_shards();
+        if !stage.start(shards) {
+            return stage.verdict();
+        }
+    }
+    stage.run_for(20, 100);
+    stage.finish()
+}
+
+#[test]
+fn power_cuts_under_load_lose_nothing_that_was_acked() {
+    simulate("power_cuts_under_load_lose_nothing_that_was_acked", 40, power_cuts);
+}
+
+#[test]
+fn a_new_shards_journal_outlives_a_power_cut() {
+    must_hold("power_cuts_under_load_lose_nothing_that_was_acked", 1, power_cuts);
+}
+
+fn kills(seed: u64) -> Outcome {
+    let mut stage = Stage::new(seed, Setup::default(), Load::default());
+    let shards = stage.several_shards();
+    stage.start(shards);
+    stage.admin.create(&stage.world, "events", 3, &[]);
+    stage.admin.create(&stage.world, "relaxed", 2, &[("flush.messages", "1000")]);
+    stage.cast();
+    for _ in 0..2 {
+        stage.run_for(20, 400);
+        stage.world.kill();
+        let shards = stage.any_shards();
+        if !stage.start(shards) {
+            return stage.verdict();
+        }
+    }
+    stage.run_for(20, 100);
+    stage.finish()
+}
+
+#[test]
+fn a_kill_loses_nothing_that_was_acked_even_if_it_was_not_synced() {
+    simulate("a_kill_loses_nothing_that_was_acked_even_if_it_was_not_synced", 10, kills);
+}
+
+fn relaxed_power_cuts(seed: u64) -> Outcome {
+    let mut stage = Stage::new(seed, Setup::default(), Load::default());
+    let shards = stage.several_shards();
+    stage.start(shards);
+    stage.admin.create(&stage.world, "relaxed", 2, &[("flush.messages", "1000")]);
+    stage.admin.create(&stage.world, "timed", 1, &[("flush.messages", "1000"), ("flush.ms", "50")]);
+    stage.admin.create(&stage.world, "strict", 1, &[]);
+    stage.cast();
+    for _ in 0..2 {
+        stage.run_for(20, 400);
+        stage.world.power_cut();
+        let shards = stage.any_shards();
+        if !stage.start(shards) {
+            return stage.verdict();
+        }
+    }
+    stage.run_for(20, 100);
+    stage.finish()
+}
+
+#[test]
+fn a_power_cut_takes_only_the_end_of_a_relaxed_log() {
+    simulate("a_power_cut_takes_only_the_end_of_a_relaxed_log", 10, relaxed_power_cuts);
+}
+
+fn crashes_during_start(seed: u64) -> Outcome {
+    let mut stage = Stage::new(seed, Setup::default(), Load::default());
+    let shards = stage.several_shards();
+    stage.start(shards);
+    stage.admin.create(&stage.world, "events", 3, &[]);
+    stage.cast();
+    stage.run_for(50, 400);
+    stage.world.power_cut();
+    for _ in 0..1 + stage.world.pick(4) {
+        let shards = stage.any_shards();
+        stage.begin_start(shards);
+        stage.run_for(0, 60);
+        if stage.world.one_in(3) { stage.world.kill() } else { stage.world.power_cut() }
+    }
+    let shards = stage.any_shards();
+    if !stage.start(shards) {
+        return stage.verdict();
+    }
+    stage.run_for(20, 200);
+    stage.world.power_cut();
+    let shards = stage.any_shards();
+    if !stage.start(shards) {
+        return stage.verdict();
+    }
+    stage.finish()
+}
+
+#[test]
+fn a_start_that_crashes_can_be_repeated() {
+    simulate("a_start_that_crashes_can_be_repeated", 10, crashes_during_start);
+}
+
+fn stops(seed: u64) -> Outcome {
+    let mut stage = Stage::new(seed, Setup::default(), Load::default());
+    let shards = stage.several_shards();
+    stage.start(shards);
+    stage.admin.create(&stage.world, "events", 3, &[]);
+    stage.cast();
+    for _ in 0..2 {
+        stage.run_for(20, 300);
+        if !stage.world.stop() {
+            stage.world.history.unexpected("the stop was not clean".to_owned());
+        }
+        if stage.world.one_in(2) {
+            // Stopped, then the power went: all of it must have been synced.
+            stage.world.power_cut();
+        }
+        let shards = stage.any_shards();
+        if !stage.start(shards) {
+            return stage.verdict();
+        }
+    }
+    stage.finish()
+}
+
+#[test]
+fn an_orderly_stop_keeps_everything() {
+    simulate("an_orderly_stop_keeps_everything", 5, stops);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_trace_of_the_whole_broker() {
+    for seed in [3, 4] {
+        let (first, second) = (power_cuts(seed), power_cuts(seed));
+        assert_eq!(first.trace, second.trace, "seed {seed}");
+        assert_eq!(first.acks, second.acks, "seed {seed}");
+    }
+    assert_ne!(power_cuts(3).trace, power_cuts(4).trace);
+}

@@ -1,0 +1,150 @@
+//! Disks that are slow, fail, or are full.
+
+use std::time::Duration;
+
+use shards::runtime::sim::{DiskOp, DiskSpeed, Fault};
+
+use crate::client::Load;
+use crate::history::Event;
+use crate::scenario::{Outcome, Stage, simulate};
+use crate::world::Setup;
+
+fn slow_disk(seed: u64) -> Outcome {
+    let load = Load { reply_limit: Duration::from_millis(150), ..Load::default() };
+    let mut stage = Stage::new(seed, Setup::default(), load);
+    let shards = stage.several_shards();
+    stage.start(shards);
+    stage.admin.create(&stage.world, "events", 3, &[]);
+    stage.cast();
+    stage.run_for(50, 150);
+    let ms = Duration::from_millis;
+    // Slower than clients wait: they ask again while the first answer is on its way.
+    stage.world.disk().set_speed(DiskSpeed { read: ms(1)..ms(80), write: ms(1)..ms(150), sync: ms(5)..ms(400) });
+    stage.run_for(1_000, 3_000);
+    stage.world.disk().set_speed(DiskSpeed::default());
+    if stage.world.one_in(2) {
+        stage.world.power_cut();
+        let shards = stage.any_shards();
+        if !stage.start(shards) {
+            return stage.verdict();
+        }
+    }
+    stage.run_for(50, 150);
+    stage.finish()
+}
+
+#[test]
+fn a_slow_disk_makes_retries_and_no_duplicates() {
+    simulate("a_slow_disk_makes_retries_and_no_duplicates", 5, slow_disk);
+}
+
+/// Where an error strikes: the operation, and what the path has in it.
+const ERRORS: [(DiskOp, &str); 7] = [
+    (DiskOp::Write, ".journal"),
+    (DiskOp::Sync, ".journal"),
+    (DiskOp::Write, ".log"),
+    (DiskOp::Sync, ".log"),
+    (DiskOp::Write, "/checkpoint/"),
+    (DiskOp::Sync, "/checkpoint"),
+    (DiskOp::Write, ".index"),
+];
+
+pub fn io_errors(seed: u64) -> Outcome {
+    let mut stage = Stage::new(seed, Setup::default(), Load::default());
+    let shards = stage.several_shards();
+    stage.start(shards);
+    stage.admin.create(&stage.world, "events", 3, &[]);
+    stage.admin.create(&stage.world, "relaxed", 1, &[("flush.messages", "1000")]);
+    stage.cast();
+    stage.run_for(50, 150);
+    let (op, path) = ERRORS[usize::try_from(stage.world.pick(ERRORS.len() as u64)).expect("an index")];
+    // Once only: what came after it would succeed, and must not be acked all the same.
+    let times = if stage.world.one_in(2) { 1 } else { u64::MAX };
+    let after = stage.world.pick(4);
+    stage.world.disk().add_fault(Fault { op, path_contains: path.to_owned(), after, times });
+    if stage.world.run_until_fenced(Duration::from_secs(20)) {
+        stage.world.history.push(Event::Fenced { when: stage.world.sim.now() });
+        let why = stage.world.fence_reason().unwrap_or_default();
+        if !why.contains(path) {
+            stage.world.history.unexpected(format!("the error on {path} is told as: {why}"));
+        }
+        // The process takes its time to leave.
+        stage.run_for(30, 200);
+    } else {
+        stage.world.history.unexpected(format!("an error of {op:?} on {path} was not noticed"));
+    }
+    stage.world.disk().clear_faults();
+    if stage.world.one_in(2) {
+        stage.world.kill()
+    } else {
+        stage.world.power_cut()
+    }
+    let shards = stage.any_shards();
+    if !stage.start(shards) {
+        return stage.verdict();
+    }
+    stage.run_for(20, 100);
+    stage.finish()
+}
+
+#[test]
+fn nothing_is_acked_after_a_failed_write_or_sync() {
+    simulate("nothing_is_acked_after_a_failed_write_or_sync", 10, io_errors);
+}
+
+fn full_disk(seed: u64) -> Outcome {
+    let load = Load { may_be_full: true, ..Load::default() };
+    let mut stage = Stage::new(seed, Setup::default(), load);
+    stage.start(2);
+    stage.admin.create(&stage.world, "events", 3, &[]);
+    let old = stage.admin.create(&stage.world, "old", 2, &[]);
+    stage.cast();
+    stage.run_for(300, 600);
+    let used = stage.world.disk().used_bytes();
+    stage.world.disk().set_capacity(used + stage.world.pick(3 << 20));
+    stage.run_for(1_000, 2_000);
+    let refused = stage.clients.refusals.get();
+    if refused == 0 {
+        stage.world.history.unexpected("the disk is full and appends go on".to_owned());
+    }
+    stage.admin.scan(&stage.world);
+    if stage.world.one_in(3) {
+        // A start on a full disk must do as well.
+        if stage.world.one_in(2) {
+            stage.world.kill()
+        } else {
+            stage.world.power_cut()
+        }
+        let shards = stage.several_shards();
+        if !stage.start(shards) {
+            return stage.verdict();
+        }
+        stage.run_for(100, 500);
+    }
+    let before = stage.clients.acks.get();
+    match (stage.world.one_in(2), old) {
+        (true, Some(old)) => {
+            stage.admin.delete(&stage.world, &old);
+            stage.run_for(3_000, 6_000);
+        }
+        _ => {
+            stage.world.disk().set_capacity(used * 20);
+            stage.run_for(12_000, 15_000);
+        }
+    }
+    // With more space than the ballast it goes on by itself.
+    stage.world.disk().set_capacity(used * 20);
+    stage.run_for(12_000, 15_000);
+    if stage.clients.acks.get() == before {
+        stage.world.history.unexpected("there is space again, and nothing is acked".to_owned());
+    }
+    if let Some(why) = stage.world.fence_reason() {
+        stage.world.history.unexpected(format!("a full disk stopped the broker: {why}"));
+    }
+    stage.finish()
+}
+
+#[test]
+fn a_full_disk_refuses_appends_serves_reads_and_recovers_by_itself() {
+    simulate("a_full_disk_refuses_appends_serves_reads_and_recovers_by_itself", 5, full_disk);
+}

@@ -1,0 +1,125 @@
+//! What clients saw, in the order in which they saw it. Written by clients and by the world, read by the checker.
+//!
+//! Invariant: an event stands after everything that its cause could know of: a value is sent before it is acked, and what
+//! an answer knows at least is what stood here when it was asked for.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use shards::types::{Mono, TopicId};
+
+/// Unique in a world; those of one producer count up.
+pub type Value = u64;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Part {
+    pub topic: TopicId,
+    pub index: i32,
+}
+
+/// A record as it was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    pub offset: i64,
+    pub value: Value,
+    /// Leader epoch of its batch.
+    pub epoch: i32,
+}
+
+/// Number of events before one.
+pub type At = usize;
+
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The broker said so. With `relaxed` its acks need not outlive a power cut.
+    Created {
+        topic: TopicId,
+        relaxed: bool,
+    },
+    /// From here on it may be gone.
+    DeleteAsked {
+        topic: TopicId,
+    },
+    /// The broker said so.
+    Deleted {
+        topic: TopicId,
+    },
+    /// About to be sent for the first time.
+    Sent {
+        part: Part,
+        producer: u64,
+        value: Value,
+    },
+    /// Without an offset when the broker says no more than that it has it.
+    Acked {
+        part: Part,
+        value: Value,
+        offset: Option<i64>,
+        when: Mono,
+    },
+    Read {
+        part: Part,
+        found: Found,
+        high_watermark: i64,
+    },
+    /// All of `from..end` was asked for; `end` is the high watermark.
+    Scanned {
+        part: Part,
+        asked: At,
+        from: i64,
+        end: i64,
+        found: Vec<Found>,
+    },
+    /// What any answer says of a partition.
+    Answered {
+        part: Part,
+        asked: At,
+        high_watermark: i64,
+        log_start: i64,
+    },
+    /// What a start found, before any load.
+    Surveyed {
+        part: Part,
+        high_watermark: i64,
+        epoch: i32,
+    },
+    /// All topics there are, before any load.
+    Topics {
+        ids: Vec<TopicId>,
+    },
+    /// A process began to start.
+    Starting,
+    PowerCut,
+    /// A write or sync has failed.
+    Fenced {
+        when: Mono,
+    },
+    /// An answer that this broker must not give here.
+    Unexpected {
+        what: String,
+    },
+}
+
+#[derive(Clone, Default)]
+pub struct History {
+    events: Rc<RefCell<Vec<Event>>>,
+}
+
+impl History {
+    pub fn push(&self, event: Event) {
+        self.events.borrow_mut().push(event);
+    }
+
+    /// The present.
+    pub fn at(&self) -> At {
+        self.events.borrow().len()
+    }
+
+    pub fn unexpected(&self, what: String) {
+        self.push(Event::Unexpected { what });
+    }
+
+    pub fn with<T>(&self, look: impl FnOnce(&[Event]) -> T) -> T {
+        look(&self.events.borrow())
+    }
+}

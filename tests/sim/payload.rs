@@ -1,0 +1,74 @@
+//! Records that prove themselves: a value's bytes follow from its number, so a wrong bit anywhere shows.
+
+use bytes::Bytes;
+use shards::batch::crc::crc32c;
+use shards::batch::{
+    BatchBuilder, CRC_FROM, Compression, CompressionLevels, HEADER_BYTES, NewRecord, Records, decompress, walk,
+};
+
+use crate::history::{Found, Value};
+
+const DECOMPRESSED_MAX: usize = 16 << 20;
+
+/// A producer's name for its batches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    pub id: i64,
+    pub epoch: i16,
+}
+
+/// The bytes of a value: its number, then `len` bytes that follow from it.
+fn content(value: Value, len: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(16 + len);
+    bytes.extend_from_slice(&value.to_be_bytes());
+    bytes.extend_from_slice(&(len as u64).to_be_bytes());
+    let word = value.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_be_bytes();
+    bytes.extend(word.iter().copied().cycle().take(len));
+    bytes
+}
+
+pub fn batch(
+    values: &[Value],
+    filler_bytes: usize,
+    codec: Compression,
+    who: Identity,
+    first: i32,
+    now_ms: i64,
+) -> Bytes {
+    let mut builder =
+        BatchBuilder::new(now_ms).compression(codec, CompressionLevels::default()).producer(who.id, who.epoch, first);
+    for value in values {
+        let content = content(*value, filler_bytes);
+        builder.push(&NewRecord { timestamp_ms: now_ms, value: Some(&content), ..NewRecord::default() });
+    }
+    builder.finish().expect("a batch of ours")
+}
+
+/// The records of a fetch, each checked to its last byte; an incomplete batch at the end does not count.
+pub fn read(bytes: &[u8]) -> Result<Vec<Found>, String> {
+    let mut found = Vec::new();
+    for (at, header) in walk(bytes) {
+        let total = header.total_bytes().ok_or("a batch without a length")?;
+        let batch = &bytes[at..at + total];
+        if crc32c(&batch[CRC_FROM..]) != header.crc {
+            return Err(format!("the batch at offset {} has another checksum", header.base_offset));
+        }
+        let mut body = Vec::new();
+        let codec = Compression::from_code(header.compression_code()).map_err(|e| e.to_string())?;
+        decompress(codec, &batch[HEADER_BYTES..], DECOMPRESSED_MAX, &mut body).map_err(|e| e.to_string())?;
+        for record in Records::new(&body, header.record_count) {
+            let record = record.map_err(|e| e.to_string())?;
+            let offset = header.base_offset + i64::from(record.offset_delta);
+            let value =
+                value_of(record.value.unwrap_or_default()).ok_or(format!("offset {offset}: no value of ours"))?;
+            found.push(Found { offset, value, epoch: header.leader_epoch });
+        }
+    }
+    Ok(found)
+}
+
+fn value_of(bytes: &[u8]) -> Option<Value> {
+    let value = u64::from_be_bytes(*bytes.first_chunk()?);
+    let len = u64::from_be_bytes(*bytes.get(8..)?.first_chunk()?);
+    (content(value, usize::try_from(len).ok().filter(|len| *len <= bytes.len())?) == bytes).then_some(value)
+}

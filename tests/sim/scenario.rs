@@ -1,0 +1,141 @@
+//! Runs one seed after the other of a scenario; a failure says how to see it again.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use crate::admin::Admin;
+use crate::checker::{Violation, check};
+use crate::client::{Clients, Load};
+use crate::consumer::Consumer;
+use crate::history::Event;
+use crate::producer::Producer;
+use crate::world::{Setup, World};
+
+/// All seeds of all scenarios together, as CI runs them.
+const SEEDS_DEFAULT: u64 = 500;
+
+/// A world with a broker that is up and clients that push.
+pub struct Stage {
+    pub world: World,
+    pub clients: Clients,
+    pub admin: Admin,
+}
+
+impl Stage {
+    /// Starts the broker; clients come with `cast`.
+    pub fn new(seed: u64, setup: Setup, load: Load) -> Stage {
+        let world = World::new(seed, setup);
+        let clients = Clients::new(&world, load);
+        let admin = Admin::new(&world, &clients);
+        Stage { world, clients, admin }
+    }
+
+    /// Two producers and one consumer on each client host.
+    pub fn cast(&mut self) {
+        for host in self.world.clients.clone() {
+            for _ in 0..2 {
+                let clients = self.clients.clone();
+                self.world.sim.spawn(host, |rt| Producer::new(rt, clients).run());
+            }
+            let clients = self.clients.clone();
+            self.world.sim.spawn(host, |rt| Consumer::new(rt, clients).run());
+        }
+    }
+
+    /// Starts, surveys, lets the clients go on. Whether the broker came up.
+    pub fn start(&mut self, shards: u32) -> bool {
+        self.begin_start(shards);
+        if let Err(why) = self.world.wait_ready() {
+            self.world.history.unexpected(format!("the start failed: {why}"));
+            return false;
+        }
+        self.admin.survey(&self.world);
+        self.world.open_gate();
+        true
+    }
+
+    /// Starts without waiting.
+    pub fn begin_start(&mut self, shards: u32) {
+        self.world.history.push(Event::Starting);
+        self.world.spawn_broker(shards);
+    }
+
+    pub fn any_shards(&self) -> u32 {
+        1 + u32::try_from(self.world.pick(4)).expect("small")
+    }
+
+    /// Between 2 and 4 shards.
+    pub fn several_shards(&self) -> u32 {
+        2 + u32::try_from(self.world.pick(3)).expect("small")
+    }
+
+    pub fn run_for(&self, from_ms: u64, to_ms: u64) {
+        let time = self.world.between(Duration::from_millis(from_ms), Duration::from_millis(to_ms));
+        self.world.sim.run_for(time);
+    }
+
+    /// Reads everything and judges.
+    pub fn finish(self) -> Outcome {
+        self.admin.scan(&self.world);
+        self.verdict()
+    }
+
+    /// Judges without another read: the broker is down.
+    pub fn verdict(self) -> Outcome {
+        self.world.gate.finish();
+        let trace = self.world.sim.trace();
+        let violations = self.world.history.with(check);
+        let acks = self.clients.acks.get();
+        Outcome { violations, trace, acks }
+    }
+}
+
+pub struct Outcome {
+    pub violations: Vec<Violation>,
+    pub trace: u64,
+    /// Batches acked.
+    pub acks: u64,
+}
+
+pub type Scenario = fn(u64) -> Outcome;
+
+/// Seeds of a scenario that has this share of all, in percent.
+fn seeds(percent: u64) -> Vec<u64> {
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse().expect("a number"));
+    if let Some(seed) = number("CORELOG_SIM_SEED") {
+        return vec![seed];
+    }
+    let from: u64 = number("CORELOG_SIM_FROM").unwrap_or(0);
+    let total = number("CORELOG_SIM_SEEDS").unwrap_or(SEEDS_DEFAULT);
+    (from..from + (total * percent).div_ceil(100)).collect()
+}
+
+/// Runs a scenario's share of the seeds; `name` is the test's.
+pub fn simulate(name: &str, percent: u64, scenario: Scenario) {
+    let mut acks = 0;
+    for seed in seeds(percent) {
+        acks += must_hold(name, seed, scenario);
+    }
+    assert!(acks > 0, "{name}: nothing was acked at all");
+}
+
+/// Runs one seed; the batches acked.
+pub fn must_hold(name: &str, seed: u64, scenario: Scenario) -> u64 {
+    if std::env::var_os("CORELOG_SIM_LOG").is_some() {
+        // Set already when another seed ran before.
+        drop(tracing_subscriber::fmt().with_test_writer().try_init());
+    }
+    let replay =
+        format!("CORELOG_SIM_SEED={seed} cargo test --test sim {name}  (CORELOG_SIM_LOG=1 shows the broker's log)");
+    match catch_unwind(AssertUnwindSafe(|| scenario(seed))) {
+        Err(panic) => {
+            eprintln!("{name}: seed {seed} panicked; replay with\n    {replay}");
+            std::panic::resume_unwind(panic);
+        }
+        Ok(outcome) if outcome.violations.is_empty() => outcome.acks,
+        Ok(outcome) => {
+            let list: Vec<String> = outcome.violations.iter().map(|v| format!("    {v}")).collect();
+            panic!("{name}: seed {seed} breaks\n{}\nreplay with\n    {replay}", list.join("\n"));
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! One simulated world: a broker with its disk, hosts for clients, and the power over both.
+//!
+//! The broker is the real one: launch, shards, listeners, connections and handlers, on the simulated runtime. Only the
+//! process around them is played here. Invariant: nothing here waits for a real clock, so the seed decides everything.
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use corelog::api::{ApiSettings, SessionLimits};
+use corelog::launch::core::{self, CoreError, CorePlan, CoreSummary, Lifecycle};
+use corelog::listen::{Admission, ConnectionLimits, ListenSettings, ListenerPlan, ServerPlan};
+use shards::catalog::CatalogSettings;
+use shards::runtime::Runtime;
+use shards::runtime::sim::{HostId, Sim, SimDisk};
+use shards::shard::fence::Fence;
+use shards::shard::settings::{Layout, ShardSettings};
+use shards::shard::start;
+
+use crate::history::{Event, History};
+
+pub const PORT: u16 = 9092;
+const ROOT: &str = "/corelog";
+/// A start that takes longer than this hangs.
+const START_MAX: Duration = Duration::from_secs(60);
+const STOP_MAX: Duration = Duration::from_secs(60);
+
+/// What a world is made of, but for its seed.
+#[derive(Clone)]
+pub struct Setup {
+    pub journal_bytes: u64,
+    pub window_bytes: u64,
+    pub cache_bytes: u64,
+    pub clients: usize,
+}
+
+impl Default for Setup {
+    /// Small enough that write-behind, eviction, turns and rolls all happen within seconds of load.
+    fn default() -> Setup {
+        Setup { journal_bytes: 4 << 20, window_bytes: 512 << 10, cache_bytes: 256 << 10, clients: 3 }
+    }
+}
+
+/// Holds clients back while the broker is down, so that what a start found can be looked at before anything is added.
+#[derive(Clone, Default)]
+pub struct Gate {
+    open: Rc<Cell<bool>>,
+    /// Grows with every opening: a connection from before is over.
+    pub round: Rc<Cell<u64>>,
+    /// Clients end what they do and go.
+    over: Rc<Cell<bool>>,
+}
+
+impl Gate {
+    pub fn is_open(&self) -> bool {
+        self.open.get()
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.over.get()
+    }
+
+    fn set(&self, open: bool) {
+        if open {
+            self.round.set(self.round.get() + 1);
+        }
+        self.open.set(open);
+    }
+
+    pub fn finish(&self) {
+        self.over.set(true);
+    }
+}
+
+pub struct World {
+    pub sim: Rc<Sim>,
+    pub broker: HostId,
+    pub clients: Vec<HostId>,
+    pub history: History,
+    pub gate: Gate,
+    setup: Setup,
+    running: Option<Running>,
+}
+
+/// A broker process from its start to its end.
+struct Running {
+    controls: Vec<Control>,
+    fence: Arc<Fence>,
+    ends: Rc<RefCell<Vec<CoreSummary>>>,
+}
+
+struct Control {
+    ready: flume::Receiver<Result<Vec<SocketAddr>, CoreError>>,
+    stop: flume::Sender<()>,
+    drained: flume::Receiver<()>,
+    close: flume::Sender<()>,
+    _stages: flume::Sender<flume::Sender<String>>,
+}
+
+impl World {
+    pub fn new(seed: u64, setup: Setup) -> World {
+        let sim = Rc::new(Sim::new(seed));
+        let broker = sim.add_host("broker");
+        // As `DataDir::open` leaves it.
+        sim.block_on(broker, |rt| async move {
+            rt.create_dir_all(Path::new(ROOT)).await.expect("an empty disk");
+            rt.sync_dir(Path::new("/")).await.expect("an empty disk");
+        });
+        let clients = (0..setup.clients).map(|n| sim.add_host(&format!("client-{n}"))).collect();
+        World { sim, broker, clients, history: History::default(), gate: Gate::default(), setup, running: None }
+    }
+
+    pub fn addr(&self) -> SocketAddr {
+        SocketAddr::new(self.sim.ip(self.broker), PORT)
+    }
+
+    pub fn disk(&self) -> SimDisk<'_> {
+        self.sim.disk(self.broker)
+    }
+
+    pub fn pick(&self, below: u64) -> u64 {
+        self.sim.pick(below)
+    }
+
+    /// True once in `n` times.
+    pub fn one_in(&self, n: u64) -> bool {
+        self.pick(n) == 0
+    }
+
+    pub fn between(&self, from: Duration, to: Duration) -> Duration {
+        let span = u64::try_from((to - from).as_micros()).expect("short times");
+        from + Duration::from_micros(self.pick(span.max(1)))
+    }
+
+    /// Starts the broker's process without waiting for it.
+    pub fn spawn_broker(&mut self, shards: u32) {
+        assert!(self.running.is_none(), "one process at a time");
+        let settings = ShardSettings {
+            layout: Layout { root: PathBuf::from(ROOT) },
+            node_id: 1,
+            shards,
+            journal_bytes: self.setup.journal_bytes,
+            journal_bytes_max: self.setup.journal_bytes * 2,
+            window_bytes: self.setup.window_bytes,
+            cache_bytes: self.setup.cache_bytes,
+            open_files: 4,
+            index_cache_bytes: 64 << 10,
+            producer_ids_max: 10_000,
+            producer_expiration_ms: 86_400_000,
+            retention_check_ms: 1_000,
+            mailbox_bytes: 1 << 20,
+            mailbox_messages: 64,
+        };
+        let catalog = CatalogSettings::new("sim-cluster", 1);
+        let server = ServerPlan {
+            listeners: vec![ListenerPlan { name: "PLAINTEXT".into(), addr: self.addr(), advertised: None }],
+            settings: ListenSettings::default(),
+            api: ApiSettings {
+                node_id: 1,
+                cluster_id: "sim-cluster".into(),
+                rack: None,
+                auto_create_topics: false,
+                fetch_bytes_max: 4 << 20,
+                decompressed_bytes_max: 16 << 20,
+                sessions: SessionLimits::default(),
+            },
+            budget_bytes: 16 << 20,
+            admission: Admission::new(ConnectionLimits::default()),
+        };
+        // Nobody listens at the other end: the test asks the fence itself.
+        let (told, _) = flume::bounded(1);
+        let fence = Arc::new(Fence::new(told));
+        let ends = Rc::new(RefCell::new(Vec::new()));
+        let mut controls = Vec::new();
+        for shard in start::plans(shards, &settings, &catalog, &[], &fence) {
+            let (lifecycle, control) = lifecycle();
+            let plan = CorePlan { shard, server: server.clone(), lifecycle };
+            let ends = ends.clone();
+            self.sim.spawn(self.broker, |rt| async move {
+                let end = core::run(rt, plan).await;
+                ends.borrow_mut().push(end);
+            });
+            controls.push(control);
+        }
+        self.running = Some(Running { controls, fence, ends });
+    }
+
+    /// Waits until clients may connect; says why if they never may.
+    pub fn wait_ready(&mut self) -> Result<(), String> {
+        let running = self.running.as_ref().expect("a start was begun");
+        let told = |control: &Control| !control.ready.is_empty() || control.ready.is_disconnected();
+        let reached = self.sim.run_until(START_MAX, || running.controls.iter().all(told));
+        if !reached {
+            return Err("the start hangs".to_owned());
+        }
+        let answers: Vec<_> = running.controls.iter().map(|control| control.ready.try_recv()).collect();
+        let mut errors = Vec::new();
+        for answer in answers {
+            match answer {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => errors.push(error.to_string()),
+                Err(_) => errors.push("a core ended without a word".to_owned()),
+            }
+        }
+        if errors.is_empty() { Ok(()) } else { Err(errors.join("; ")) }
+    }
+
+    /// Lets clients go on.
+    pub fn open_gate(&self) {
+        self.gate.set(true);
+    }
+
+    pub fn fence_reason(&self) -> Option<String> {
+        self.running.as_ref().and_then(|running| running.fence.why().map(str::to_owned))
+    }
+
+    /// Runs until a write or sync has failed; true if one did within `limit`.
+    pub fn run_until_fenced(&self, limit: Duration) -> bool {
+        let running = self.running.as_ref().expect("it runs");
+        self.sim.run_until(limit, || running.fence.is_tripped())
+    }
+
+    /// The power goes.
+    pub fn power_cut(&mut self) {
+        self.gate.set(false);
+        self.sim.crash(self.broker);
+        self.running = None;
+        self.history.push(Event::PowerCut);
+    }
+
+    /// The process is killed; the machine goes on.
+    pub fn kill(&mut self) {
+        self.gate.set(false);
+        self.sim.kill(self.broker);
+        self.running = None;
+    }
+
+    /// The orderly stop; whether it left nothing to replay.
+    pub fn stop(&mut self) -> bool {
+        let running = self.running.take().expect("it runs");
+        self.gate.set(false);
+        for control in &running.controls {
+            control.stop.send(()).expect("the core listens to its stop");
+        }
+        let drained = |control: &Control| !control.drained.is_empty() || control.drained.is_disconnected();
+        assert!(self.sim.run_until(STOP_MAX, || running.controls.iter().all(drained)), "the drain hangs");
+        for control in &running.controls {
+            control.close.send(()).expect("the core waits for the others");
+        }
+        let count = running.controls.len();
+        assert!(self.sim.run_until(STOP_MAX, || running.ends.borrow().len() == count), "the stop hangs");
+        let clean = running.ends.borrow().iter().all(|end| end.clean);
+        // What is left of the process ends with it.
+        self.sim.kill(self.broker);
+        clean
+    }
+}
+
+fn lifecycle() -> (Lifecycle, Control) {
+    let (ready_tx, ready) = flume::bounded(1);
+    let (stop, stop_rx) = flume::bounded(1);
+    let (drained_tx, drained) = flume::bounded(1);
+    let (close, close_rx) = flume::bounded(1);
+    let (stages, stages_rx) = flume::bounded(1);
+    let lifecycle =
+        Lifecycle { ready: ready_tx, stop: stop_rx, drained: drained_tx, close: close_rx, stages: stages_rx };
+    (lifecycle, Control { ready, stop, drained, close, _stages: stages })
+}
