@@ -114,21 +114,24 @@ async fn read_catalog<R: Runtime>(
             ReadPlan::Memory(found) => found,
             ReadPlan::Disk(read) => store.read(&dir, read).await?,
         };
-        for bytes in found {
-            for (position, header) in batch::walk(&bytes) {
-                let payload = bytes.get(position + HEADER_BYTES..).unwrap_or_default();
-                let body =
-                    payload.get(..header.total_bytes().unwrap_or(0).saturating_sub(HEADER_BYTES)).unwrap_or_default();
-                for record in Records::new(body, header.record_count) {
-                    let record = record.map_err(|e| damaged(at, e.to_string()))?;
-                    let value = record.value.ok_or_else(|| damaged(at, "a record without a value".to_owned()))?;
-                    let record = CatalogRecord::decode(&Bytes::copy_from_slice(value))
-                        .map_err(|e| damaged(at, e.to_string()))?;
-                    catalog.apply(&record).map_err(|e| damaged(at, e.to_string()))?;
-                    records.push(record);
-                }
-                at = Offset(header.last_offset() + 1);
+        // A batch may lie across the end of the file and of memory: joined, it is whole.
+        let bytes = found.concat();
+        let before = at;
+        for (position, header) in batch::walk(&bytes) {
+            let payload = bytes.get(position + HEADER_BYTES..).unwrap_or_default();
+            let body_bytes = header.total_bytes().unwrap_or(0).saturating_sub(HEADER_BYTES);
+            for record in Records::new(payload.get(..body_bytes).unwrap_or_default(), header.record_count) {
+                let record = record.map_err(|e| damaged(at, e.to_string()))?;
+                let value = record.value.ok_or_else(|| damaged(at, "a record without a value".to_owned()))?;
+                let record = CatalogRecord::decode(&Bytes::copy_from_slice(value));
+                let record = record.map_err(|e| damaged(at, e.to_string()))?;
+                catalog.apply(&record).map_err(|e| damaged(at, e.to_string()))?;
+                records.push(record);
             }
+            at = Offset(header.last_offset() + 1);
+        }
+        if at == before {
+            return Err(damaged(at, "no whole batch is there".to_owned()));
         }
     }
     Ok((records, catalog))
