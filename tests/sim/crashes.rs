@@ -4,7 +4,7 @@ use crate::client::Load;
 use crate::scenario::{Outcome, Stage, must_hold, simulate};
 use crate::world::Setup;
 
-fn power_cuts(seed: u64) -> Outcome {
+pub fn power_cuts(seed: u64) -> Outcome {
     let mut stage = Stage::new(seed, Setup::default(), Load::default());
     let shards = stage.several_shards();
     stage.start(shards);
@@ -33,7 +33,7 @@ fn a_new_shards_journal_outlives_a_power_cut() {
     must_hold("power_cuts_under_load_lose_nothing_that_was_acked", 1, power_cuts);
 }
 
-fn kills(seed: u64) -> Outcome {
+pub fn kills(seed: u64) -> Outcome {
     let mut stage = Stage::new(seed, Setup::default(), Load::default());
     let shards = stage.several_shards();
     stage.start(shards);
@@ -57,7 +57,7 @@ fn a_kill_loses_nothing_that_was_acked_even_if_it_was_not_synced() {
     simulate("a_kill_loses_nothing_that_was_acked_even_if_it_was_not_synced", 10, kills);
 }
 
-fn relaxed_power_cuts(seed: u64) -> Outcome {
+pub fn relaxed_power_cuts(seed: u64) -> Outcome {
     let mut stage = Stage::new(seed, Setup::default(), Load::default());
     let shards = stage.several_shards();
     stage.start(shards);
@@ -114,7 +114,7 @@ fn a_start_that_crashes_can_be_repeated() {
     simulate("a_start_that_crashes_can_be_repeated", 10, crashes_during_start);
 }
 
-fn stops(seed: u64) -> Outcome {
+pub fn stops(seed: u64) -> Outcome {
     let mut stage = Stage::new(seed, Setup::default(), Load::default());
     let shards = stage.several_shards();
     stage.start(shards);
@@ -125,6 +125,7 @@ fn stops(seed: u64) -> Outcome {
         if !stage.world.stop() {
             stage.world.history.unexpected("the stop was not clean".to_owned());
         }
+        stage.look_at_sealed_segments();
         if stage.world.one_in(2) {
             // Stopped, then the power went: all of it must have been synced.
             stage.world.power_cut();

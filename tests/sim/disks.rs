@@ -9,7 +9,7 @@ use crate::history::Event;
 use crate::scenario::{Outcome, Stage, simulate};
 use crate::world::Setup;
 
-fn slow_disk(seed: u64) -> Outcome {
+pub fn slow_disk(seed: u64) -> Outcome {
     let load = Load { reply_limit: Duration::from_millis(150), ..Load::default() };
     let mut stage = Stage::new(seed, Setup::default(), load);
     let shards = stage.several_shards();
@@ -21,9 +21,12 @@ fn slow_disk(seed: u64) -> Outcome {
     // Slower than clients wait: they ask again while the first answer is on its way.
     stage.world.disk().set_speed(DiskSpeed { read: ms(1)..ms(80), write: ms(1)..ms(150), sync: ms(5)..ms(400) });
     stage.run_for(1_000, 3_000);
-    stage.world.disk().set_speed(DiskSpeed::default());
-    if stage.world.one_in(2) {
+    let cut = stage.world.one_in(2);
+    if cut {
         stage.world.power_cut();
+    }
+    stage.world.disk().set_speed(DiskSpeed::default());
+    if cut {
         let shards = stage.any_shards();
         if !stage.start(shards) {
             return stage.verdict();
@@ -64,6 +67,7 @@ pub fn io_errors(seed: u64) -> Outcome {
     stage.world.disk().add_fault(Fault { op, path_contains: path.to_owned(), after, times });
     if stage.world.run_until_fenced(Duration::from_secs(20)) {
         stage.world.history.push(Event::Fenced { when: stage.world.sim.now() });
+        stage.clients.load.set(Load { may_refuse: true, ..Load::default() });
         let why = stage.world.fence_reason().unwrap_or_default();
         if !why.contains(path) {
             stage.world.history.unexpected(format!("the error on {path} is told as: {why}"));
@@ -74,6 +78,7 @@ pub fn io_errors(seed: u64) -> Outcome {
         stage.world.history.unexpected(format!("an error of {op:?} on {path} was not noticed"));
     }
     stage.world.disk().clear_faults();
+    stage.clients.load.set(Load::default());
     if stage.world.one_in(2) { stage.world.kill() } else { stage.world.power_cut() }
     let shards = stage.any_shards();
     if !stage.start(shards) {
@@ -105,10 +110,9 @@ fn full_disk(seed: u64) -> Outcome {
     }
     stage.admin.scan(&stage.world);
     if stage.world.one_in(3) {
-        // A start on a full disk must do as well.
+        // A start on a full disk must do as well; more shards than before would need more space.
         if stage.world.one_in(2) { stage.world.kill() } else { stage.world.power_cut() }
-        let shards = stage.several_shards();
-        if !stage.start(shards) {
+        if !stage.start(2) {
             return stage.verdict();
         }
         stage.run_for(100, 500);

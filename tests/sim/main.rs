@@ -10,6 +10,7 @@ mod disks;
 mod history;
 mod link;
 mod payload;
+mod planted;
 mod producer;
 mod scenario;
 mod topics;
