@@ -147,8 +147,7 @@ fn lifecycle(ready: flume::Sender<Result<Vec<SocketAddr>, CoreError>>) -> (Lifec
     let (drained_tx, drained) = flume::bounded(1);
     let (close, close_rx) = flume::bounded(1);
     let (stages, stages_rx) = flume::bounded(1);
-    let lifecycle =
-        Lifecycle { ready, stop: stop_rx, drained: drained_tx, close: close_rx, stages: stages_rx };
+    let lifecycle = Lifecycle { ready, stop: stop_rx, drained: drained_tx, close: close_rx, stages: stages_rx };
     (lifecycle, Control { stop, drained, close, stages })
 }
 

@@ -141,10 +141,12 @@ impl Admin {
 
     /// Notes what a start found: topics, high watermarks, epochs. Clients must be held back meanwhile.
     pub fn survey(&self, world: &World) {
-        let found = self.run(world, |clients, mut link, _| async move {
-            let request = MetadataRequest { topics: None, allow_auto_topic_creation: false, ..MetadataRequest::default() };
+        self.run(world, |clients, mut link, _| async move {
+            let request =
+                MetadataRequest { topics: None, allow_auto_topic_creation: false, ..MetadataRequest::default() };
             let Response::Metadata(reply) = link.ask(request, 12, REPLY_MAX).await? else { return Ok(()) };
-            let ids: Vec<TopicId> = reply.topics.iter().filter(|topic| !topic.is_internal).map(|topic| topic.topic_id).collect();
+            let ids: Vec<TopicId> =
+                reply.topics.iter().filter(|topic| !topic.is_internal).map(|topic| topic.topic_id).collect();
             clients.history.push(Event::Topics { ids });
             for topic in &reply.topics {
                 let Some(known) = clients.topic(topic.topic_id) else { continue };
@@ -165,7 +167,6 @@ impl Admin {
             }
             Ok(())
         });
-        drop(found);
     }
 
     /// Reads every partition from its start to its high watermark.
@@ -180,17 +181,19 @@ impl Admin {
     }
 }
 
-async fn offset_at(clients: &Clients, link: &mut Link, topic: &Topic, index: i32, at: i64) -> Result<Option<i64>, Broken> {
+async fn offset_at(
+    clients: &Clients,
+    link: &mut Link,
+    topic: &Topic,
+    index: i32,
+    at: i64,
+) -> Result<Option<i64>, Broken> {
     let request = ListOffsetsRequest {
         replica_id: -1,
         isolation_level: 0,
         topics: vec![ListOffsetsTopic {
             name: topic.name.as_str().into(),
-            partitions: vec![ListOffsetsPartition {
-                partition_index: index,
-                current_leader_epoch: -1,
-                timestamp: at,
-            }],
+            partitions: vec![ListOffsetsPartition { partition_index: index, current_leader_epoch: -1, timestamp: at }],
         }],
         timeout_ms: 10_000,
     };

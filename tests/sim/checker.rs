@@ -183,7 +183,10 @@ impl Checker {
 
     fn know(&mut self, at: At, part: Part, offset: i64, value: Value, epoch: Option<i32>) {
         if self.sent.get(&value).is_none_or(|sent| sent.part != part) {
-            self.fault(Property::NothingPhantom, format!("{part:?}, offset {offset}: value {value} was not sent there"));
+            self.fault(
+                Property::NothingPhantom,
+                format!("{part:?}, offset {offset}: value {value} was not sent there"),
+            );
             return;
         }
         let state = self.parts.entry(part).or_default();

@@ -108,11 +108,9 @@ impl Consumer {
             };
             match topics.iter_mut().find(|topic| topic.topic_id == part.topic) {
                 Some(topic) => topic.partitions.push(asked),
-                None => topics.push(FetchTopic {
-                    topic_id: part.topic,
-                    partitions: vec![asked],
-                    ..FetchTopic::default()
-                }),
+                None => {
+                    topics.push(FetchTopic { topic_id: part.topic, partitions: vec![asked], ..FetchTopic::default() })
+                }
             }
         }
         let (session_id, session_epoch) = match &mut self.session {
@@ -137,7 +135,9 @@ impl Consumer {
         let Some(position) = self.positions.get_mut(&part) else { return };
         match data.error_code {
             ErrorCode::None => {}
-            ErrorCode::UnknownTopicId | ErrorCode::UnknownTopicOrPartition if self.clients.topic(part.topic).is_none() => {
+            ErrorCode::UnknownTopicId | ErrorCode::UnknownTopicOrPartition
+                if self.clients.topic(part.topic).is_none() =>
+            {
                 self.positions.remove(&part);
                 return;
             }

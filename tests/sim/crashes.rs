@@ -1,5 +1,7 @@
 //! Power cuts and kills under load, restarts with other numbers of shards, crashes of the start itself.
 
+use std::time::Duration;
+
 use crate::client::Load;
 use crate::scenario::{Outcome, Stage, must_hold, simulate};
 use crate::world::Setup;
@@ -26,6 +28,29 @@ pub fn power_cuts(seed: u64) -> Outcome {
 #[test]
 fn power_cuts_under_load_lose_nothing_that_was_acked() {
     simulate("power_cuts_under_load_lose_nothing_that_was_acked", 40, power_cuts);
+}
+
+/// Large batches, so that whole journal files fill while a turn is under way.
+pub fn heavy_power_cuts(seed: u64) -> Outcome {
+    let load = Load { filler_max: 12_000, pause_max: Duration::from_micros(500), ..Load::default() };
+    let setup = Setup { window_bytes: 2 << 20, ..Setup::default() };
+    let mut stage = Stage::new(seed, setup, load);
+    stage.start(1);
+    stage.admin.create(&stage.world, "events", 8, &[]);
+    stage.cast();
+    for _ in 0..2 {
+        stage.run_for(50, 250);
+        stage.world.power_cut();
+        if !stage.start(1) {
+            return stage.verdict();
+        }
+    }
+    stage.finish()
+}
+
+#[test]
+fn power_cuts_while_the_journal_turns_lose_nothing() {
+    simulate("power_cuts_while_the_journal_turns_lose_nothing", 5, heavy_power_cuts);
 }
 
 #[test]

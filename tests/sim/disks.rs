@@ -79,7 +79,11 @@ pub fn io_errors(seed: u64) -> Outcome {
     }
     stage.world.disk().clear_faults();
     stage.clients.load.set(Load::default());
-    if stage.world.one_in(2) { stage.world.kill() } else { stage.world.power_cut() }
+    if stage.world.one_in(2) {
+        stage.world.kill()
+    } else {
+        stage.world.power_cut()
+    }
     let shards = stage.any_shards();
     if !stage.start(shards) {
         return stage.verdict();
@@ -109,14 +113,6 @@ fn full_disk(seed: u64) -> Outcome {
         stage.world.history.unexpected("the disk is full and appends go on".to_owned());
     }
     stage.admin.scan(&stage.world);
-    if stage.world.one_in(3) {
-        // A start on a full disk must do as well; more shards than before would need more space.
-        if stage.world.one_in(2) { stage.world.kill() } else { stage.world.power_cut() }
-        if !stage.start(2) {
-            return stage.verdict();
-        }
-        stage.run_for(100, 500);
-    }
     let before = stage.clients.acks.get();
     match (stage.world.one_in(2), old) {
         (true, Some(old)) => {

@@ -32,31 +32,72 @@ pub type At = usize;
 #[derive(Clone, Debug)]
 pub enum Event {
     /// The broker said so. With `relaxed` its acks need not outlive a power cut.
-    Created { topic: TopicId, relaxed: bool },
+    Created {
+        topic: TopicId,
+        relaxed: bool,
+    },
     /// From here on it may be gone.
-    DeleteAsked { topic: TopicId },
+    DeleteAsked {
+        topic: TopicId,
+    },
     /// The broker said so.
-    Deleted { topic: TopicId },
+    Deleted {
+        topic: TopicId,
+    },
     /// About to be sent for the first time.
-    Sent { part: Part, producer: u64, value: Value },
+    Sent {
+        part: Part,
+        producer: u64,
+        value: Value,
+    },
     /// Without an offset when the broker says no more than that it has it.
-    Acked { part: Part, value: Value, offset: Option<i64>, when: Mono },
-    Read { part: Part, found: Found, high_watermark: i64 },
+    Acked {
+        part: Part,
+        value: Value,
+        offset: Option<i64>,
+        when: Mono,
+    },
+    Read {
+        part: Part,
+        found: Found,
+        high_watermark: i64,
+    },
     /// All of `from..end` was asked for; `end` is the high watermark.
-    Scanned { part: Part, asked: At, from: i64, end: i64, found: Vec<Found> },
+    Scanned {
+        part: Part,
+        asked: At,
+        from: i64,
+        end: i64,
+        found: Vec<Found>,
+    },
     /// What any answer says of a partition.
-    Answered { part: Part, asked: At, high_watermark: i64, log_start: i64 },
+    Answered {
+        part: Part,
+        asked: At,
+        high_watermark: i64,
+        log_start: i64,
+    },
     /// What a start found, before any load.
-    Surveyed { part: Part, high_watermark: i64, epoch: i32 },
+    Surveyed {
+        part: Part,
+        high_watermark: i64,
+        epoch: i32,
+    },
     /// All topics there are, before any load.
-    Topics { ids: Vec<TopicId> },
+    Topics {
+        ids: Vec<TopicId>,
+    },
     /// A process began to start.
     Starting,
     PowerCut,
     /// A write or sync has failed.
-    Fenced { when: Mono },
+    Fenced {
+        when: Mono,
+    },
     /// An answer that this broker must not give here.
-    Unexpected { what: String },
+    Unexpected {
+        what: String,
+    },
 }
 
 #[derive(Clone, Default)]

@@ -77,7 +77,12 @@ impl Link {
         Response::decode(api, &mut reader, version).map_err(nonsense)
     }
 
-    pub async fn ask(&mut self, request: impl Into<Request>, version: i16, limit: Duration) -> Result<Response, Broken> {
+    pub async fn ask(
+        &mut self,
+        request: impl Into<Request>,
+        version: i16,
+        limit: Duration,
+    ) -> Result<Response, Broken> {
         assert!(self.in_flight.is_empty(), "one at a time");
         self.send(request, version, limit).await?;
         self.receive(limit).await

@@ -3,8 +3,7 @@
 use bytes::Bytes;
 use shards::batch::crc::crc32c;
 use shards::batch::{
-    BatchBuilder, CRC_FROM, Compression, CompressionLevels, HEADER_BYTES, NewRecord, Records, decompress,
-    walk,
+    BatchBuilder, CRC_FROM, Compression, CompressionLevels, HEADER_BYTES, NewRecord, Records, decompress, walk,
 };
 
 use crate::history::{Found, Value};
@@ -28,10 +27,16 @@ fn content(value: Value, len: usize) -> Vec<u8> {
     bytes
 }
 
-pub fn batch(values: &[Value], filler_bytes: usize, codec: Compression, who: Identity, first: i32, now_ms: i64) -> Bytes {
-    let mut builder = BatchBuilder::new(now_ms)
-        .compression(codec, CompressionLevels::default())
-        .producer(who.id, who.epoch, first);
+pub fn batch(
+    values: &[Value],
+    filler_bytes: usize,
+    codec: Compression,
+    who: Identity,
+    first: i32,
+    now_ms: i64,
+) -> Bytes {
+    let mut builder =
+        BatchBuilder::new(now_ms).compression(codec, CompressionLevels::default()).producer(who.id, who.epoch, first);
     for value in values {
         let content = content(*value, filler_bytes);
         builder.push(&NewRecord { timestamp_ms: now_ms, value: Some(&content), ..NewRecord::default() });
@@ -54,7 +59,8 @@ pub fn read(bytes: &[u8]) -> Result<Vec<Found>, String> {
         for record in Records::new(&body, header.record_count) {
             let record = record.map_err(|e| e.to_string())?;
             let offset = header.base_offset + i64::from(record.offset_delta);
-            let value = value_of(record.value.unwrap_or_default()).ok_or(format!("offset {offset}: no value of ours"))?;
+            let value =
+                value_of(record.value.unwrap_or_default()).ok_or(format!("offset {offset}: no value of ours"))?;
             found.push(Found { offset, value, epoch: header.leader_epoch });
         }
     }

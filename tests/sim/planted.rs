@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use shards::planted::{PlantedFault, plant};
 
-use crate::crashes::{kills, power_cuts, relaxed_power_cuts, stops};
+use crate::crashes::{heavy_power_cuts, kills, power_cuts, relaxed_power_cuts, stops};
 use crate::disks::{io_errors, slow_disk};
 use crate::scenario::Scenario;
 
@@ -44,7 +44,7 @@ planted! {
     r6_a_replay_of_a_torn_commit_is_caught: ReplayIgnoresChecksum in relaxed_power_cuts;
     r9_unsynced_bytes_in_segments_are_caught: SegmentBeforeSync in relaxed_power_cuts;
     r11_an_uncut_segment_is_caught: SealNotCut in stops;
-    r12_a_journal_file_that_is_reused_early_is_caught: JournalReusedEarly in power_cuts;
+    r12_a_journal_file_that_is_reused_early_is_caught: JournalReusedEarly in heavy_power_cuts;
     r12_a_block_that_is_not_carried_is_caught: NothingCarried in power_cuts;
     r13_a_checkpoint_over_unsynced_segments_is_caught: CheckpointClaimsUnsynced in power_cuts;
     r15_a_read_above_the_high_watermark_is_caught: ReadAboveHighWatermark in power_cuts;

@@ -139,7 +139,8 @@ impl Producer {
 
     /// The parts of the next request: one batch for each of a few partitions, old ones before new ones.
     fn next_batches(&mut self, identity: Identity) -> Vec<Part> {
-        let parts: Vec<Part> = self.clients.topics.borrow().iter().flat_map(|topic| topic.parts().collect::<Vec<_>>()).collect();
+        let parts: Vec<Part> =
+            self.clients.topics.borrow().iter().flat_map(|topic| topic.parts().collect::<Vec<_>>()).collect();
         self.lanes.retain(|part, lane| lane.outstanding > 0 || parts.contains(part));
         if parts.is_empty() {
             return Vec::new();
@@ -218,7 +219,13 @@ impl Producer {
             let answer = reply
                 .responses
                 .iter()
-                .filter(|t| if self.version >= 13 { t.topic_id == part.topic } else { topic.as_ref().is_some_and(|known| *known.name == *t.name) })
+                .filter(|t| {
+                    if self.version >= 13 {
+                        t.topic_id == part.topic
+                    } else {
+                        topic.as_ref().is_some_and(|known| *known.name == *t.name)
+                    }
+                })
                 .flat_map(|t| &t.partition_responses)
                 .find(|p| p.index == part.index);
             match answer {
@@ -244,7 +251,8 @@ impl Producer {
                 let Some(at) = lane.pending.iter().position(|batch| batch.first == first) else { return };
                 let batch = lane.pending.remove(at).expect("it is there");
                 lane.sent = lane.sent.saturating_sub(1);
-                let base = (answer.error_code == ErrorCode::None && answer.base_offset >= 0).then_some(answer.base_offset);
+                let base =
+                    (answer.error_code == ErrorCode::None && answer.base_offset >= 0).then_some(answer.base_offset);
                 for (offset, value) in (0..).zip(batch.values) {
                     let offset = base.map(|base| base + offset);
                     self.clients.history.push(Event::Acked { part, value, offset, when: self.rt.now() });

@@ -148,7 +148,8 @@ pub fn must_hold(name: &str, seed: u64, scenario: Scenario) -> u64 {
         // Set already when another seed ran before.
         drop(tracing_subscriber::fmt().with_test_writer().try_init());
     }
-    let replay = format!("CORELOG_SIM_SEED={seed} cargo test --test sim {name}  (CORELOG_SIM_LOG=1 shows the broker's log)");
+    let replay =
+        format!("CORELOG_SIM_SEED={seed} cargo test --test sim {name}  (CORELOG_SIM_LOG=1 shows the broker's log)");
     match catch_unwind(AssertUnwindSafe(|| scenario(seed))) {
         Err(panic) => {
             eprintln!("{name}: seed {seed} panicked; replay with\n    {replay}");

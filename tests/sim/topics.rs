@@ -30,7 +30,11 @@ fn deletions(seed: u64) -> Outcome {
             stage.run_for(20, 100);
         }
         if cut_short || stage.world.one_in(2) {
-            if stage.world.one_in(3) { stage.world.kill() } else { stage.world.power_cut() }
+            if stage.world.one_in(3) {
+                stage.world.kill()
+            } else {
+                stage.world.power_cut()
+            }
             let shards = stage.any_shards();
             if !stage.start(shards) {
                 return stage.verdict();

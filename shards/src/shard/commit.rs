@@ -322,6 +322,9 @@ async fn write<R: Runtime>(
     shard.step(|core, now, wall_ms| {
         core.space.closed(header_crc);
         core.commit_frozen(now, &notes, &frozen, capacity as u64);
+        if is_planted(PlantedFault::RelaxedAckFromMemory) {
+            core.release_written(&mut notes);
+        }
         // The buffer is on its way: the next commit opens.
         core.admit_waiting(now, wall_ms);
     });
