@@ -32,7 +32,7 @@ fn power_cuts_under_load_lose_nothing_that_was_acked() {
 
 /// Large batches, so that whole journal files fill while a turn is under way.
 pub fn heavy_power_cuts(seed: u64) -> Outcome {
-    let load = Load { filler_max: 12_000, pause_max: Duration::from_micros(500), ..Load::default() };
+    let load = Load { filler_max: 8_000, pause_max: Duration::from_micros(500), ..Load::default() };
     let setup = Setup { window_bytes: 2 << 20, ..Setup::default() };
     let mut stage = Stage::new(seed, setup, load);
     stage.start(1);
@@ -58,7 +58,7 @@ fn a_new_shards_journal_outlives_a_power_cut() {
     must_hold("power_cuts_under_load_lose_nothing_that_was_acked", 1, power_cuts);
 }
 
-pub fn kills(seed: u64) -> Outcome {
+fn kills(seed: u64) -> Outcome {
     let mut stage = Stage::new(seed, Setup::default(), Load::default());
     let shards = stage.several_shards();
     stage.start(shards);

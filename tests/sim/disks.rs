@@ -41,6 +41,30 @@ fn a_slow_disk_makes_retries_and_no_duplicates() {
     simulate("a_slow_disk_makes_retries_and_no_duplicates", 5, slow_disk);
 }
 
+/// Writes take long, so that a kill finds some on their way.
+pub fn kills_on_a_slow_disk(seed: u64) -> Outcome {
+    let mut stage = Stage::new(seed, Setup::default(), Load::default());
+    stage.start(2);
+    stage.admin.create(&stage.world, "relaxed", 3, &[("flush.messages", "1000")]);
+    stage.cast();
+    stage.run_for(50, 100);
+    let ms = Duration::from_millis;
+    stage.world.disk().set_speed(DiskSpeed { read: ms(1)..ms(5), write: ms(5)..ms(60), sync: ms(5)..ms(60) });
+    stage.run_for(200, 600);
+    stage.world.kill();
+    stage.world.disk().set_speed(DiskSpeed::default());
+    let shards = stage.any_shards();
+    if !stage.start(shards) {
+        return stage.verdict();
+    }
+    stage.finish()
+}
+
+#[test]
+fn a_kill_on_a_slow_disk_loses_nothing_that_was_acked() {
+    simulate("a_kill_on_a_slow_disk_loses_nothing_that_was_acked", 5, kills_on_a_slow_disk);
+}
+
 /// Where an error strikes: the operation, and what the path has in it.
 const ERRORS: [(DiskOp, &str); 7] = [
     (DiskOp::Write, ".journal"),

@@ -4,8 +4,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use shards::planted::{PlantedFault, plant};
 
-use crate::crashes::{heavy_power_cuts, kills, power_cuts, relaxed_power_cuts, stops};
-use crate::disks::{io_errors, slow_disk};
+use crate::crashes::{heavy_power_cuts, power_cuts, relaxed_power_cuts, stops};
+use crate::disks::{io_errors, kills_on_a_slow_disk, slow_disk};
 use crate::scenario::Scenario;
 
 /// Seeds after which a fault must have been caught. Most take one or two.
@@ -39,7 +39,7 @@ planted! {
     r1_an_ack_before_the_sync_is_caught: AckBeforeSync in power_cuts;
     r1_an_early_ack_of_a_duplicate_is_caught: DuplicateAckedEarly in slow_disk;
     r2_a_skipped_sync_is_caught: SyncSkipped in power_cuts;
-    r3_a_relaxed_ack_from_memory_is_caught: RelaxedAckFromMemory in kills;
+    r3_a_relaxed_ack_from_memory_is_caught: RelaxedAckFromMemory in kills_on_a_slow_disk;
     r5_a_replay_that_ignores_the_chain_is_caught: ReplayIgnoresChain in power_cuts;
     r6_a_replay_of_a_torn_commit_is_caught: ReplayIgnoresChecksum in relaxed_power_cuts;
     r9_unsynced_bytes_in_segments_are_caught: SegmentBeforeSync in relaxed_power_cuts;
