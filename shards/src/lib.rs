@@ -9,6 +9,7 @@ pub mod codec;
 pub mod journal;
 pub mod log;
 pub mod partition;
+pub mod planted;
 pub mod request;
 pub mod router;
 pub mod runtime;

@@ -75,11 +75,14 @@ pub fn run(plan: ProcessPlan, ready: impl FnOnce(&[SocketAddr])) -> Result<Summa
     let (events_tx, events) = flume::unbounded();
     listen_to_signals(events_tx.clone())?;
     let fence = fence(events_tx);
-    let (executors, controls) = spawn_cores(&plan, &fence)?;
+    // One channel for all cores: when one of them cannot start, the others wait for it and say nothing.
+    let (ready_tx, readies) = flume::bounded(plan.cpus.len());
+    let (executors, controls) = spawn_cores(&plan, &fence, &ready_tx)?;
+    drop(ready_tx);
 
     let mut addresses = Vec::new();
-    for control in &controls {
-        match control.ready.recv() {
+    for _ in &controls {
+        match readies.recv() {
             Ok(Ok(found)) if addresses.is_empty() => addresses = found,
             Ok(Ok(_)) => {}
             Ok(Err(CoreError::Shard(start::StartError::OtherCore))) => {}
@@ -109,7 +112,6 @@ pub fn run(plan: ProcessPlan, ready: impl FnOnce(&[SocketAddr])) -> Result<Summa
 
 /// The other ends of a core's lifecycle.
 struct Control {
-    ready: flume::Receiver<Result<Vec<SocketAddr>, CoreError>>,
     stop: flume::Sender<()>,
     drained: flume::Receiver<()>,
     close: flume::Sender<()>,
@@ -119,13 +121,14 @@ struct Control {
 fn spawn_cores(
     plan: &ProcessPlan,
     fence: &Arc<Fence>,
+    ready: &flume::Sender<Result<Vec<SocketAddr>, CoreError>>,
 ) -> Result<(Vec<Executor<CoreSummary>>, Vec<Control>), LaunchError> {
     let mut executors = Vec::new();
     let mut controls = Vec::new();
     let shards = start::plans(plan.shard.shards, &plan.shard, &plan.catalog, &plan.endpoints, fence);
     for (shard, cpu) in shards.into_iter().zip(&plan.cpus) {
         let index = shard.index.0;
-        let (lifecycle, control) = lifecycle();
+        let (lifecycle, control) = lifecycle(ready.clone());
         let core_plan = CorePlan { shard, server: (plan.server)(index), lifecycle };
         let config = UringConfig {
             name: format!("shard-{index}"),
@@ -139,15 +142,13 @@ fn spawn_cores(
     Ok((executors, controls))
 }
 
-fn lifecycle() -> (Lifecycle, Control) {
-    let (ready_tx, ready) = flume::bounded(1);
+fn lifecycle(ready: flume::Sender<Result<Vec<SocketAddr>, CoreError>>) -> (Lifecycle, Control) {
     let (stop, stop_rx) = flume::bounded(1);
     let (drained_tx, drained) = flume::bounded(1);
     let (close, close_rx) = flume::bounded(1);
     let (stages, stages_rx) = flume::bounded(1);
-    let lifecycle =
-        Lifecycle { ready: ready_tx, stop: stop_rx, drained: drained_tx, close: close_rx, stages: stages_rx };
-    (lifecycle, Control { ready, stop, drained, close, stages })
+    let lifecycle = Lifecycle { ready, stop: stop_rx, drained: drained_tx, close: close_rx, stages: stages_rx };
+    (lifecycle, Control { stop, drained, close, stages })
 }
 
 fn listen_to_signals(events: flume::Sender<Event>) -> Result<(), LaunchError> {

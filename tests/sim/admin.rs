@@ -141,7 +141,7 @@ impl Admin {
 
     /// Notes what a start found: topics, high watermarks, epochs. Clients must be held back meanwhile.
     pub fn survey(&self, world: &World) {
-        let found = self.run(world, |clients, mut link, _| async move {
+        self.run(world, |clients, mut link, _| async move {
             let request =
                 MetadataRequest { topics: None, allow_auto_topic_creation: false, ..MetadataRequest::default() };
             let Response::Metadata(reply) = link.ask(request, 12, REPLY_MAX).await? else { return Ok(()) };
@@ -167,7 +167,6 @@ impl Admin {
             }
             Ok(())
         });
-        let _ = found;
     }
 
     /// Reads every partition from its start to its high watermark.

@@ -1,1 +1,136 @@
-//! Histories with a planted flaw: each must be caught.
+//! Histories with a planted flaw: each must be caught, and a sound one must pass.
+
+use super::*;
+
+const TOPIC: TopicId = TopicId([7; 16]);
+const PART: Part = Part { topic: TOPIC, index: 0 };
+
+fn sent(value: Value) -> Event {
+    Event::Sent { part: PART, producer: 1, value }
+}
+
+fn acked(value: Value, offset: i64) -> Event {
+    Event::Acked { part: PART, value, offset: Some(offset), when: Mono(0) }
+}
+
+fn read(value: Value, offset: i64) -> Event {
+    Event::Read { part: PART, found: Found { offset, value, epoch: 1 }, high_watermark: 1_000 }
+}
+
+fn scanned(asked: At, end: i64, values: &[Value]) -> Event {
+    let found = (0..).zip(values).map(|(offset, value)| Found { offset, value: *value, epoch: 1 }).collect();
+    Event::Scanned { part: PART, asked, from: 0, end, found }
+}
+
+fn surveyed(high_watermark: i64, epoch: i32) -> Event {
+    Event::Surveyed { part: PART, high_watermark, epoch }
+}
+
+fn answered(asked: At, high_watermark: i64, log_start: i64) -> Event {
+    Event::Answered { part: PART, asked, high_watermark, log_start }
+}
+
+#[track_caller]
+fn caught(property: Property, events: &[Event]) {
+    let found = check(events);
+    assert!(found.iter().any(|violation| violation.property == property), "{property:?} is not in {found:?}");
+}
+
+#[test]
+fn a_sound_history_passes_whatever_is_unknown() {
+    let created = Event::Created { topic: TOPIC, relaxed: false };
+    let events = [created, Event::Starting, surveyed(0, 1), sent(1), sent(2), sent(3), acked(1, 0), read(2, 1)];
+    let after = [Event::PowerCut, Event::Starting, surveyed(2, 2), scanned(10, 2, &[1, 2])];
+    assert_eq!(check(&[&events[..], &after].concat()), []);
+}
+
+#[test]
+fn a_lost_ack_is_caught_by_the_survey_and_by_the_scan() {
+    caught(Property::AckedIsReadable, &[sent(1), acked(1, 0), Event::PowerCut, Event::Starting, surveyed(0, 1)]);
+    caught(Property::AckedIsReadable, &[sent(1), acked(1, 0), scanned(2, 0, &[])]);
+    caught(Property::AckedIsReadable, &[sent(1), acked(1, 0), scanned(2, 1, &[])]);
+}
+
+#[test]
+fn what_was_read_once_must_stay() {
+    caught(Property::AckedIsReadable, &[sent(1), read(1, 0), Event::PowerCut, Event::Starting, surveyed(0, 1)]);
+}
+
+#[test]
+fn a_relaxed_log_may_lose_its_end_to_a_power_cut_and_to_nothing_else() {
+    let created = Event::Created { topic: TOPIC, relaxed: true };
+    let before = [created, sent(1), acked(1, 0)];
+    let cut = [Event::PowerCut, Event::Starting, surveyed(0, 1)];
+    assert_eq!(check(&[&before[..], &cut].concat()), []);
+    caught(Property::AckedIsReadable, &[&before[..], &cut[1..]].concat());
+}
+
+#[test]
+fn an_offset_with_another_value_is_caught() {
+    caught(Property::OffsetsStable, &[sent(1), sent(2), acked(1, 0), read(2, 0)]);
+}
+
+#[test]
+fn a_value_that_nobody_sent_there_is_caught() {
+    caught(Property::NothingPhantom, &[read(1, 0)]);
+    let elsewhere = Event::Sent { part: Part { index: 1, ..PART }, producer: 1, value: 1 };
+    caught(Property::NothingPhantom, &[elsewhere, read(1, 0)]);
+}
+
+#[test]
+fn a_value_at_two_offsets_is_caught() {
+    caught(Property::NoDuplicate, &[sent(1), acked(1, 0), read(1, 1)]);
+}
+
+#[test]
+fn values_out_of_their_order_are_caught() {
+    caught(Property::InOrder, &[sent(1), sent(2), acked(2, 0), acked(1, 1)]);
+}
+
+#[test]
+fn a_high_watermark_or_log_start_that_falls_is_caught() {
+    caught(Property::HighWatermarkNeverBack, &[answered(0, 5, 0), answered(1, 4, 0)]);
+    caught(Property::HighWatermarkNeverBack, &[answered(0, 5, 0), Event::Starting, surveyed(4, 1)]);
+    caught(Property::LogStartNeverBack, &[answered(0, 5, 3), answered(1, 5, 2)]);
+    // Asked for before the other answer was known: it may be older.
+    assert_eq!(check(&[answered(0, 5, 3), answered(0, 4, 2)]), []);
+}
+
+#[test]
+fn an_epoch_that_skips_starts_or_stands_still_is_caught() {
+    let start = |epoch| [Event::Starting, surveyed(0, epoch)];
+    caught(Property::LeaderEpochGrowsByOnePerStart, &[start(1), start(3)].concat());
+    caught(Property::LeaderEpochGrowsByOnePerStart, &[start(1), start(1)].concat());
+    assert_eq!(check(&[&start(1)[..], &[Event::Starting], &start(2)].concat()), []);
+}
+
+#[test]
+fn epochs_that_fall_along_the_log_are_caught() {
+    let older = Event::Read { part: PART, found: Found { offset: 1, value: 2, epoch: 0 }, high_watermark: 9 };
+    caught(Property::EpochsAscend, &[sent(1), sent(2), read(1, 0), older]);
+}
+
+#[test]
+fn a_read_above_the_high_watermark_is_caught() {
+    let above = Event::Read { part: PART, found: Found { offset: 1, value: 1, epoch: 0 }, high_watermark: 1 };
+    caught(Property::ReadsStopAtHighWatermark, &[sent(1), above]);
+}
+
+#[test]
+fn an_ack_after_the_fence_is_caught() {
+    let late = Event::Acked { part: PART, value: 1, offset: Some(0), when: Mono(1_000_000_000) };
+    caught(Property::NothingAckedAfterTheFence, &[sent(1), Event::Fenced { when: Mono(0) }, late]);
+}
+
+#[test]
+fn a_topic_that_is_lost_or_comes_back_is_caught() {
+    let created = Event::Created { topic: TOPIC, relaxed: false };
+    caught(Property::TopicsAreKept, &[created.clone(), Event::Topics { ids: vec![] }]);
+    let gone = [created, Event::DeleteAsked { topic: TOPIC }, Event::Deleted { topic: TOPIC }];
+    caught(Property::TopicsAreKept, &[&gone[..], &[Event::Topics { ids: vec![TOPIC] }]].concat());
+}
+
+#[test]
+fn an_unexpected_answer_is_caught() {
+    caught(Property::AnswersAreExpected, &[Event::Unexpected { what: "an error".to_owned() }]);
+}

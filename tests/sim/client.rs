@@ -39,6 +39,8 @@ pub struct Load {
     pub reply_limit: Duration,
     /// Appends may be refused for want of space.
     pub may_be_full: bool,
+    /// The broker is about to leave, and may refuse whatever it likes.
+    pub may_refuse: bool,
 }
 
 impl Default for Load {
@@ -49,6 +51,7 @@ impl Default for Load {
             pause_max: Duration::from_millis(4),
             reply_limit: Duration::from_secs(2),
             may_be_full: false,
+            may_refuse: false,
         }
     }
 }

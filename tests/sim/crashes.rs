@@ -1,10 +1,12 @@
 //! Power cuts and kills under load, restarts with other numbers of shards, crashes of the start itself.
 
+use std::time::Duration;
+
 use crate::client::Load;
 use crate::scenario::{Outcome, Stage, must_hold, simulate};
 use crate::world::Setup;
 
-fn power_cuts(seed: u64) -> Outcome {
+pub fn power_cuts(seed: u64) -> Outcome {
     let mut stage = Stage::new(seed, Setup::default(), Load::default());
     let shards = stage.several_shards();
     stage.start(shards);
@@ -26,6 +28,29 @@ fn power_cuts(seed: u64) -> Outcome {
 #[test]
 fn power_cuts_under_load_lose_nothing_that_was_acked() {
     simulate("power_cuts_under_load_lose_nothing_that_was_acked", 40, power_cuts);
+}
+
+/// Large batches, so that whole journal files fill while a turn is under way.
+pub fn heavy_power_cuts(seed: u64) -> Outcome {
+    let load = Load { filler_max: 8_000, pause_max: Duration::from_micros(500), ..Load::default() };
+    let setup = Setup { window_bytes: 2 << 20, ..Setup::default() };
+    let mut stage = Stage::new(seed, setup, load);
+    stage.start(1);
+    stage.admin.create(&stage.world, "events", 8, &[]);
+    stage.cast();
+    for _ in 0..2 {
+        stage.run_for(50, 250);
+        stage.world.power_cut();
+        if !stage.start(1) {
+            return stage.verdict();
+        }
+    }
+    stage.finish()
+}
+
+#[test]
+fn power_cuts_while_the_journal_turns_lose_nothing() {
+    simulate("power_cuts_while_the_journal_turns_lose_nothing", 5, heavy_power_cuts);
 }
 
 #[test]
@@ -57,7 +82,7 @@ fn a_kill_loses_nothing_that_was_acked_even_if_it_was_not_synced() {
     simulate("a_kill_loses_nothing_that_was_acked_even_if_it_was_not_synced", 10, kills);
 }
 
-fn relaxed_power_cuts(seed: u64) -> Outcome {
+pub fn relaxed_power_cuts(seed: u64) -> Outcome {
     let mut stage = Stage::new(seed, Setup::default(), Load::default());
     let shards = stage.several_shards();
     stage.start(shards);
@@ -114,7 +139,7 @@ fn a_start_that_crashes_can_be_repeated() {
     simulate("a_start_that_crashes_can_be_repeated", 10, crashes_during_start);
 }
 
-fn stops(seed: u64) -> Outcome {
+pub fn stops(seed: u64) -> Outcome {
     let mut stage = Stage::new(seed, Setup::default(), Load::default());
     let shards = stage.several_shards();
     stage.start(shards);
@@ -125,6 +150,7 @@ fn stops(seed: u64) -> Outcome {
         if !stage.world.stop() {
             stage.world.history.unexpected("the stop was not clean".to_owned());
         }
+        stage.look_at_sealed_segments();
         if stage.world.one_in(2) {
             // Stopped, then the power went: all of it must have been synced.
             stage.world.power_cut();

@@ -9,7 +9,7 @@ use crate::history::Event;
 use crate::scenario::{Outcome, Stage, simulate};
 use crate::world::Setup;
 
-fn slow_disk(seed: u64) -> Outcome {
+pub fn slow_disk(seed: u64) -> Outcome {
     let load = Load { reply_limit: Duration::from_millis(150), ..Load::default() };
     let mut stage = Stage::new(seed, Setup::default(), load);
     let shards = stage.several_shards();
@@ -21,9 +21,12 @@ fn slow_disk(seed: u64) -> Outcome {
     // Slower than clients wait: they ask again while the first answer is on its way.
     stage.world.disk().set_speed(DiskSpeed { read: ms(1)..ms(80), write: ms(1)..ms(150), sync: ms(5)..ms(400) });
     stage.run_for(1_000, 3_000);
-    stage.world.disk().set_speed(DiskSpeed::default());
-    if stage.world.one_in(2) {
+    let cut = stage.world.one_in(2);
+    if cut {
         stage.world.power_cut();
+    }
+    stage.world.disk().set_speed(DiskSpeed::default());
+    if cut {
         let shards = stage.any_shards();
         if !stage.start(shards) {
             return stage.verdict();
@@ -36,6 +39,30 @@ fn slow_disk(seed: u64) -> Outcome {
 #[test]
 fn a_slow_disk_makes_retries_and_no_duplicates() {
     simulate("a_slow_disk_makes_retries_and_no_duplicates", 5, slow_disk);
+}
+
+/// Writes take long, so that a kill finds some on their way.
+pub fn kills_on_a_slow_disk(seed: u64) -> Outcome {
+    let mut stage = Stage::new(seed, Setup::default(), Load::default());
+    stage.start(2);
+    stage.admin.create(&stage.world, "relaxed", 3, &[("flush.messages", "1000")]);
+    stage.cast();
+    stage.run_for(50, 100);
+    let ms = Duration::from_millis;
+    stage.world.disk().set_speed(DiskSpeed { read: ms(1)..ms(5), write: ms(5)..ms(60), sync: ms(5)..ms(60) });
+    stage.run_for(200, 600);
+    stage.world.kill();
+    stage.world.disk().set_speed(DiskSpeed::default());
+    let shards = stage.any_shards();
+    if !stage.start(shards) {
+        return stage.verdict();
+    }
+    stage.finish()
+}
+
+#[test]
+fn a_kill_on_a_slow_disk_loses_nothing_that_was_acked() {
+    simulate("a_kill_on_a_slow_disk_loses_nothing_that_was_acked", 5, kills_on_a_slow_disk);
 }
 
 /// Where an error strikes: the operation, and what the path has in it.
@@ -64,6 +91,7 @@ pub fn io_errors(seed: u64) -> Outcome {
     stage.world.disk().add_fault(Fault { op, path_contains: path.to_owned(), after, times });
     if stage.world.run_until_fenced(Duration::from_secs(20)) {
         stage.world.history.push(Event::Fenced { when: stage.world.sim.now() });
+        stage.clients.load.set(Load { may_refuse: true, ..Load::default() });
         let why = stage.world.fence_reason().unwrap_or_default();
         if !why.contains(path) {
             stage.world.history.unexpected(format!("the error on {path} is told as: {why}"));
@@ -74,6 +102,7 @@ pub fn io_errors(seed: u64) -> Outcome {
         stage.world.history.unexpected(format!("an error of {op:?} on {path} was not noticed"));
     }
     stage.world.disk().clear_faults();
+    stage.clients.load.set(Load::default());
     if stage.world.one_in(2) {
         stage.world.kill()
     } else {
@@ -108,19 +137,6 @@ fn full_disk(seed: u64) -> Outcome {
         stage.world.history.unexpected("the disk is full and appends go on".to_owned());
     }
     stage.admin.scan(&stage.world);
-    if stage.world.one_in(3) {
-        // A start on a full disk must do as well.
-        if stage.world.one_in(2) {
-            stage.world.kill()
-        } else {
-            stage.world.power_cut()
-        }
-        let shards = stage.several_shards();
-        if !stage.start(shards) {
-            return stage.verdict();
-        }
-        stage.run_for(100, 500);
-    }
     let before = stage.clients.acks.get();
     match (stage.world.one_in(2), old) {
         (true, Some(old)) => {

@@ -17,7 +17,7 @@ use shards::batch::Compression;
 use shards::runtime::Runtime;
 use shards::runtime::sim::SimRuntime;
 
-use crate::client::{Clients, one_in, pause, pick};
+use crate::client::{Clients, Load, one_in, pause, pick};
 use crate::history::{Event, Part, Value};
 use crate::link::{Broken, Link};
 use crate::payload::{self, Identity};
@@ -243,7 +243,7 @@ impl Producer {
     fn take_answer(&mut self, part: Part, first: i32, answer: &PartitionProduceResponse) {
         let is_relaxed = self.clients.is_relaxed(part.topic);
         let is_known = self.clients.topic(part.topic).is_some();
-        let may_be_full = self.clients.load.get().may_be_full;
+        let Load { may_be_full, may_refuse, .. } = self.clients.load.get();
         let Some(lane) = self.lanes.get_mut(&part) else { return };
         lane.outstanding -= 1;
         match answer.error_code {
@@ -263,6 +263,7 @@ impl Producer {
                 (lane.failed, lane.was_refused) = (true, true);
                 self.clients.refusals.set(self.clients.refusals.get() + 1);
             }
+            ErrorCode::NotLeaderOrFollower if may_refuse => lane.failed = true,
             // Its predecessor was refused, and it comes again after that one.
             ErrorCode::OutOfOrderSequenceNumber if lane.pending.front().is_some_and(|batch| batch.first != first) => {
                 lane.failed = true;

@@ -1,7 +1,10 @@
 //! Runs one seed after the other of a scenario; a failure says how to see it again.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::time::Duration;
+
+use shards::batch::walk;
 
 use crate::admin::Admin;
 use crate::checker::{Violation, check};
@@ -9,7 +12,7 @@ use crate::client::{Clients, Load};
 use crate::consumer::Consumer;
 use crate::history::Event;
 use crate::producer::Producer;
-use crate::world::{Setup, World};
+use crate::world::{ROOT, Setup, World};
 
 /// All seeds of all scenarios together, as CI runs them.
 const SEEDS_DEFAULT: u64 = 500;
@@ -58,6 +61,26 @@ impl Stage {
     pub fn begin_start(&mut self, shards: u32) {
         self.world.history.push(Event::Starting);
         self.world.spawn_broker(shards);
+    }
+
+    /// A segment that is followed by another ends with its last batch: Kafka's own tools must find nothing behind it.
+    pub fn look_at_sealed_segments(&self) {
+        let disk = self.world.disk();
+        let data = Path::new(ROOT).join("data");
+        for dir in disk.list(&data).unwrap_or_default() {
+            let path = data.join(&dir.name);
+            let names = disk.list(&path).unwrap_or_default();
+            let mut logs: Vec<_> = names.iter().filter(|file| file.name.ends_with(".log")).collect();
+            logs.pop();
+            for log in logs {
+                let content = disk.content(&path.join(&log.name)).unwrap_or_default();
+                let end = walk(&content).last().map_or(0, |(at, head)| at + head.total_bytes().unwrap_or(0));
+                if end != content.len() {
+                    let what = format!("{}/{} goes on behind its last batch, at {end}", dir.name, log.name);
+                    self.world.history.unexpected(what);
+                }
+            }
+        }
     }
 
     pub fn any_shards(&self) -> u32 {

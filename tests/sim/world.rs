@@ -23,7 +23,7 @@ use shards::shard::start;
 use crate::history::{Event, History};
 
 pub const PORT: u16 = 9092;
-const ROOT: &str = "/corelog";
+pub const ROOT: &str = "/corelog";
 /// A start that takes longer than this hangs.
 const START_MAX: Duration = Duration::from_secs(60);
 const STOP_MAX: Duration = Duration::from_secs(60);
@@ -88,12 +88,12 @@ pub struct World {
 /// A broker process from its start to its end.
 struct Running {
     controls: Vec<Control>,
+    readies: flume::Receiver<Result<Vec<SocketAddr>, CoreError>>,
     fence: Arc<Fence>,
     ends: Rc<RefCell<Vec<CoreSummary>>>,
 }
 
 struct Control {
-    ready: flume::Receiver<Result<Vec<SocketAddr>, CoreError>>,
     stop: flume::Sender<()>,
     drained: flume::Receiver<()>,
     close: flume::Sender<()>,
@@ -174,9 +174,10 @@ impl World {
         let (told, _) = flume::bounded(1);
         let fence = Arc::new(Fence::new(told));
         let ends = Rc::new(RefCell::new(Vec::new()));
+        let (ready, readies) = flume::bounded(4);
         let mut controls = Vec::new();
         for shard in start::plans(shards, &settings, &catalog, &[], &fence) {
-            let (lifecycle, control) = lifecycle();
+            let (lifecycle, control) = lifecycle(ready.clone());
             let plan = CorePlan { shard, server: server.clone(), lifecycle };
             let ends = ends.clone();
             self.sim.spawn(self.broker, |rt| async move {
@@ -185,27 +186,30 @@ impl World {
             });
             controls.push(control);
         }
-        self.running = Some(Running { controls, fence, ends });
+        self.running = Some(Running { controls, readies, fence, ends });
     }
 
     /// Waits until clients may connect; says why if they never may.
     pub fn wait_ready(&mut self) -> Result<(), String> {
         let running = self.running.as_ref().expect("a start was begun");
-        let told = |control: &Control| !control.ready.is_empty() || control.ready.is_disconnected();
-        let reached = self.sim.run_until(START_MAX, || running.controls.iter().all(told));
-        if !reached {
-            return Err("the start hangs".to_owned());
-        }
-        let answers: Vec<_> = running.controls.iter().map(|control| control.ready.try_recv()).collect();
-        let mut errors = Vec::new();
-        for answer in answers {
-            match answer {
-                Ok(Ok(_)) => {}
-                Ok(Err(error)) => errors.push(error.to_string()),
-                Err(_) => errors.push("a core ended without a word".to_owned()),
+        let count = running.controls.len();
+        let readies = &running.readies;
+        let ups = Cell::new(0);
+        let failed = RefCell::new(None);
+        // As the process does: the first error ends it.
+        let reached = self.sim.run_until(START_MAX, || {
+            match readies.try_recv() {
+                Ok(Ok(_)) => ups.set(ups.get() + 1),
+                Ok(Err(error)) => *failed.borrow_mut() = Some(error.to_string()),
+                Err(_) => {}
             }
+            ups.get() == count || failed.borrow().is_some()
+        });
+        match failed.take() {
+            Some(why) => Err(why),
+            None if reached => Ok(()),
+            None => Err("the start hangs".to_owned()),
         }
-        if errors.is_empty() { Ok(()) } else { Err(errors.join("; ")) }
     }
 
     /// Lets clients go on.
@@ -220,7 +224,7 @@ impl World {
     /// Runs until a write or sync has failed; true if one did within `limit`.
     pub fn run_until_fenced(&self, limit: Duration) -> bool {
         let running = self.running.as_ref().expect("it runs");
-        self.sim.run_until(limit, || running.fence.is_tripped())
+        self.sim.run_until(limit, || running.fence.why().is_some())
     }
 
     /// The power goes.
@@ -259,13 +263,11 @@ impl World {
     }
 }
 
-fn lifecycle() -> (Lifecycle, Control) {
-    let (ready_tx, ready) = flume::bounded(1);
+fn lifecycle(ready: flume::Sender<Result<Vec<SocketAddr>, CoreError>>) -> (Lifecycle, Control) {
     let (stop, stop_rx) = flume::bounded(1);
     let (drained_tx, drained) = flume::bounded(1);
     let (close, close_rx) = flume::bounded(1);
     let (stages, stages_rx) = flume::bounded(1);
-    let lifecycle =
-        Lifecycle { ready: ready_tx, stop: stop_rx, drained: drained_tx, close: close_rx, stages: stages_rx };
-    (lifecycle, Control { ready, stop, drained, close, _stages: stages })
+    let lifecycle = Lifecycle { ready, stop: stop_rx, drained: drained_tx, close: close_rx, stages: stages_rx };
+    (lifecycle, Control { stop, drained, close, _stages: stages })
 }

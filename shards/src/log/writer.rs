@@ -12,6 +12,7 @@ use smallvec::SmallVec;
 use super::files::{At, FileKind, PartitionDir, StoreError};
 use super::store::Store;
 use super::write_plan::{SyncJob, WriteJob};
+use crate::planted::{PlantedFault, is_planted};
 use crate::runtime::buf::{Frozen, IoBuf};
 use crate::runtime::{BLOCK_BYTES, File, Runtime};
 
@@ -32,7 +33,9 @@ impl<R: Runtime> Store<R> {
         let file = files.for_writing(dir, base, FileKind::Log, job.from.0 == 0).await?;
         self.write_pieces(&*file, job).await.at(&path)?;
         if let Some(size) = job.seal {
-            file.resize(size.0).await.at(&path)?;
+            if !is_planted(PlantedFault::SealNotCut) {
+                file.resize(size.0).await.at(&path)?;
+            }
             file.sync().await.at(&path)?;
         }
         self.write_index(dir, job).await?;

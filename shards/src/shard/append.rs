@@ -17,6 +17,7 @@ use crate::journal::format::HEADER_BYTES;
 use crate::journal::open::{OpenCommit, Place};
 use crate::log::RollRules;
 use crate::partition::producers::Verdict;
+use crate::planted::{PlantedFault, is_planted};
 use crate::request::{AppendError, AppendPart, Appended};
 use crate::router::oneshot::Reply;
 use crate::runtime::BLOCK_BYTES;
@@ -281,7 +282,7 @@ impl ShardCore {
         let Some(partition) = self.get(pending.slot) else { return pending.fail(AppendError::Unknown) };
         let strict = partition.is_strict();
         let appended = Appended { base_offset, log_append_time_ms: timestamp_ms, log_start: partition.log.log_start() };
-        if last_offset < partition.high_watermark {
+        if last_offset < partition.high_watermark || is_planted(PlantedFault::DuplicateAckedEarly) {
             return pending.call.done(pending.index, Ok(appended));
         }
         // The original is in the open commit or in one before it: released with the open one at the latest.

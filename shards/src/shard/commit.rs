@@ -16,6 +16,7 @@ use super::{Shard, fail};
 use crate::journal::open::OpenCommit;
 use crate::journal::space::{CommitPlace, FileIndex};
 use crate::log::Piece;
+use crate::planted::{PlantedFault, is_planted};
 use crate::request::{AppendError, Appended};
 use crate::router::oneshot::Reply;
 use crate::runtime::buf::Frozen;
@@ -169,21 +170,31 @@ impl ShardCore {
             return false;
         }
         let strict = notes.strict;
-        let relaxed: Vec<Token> = notes.tokens.extract_if(.., |token| !token.strict).collect();
-        for piece in &notes.pieces {
-            if self.get(piece.slot).is_some_and(|p| !p.is_strict()) {
-                self.raise_high_watermark(piece.slot, piece.last_offset.plus(1), piece.range.len());
-            }
-        }
-        for token in relaxed {
-            self.release(token);
-        }
+        self.release_written(&mut notes);
         self.unsynced.push_back(notes);
         self.unsynced_file = Some(file);
         self.note_flush_deadline(now);
         let unsynced_is_much = self.window_bytes > self.settings.window_bytes / 4;
         self.admit_waiting(now, wall_ms);
         strict || self.sync_due || unsynced_is_much
+    }
+
+    /// Releases what waits for the write only (R3).
+    fn release_written(&mut self, notes: &mut CommitNotes) {
+        let early = is_planted(PlantedFault::AckBeforeSync);
+        for piece in &notes.pieces {
+            let Some(partition) = self.get_mut(piece.slot) else { continue };
+            if is_planted(PlantedFault::SegmentBeforeSync) {
+                partition.log.synced(piece.last_offset.plus(1));
+            }
+            if early || !partition.is_strict() {
+                self.raise_high_watermark(piece.slot, piece.last_offset.plus(1), piece.range.len());
+            }
+        }
+        let relaxed: Vec<Token> = notes.tokens.extract_if(.., |token| early || !token.strict).collect();
+        for token in relaxed {
+            self.release(token);
+        }
     }
 
     /// Everything written so far is synced.
@@ -300,7 +311,7 @@ async fn write<R: Runtime>(
     shard: &Shard<R>,
     open: OpenCommit,
     place: CommitPlace,
-    notes: CommitNotes,
+    mut notes: CommitNotes,
 ) -> Result<(), String> {
     if let Some(before) = place.switched_from {
         sync(shard, before).await?;
@@ -311,11 +322,15 @@ async fn write<R: Runtime>(
     shard.step(|core, now, wall_ms| {
         core.space.closed(header_crc);
         core.commit_frozen(now, &notes, &frozen, capacity as u64);
+        if is_planted(PlantedFault::RelaxedAckFromMemory) {
+            core.release_written(&mut notes);
+        }
         // The buffer is on its way: the next commit opens.
         core.admit_waiting(now, wall_ms);
     });
     let started = shard.now();
-    file.file.write(place.closing.position, &frozen).await.map_err(|e| fail(&file.path, "write", &e))?;
+    let written = file.file.write(place.closing.position, &frozen).await;
+    stand(shard, written.map_err(|e| fail(&file.path, "write", &e)))?;
     let sync_now = shard.step(|core, now, wall_ms| {
         core.stages.record(Stage::Write, now.since(started));
         core.commit_written(now, wall_ms, place.file, notes)
@@ -326,11 +341,25 @@ async fn write<R: Runtime>(
 async fn sync<R: Runtime>(shard: &Shard<R>, file: FileIndex) -> Result<(), String> {
     let file = shard.journal_file(file);
     let started = shard.now();
-    file.file.sync().await.map_err(|e| fail(&file.path, "sync", &e))?;
+    if !is_planted(PlantedFault::SyncSkipped) {
+        let synced = file.file.sync().await;
+        stand(shard, synced.map_err(|e| fail(&file.path, "sync", &e)))?;
+    }
     shard.step(|core, now, wall_ms| {
         core.stages.record(Stage::Sync, now.since(started));
         core.release_synced();
         core.admit_waiting(now, wall_ms);
     });
     Ok(())
+}
+
+/// The outcome as it is; with the fence ignored, as if nothing had failed.
+fn stand<R: Runtime>(shard: &Shard<R>, outcome: Result<(), String>) -> Result<(), String> {
+    match outcome {
+        Err(why) if is_planted(PlantedFault::FenceIgnored) => {
+            shard.fence().trip(why);
+            Ok(())
+        }
+        outcome => outcome,
+    }
 }

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use super::core::ShardCore;
 use super::partition::{Partition, Slot};
 use crate::log::{DiskRead, ReadPlan, TimestampPlan, TimestampSearch};
+use crate::planted::{PlantedFault, is_planted};
 use crate::request::{
     EpochEnd, EpochPart, FetchPart, Fetched, Isolation, ListPart, Listed, OffsetAt, PartitionSize, ReadError, WatchId,
 };
@@ -238,6 +239,7 @@ impl ShardCore {
 /// Readers see up to here. Without transactions the last stable offset is the high watermark.
 fn readable_end(partition: &Partition, isolation: Isolation) -> Offset {
     match isolation {
+        _ if is_planted(PlantedFault::ReadAboveHighWatermark) => partition.log.log_end(),
         Isolation::ReadUncommitted | Isolation::ReadCommitted => partition.high_watermark,
     }
 }

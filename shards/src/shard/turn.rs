@@ -18,6 +18,7 @@ use crate::journal::checkpoint::Checkpoint;
 use crate::journal::files;
 use crate::journal::format::ENTRY_BYTES;
 use crate::log::{StoreError, WriteKind};
+use crate::planted::{PlantedFault, is_planted};
 use crate::router::oneshot::oneshot;
 use crate::runtime::{BLOCK_BYTES, Runtime};
 use crate::types::Mono;
@@ -104,6 +105,11 @@ pub async fn settle<R: Runtime>(shard: &Shard<R>) -> Result<(), String> {
 }
 
 async fn turn<R: Runtime>(shard: &Shard<R>, kind: TurnKind) {
+    if let TurnKind::Free(target) = kind
+        && is_planted(PlantedFault::JournalReusedEarly)
+    {
+        shard.step(|core, _, _| core.space.retire(target));
+    }
     // What the files to be freed hold must be synced and written before anything else.
     sync_journal(shard).await;
     match kind {
@@ -120,7 +126,7 @@ async fn turn<R: Runtime>(shard: &Shard<R>, kind: TurnKind) {
     write_out(shard, resting.clone(), WriteKind::Everything).await;
     sync_segments(shard).await;
     shard.step(|core, _, _| core.let_go_of(&resting));
-    if kind != TurnKind::Stop {
+    if kind != TurnKind::Stop && !is_planted(PlantedFault::NothingCarried) {
         carry_all(shard).await;
     }
     if shard.fence().is_tripped() {
@@ -202,7 +208,8 @@ async fn sync_segments<R: Runtime>(shard: &Shard<R>) {
                 Some((partition.directory(), partition.log.needs_file_sync()?))
             });
             let Some((dir, job)) = job else { continue };
-            if let Err(error) = shard.store().sync(&dir, &job).await {
+            let skip = is_planted(PlantedFault::CheckpointClaimsUnsynced);
+            if !skip && let Err(error) = shard.store().sync(&dir, &job).await {
                 // Dropped meanwhile, by a deletion or by retention: there is nothing to be synced any more.
                 if !shard.step(|core, _, _| core.get(slot).is_some_and(|p| p.log.has_segment(job.segment_base))) {
                     continue;

@@ -1,0 +1,52 @@
+//! The checker proves itself: each storage rule is broken on purpose, and must be caught within a bound of seeds.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use shards::planted::{PlantedFault, plant};
+
+use crate::crashes::{heavy_power_cuts, power_cuts, relaxed_power_cuts, stops};
+use crate::disks::{io_errors, kills_on_a_slow_disk, slow_disk};
+use crate::scenario::Scenario;
+
+/// Seeds after which a fault must have been caught. Most take one or two.
+const SEEDS_MAX: u64 = 40;
+
+/// Runs seeds with the fault until one of them breaks.
+fn must_be_caught(fault: PlantedFault, scenario: Scenario) {
+    for seed in 0..SEEDS_MAX {
+        plant(Some(fault));
+        let outcome = catch_unwind(AssertUnwindSafe(|| scenario(seed)));
+        plant(None);
+        let first = match outcome {
+            Ok(outcome) => outcome.violations.first().map(ToString::to_string),
+            Err(_) => Some("an assertion of the broker".to_owned()),
+        };
+        if let Some(first) = first {
+            println!("{fault:?}: caught by seed {} of {SEEDS_MAX}: {first}", seed + 1);
+            return;
+        }
+    }
+    panic!("{fault:?} was not caught in {SEEDS_MAX} seeds");
+}
+
+macro_rules! planted {
+    ($($test:ident: $fault:ident in $scenario:ident;)*) => {
+        $(#[test] fn $test() { must_be_caught(PlantedFault::$fault, $scenario); })*
+    };
+}
+
+planted! {
+    r1_an_ack_before_the_sync_is_caught: AckBeforeSync in power_cuts;
+    r1_an_early_ack_of_a_duplicate_is_caught: DuplicateAckedEarly in slow_disk;
+    r2_a_skipped_sync_is_caught: SyncSkipped in power_cuts;
+    r3_a_relaxed_ack_from_memory_is_caught: RelaxedAckFromMemory in kills_on_a_slow_disk;
+    r5_a_replay_that_ignores_the_chain_is_caught: ReplayIgnoresChain in power_cuts;
+    r6_a_replay_of_a_torn_commit_is_caught: ReplayIgnoresChecksum in relaxed_power_cuts;
+    r9_unsynced_bytes_in_segments_are_caught: SegmentBeforeSync in relaxed_power_cuts;
+    r11_an_uncut_segment_is_caught: SealNotCut in stops;
+    r12_a_journal_file_that_is_reused_early_is_caught: JournalReusedEarly in heavy_power_cuts;
+    r12_a_block_that_is_not_carried_is_caught: NothingCarried in power_cuts;
+    r13_a_checkpoint_over_unsynced_segments_is_caught: CheckpointClaimsUnsynced in power_cuts;
+    r15_a_read_above_the_high_watermark_is_caught: ReadAboveHighWatermark in power_cuts;
+    r16_an_ack_after_the_fence_is_caught: FenceIgnored in io_errors;
+}
