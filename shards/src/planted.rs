@@ -16,8 +16,6 @@ pub enum PlantedFault {
     ReplayIgnoresChain,
     /// R6: replay takes a torn commit.
     ReplayIgnoresChecksum,
-    /// R9: unsynced bytes count as durable for write-behind and checkpoint.
-    SegmentBeforeSync,
     /// R11: a sealed segment keeps the padding of its last block.
     SealNotCut,
     /// R12: a journal file is free before the checkpoint says so.

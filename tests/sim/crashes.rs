@@ -32,11 +32,20 @@ fn power_cuts_under_load_lose_nothing_that_was_acked() {
 
 /// Large batches, so that whole journal files fill while a turn is under way.
 pub fn heavy_power_cuts(seed: u64) -> Outcome {
+    heavy(seed, &[])
+}
+
+/// No strict append syncs the journal meanwhile.
+pub fn heavy_relaxed_power_cuts(seed: u64) -> Outcome {
+    heavy(seed, &[("flush.messages", "1000000")])
+}
+
+fn heavy(seed: u64, configs: &[(&str, &str)]) -> Outcome {
     let load = Load { filler_max: 8_000, pause_max: Duration::from_micros(500), ..Load::default() };
     let setup = Setup { window_bytes: 2 << 20, ..Setup::default() };
     let mut stage = Stage::new(seed, setup, load);
     stage.start(1);
-    stage.admin.create(&stage.world, "events", 8, &[]);
+    stage.admin.create(&stage.world, "events", 8, configs);
     stage.cast();
     for _ in 0..2 {
         stage.run_for(50, 250);
@@ -51,6 +60,11 @@ pub fn heavy_power_cuts(seed: u64) -> Outcome {
 #[test]
 fn power_cuts_while_the_journal_turns_lose_nothing() {
     simulate("power_cuts_while_the_journal_turns_lose_nothing", 5, heavy_power_cuts);
+}
+
+#[test]
+fn power_cuts_while_the_journal_turns_leave_relaxed_logs_whole() {
+    simulate("power_cuts_while_the_journal_turns_leave_relaxed_logs_whole", 5, heavy_relaxed_power_cuts);
 }
 
 #[test]

@@ -131,7 +131,7 @@ fn full_disk(seed: u64) -> Outcome {
     stage.run_for(300, 600);
     let used = stage.world.disk().used_bytes();
     stage.world.disk().set_capacity(used + stage.world.pick(3 << 20));
-    stage.run_for(1_000, 2_000);
+    stage.run_for(400, 800);
     let refused = stage.clients.refusals.get();
     if refused == 0 {
         stage.world.history.unexpected("the disk is full and appends go on".to_owned());
@@ -141,16 +141,16 @@ fn full_disk(seed: u64) -> Outcome {
     match (stage.world.one_in(2), old) {
         (true, Some(old)) => {
             stage.admin.delete(&stage.world, &old);
-            stage.run_for(3_000, 6_000);
+            stage.run_for(2_000, 3_000);
         }
         _ => {
             stage.world.disk().set_capacity(used * 20);
-            stage.run_for(12_000, 15_000);
+            stage.run_for(2_500, 4_000);
         }
     }
     // With more space than the ballast it goes on by itself.
     stage.world.disk().set_capacity(used * 20);
-    stage.run_for(12_000, 15_000);
+    stage.run_for(2_500, 4_000);
     if stage.clients.acks.get() == before {
         stage.world.history.unexpected("there is space again, and nothing is acked".to_owned());
     }

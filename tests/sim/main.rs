@@ -12,7 +12,7 @@
 //! | R5, R6 | `crashes`; planted: chain ignored, torn commit taken; unit: `journal/replay_tests.rs` |
 //! | R7 | `crashes`: a start that crashes; epochs by one per start |
 //! | R8 | `topics`; unit: `log` replay tests |
-//! | R9 | `crashes`; planted: unsynced bytes in segments |
+//! | R9 | `crashes`; no fault is planted here (see `log/model_tests.rs`) |
 //! | R10 | the simulated disk panics on writes that share a block; unit: `log/model_tests.rs` |
 //! | R11 | `crashes` (stops); planted: uncut segment |
 //! | R12 | `crashes` (heavy); planted: reused early, nothing carried |

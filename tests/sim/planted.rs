@@ -42,7 +42,6 @@ planted! {
     r3_a_relaxed_ack_from_memory_is_caught: RelaxedAckFromMemory in kills_on_a_slow_disk;
     r5_a_replay_that_ignores_the_chain_is_caught: ReplayIgnoresChain in power_cuts;
     r6_a_replay_of_a_torn_commit_is_caught: ReplayIgnoresChecksum in relaxed_power_cuts;
-    r9_unsynced_bytes_in_segments_are_caught: SegmentBeforeSync in relaxed_power_cuts;
     r11_an_uncut_segment_is_caught: SealNotCut in stops;
     r12_a_journal_file_that_is_reused_early_is_caught: JournalReusedEarly in heavy_power_cuts;
     r12_a_block_that_is_not_carried_is_caught: NothingCarried in power_cuts;

@@ -109,7 +109,11 @@ impl Producer {
                 continue;
             }
             let reply = link.receive(limit).await?;
+            let refused = self.clients.refusals.get();
             self.take_reply(reply)?;
+            if self.clients.refusals.get() > refused {
+                pause(&self.rt, Duration::from_millis(20 + pick(&self.rt, 100))).await;
+            }
         }
         Ok(())
     }
