@@ -15,7 +15,7 @@ use crate::producer::Producer;
 use crate::world::{ROOT, Setup, World};
 
 /// All seeds of all scenarios together, as CI runs them.
-const SEEDS_DEFAULT: u64 = 500;
+const SEEDS_DEFAULT: u64 = 60;
 
 /// A world with a broker that is up and clients that push.
 pub struct Stage {

@@ -107,6 +107,8 @@ pub struct ShardCore {
     /// Commits up to this one are in segments; somebody waits for those up to `drain_wanted`.
     pub drained_through: u64,
     pub drain_wanted: u64,
+    /// A start writes what it replayed: no turn until that is done.
+    pub settling: bool,
     /// The last turn of a stop is asked for.
     pub final_turn: Option<Reply<()>>,
 
@@ -160,6 +162,7 @@ impl ShardCore {
             cache_bytes: 0,
             drained_through: 0,
             drain_wanted: 0,
+            settling: false,
             final_turn: None,
             disk_jobs: VecDeque::new(),
             cold_tails: VecDeque::new(),

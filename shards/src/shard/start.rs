@@ -201,9 +201,9 @@ pub async fn start<R: Runtime>(rt: R, plan: ShardPlan) -> Result<StartedShard<R>
 
 /// Makes the new run's journal. On a full disk the ballast makes room for it: that is what it is kept for (R14).
 async fn prepare_journal<R: Runtime>(shard: &Shard<R>, settings: &ShardSettings) -> Result<(), StartError> {
-    let index = shard.step(|core, _, _| core.index.0);
+    let (index, bytes) = shard.step(|core, _, _| (core.index.0, core.journal_bytes_least()));
     let dir = settings.layout.journal(index);
-    let each = settings.journal_bytes.div_ceil(FILES_MIN as u64).next_multiple_of(files::FILL_BYTES);
+    let each = bytes.div_ceil(FILES_MIN as u64).next_multiple_of(files::FILL_BYTES);
     let number = shard.run().number;
     let mut made = files::prepare(shard.rt(), &dir, number, FILES_MIN, each).await;
     if made.as_ref().is_err_and(|e| e.kind() == io::ErrorKind::StorageFull) && shard.release_ballast().await {

@@ -70,7 +70,7 @@ pub async fn run<R: Runtime>(shard: Shard<R>) {
             done.send(());
             continue;
         }
-        while shard.step(|core, _, _| core.space.is_half_full()) && !shard.fence().is_tripped() {
+        while shard.step(|core, _, _| core.space.is_half_full() && !core.settling) && !shard.fence().is_tripped() {
             let busy = shard.now().since(last_end) < BUSY && last_end > Mono(0);
             let Some(target) = shard.step(|core, _, _| core.space.turn_target()) else { break };
             turn(&shard, TurnKind::Free(target)).await;
@@ -86,7 +86,13 @@ pub async fn run<R: Runtime>(shard: Shard<R>) {
 /// What a start replayed goes into segments, its partial blocks into the new run's journal, and the new run's checkpoint
 /// says so.
 pub async fn settle<R: Runtime>(shard: &Shard<R>) -> Result<(), String> {
+    // Its own turn is under way: a second one would write an older checkpoint over a newer.
+    shard.step(|core, _, _| core.settling = true);
     turn(shard, TurnKind::Settle).await;
+    shard.step(|core, _, _| {
+        core.settling = false;
+        core.signals.turn.notify();
+    });
     match shard.fence().why() {
         Some(why) => Err(why.to_owned()),
         None => {
@@ -168,11 +174,17 @@ impl ShardCore {
         }
     }
 
+    /// What the journal of this core needs, whatever it does: a turn carries at most a quarter of it (R12).
+    pub fn journal_bytes_least(&self) -> u64 {
+        let partitions = self.partitions().count() as u64;
+        self.settings.journal_bytes.max(partitions * JOURNAL_BYTES_PER_PARTITION)
+    }
+
     /// The size of a file that would bring the journal nearer to what this core needs.
     fn journal_bytes_wanted(&mut self, busy: bool) -> Option<u64> {
         let partitions = self.partitions().count() as u64;
         self.space.reserve(partitions * CARRY_BYTES_MAX);
-        let least = self.settings.journal_bytes.max(partitions * JOURNAL_BYTES_PER_PARTITION);
+        let least = self.journal_bytes_least();
         let most = self.settings.journal_bytes_max.max(least);
         let total = self.space.total_bytes();
         let wanted = if busy { most } else { least };
