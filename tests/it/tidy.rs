@@ -19,8 +19,8 @@ const SHARDS_MAY_USE: &[(&str, &[&str])] = &[
     ("batch", &["types"]),
     ("partition", &["batch", "codec", "request", "types"]),
     ("catalog", &["codec", "types"]),
-    ("log", &["batch", "request", "runtime", "types"]),
-    ("journal", &["batch", "codec", "log", "partition", "runtime", "types"]),
+    ("log", &["batch", "request", "runtime", "types", "planted"]),
+    ("journal", &["batch", "codec", "log", "partition", "runtime", "types", "planted"]),
     ("request", &["batch", "catalog", "router", "types"]),
     ("router", &["batch", "catalog", "request", "shard", "types"]),
 ];
