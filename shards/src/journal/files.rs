@@ -63,7 +63,7 @@ pub async fn make<R: Runtime>(
     bytes: u64,
 ) -> io::Result<JournalFile<R>> {
     let path = dir.join(file_name(run_number, number_of(index)));
-    let file = rt.open(&path, OpenMode::Create).await?;
+    let file = rt.open(&path, OpenMode::Synced).await?;
     let mut zeros = rt.alloc(FILL_BYTES as usize);
     zeros.extend_from_slice(&vec![0; FILL_BYTES as usize]);
     let zeros = zeros.freeze();

@@ -34,6 +34,15 @@ pub enum OpenMode {
     Write,
     /// Reads and writes; made (length 0) when it does not exist.
     Create,
+    /// As `Create`; takes `write_synced` as well.
+    Synced,
+}
+
+impl OpenMode {
+    /// Whether a file that is not there is made.
+    pub fn creates(self) -> bool {
+        matches!(self, OpenMode::Create | OpenMode::Synced)
+    }
 }
 
 /// One name in a directory.
@@ -94,6 +103,9 @@ pub trait File: 'static {
     /// `data` may be shared with readers: it is frozen. Filled on this core it is written as it is, else copied first.
     /// Two writes in flight never share a block: the simulator panics when they do.
     async fn write(&self, pos: u64, data: &Frozen) -> io::Result<()>;
+    /// Writes as `write` does, and is done when these bytes are on stable storage (O_DSYNC): one trip instead of two. Earlier
+    /// writes are not covered, since a device may do this with forced unit access. The file is open with `OpenMode::Synced`.
+    async fn write_synced(&self, pos: u64, data: &Frozen) -> io::Result<()>;
     /// fdatasync. Covers exactly the writes whose completion was seen before the call.
     async fn sync(&self) -> io::Result<()>;
     /// Cuts or extends (with a hole) to `len` bytes, which need not be whole blocks.

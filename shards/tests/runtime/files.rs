@@ -194,6 +194,18 @@ pub async fn two_handles_see_one_file<R: Runtime>(rt: R, place: Place) {
     assert_eq!(reader.len().await.unwrap(), BLOCK);
 }
 
+pub async fn a_synced_write_is_read_back_beside_plain_ones<R: Runtime>(rt: R, place: Place) {
+    let file = open(&rt, &place, "a", OpenMode::Synced).await;
+    file.write(0, &blocks(&rt, b"ab")).await.unwrap();
+    file.write_synced(BLOCK, &blocks(&rt, b"c")).await.unwrap();
+    assert_eq!(file.read(0, 2 * BLOCK_BYTES).await.unwrap()[0], b'a');
+    assert_eq!(file.read(BLOCK, BLOCK_BYTES).await.unwrap()[0], b'c');
+    file.close().await.unwrap();
+    // The mode makes a file and keeps one that is there.
+    let again = open(&rt, &place, "a", OpenMode::Synced).await;
+    assert_eq!(again.len().await.unwrap(), 2 * BLOCK);
+}
+
 pub async fn directories_list_sorted_with_kinds_and_lengths<R: Runtime>(rt: R, place: Place) {
     let dir = place.dir.join("list/of");
     rt.create_dir_all(&dir).await.unwrap();

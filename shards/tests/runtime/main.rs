@@ -53,6 +53,7 @@ conformance! {
         a_handle_outlives_unlink_and_rename,
         opening_while_names_change_fails_or_works_but_never_more,
         two_handles_see_one_file,
+        a_synced_write_is_read_back_beside_plain_ones,
         directories_list_sorted_with_kinds_and_lengths,
         rename_replaces_the_target,
         removing_a_directory_takes_all_below_it,

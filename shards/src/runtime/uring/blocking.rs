@@ -19,7 +19,7 @@ pub(super) async fn blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send 
 pub(super) async fn open(path: PathBuf, mode: OpenMode) -> io::Result<fs::File> {
     blocking(move || {
         let mut options = OpenOptions::new();
-        options.read(true).write(mode != OpenMode::Read).create(mode == OpenMode::Create);
+        options.read(true).write(mode != OpenMode::Read).create(mode.creates());
         let file = options.open(path)?;
         if file.metadata()?.is_dir() {
             return Err(io::ErrorKind::IsADirectory.into());
