@@ -4,7 +4,7 @@
 //! removed is never made again under its id.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -75,11 +75,20 @@ pub struct Files<R: Runtime> {
     rt: R,
     root: PathBuf,
     open: RefCell<Lru<Key, Rc<R::File>>>,
-    /// Directories whose names of files, or own name, are not synced.
-    unsynced: RefCell<BTreeSet<PartitionId>>,
+    /// Directories that a power cut could still change.
+    unsynced: RefCell<BTreeMap<PartitionId, Unsynced>>,
     root_is_unsynced: Cell<bool>,
     removed: RefCell<BTreeSet<PartitionId>>,
     gate: Gate,
+}
+
+/// What of a partition's directory is not synced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unsynced {
+    /// Names of files in it.
+    Names,
+    /// It was made since: its own name and `partition.metadata`, too.
+    NamesAndMetadata,
 }
 
 /// Lets one at a time change what the names of directories mean.
@@ -164,7 +173,7 @@ impl<R: Runtime> Files<R> {
             let _inside = self.gate.enter().await;
             self.refuse_removed(dir, &path)?;
             let file = self.rt.open(&path, OpenMode::Create).await.at(&path)?;
-            self.unsynced.borrow_mut().insert(dir.id);
+            self.unsynced.borrow_mut().entry(dir.id).or_insert(Unsynced::Names);
             file
         } else {
             self.rt.open(&path, OpenMode::Write).await.at(&path)?
@@ -216,10 +225,11 @@ impl<R: Runtime> Files<R> {
                     self.move_aside(dir, &path).await?;
                 }
                 self.rt.create_dir_all(&path).await.at(&path)?;
-                self.rt.write_whole(&metadata, ours.as_bytes()).await.at(&metadata)?;
+                // Whatever is lost of it before a sync, the journal still has all of the partition.
+                self.rt.write_unsynced(&metadata, ours.as_bytes()).await.at(&metadata)?;
             }
         }
-        self.unsynced.borrow_mut().insert(dir.id);
+        self.unsynced.borrow_mut().insert(dir.id, Unsynced::NamesAndMetadata);
         self.root_is_unsynced.set(true);
         Ok(())
     }
@@ -237,12 +247,17 @@ impl<R: Runtime> Files<R> {
 
     /// Makes the names in a partition's directory durable, and its own, if anything changed.
     pub async fn sync_directory(&self, dir: &PartitionDir) -> Result<(), StoreError> {
-        if !self.unsynced.borrow().contains(&dir.id) {
+        if !self.unsynced.borrow().contains_key(&dir.id) {
             return Ok(());
         }
         let path = self.root.join(dir.name());
         let _inside = self.gate.enter().await;
-        if self.unsynced.borrow_mut().remove(&dir.id) {
+        let unsynced = self.unsynced.borrow_mut().remove(&dir.id);
+        if let Some(what) = unsynced {
+            if what == Unsynced::NamesAndMetadata {
+                let metadata = path.join(METADATA_FILE);
+                self.rt.sync_file(&metadata).await.at(&metadata)?;
+            }
             self.rt.sync_dir(&path).await.at(&path)?;
         }
         if self.root_is_unsynced.replace(false) {

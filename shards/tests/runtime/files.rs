@@ -252,6 +252,15 @@ pub async fn whole_files_are_replaced<R: Runtime>(rt: R, place: Place) {
     assert_eq!(&file.read(0, BLOCK_BYTES).await.unwrap()[..], b"short");
 }
 
+pub async fn an_unsynced_file_is_there_and_can_be_synced<R: Runtime>(rt: R, place: Place) {
+    let path = place.dir.join("small");
+    assert_eq!(rt.sync_file(&path).await.unwrap_err().kind(), ErrorKind::NotFound);
+    rt.write_unsynced(&path, b"longer than the next").await.unwrap();
+    rt.write_unsynced(&path, b"short").await.unwrap();
+    rt.sync_file(&path).await.unwrap();
+    assert_eq!(rt.read_whole(&path).await.unwrap(), b"short");
+}
+
 pub async fn a_buffer_of_another_origin_can_be_written<R: Runtime>(rt: R, place: Place) {
     let file = open(&rt, &place, "a", OpenMode::Create).await;
     let mut heap = IoBuf::heap(1);

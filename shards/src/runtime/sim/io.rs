@@ -98,13 +98,14 @@ impl SimRuntime {
         .await
     }
 
-    pub(super) async fn write_whole_file(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+    /// Makes or replaces a file; returns it, not synced.
+    pub(super) async fn write_content(&self, path: &Path, content: &[u8]) -> io::Result<SimFile> {
         let file = self.open_file(path, OpenMode::Create).await?;
         file.changed(|_| Some(Change::Resize(0))).await?;
         if !content.is_empty() {
             file.write_bytes(0, Bytes::copy_from_slice(content), false).await?;
         }
-        file.sync().await
+        Ok(file)
     }
 
     pub(super) async fn open_file(&self, path: &Path, mode: OpenMode) -> io::Result<SimFile> {

@@ -42,6 +42,14 @@ pub(super) async fn write_whole(path: PathBuf, content: Vec<u8>) -> io::Result<(
     .await
 }
 
+pub(super) async fn write_unsynced(path: PathBuf, content: Vec<u8>) -> io::Result<()> {
+    blocking(move || fs::write(path, content)).await
+}
+
+pub(super) async fn sync_file(path: PathBuf) -> io::Result<()> {
+    blocking(move || fs::File::open(path)?.sync_all()).await
+}
+
 pub(super) async fn read_dir(path: PathBuf) -> io::Result<Vec<DirEntry>> {
     blocking(move || {
         let mut entries = Vec::new();
