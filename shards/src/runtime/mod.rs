@@ -82,8 +82,9 @@ pub trait Runtime: Clone + 'static {
     /// Creates or replaces the file, writes all, syncs it. Not atomic: write beside and rename.
     async fn write_whole(&self, path: &Path, content: &[u8]) -> io::Result<()>;
     /// Sorted by name. NotFound when the directory is missing.
-    /// A file of these bytes, made or replaced, which is not sure before `sync_file`.
-    async fn write_unsynced(&self, path: &Path, content: &[u8]) -> io::Result<()>;
+    /// Makes a directory with one small file in it, in one trip; `false` if the directory is there already. The file's
+    /// content is not sure before `sync_file`, nor are the names before their directories are synced.
+    async fn make_dir_with(&self, path: &Path, name: &str, content: &[u8]) -> io::Result<bool>;
     async fn sync_file(&self, path: &Path) -> io::Result<()>;
     async fn read_dir(&self, path: &Path) -> io::Result<Vec<DirEntry>>;
     async fn create_dir_all(&self, path: &Path) -> io::Result<()>;

@@ -252,13 +252,16 @@ pub async fn whole_files_are_replaced<R: Runtime>(rt: R, place: Place) {
     assert_eq!(&file.read(0, BLOCK_BYTES).await.unwrap()[..], b"short");
 }
 
-pub async fn an_unsynced_file_is_there_and_can_be_synced<R: Runtime>(rt: R, place: Place) {
-    let path = place.dir.join("small");
-    assert_eq!(rt.sync_file(&path).await.unwrap_err().kind(), ErrorKind::NotFound);
-    rt.write_unsynced(&path, b"longer than the next").await.unwrap();
-    rt.write_unsynced(&path, b"short").await.unwrap();
-    rt.sync_file(&path).await.unwrap();
-    assert_eq!(rt.read_whole(&path).await.unwrap(), b"short");
+pub async fn a_directory_is_made_with_a_file_in_it_once<R: Runtime>(rt: R, place: Place) {
+    let dir = place.dir.join("one");
+    let file = dir.join("small");
+    assert_eq!(rt.sync_file(&file).await.unwrap_err().kind(), ErrorKind::NotFound);
+    assert!(rt.make_dir_with(&dir, "small", b"first").await.unwrap());
+    assert!(!rt.make_dir_with(&dir, "small", b"second").await.unwrap());
+    rt.sync_file(&file).await.unwrap();
+    assert_eq!(rt.read_whole(&file).await.unwrap(), b"first");
+    let nowhere = place.dir.join("two/below");
+    assert_eq!(rt.make_dir_with(&nowhere, "small", b"x").await.unwrap_err().kind(), ErrorKind::NotFound);
 }
 
 pub async fn a_buffer_of_another_origin_can_be_written<R: Runtime>(rt: R, place: Place) {

@@ -58,7 +58,7 @@ conformance! {
         rename_replaces_the_target,
         removing_a_directory_takes_all_below_it,
         whole_files_are_replaced,
-        an_unsynced_file_is_there_and_can_be_synced,
+        a_directory_is_made_with_a_file_in_it_once,
         a_buffer_of_another_origin_can_be_written,
         many_writes_and_reads_at_once_do_not_mix,
         buffers_overlap_only_in_what_was_frozen,

@@ -333,9 +333,13 @@ impl Runtime for SimRuntime {
         self.write_content(path, content).await?.sync().await
     }
 
-    async fn write_unsynced(&self, path: &Path, content: &[u8]) -> std::io::Result<()> {
-        self.write_content(path, content).await?;
-        Ok(())
+    async fn make_dir_with(&self, path: &Path, name: &str, content: &[u8]) -> std::io::Result<bool> {
+        let at = path.to_owned();
+        let made = self.on_disk(DiskOp::Other, path, move |disk| disk.create_dir(&at)).await?;
+        if made {
+            self.write_content(&path.join(name), content).await?;
+        }
+        Ok(made)
     }
 
     async fn sync_file(&self, path: &Path) -> std::io::Result<()> {

@@ -42,8 +42,13 @@ pub(super) async fn write_whole(path: PathBuf, content: Vec<u8>) -> io::Result<(
     .await
 }
 
-pub(super) async fn write_unsynced(path: PathBuf, content: Vec<u8>) -> io::Result<()> {
-    blocking(move || fs::write(path, content)).await
+pub(super) async fn make_dir_with(path: PathBuf, name: String, content: Vec<u8>) -> io::Result<bool> {
+    blocking(move || match fs::create_dir(&path) {
+        Ok(()) => fs::write(path.join(name), content).map(|()| true),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(e) => Err(e),
+    })
+    .await
 }
 
 pub(super) async fn sync_file(path: PathBuf) -> io::Result<()> {

@@ -172,8 +172,8 @@ impl Runtime for UringRuntime {
         blocking::write_whole(path.to_owned(), content.to_vec()).await
     }
 
-    async fn write_unsynced(&self, path: &Path, content: &[u8]) -> io::Result<()> {
-        blocking::write_unsynced(path.to_owned(), content.to_vec()).await
+    async fn make_dir_with(&self, path: &Path, name: &str, content: &[u8]) -> io::Result<bool> {
+        blocking::make_dir_with(path.to_owned(), name.to_owned(), content.to_vec()).await
     }
 
     async fn sync_file(&self, path: &Path) -> io::Result<()> {
