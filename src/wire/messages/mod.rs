@@ -151,14 +151,31 @@ apis! {
     DeleteRecords { delete_records, DeleteRecordsRequest, DeleteRecordsResponse }
     InitProducerId { init_producer_id, InitProducerIdRequest, InitProducerIdResponse }
     OffsetForLeaderEpoch { offset_for_leader_epoch, OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse }
+    DescribeAcls { describe_acls, DescribeAclsRequest, DescribeAclsResponse }
+    CreateAcls { create_acls, CreateAclsRequest, CreateAclsResponse }
+    DeleteAcls { delete_acls, DeleteAclsRequest, DeleteAclsResponse }
     DescribeConfigs { describe_configs, DescribeConfigsRequest, DescribeConfigsResponse }
     AlterConfigs { alter_configs, AlterConfigsRequest, AlterConfigsResponse }
+    AlterReplicaLogDirs { alter_replica_log_dirs, AlterReplicaLogDirsRequest, AlterReplicaLogDirsResponse }
     DescribeLogDirs { describe_log_dirs, DescribeLogDirsRequest, DescribeLogDirsResponse }
     CreatePartitions { create_partitions, CreatePartitionsRequest, CreatePartitionsResponse }
+    ElectLeaders { elect_leaders, ElectLeadersRequest, ElectLeadersResponse }
     IncrementalAlterConfigs {
         incremental_alter_configs, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse
     }
+    AlterPartitionReassignments {
+        alter_partition_reassignments, AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse
+    }
+    ListPartitionReassignments {
+        list_partition_reassignments, ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse
+    }
+    DescribeClientQuotas { describe_client_quotas, DescribeClientQuotasRequest, DescribeClientQuotasResponse }
+    DescribeUserScramCredentials {
+        describe_user_scram_credentials, DescribeUserScramCredentialsRequest, DescribeUserScramCredentialsResponse
+    }
+    DescribeQuorum { describe_quorum, DescribeQuorumRequest, DescribeQuorumResponse }
     DescribeCluster { describe_cluster, DescribeClusterRequest, DescribeClusterResponse }
+    ListConfigResources { list_config_resources, ListConfigResourcesRequest, ListConfigResourcesResponse }
     DescribeTopicPartitions {
         describe_topic_partitions, DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse
     }
