@@ -108,7 +108,7 @@ fn change(
         outcomes.push((resource_type, name, outcome));
     }
     let asked = commands.len();
-    let command = CatalogCommand::AlterConfigs { changes: commands, validate_only };
+    let command = CatalogCommand::AlterTopicConfigs { changes: commands, validate_only };
     let changed = (asked > 0).then(|| core.shards.change(command));
     async move {
         let altered: Vec<Result<(), CatalogError>> = match changed {

@@ -4,10 +4,12 @@
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use shards::router::Shards;
 use shards::types::Mono;
 
+use super::broker_configs::BrokerConfig;
 use super::fetch::sessions::{FetchSessions, SessionLimits};
 use crate::wire::Str;
 
@@ -25,6 +27,10 @@ pub struct ApiSettings {
     pub fetch_bytes_max: u32,
     /// A produced batch may decompress to this many bytes.
     pub decompressed_bytes_max: usize,
+    /// What DescribeConfigs tells of this broker.
+    pub broker_configs: Arc<[BrokerConfig]>,
+    /// Log directory, as DescribeLogDirs names it.
+    pub log_dir: Str,
     /// `max.incremental.fetch.session.cache.slots` of each core.
     pub sessions: SessionLimits,
 }

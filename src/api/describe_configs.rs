@@ -3,8 +3,8 @@
 
 use std::future::Future;
 
-use shards::catalog::config::{ConfigEntry, ConfigKey, ConfigSource, Kind, TOPIC_CONFIGS, config_key};
-use shards::catalog::{Catalog, check_topic_name};
+use shards::catalog::check_topic_name;
+use shards::catalog::config::{ConfigEntry, ConfigKey, ConfigSource, Kind, config_key};
 
 use super::RequestContext;
 use super::broker_configs::{BrokerConfig, ValueType};
@@ -68,21 +68,16 @@ impl Describer<'_> {
         let catalog = self.ctx.core.shards.catalog();
         let topic = catalog.topic(name).ok_or((ErrorCode::UnknownTopicOrPartition, "".into()))?;
         let entries = catalog.settings().topic_defaults.entries(&topic.overrides);
-        Ok(entries.filter_map(|entry| Some(self.topic_config(&catalog, config_key(entry.name)?, &entry))).collect())
+        Ok(entries.filter_map(|entry| Some(self.topic_config(config_key(entry.name)?, &entry))).collect())
     }
 
-    fn topic_config(
-        &self,
-        catalog: &Catalog,
-        key: &ConfigKey,
-        entry: &ConfigEntry<'_>,
-    ) -> DescribeConfigsResourceResult {
+    fn topic_config(&self, key: &ConfigKey, entry: &ConfigEntry<'_>) -> DescribeConfigsResourceResult {
         let mut synonyms = Vec::new();
         if self.request.include_synonyms {
             if entry.source == ConfigSource::Topic {
                 synonyms.push(synonym(key.name, entry.value, source_code(ConfigSource::Topic)));
             }
-            synonyms.extend(self.settings_behind(catalog, key));
+            synonyms.extend(self.settings_behind(key));
         }
         DescribeConfigsResourceResult {
             name: key.name.into(),
@@ -97,14 +92,14 @@ impl Describer<'_> {
     }
 
     /// The broker's settings that give a topic config its default: those that are set, then Kafka's own default.
-    fn settings_behind(&self, catalog: &Catalog, key: &ConfigKey) -> Vec<DescribeConfigsSynonym> {
+    fn settings_behind(&self, key: &ConfigKey) -> Vec<DescribeConfigsSynonym> {
         let configs = &self.ctx.core.settings.broker_configs;
         let set = key.broker_settings().filter_map(|name| {
             let found = configs.iter().find(|config| config.name == name && !config.is_default)?;
             Some(synonym(found.name, found.value.as_deref(), STATIC_BROKER))
         });
         let mut behind: Vec<_> = set.collect();
-        if let (Some((name, value)), true) = (key.default_setting(), catalog.settings().node_id >= 0) {
+        if let Some((name, value)) = key.default_setting() {
             behind.push(synonym(name, Some(&value), DEFAULT));
         }
         behind
@@ -166,11 +161,17 @@ fn topic_value_type(key: &ConfigKey) -> ValueType {
 
 /// What a config does; said of those, too, that do nothing yet.
 fn topic_doc(key: &ConfigKey) -> String {
-    if key.acted_on { key.doc.to_owned() } else { format!("{} (Accepted, checked and kept; not acted on yet.)", key.doc) }
+    if key.acted_on {
+        key.doc.to_owned()
+    } else {
+        format!("{} (Accepted, checked and kept; not acted on yet.)", key.doc)
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use shards::catalog::config::TOPIC_CONFIGS;
+
     use super::*;
 
     #[test]

@@ -49,6 +49,8 @@ macro_rules! ask {
     };
 }
 
+mod admin;
+
 fn shard_settings() -> ShardSettings {
     ShardSettings {
         layout: Layout { root: "/broker".into() },
@@ -79,6 +81,8 @@ fn server_plan(addr: SocketAddr) -> ServerPlan {
             auto_create_topics: true,
             fetch_bytes_max: 55 << 20,
             decompressed_bytes_max: 64 << 20,
+            broker_configs: [].into(),
+            log_dir: "/broker".into(),
             sessions: Default::default(),
         },
         budget_bytes: 64 << 20,

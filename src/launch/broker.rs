@@ -9,6 +9,7 @@ use std::time::Duration;
 use shards::catalog::{CatalogSettings, Endpoint};
 use shards::shard::settings::{Layout, ShardSettings};
 
+use super::described;
 use super::meta::{DataDir, MetaError};
 use super::process::ProcessPlan;
 use crate::api::{ApiSettings, SessionLimits};
@@ -147,6 +148,8 @@ fn server(
             auto_create_topics: config.flag("auto.create.topics.enable"),
             fetch_bytes_max: narrow(config.bytes("fetch.max.bytes")),
             decompressed_bytes_max: narrow(config.bytes("batch.decompressed.bytes.max")),
+            broker_configs: described::broker_configs(config, node_id),
+            log_dir: config.text("data_dir").unwrap_or_default().into(),
             sessions: SessionLimits {
                 slots: number(config, "max.incremental.fetch.session.cache.slots"),
                 partitions_max: number(config, "fetch.session.partitions.max"),

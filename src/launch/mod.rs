@@ -7,6 +7,7 @@
 
 pub mod broker;
 pub mod core;
+mod described;
 pub mod meta;
 pub mod process;
 

@@ -57,6 +57,8 @@ fn plan() -> ServerPlan {
             auto_create_topics: true,
             fetch_bytes_max: 55 << 20,
             decompressed_bytes_max: 64 << 20,
+            broker_configs: [].into(),
+            log_dir: "/broker".into(),
             sessions: Default::default(),
         },
         budget_bytes: 8 << 20,

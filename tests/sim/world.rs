@@ -165,6 +165,8 @@ impl World {
                 auto_create_topics: false,
                 fetch_bytes_max: 4 << 20,
                 decompressed_bytes_max: 16 << 20,
+                broker_configs: [].into(),
+                log_dir: "/broker".into(),
                 sessions: SessionLimits::default(),
             },
             budget_bytes: 16 << 20,

@@ -138,4 +138,15 @@ impl ConfigKey {
     pub fn broker_settings(&self) -> impl Iterator<Item = &'static str> {
         self.synonyms.iter().map(|synonym| synonym.key)
     }
+
+    /// The broker setting that carries this key's default, and its value there.
+    pub fn default_setting(&self) -> Option<(&'static str, String)> {
+        // Of several settings, Kafka gives a default to the last one, which is in the coarsest unit.
+        let (synonym, default) = (self.synonyms.last()?, self.default?);
+        let value = match default.parse::<i64>() {
+            Ok(number) if synonym.times != 1 => (number / synonym.times).to_string(),
+            _ => default.to_owned(),
+        };
+        Some((synonym.key, value))
+    }
 }
