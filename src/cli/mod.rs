@@ -11,6 +11,7 @@ mod printer;
 mod produce;
 #[cfg(test)]
 mod readme_tests;
+mod report;
 mod run;
 mod serve;
 mod topic;
@@ -28,10 +29,28 @@ use crate::launch::process::LaunchError;
 const EXIT_RUNTIME: u8 = 1;
 /// The command line or the configuration is wrong. clap exits with the same.
 const EXIT_USAGE: u8 = 2;
+/// No broker could be reached, or the connection broke for good.
+const EXIT_UNREACHABLE: u8 = 3;
+/// What was named is not there: a topic, a partition, an offset, a key.
+const EXIT_MISSING: u8 = 4;
+/// The broker refused; the message has its error.
+const EXIT_REFUSED: u8 = 5;
+
+/// What `corelog --help` and the manual say of exit codes. README has the same table.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    done, or stopped as asked
+  1    an error at run time
+  2    the command line or the configuration is wrong
+  3    no broker could be reached
+  4    what was named is not there: a topic, a partition, an offset, a key
+  5    the broker refused
+  74   a write or sync of the broker failed
+  130  a second signal cut the stop short";
 
 /// A message broker that speaks Kafka's wire protocol, one core at a time.
 #[derive(Debug, Parser)]
-#[command(name = "corelog", version)]
+#[command(name = "corelog", version, after_help = EXIT_CODES)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -53,6 +72,12 @@ pub enum Failure {
     Usage(String),
     #[error("{0}")]
     Runtime(String),
+    #[error("{0}")]
+    Unreachable(String),
+    #[error("{0}")]
+    Missing(String),
+    #[error("{0}")]
+    Refused(String),
 }
 
 impl Failure {
@@ -60,6 +85,9 @@ impl Failure {
         match self {
             Failure::Usage(_) => EXIT_USAGE,
             Failure::Runtime(_) => EXIT_RUNTIME,
+            Failure::Unreachable(_) => EXIT_UNREACHABLE,
+            Failure::Missing(_) => EXIT_MISSING,
+            Failure::Refused(_) => EXIT_REFUSED,
         }
     }
 }
@@ -79,7 +107,23 @@ impl From<BrokerError> for Failure {
 
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Failure {
-        Failure::Runtime(error.to_string())
+        let text = error.to_string();
+        match error {
+            ClientError::Unreachable { .. }
+            | ClientError::ToldUnreachable { .. }
+            | ClientError::Broken { .. }
+            | ClientError::NoLeader { .. } => Failure::Unreachable(text),
+            ClientError::NoTopic { .. } | ClientError::NoPartition { .. } | ClientError::OutOfRange { .. } => {
+                Failure::Missing(text)
+            }
+            ClientError::Refused { .. } | ClientError::NotServed { .. } | ClientError::NoCommonVersion { .. } => {
+                Failure::Refused(text)
+            }
+            ClientError::NotKafka { .. }
+            | ClientError::Damaged { .. }
+            | ClientError::Compress(_)
+            | ClientError::Encode(_) => Failure::Runtime(text),
+        }
     }
 }
 
@@ -101,7 +145,7 @@ pub fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            output::note(&format!("corelog: {failure}"));
+            output::complain(&failure.to_string());
             ExitCode::from(failure.code())
         }
     }
@@ -122,7 +166,11 @@ mod tests {
             "corelog topic create t --partitions 3 --replication-factor 1 --config retention.ms=1 --bootstrap h:1",
             "corelog topic list",
             "corelog topic describe t",
-            "corelog topic delete t",
+            "corelog topic delete t -o json",
+            "corelog topic alter t --partitions 4",
+            "corelog topic config show t retention.ms --own --docs -o yaml",
+            "corelog topic config set t retention.ms=1 max.message.bytes=5 --dry-run",
+            "corelog topic config unset t retention.ms",
             "corelog produce t --key-separator : --header a=b --compression zstd --partition 1 --file lines",
             "corelog produce t -K : -H a=b -z zstd -p 1 -b [::1]:9092",
             "corelog consume t --from 5 --count 3 --follow --format %k=%s\\n",

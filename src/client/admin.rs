@@ -3,6 +3,7 @@
 use super::cluster::{Cluster, unasked};
 use super::error::ClientError;
 use crate::wire::messages::Response;
+use crate::wire::messages::create_partitions::{CreatePartitionsRequest, CreatePartitionsTopic};
 use crate::wire::messages::create_topics::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
 use crate::wire::messages::delete_topics::DeleteTopicsRequest;
 use crate::wire::messages::list_offsets::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
@@ -62,7 +63,25 @@ pub fn delete_topic(cluster: &mut Cluster, name: &str) -> Result<(), ClientError
     outcome(&format!("topic \"{name}\" was not deleted"), results)
 }
 
-fn outcome(what: &str, mut results: impl Iterator<Item = (ErrorCode, Option<Str>)>) -> Result<(), ClientError> {
+/// Grows a topic to `count` partitions.
+pub fn create_partitions(cluster: &mut Cluster, name: &str, count: i32) -> Result<(), ClientError> {
+    let topic = CreatePartitionsTopic { name: name.into(), count, assignments: None };
+    let request = CreatePartitionsRequest { topics: vec![topic], timeout_ms: TIMEOUT_MS, validate_only: false };
+    let reply = match cluster.call_controller(request)? {
+        Response::CreatePartitions(reply) => reply,
+        other => return Err(unasked("the controller", &other)),
+    };
+    let mut results = reply.results.into_iter().map(|topic| (topic.error_code, topic.error_message)).peekable();
+    if results.peek().is_some_and(|(code, _)| *code == ErrorCode::UnknownTopicOrPartition) {
+        return Err(ClientError::NoTopic { topic: name.to_owned() });
+    }
+    outcome(&format!("topic \"{name}\" was not grown"), results)
+}
+
+pub(super) fn outcome(
+    what: &str,
+    mut results: impl Iterator<Item = (ErrorCode, Option<Str>)>,
+) -> Result<(), ClientError> {
     match results.next() {
         Some((ErrorCode::None, _)) => Ok(()),
         Some((code, message)) => {

@@ -9,6 +9,7 @@
 
 mod admin;
 mod cluster;
+mod configs;
 mod connection;
 mod consumer;
 mod error;
@@ -17,8 +18,9 @@ mod producer;
 #[cfg(test)]
 mod tests;
 
-pub use admin::{OffsetAt, create_topic, delete_topic, offset_at};
+pub use admin::{OffsetAt, create_partitions, create_topic, delete_topic, offset_at};
 pub use cluster::{BrokerInfo, Cluster, PartitionInfo, TopicInfo};
+pub use configs::{ConfigChange, ConfigEntry, ConfigSource, alter_topic_configs, topic_configs};
 pub use connection::Connection;
 pub use consumer::{Consumer, Received};
 pub use error::ClientError;
