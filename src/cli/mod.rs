@@ -2,6 +2,7 @@
 //!
 //! Invariant: answers go to stdout and all else to stderr; exit codes are those of README.
 
+mod base64;
 mod bootstrap;
 mod consume;
 mod dev;
@@ -9,11 +10,14 @@ mod format;
 mod output;
 mod printer;
 mod produce;
+mod progress;
 #[cfg(test)]
 mod readme_tests;
+mod record_json;
 mod report;
 mod run;
 mod serve;
+mod time;
 mod topic;
 
 use std::process::ExitCode;
@@ -173,6 +177,10 @@ mod tests {
             "corelog topic config unset t retention.ms",
             "corelog produce t --key-separator : --header a=b --compression zstd --partition 1 --file lines",
             "corelog produce t -K : -H a=b -z zstd -p 1 -b [::1]:9092",
+            "corelog produce t -i json --file a --file b -r 100 -k key -t 1700000000000",
+            "corelog consume t -o json -o -5 --until 2026-11-25T10:30:00Z",
+            "corelog consume t --since 2h --output json -c 3",
+            "corelog consume t -K :",
             "corelog consume t --from 5 --count 3 --follow --format %k=%s\\n",
             "corelog consume t -o -5 -n 3 -F -f %k=%s\\n -p 0 -p 1",
             "corelog consume t --from @1700000000000",
@@ -185,6 +193,10 @@ mod tests {
             "corelog serve",
             "corelog consume t --from x",
             "corelog consume t -f %z",
+            "corelog consume t -o yaml",
+            "corelog consume t --since 2h --from 5",
+            "corelog consume t --until 2h --follow",
+            "corelog produce t --rate 0",
             "corelog topic create t --partitions 0",
             "corelog topic create t --config retention.ms",
             "corelog produce t --bootstrap h",

@@ -86,7 +86,7 @@ impl Fake {
     }
 
     fn producer(&self, codec: Compression) -> Producer {
-        Producer::new(self.cluster(), TOPIC, codec, vec![(b"h".to_vec(), None)]).expect("a producer")
+        Producer::new(self.cluster(), TOPIC, codec).expect("a producer")
     }
 
     fn consumer(&self, offset: i64) -> Consumer {
@@ -232,8 +232,12 @@ impl Fake {
 }
 
 fn records(values: &[&str]) -> Vec<Outgoing> {
-    let record =
-        |value: &&str| Outgoing { timestamp_ms: 5, key: Some(b"key".to_vec()), value: Some(value.as_bytes().to_vec()) };
+    let record = |value: &&str| Outgoing {
+        timestamp_ms: 5,
+        key: Some(b"key".to_vec()),
+        value: Some(value.as_bytes().to_vec()),
+        headers: vec![(b"h".to_vec(), None)],
+    };
     values.iter().map(record).collect()
 }
 
