@@ -4,6 +4,8 @@
 
 mod base64;
 mod bootstrap;
+mod cluster;
+mod config;
 mod consume;
 mod dev;
 mod format;
@@ -19,6 +21,7 @@ mod run;
 mod serve;
 mod time;
 mod topic;
+mod topology;
 
 use std::process::ExitCode;
 
@@ -67,6 +70,9 @@ enum Command {
     Topic(topic::Arguments),
     Produce(produce::Arguments),
     Consume(consume::Arguments),
+    Cluster(cluster::Arguments),
+    Config(config::Arguments),
+    Topology(topology::Arguments),
 }
 
 /// What ends a subcommand early. The text says what to do next.
@@ -145,6 +151,9 @@ pub fn main() -> ExitCode {
         Command::Topic(arguments) => topic::run(arguments),
         Command::Produce(arguments) => produce::run(&arguments),
         Command::Consume(arguments) => consume::run(&arguments),
+        Command::Cluster(arguments) => cluster::run(&arguments),
+        Command::Config(arguments) => config::run(arguments),
+        Command::Topology(arguments) => topology::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -181,6 +190,13 @@ mod tests {
             "corelog consume t -o json -o -5 --until 2026-11-25T10:30:00Z",
             "corelog consume t --since 2h --output json -c 3",
             "corelog consume t -K :",
+            "corelog cluster --apis -o yaml",
+            "corelog config show --origin --own --config corelog.toml --set shards=2",
+            "corelog config check --config corelog.toml",
+            "corelog config explain num.partitions",
+            "corelog config import server.properties --to corelog.toml",
+            "corelog topology --set shards=4 --topic orders --topic other",
+            "corelog topology --topics -b broker:9092",
             "corelog consume t --from 5 --count 3 --follow --format %k=%s\\n",
             "corelog consume t -o -5 -n 3 -F -f %k=%s\\n -p 0 -p 1",
             "corelog consume t --from @1700000000000",

@@ -45,6 +45,7 @@ pub struct BrokerInfo {
     pub id: i32,
     pub host: String,
     pub port: i32,
+    pub rack: Option<String>,
 }
 
 pub struct Cluster {
@@ -198,6 +199,7 @@ impl Cluster {
             id: b.node_id,
             host: b.host.to_string(),
             port: b.port,
+            rack: b.rack.as_ref().map(Str::to_string),
         };
         let brokers: Vec<BrokerInfo> = reply.brokers.iter().map(broker).collect();
         // A broker that moved is connected to anew.

@@ -13,6 +13,7 @@ mod configs;
 mod connection;
 mod consumer;
 mod error;
+mod inspect;
 mod link;
 mod producer;
 #[cfg(test)]
@@ -24,5 +25,6 @@ pub use configs::{ConfigChange, ConfigEntry, ConfigSource, alter_topic_configs, 
 pub use connection::Connection;
 pub use consumer::{Consumer, Received};
 pub use error::ClientError;
+pub use inspect::{ClusterInfo, Feature, ServedApi, describe_cluster, features_and_apis};
 pub use link::Link;
 pub use producer::{Outgoing, Producer};

@@ -53,6 +53,8 @@ pub enum ConfigError {
     Unreadable { path: PathBuf, source: std::io::Error },
     #[error("{}:{line}: this is no TOML: {why}", path.display())]
     Toml { path: PathBuf, line: usize, why: String },
+    #[error("{}:{line}: {why}; correct this line", path.display())]
+    Properties { path: PathBuf, line: usize, why: String },
     #[error("{origin}: there is no key `{key}`; the nearest is `{nearest}`")]
     Unknown { origin: Origin, key: String, nearest: String },
     #[error("{origin}: write `\"{key}\" = …`, with the key in quotes")]
@@ -118,6 +120,14 @@ impl Config {
         for Flag { flag, key, text } in flags {
             config.take(Origin::Flag(flag), key, text.clone())?;
         }
+        config.check_together()?;
+        Ok(config)
+    }
+
+    /// The settings of a file's text alone.
+    pub fn of_text(path: &Path, text: &str) -> Result<Config, ConfigError> {
+        let mut config = Config::default();
+        config.take_toml(path, text)?;
         config.check_together()?;
         Ok(config)
     }
@@ -373,10 +383,7 @@ mod tests {
     use super::*;
 
     fn file(text: &str) -> Result<Config, String> {
-        let mut config = Config::default();
-        config.take_toml(Path::new("corelog.toml"), text).map_err(|e| e.to_string())?;
-        config.check_together().map_err(|e| e.to_string())?;
-        Ok(config)
+        Config::of_text(Path::new("corelog.toml"), text).map_err(|e| e.to_string())
     }
 
     fn variables(pairs: &[(&str, &str)]) -> Result<Config, String> {

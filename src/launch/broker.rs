@@ -51,28 +51,54 @@ impl BrokerError {
 
 /// How a shard's share of the memory is parted, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Memory {
-    window: u64,
-    cache: u64,
-    index: u64,
-    io: u64,
-    requests: u64,
+pub struct Memory {
+    pub window: u64,
+    pub cache: u64,
+    pub index: u64,
+    pub io: u64,
+    pub requests: u64,
+}
+
+impl Memory {
+    /// The whole share of one shard.
+    pub fn share(&self) -> u64 {
+        self.window + self.cache + self.index + self.io + self.requests
+    }
+}
+
+/// What a configuration comes to on this machine. Takes nothing and changes nothing.
+#[derive(Debug)]
+pub struct Outline {
+    pub topology: Topology,
+    pub memory: Memory,
+    /// Every listener with the address that it binds.
+    pub addresses: Vec<(Listener, SocketAddr)>,
+}
+
+/// Works out whether, and how, a broker could run with this configuration.
+pub fn outline(config: &Config, machine: &Machine) -> Result<Outline, BrokerError> {
+    let topology = topology::plan(config, machine)
+        .map_err(|source| BrokerError::Topology { origin: config.origin("cores"), source })?;
+    let memory = memory(config, machine.memory_bytes, topology.cpus.len() as u64)?;
+    let addresses = addresses(config)?;
+    Ok(Outline { topology, memory, addresses })
+}
+
+/// The directory that a broker must be given.
+pub fn data_dir(config: &Config) -> Result<PathBuf, BrokerError> {
+    config.text("data_dir").map(PathBuf::from).ok_or(BrokerError::NoDataDir)
 }
 
 /// Makes the plan, and takes the data directory.
 pub fn plan(config: &Config) -> Result<ProcessPlan, BrokerError> {
-    let machine = Machine::look();
-    let Topology { cpus, warnings } = topology::plan(config, &machine)
-        .map_err(|source| BrokerError::Topology { origin: config.origin("cores"), source })?;
+    let Outline { topology: Topology { cpus, warnings }, memory, addresses } = outline(config, &Machine::look())?;
+    let root = data_dir(config)?;
     for warning in warnings {
         tracing::warn!("{warning}");
     }
     let shards = cpus.len() as u64;
-    let memory = memory(config, machine.memory_bytes, shards)?;
-    let addresses = addresses(config)?;
     let topic_defaults = config.topic_defaults()?;
     let node_id = number(config, "node.id");
-    let root = PathBuf::from(config.text("data_dir").ok_or(BrokerError::NoDataDir)?);
     let data = DataDir::open(&root, node_id, new_cluster_id)?;
     let cluster_id = data.meta.cluster_id.clone();
     tracing::info!(

@@ -3,6 +3,7 @@
 mod broker;
 mod cli;
 mod commands;
+mod commands_config;
 mod commands_records;
 mod commands_topic;
 mod oracle;
