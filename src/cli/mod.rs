@@ -5,10 +5,12 @@
 mod base64;
 mod bootstrap;
 mod cluster;
+mod completions;
 mod config;
 mod consume;
 mod dev;
 mod format;
+mod man;
 mod output;
 mod printer;
 mod produce;
@@ -73,6 +75,8 @@ enum Command {
     Cluster(cluster::Arguments),
     Config(config::Arguments),
     Topology(topology::Arguments),
+    Completions(completions::Arguments),
+    Man(man::Arguments),
 }
 
 /// What ends a subcommand early. The text says what to do next.
@@ -154,6 +158,8 @@ pub fn main() -> ExitCode {
         Command::Cluster(arguments) => cluster::run(&arguments),
         Command::Config(arguments) => config::run(arguments),
         Command::Topology(arguments) => topology::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments),
+        Command::Man(arguments) => man::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -196,6 +202,9 @@ mod tests {
             "corelog config explain num.partitions",
             "corelog config import server.properties --to corelog.toml",
             "corelog topology --set shards=4 --topic orders --topic other",
+            "corelog completions zsh",
+            "corelog man topic create",
+            "corelog man --to pages -o json",
             "corelog topology --topics -b broker:9092",
             "corelog consume t --from 5 --count 3 --follow --format %k=%s\\n",
             "corelog consume t -o -5 -n 3 -F -f %k=%s\\n -p 0 -p 1",

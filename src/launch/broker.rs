@@ -4,12 +4,13 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use shards::catalog::{CatalogSettings, Endpoint};
 use shards::shard::settings::{Layout, ShardSettings};
 
 use super::meta::{DataDir, MetaError};
+use super::preflight::{self, PreflightError};
 use super::process::ProcessPlan;
 use crate::api::{ApiSettings, SessionLimits};
 use crate::config::machine::{Machine, raise_open_files};
@@ -40,12 +41,14 @@ pub enum BrokerError {
     Address { origin: Origin, name: String, host: String, why: String },
     #[error(transparent)]
     Data(#[from] MetaError),
+    #[error(transparent)]
+    Preflight(#[from] PreflightError),
 }
 
 impl BrokerError {
     /// Another configuration is the cure.
     pub fn is_configuration(&self) -> bool {
-        !matches!(self, BrokerError::Data(_))
+        !matches!(self, BrokerError::Data(_) | BrokerError::Preflight(_))
     }
 }
 
@@ -91,6 +94,7 @@ pub fn data_dir(config: &Config) -> Result<PathBuf, BrokerError> {
 
 /// Makes the plan, and takes the data directory.
 pub fn plan(config: &Config) -> Result<ProcessPlan, BrokerError> {
+    preflight::check_clock(SystemTime::now())?;
     let Outline { topology: Topology { cpus, warnings }, memory, addresses } = outline(config, &Machine::look())?;
     let root = data_dir(config)?;
     for warning in warnings {
@@ -99,7 +103,9 @@ pub fn plan(config: &Config) -> Result<ProcessPlan, BrokerError> {
     let shards = cpus.len() as u64;
     let topic_defaults = config.topic_defaults()?;
     let node_id = number(config, "node.id");
+    let open_files = open_files(config, shards)?;
     let data = DataDir::open(&root, node_id, new_cluster_id)?;
+    preflight::check_direct_io(&data.path)?;
     let cluster_id = data.meta.cluster_id.clone();
     tracing::info!(
         data_dir = %root.display(), shards, cpus = %told(&cpus), requests_bytes_per_shard = memory.requests, "starting"
@@ -113,7 +119,7 @@ pub fn plan(config: &Config) -> Result<ProcessPlan, BrokerError> {
         journal_bytes_max: config.bytes("journal.bytes.max"),
         window_bytes: memory.window,
         cache_bytes: memory.cache,
-        open_files: open_files(config, shards),
+        open_files,
         index_cache_bytes: narrow(memory.index),
         producer_ids_max: number(config, "producer.ids.max"),
         producer_expiration_ms: config.int("producer.id.expiration.ms"),
@@ -204,12 +210,13 @@ fn memory(config: &Config, machine_bytes: u64, shards: u64) -> Result<Memory, Br
     Ok(Memory { window, cache, index, io, requests })
 }
 
-fn open_files(config: &Config, shards: u64) -> usize {
+/// Segment files that a shard holds open.
+fn open_files(config: &Config, shards: u64) -> Result<usize, PreflightError> {
+    let limit = raise_open_files();
+    preflight::check_open_files(limit, shards)?;
     // The other half is for sockets.
-    let limit = raise_open_files() / 2 / shards;
-    config
-        .int_given("segment.files.open.max")
-        .map_or(narrow(limit.clamp(16, 1000)), |files| narrow(files.unsigned_abs()))
+    let share = (limit / 2 / shards).clamp(16, 1000);
+    Ok(narrow(config.int_given("segment.files.open.max").map_or(share, i64::unsigned_abs)))
 }
 
 /// Every listener with the address that it binds.

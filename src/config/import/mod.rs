@@ -178,13 +178,13 @@ impl Import {
 
     /// The setting stays in the file as a comment.
     fn leave(&mut self, property: &Property, why: String) {
-        let value = property.value.replace(['\n', '\r'], " ");
-        self.lines.push(format!("# {} = {value}", property.key));
         self.note(property, why);
+        self.lines.push(format!("# {} = {}", property.key, property.value.replace(['\n', '\r'], " ")));
     }
 
+    /// Stands above the line that it is about.
     fn note(&mut self, property: &Property, why: String) {
-        self.lines.push(format!("# ^ {why}"));
+        self.lines.push(format!("# {}: {why}", property.key));
         self.notes.push(Note { line: property.line, key: property.key.clone(), why });
     }
 }
