@@ -1,11 +1,12 @@
 //! What a cluster tells of itself: id, brokers, features and the APIs that it serves. Blocking.
 
+use super::api_names::api_name;
 use super::cluster::{BrokerInfo, Cluster, unasked};
 use super::error::ClientError;
 use crate::wire::ErrorCode;
+use crate::wire::messages::Response;
 use crate::wire::messages::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
 use crate::wire::messages::describe_cluster::DescribeClusterRequest;
-use crate::wire::messages::{ApiKey, Response};
 
 /// A cluster as one of its brokers describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,7 +92,7 @@ fn features(reply: &ApiVersionsResponse) -> Vec<Feature> {
 fn apis(reply: &ApiVersionsResponse) -> Vec<ServedApi> {
     let served = reply.api_keys.iter().map(|api| ServedApi {
         key: api.api_key,
-        name: ApiKey::from_key(api.api_key).ok().map(ApiKey::name),
+        name: api_name(api.api_key),
         min: api.min_version,
         max: api.max_version,
     });

@@ -53,6 +53,12 @@ fn a_configuration_is_checked_without_starting_anything() {
     assert_eq!((good.code, good.stdout.as_str()), (Some(0), "good: 4 settings, 2 shards, data in d\n"));
     assert_eq!(good.stderr, "warning: spin_us does nothing while `pin` is false\n");
     assert!(!home.path().join("d").exists(), "nothing was made");
+    fs::write(home.path().join("c.toml"), "shrads = 2\npin = 5\n\n\"node.id\" = -1\n").expect("written");
+    let all = local(&home, &[("CORELOG_SHARD", "1")], &["config", "check", "--config", "c.toml"]);
+    let starts = ["corelog: c.toml:1: ", "c.toml:2: ", "c.toml:4: ", "variable CORELOG_SHARD: "];
+    let lines: Vec<&str> = all.stderr.lines().collect();
+    assert_eq!((all.code, lines.len()), (Some(2), starts.len()), "{}", all.stderr);
+    assert!(lines.iter().zip(starts).all(|(line, start)| line.starts_with(start)), "{}", all.stderr);
     for (text, told) in [
         ("shrads = 2", "c.toml:1: there is no key `shrads`; the nearest is `shards`"),
         ("shards = 2", "no data directory is set"),

@@ -20,7 +20,7 @@ pub struct Arguments {
 }
 
 pub fn run(args: &Arguments) -> Result<(), Failure> {
-    let config = args.sources.load()?;
+    let config = args.sources.load_all()?;
     let outline = broker::outline(&config, &Machine::look())?;
     let data_dir = broker::data_dir(&config)?;
     let set = KEYS.iter().filter(|key| config.given(key.name).is_some()).count();

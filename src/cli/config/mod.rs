@@ -41,6 +41,13 @@ impl Sources {
     pub fn load(&self) -> Result<Config, Failure> {
         Ok(Config::load(self.config.as_deref(), run::variables(), &self.settings.flags()?)?)
     }
+
+    /// As [`Sources::load`], but a failure tells all that is wrong, a line each.
+    pub fn load_all(&self) -> Result<Config, Failure> {
+        let (config, wrong) = Config::load_all(self.config.as_deref(), run::variables(), &self.settings.flags()?);
+        let lines: Vec<String> = wrong.iter().map(ToString::to_string).collect();
+        if lines.is_empty() { Ok(config) } else { Err(Failure::Usage(lines.join("\n"))) }
+    }
 }
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
