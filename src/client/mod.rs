@@ -20,7 +20,7 @@ mod producer;
 #[cfg(test)]
 mod tests;
 
-pub use admin::{OffsetAt, create_partitions, create_topic, delete_topic, offset_at};
+pub use admin::{OffsetAt, create_partitions, create_topic, delete_topic, offset_at, offsets_at};
 pub use cluster::{BrokerInfo, Cluster, PartitionInfo, TopicInfo};
 pub use configs::{ConfigChange, ConfigEntry, ConfigSource, alter_topic_configs, topic_configs};
 pub use connection::Connection;

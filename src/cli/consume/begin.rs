@@ -1,7 +1,9 @@
 //! Where reading begins and ends in each partition, as it is typed and as offsets.
 
+use std::collections::BTreeMap;
+
 use crate::cli::time::When;
-use crate::client::{ClientError, Cluster, OffsetAt, offset_at};
+use crate::client::{ClientError, Cluster, OffsetAt, offsets_at};
 
 /// Where to begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,35 +40,41 @@ pub struct Stretch {
     pub end: i64,
 }
 
-/// Asks the broker for the offsets. `until`: before the first record of this time or later.
-pub fn stretch(
+/// Asks the brokers for the offsets. `until`: before the first record of this time or later.
+pub fn stretches(
     cluster: &mut Cluster,
     topic: &str,
-    partition: i32,
+    partitions: &[i32],
     from: Begin,
     until: Option<When>,
     now_ms: i64,
-) -> Result<Stretch, ClientError> {
-    let mut at = |at| offset_at(cluster, topic, partition, at);
-    let last = at(OffsetAt::End)?.unwrap_or(0);
-    let offset = match from {
-        Begin::Beginning => at(OffsetAt::Beginning)?.unwrap_or(0),
-        Begin::End => last,
-        Begin::Offset(asked) => {
-            let first = at(OffsetAt::Beginning)?.unwrap_or(0);
-            if !(first..=last).contains(&asked) {
+) -> Result<Vec<Stretch>, ClientError> {
+    let mut at = |at| offsets_at(cluster, topic, partitions, at);
+    let lasts = at(OffsetAt::End)?;
+    let firsts = match from {
+        Begin::Beginning | Begin::Offset(_) | Begin::BeforeEnd(_) => at(OffsetAt::Beginning)?,
+        Begin::End | Begin::Time(_) => BTreeMap::new(),
+    };
+    let mut at_time = |when: Option<When>| when.map(|when| at(OffsetAt::Timestamp(when.ms(now_ms)))).transpose();
+    let times = at_time(if let Begin::Time(when) = from { Some(when) } else { None })?.unwrap_or_default();
+    let ends = at_time(until)?.unwrap_or_default();
+    let of = |offsets: &BTreeMap<i32, Option<i64>>, partition| offsets.get(&partition).copied().flatten();
+    let stretch = |&partition: &i32| {
+        let (first, last) = (of(&firsts, partition).unwrap_or(0), of(&lasts, partition).unwrap_or(0));
+        let offset = match from {
+            Begin::Beginning => first,
+            Begin::End => last,
+            Begin::Offset(asked) if !(first..=last).contains(&asked) => {
                 return Err(ClientError::OutOfRange { topic: topic.to_owned(), partition, asked, first, end: last });
             }
-            asked
-        }
-        Begin::BeforeEnd(count) => last.saturating_sub(count).max(at(OffsetAt::Beginning)?.unwrap_or(0)),
-        Begin::Time(when) => at(OffsetAt::Timestamp(when.ms(now_ms)))?.unwrap_or(last),
+            Begin::Offset(asked) => asked,
+            Begin::BeforeEnd(count) => last.saturating_sub(count).max(first),
+            Begin::Time(_) => of(&times, partition).unwrap_or(last),
+        };
+        let end = of(&ends, partition).map_or(last, |end| end.min(last));
+        Ok(Stretch { partition, offset, end })
     };
-    let end = match until {
-        None => last,
-        Some(when) => at(OffsetAt::Timestamp(when.ms(now_ms)))?.map_or(last, |offset| offset.min(last)),
-    };
-    Ok(Stretch { partition, offset, end })
+    partitions.iter().map(stretch).collect()
 }
 
 #[cfg(test)]

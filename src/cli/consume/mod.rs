@@ -2,6 +2,7 @@
 
 mod begin;
 
+use std::collections::BTreeMap;
 use std::io::{IsTerminal, stdout};
 use std::time::Duration;
 
@@ -116,35 +117,32 @@ pub fn run(args: &Arguments) -> Result<(), Failure> {
     let mut cluster = args.bootstrap.connect()?;
     let info = cluster.topic(&args.topic, false)?;
     let there = info.partitions.iter().map(|partition| partition.index);
-    let partitions: Vec<i32> = if args.partitions.is_empty() { there.collect() } else { args.partitions.clone() };
-    let mut stretches = Vec::with_capacity(partitions.len());
-    for partition in partitions {
-        stretches.push(begin::stretch(&mut cluster, &args.topic, partition, from, args.until, now_ms())?);
-    }
+    let mut partitions: Vec<i32> = if args.partitions.is_empty() { there.collect() } else { args.partitions.clone() };
+    partitions.sort_unstable();
+    partitions.dedup();
+    let stretches = begin::stretches(&mut cluster, &args.topic, &partitions, from, args.until, now_ms())?;
     let mut consumer = Consumer::new(cluster, &args.topic);
     for stretch in &stretches {
         consumer.assign(stretch.partition, stretch.offset);
     }
+    let ends: BTreeMap<i32, i64> = stretches.iter().map(|stretch| (stretch.partition, stretch.end)).collect();
+    let beyond = |partition: i32, offset: i64| !args.follow && ends.get(&partition).is_some_and(|end| offset >= *end);
     let mut out = Printer::stdout();
     let mut progress = progress(args, &stretches);
     let mut left = args.count.unwrap_or(u64::MAX);
     let mut printed = Vec::new();
     while left > 0 {
-        if !args.follow {
-            // At the end as it was when the command began, so that it stops under steady writing too.
-            for stretch in &stretches {
-                if consumer.positions().get(&stretch.partition).is_some_and(|position| *position >= stretch.end) {
-                    consumer.unassign(stretch.partition);
-                }
-            }
+        // At the end as it was when the command began, so that it stops under steady writing too.
+        let done = consumer.positions().iter().filter(|(partition, position)| beyond(**partition, **position));
+        for partition in done.map(|(partition, _)| *partition).collect::<Vec<_>>() {
+            consumer.unassign(partition);
         }
         if consumer.positions().is_empty() {
             break;
         }
         let mut records = 0;
         for record in consumer.poll(WAIT)? {
-            let beyond = |stretch: &Stretch| stretch.partition == record.partition && record.offset >= stretch.end;
-            if left == 0 || (!args.follow && stretches.iter().any(beyond)) {
+            if left == 0 || beyond(record.partition, record.offset) {
                 continue;
             }
             left -= 1;

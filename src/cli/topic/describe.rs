@@ -1,11 +1,13 @@
 //! `corelog topic describe`: a topic's id and, for each partition, who has it and what offsets are there.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use crate::cli::Failure;
 use crate::cli::bootstrap::Bootstrap;
 use crate::cli::report::{Shown, numbers, table};
-use crate::client::{self, ClientError, Cluster, OffsetAt, PartitionInfo};
+use crate::client::{self, OffsetAt};
 
 /// Shows a topic's id and its partitions: leader, replicas, first and end offset.
 #[derive(Debug, clap::Args)]
@@ -21,9 +23,14 @@ pub fn run(args: &Arguments) -> Result<(), Failure> {
     let mut cluster = args.bootstrap.connect()?;
     let name = args.name.as_str();
     let info = cluster.topic(name, false)?;
+    // Of a partition without a leader nobody can tell them.
+    let led: Vec<i32> = info.partitions.iter().filter(|part| part.leader >= 0).map(|part| part.index).collect();
+    let firsts = client::offsets_at(&mut cluster, name, &led, OffsetAt::Beginning)?;
+    let ends = client::offsets_at(&mut cluster, name, &led, OffsetAt::End)?;
     let (mut rows, mut data) = (Vec::new(), Vec::new());
     for partition in &info.partitions {
-        let (first, end) = offsets(&mut cluster, name, partition)?;
+        let of = |offsets: &BTreeMap<i32, Option<i64>>| offsets.get(&partition.index).copied().flatten();
+        let (first, end) = (of(&firsts), of(&ends));
         rows.push(vec![
             partition.index.to_string(),
             partition.leader.to_string(),
@@ -44,19 +51,6 @@ pub fn run(args: &Arguments) -> Result<(), Failure> {
         let head = ["partition", "leader", "epoch", "replicas", "in sync", "first", "end"];
         format!("{name}  id {id}  {} partitions\n{}", info.partitions.len(), table(&head, &rows))
     })
-}
-
-/// First and end offset; of a partition without a leader nobody can tell them.
-fn offsets(
-    cluster: &mut Cluster,
-    name: &str,
-    partition: &PartitionInfo,
-) -> Result<(Option<i64>, Option<i64>), ClientError> {
-    if partition.leader < 0 {
-        return Ok((None, None));
-    }
-    let mut at = |at| client::offset_at(cluster, name, partition.index, at);
-    Ok((at(OffsetAt::Beginning)?, at(OffsetAt::End)?))
 }
 
 fn told(offset: Option<i64>) -> String {
