@@ -145,6 +145,15 @@ apis! {
     Fetch { fetch, FetchRequest, FetchResponse }
     ListOffsets { list_offsets, ListOffsetsRequest, ListOffsetsResponse }
     Metadata { metadata, MetadataRequest, MetadataResponse }
+    OffsetCommit { offset_commit, OffsetCommitRequest, OffsetCommitResponse }
+    OffsetFetch { offset_fetch, OffsetFetchRequest, OffsetFetchResponse }
+    FindCoordinator { find_coordinator, FindCoordinatorRequest, FindCoordinatorResponse }
+    JoinGroup { join_group, JoinGroupRequest, JoinGroupResponse }
+    Heartbeat { heartbeat, HeartbeatRequest, HeartbeatResponse }
+    LeaveGroup { leave_group, LeaveGroupRequest, LeaveGroupResponse }
+    SyncGroup { sync_group, SyncGroupRequest, SyncGroupResponse }
+    DescribeGroups { describe_groups, DescribeGroupsRequest, DescribeGroupsResponse }
+    ListGroups { list_groups, ListGroupsRequest, ListGroupsResponse }
     ApiVersions { api_versions, ApiVersionsRequest, ApiVersionsResponse }
     CreateTopics { create_topics, CreateTopicsRequest, CreateTopicsResponse }
     DeleteTopics { delete_topics, DeleteTopicsRequest, DeleteTopicsResponse }
@@ -155,10 +164,14 @@ apis! {
     AlterConfigs { alter_configs, AlterConfigsRequest, AlterConfigsResponse }
     DescribeLogDirs { describe_log_dirs, DescribeLogDirsRequest, DescribeLogDirsResponse }
     CreatePartitions { create_partitions, CreatePartitionsRequest, CreatePartitionsResponse }
+    DeleteGroups { delete_groups, DeleteGroupsRequest, DeleteGroupsResponse }
     IncrementalAlterConfigs {
         incremental_alter_configs, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse
     }
+    OffsetDelete { offset_delete, OffsetDeleteRequest, OffsetDeleteResponse }
     DescribeCluster { describe_cluster, DescribeClusterRequest, DescribeClusterResponse }
+    ConsumerGroupHeartbeat { consumer_group_heartbeat, ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse }
+    ConsumerGroupDescribe { consumer_group_describe, ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse }
     DescribeTopicPartitions {
         describe_topic_partitions, DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse
     }
