@@ -3,6 +3,9 @@
 mod broker;
 mod cli;
 mod commands;
+mod device;
+mod full_disk;
+mod ledger;
 mod oracle;
 mod peer;
 mod process;
