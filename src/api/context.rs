@@ -4,11 +4,13 @@
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use shards::router::Shards;
 use shards::types::Mono;
 
 use super::fetch::sessions::{FetchSessions, SessionLimits};
+use crate::config::described::BrokerSetting;
 use crate::wire::Str;
 
 /// The settings that APIs act on; the same on every core.
@@ -19,6 +21,10 @@ pub struct ApiSettings {
     pub cluster_id: Str,
     /// `broker.rack`.
     pub rack: Option<Str>,
+    /// `log_level`, as Kafka writes one.
+    pub log_level: Str,
+    /// The settings that stay while the broker runs.
+    pub described: Arc<[BrokerSetting]>,
     /// `auto.create.topics.enable`.
     pub auto_create_topics: bool,
     /// `fetch.max.bytes`: most bytes of one fetch, whatever it asks for.

@@ -7,19 +7,24 @@
 //! Invariant: what a peer sends can end its own connection, never more; every error has one code, chosen in an
 //! exhaustive match in [`errors`] or beside the API that alone has it.
 
+mod config_resources;
 mod context;
 mod errors;
 pub mod table;
 mod topics;
 
+mod alter_configs;
 mod api_versions;
 mod create_partitions;
 mod create_topics;
 mod delete_records;
 mod delete_topics;
 mod describe_cluster;
+mod describe_configs;
 mod fetch;
+mod incremental_alter_configs;
 mod init_producer_id;
+mod list_config_resources;
 mod list_offsets;
 mod metadata;
 mod offset_for_leader_epoch;

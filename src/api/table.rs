@@ -8,9 +8,9 @@ use std::rc::Rc;
 use bytes::Bytes;
 
 use super::{
-    ApiCore, Arrival, Outcome, Peer, Pending, Refusal, RequestContext, api_versions, create_partitions, create_topics,
-    delete_records, delete_topics, describe_cluster, fetch, init_producer_id, list_offsets, metadata,
-    offset_for_leader_epoch, produce,
+    ApiCore, Arrival, Outcome, Peer, Pending, Refusal, RequestContext, alter_configs, api_versions, create_partitions,
+    create_topics, delete_records, delete_topics, describe_cluster, describe_configs, fetch, incremental_alter_configs,
+    init_producer_id, list_config_resources, list_offsets, metadata, offset_for_leader_epoch, produce,
 };
 use crate::wire::messages::{ApiKey, Response};
 use crate::wire::{HeaderStart, Message, Reader, encode_response};
@@ -28,6 +28,8 @@ pub enum Needs {
     AlterTopic,
     IdempotentWrite,
     DescribeCluster,
+    DescribeConfigs,
+    AlterConfigs,
 }
 
 /// One served API.
@@ -63,8 +65,12 @@ rows! {
     DeleteRecords, told from 0, DeleteTopic, delete_records::serve;
     InitProducerId, told from 0, IdempotentWrite, init_producer_id::serve;
     OffsetForLeaderEpoch, told from 2, DescribeTopic, offset_for_leader_epoch::serve;
+    DescribeConfigs, told from 1, DescribeConfigs, describe_configs::serve;
+    AlterConfigs, told from 0, AlterConfigs, alter_configs::serve;
     CreatePartitions, told from 0, AlterTopic, create_partitions::serve;
+    IncrementalAlterConfigs, told from 0, AlterConfigs, incremental_alter_configs::serve;
     DescribeCluster, told from 0, DescribeCluster, describe_cluster::serve;
+    ListConfigResources, told from 0, DescribeConfigs, list_config_resources::serve;
 }
 
 /// What a handler's second stage comes to.

@@ -15,6 +15,8 @@ use shards::shard::settings::{Layout, ShardSettings};
 use shards::shard::start;
 
 use super::ApiSettings;
+use crate::config::Config;
+use crate::config::described::described;
 use crate::launch::core::{self, CorePlan, Lifecycle};
 use crate::listen::test_client::Client;
 use crate::listen::{Admission, ConnectionLimits, ListenSettings, ListenerPlan, ServerPlan};
@@ -49,6 +51,8 @@ macro_rules! ask {
     };
 }
 
+mod configs;
+
 fn shard_settings() -> ShardSettings {
     ShardSettings {
         layout: Layout { root: "/broker".into() },
@@ -76,6 +80,8 @@ fn server_plan(addr: SocketAddr) -> ServerPlan {
             node_id: 1,
             cluster_id: "cluster".into(),
             rack: None,
+            log_level: "INFO".into(),
+            described: described(&Config::default(), &[]).into(),
             auto_create_topics: true,
             fetch_bytes_max: 55 << 20,
             decompressed_bytes_max: 64 << 20,

@@ -5,6 +5,7 @@
 //!
 //! Invariant: a [`Config`] holds checked values only, and each error says where the bad one stands.
 
+pub mod described;
 pub mod keys;
 mod load;
 pub mod machine;

@@ -4,6 +4,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use shards::catalog::{CatalogSettings, Endpoint};
@@ -12,6 +13,7 @@ use shards::shard::settings::{Layout, ShardSettings};
 use super::meta::{DataDir, MetaError};
 use super::process::ProcessPlan;
 use crate::api::{ApiSettings, SessionLimits};
+use crate::config::described::{BrokerSetting, described};
 use crate::config::machine::{Machine, raise_open_files};
 use crate::config::topology::{self, Topology, TopologyError};
 use crate::config::value::Listener;
@@ -52,6 +54,7 @@ impl BrokerError {
 /// How a shard's share of the memory is parted, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Memory {
+    total: u64,
     window: u64,
     cache: u64,
     index: u64,
@@ -102,7 +105,17 @@ pub fn plan(config: &Config) -> Result<ProcessPlan, BrokerError> {
         topic_defaults,
         ..CatalogSettings::new(cluster_id.clone(), node_id)
     };
-    let server = server(config, &addresses, memory.requests, node_id, &cluster_id);
+    let computed = [
+        ("shards", shards),
+        ("memory", memory.total * shards),
+        ("write.window.bytes", memory.window),
+        ("read.cache.bytes", memory.cache),
+        ("index.cache.bytes", memory.index),
+        ("io.memory.bytes", memory.io),
+        ("segment.files.open.max", shard.open_files as u64),
+    ];
+    let described = described(config, &computed).into();
+    let server = server(config, &addresses, memory.requests, node_id, &cluster_id, described);
     Ok(ProcessPlan {
         data,
         shard,
@@ -123,6 +136,7 @@ fn server(
     requests_bytes: u64,
     node_id: i32,
     cluster_id: &str,
+    described: Arc<[BrokerSetting]>,
 ) -> ServerPlan {
     let advertised = config.advertised_listeners();
     let told = |name: &str| advertised.iter().find(|l| l.name == name).map(|l| (l.host.clone(), l.port));
@@ -144,6 +158,8 @@ fn server(
             node_id,
             cluster_id: cluster_id.into(),
             rack: config.text("broker.rack").map(Into::into),
+            log_level: config.text("log_level").unwrap_or_default().to_ascii_uppercase().into(),
+            described,
             auto_create_topics: config.flag("auto.create.topics.enable"),
             fetch_bytes_max: narrow(config.bytes("fetch.max.bytes")),
             decompressed_bytes_max: narrow(config.bytes("batch.decompressed.bytes.max")),
@@ -175,7 +191,7 @@ fn memory(config: &Config, machine_bytes: u64, shards: u64) -> Result<Memory, Br
     if requests < REQUESTS_BYTES_MIN {
         return Err(BrokerError::Memory { memory, shards, left: requests });
     }
-    Ok(Memory { window, cache, index, io, requests })
+    Ok(Memory { total: share, window, cache, index, io, requests })
 }
 
 fn open_files(config: &Config, shards: u64) -> usize {

@@ -162,6 +162,8 @@ impl World {
                 node_id: 1,
                 cluster_id: "sim-cluster".into(),
                 rack: None,
+                log_level: "INFO".into(),
+                described: [].into(),
                 auto_create_topics: false,
                 fetch_bytes_max: 4 << 20,
                 decompressed_bytes_max: 16 << 20,

@@ -159,6 +159,7 @@ apis! {
         incremental_alter_configs, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse
     }
     DescribeCluster { describe_cluster, DescribeClusterRequest, DescribeClusterResponse }
+    ListConfigResources { list_config_resources, ListConfigResourcesRequest, ListConfigResourcesResponse }
     DescribeTopicPartitions {
         describe_topic_partitions, DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse
     }
