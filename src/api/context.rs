@@ -31,6 +31,8 @@ pub struct ApiSettings {
     pub fetch_bytes_max: u32,
     /// A produced batch may decompress to this many bytes.
     pub decompressed_bytes_max: usize,
+    /// Log directory, as DescribeLogDirs names it.
+    pub log_dir: Str,
     /// `max.incremental.fetch.session.cache.slots` of each core.
     pub sessions: SessionLimits,
 }

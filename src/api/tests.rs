@@ -51,6 +51,7 @@ macro_rules! ask {
     };
 }
 
+mod admin;
 mod configs;
 
 fn shard_settings() -> ShardSettings {
@@ -80,11 +81,12 @@ fn server_plan(addr: SocketAddr) -> ServerPlan {
             node_id: 1,
             cluster_id: "cluster".into(),
             rack: None,
-            log_level: "INFO".into(),
-            described: described(&Config::default(), &[]).into(),
             auto_create_topics: true,
             fetch_bytes_max: 55 << 20,
             decompressed_bytes_max: 64 << 20,
+            log_level: "INFO".into(),
+            described: described(&Config::default(), &[]).into(),
+            log_dir: "/broker".into(),
             sessions: Default::default(),
         },
         budget_bytes: 64 << 20,

@@ -5,12 +5,13 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use shards::catalog::{CatalogSettings, Endpoint};
 use shards::shard::settings::{Layout, ShardSettings};
 
 use super::meta::{DataDir, MetaError};
+use super::preflight::{self, PreflightError};
 use super::process::ProcessPlan;
 use crate::api::{ApiSettings, SessionLimits};
 use crate::config::described::{BrokerSetting, described};
@@ -42,41 +43,71 @@ pub enum BrokerError {
     Address { origin: Origin, name: String, host: String, why: String },
     #[error(transparent)]
     Data(#[from] MetaError),
+    #[error(transparent)]
+    Preflight(#[from] PreflightError),
 }
 
 impl BrokerError {
     /// Another configuration is the cure.
     pub fn is_configuration(&self) -> bool {
-        !matches!(self, BrokerError::Data(_))
+        !matches!(self, BrokerError::Data(_) | BrokerError::Preflight(_))
     }
 }
 
 /// How a shard's share of the memory is parted, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Memory {
-    total: u64,
-    window: u64,
-    cache: u64,
-    index: u64,
-    io: u64,
-    requests: u64,
+pub struct Memory {
+    pub window: u64,
+    pub cache: u64,
+    pub index: u64,
+    pub io: u64,
+    pub requests: u64,
+}
+
+impl Memory {
+    /// The whole share of one shard.
+    pub fn share(&self) -> u64 {
+        self.window + self.cache + self.index + self.io + self.requests
+    }
+}
+
+/// What a configuration comes to on this machine. Takes nothing and changes nothing.
+#[derive(Debug)]
+pub struct Outline {
+    pub topology: Topology,
+    pub memory: Memory,
+    /// Every listener with the address that it binds.
+    pub addresses: Vec<(Listener, SocketAddr)>,
+}
+
+/// Works out whether, and how, a broker could run with this configuration.
+pub fn outline(config: &Config, machine: &Machine) -> Result<Outline, BrokerError> {
+    let topology = topology::plan(config, machine)
+        .map_err(|source| BrokerError::Topology { origin: config.origin("cores"), source })?;
+    let memory = memory(config, machine.memory_bytes, topology.cpus.len() as u64)?;
+    let addresses = addresses(config)?;
+    Ok(Outline { topology, memory, addresses })
+}
+
+/// The directory that a broker must be given.
+pub fn data_dir(config: &Config) -> Result<PathBuf, BrokerError> {
+    config.text("data_dir").map(PathBuf::from).ok_or(BrokerError::NoDataDir)
 }
 
 /// Makes the plan, and takes the data directory.
 pub fn plan(config: &Config) -> Result<ProcessPlan, BrokerError> {
-    let machine = Machine::look();
-    let Topology { cpus, warnings } = topology::plan(config, &machine)
-        .map_err(|source| BrokerError::Topology { origin: config.origin("cores"), source })?;
+    preflight::check_clock(SystemTime::now())?;
+    let Outline { topology: Topology { cpus, warnings }, memory, addresses } = outline(config, &Machine::look())?;
+    let root = data_dir(config)?;
     for warning in warnings {
         tracing::warn!("{warning}");
     }
     let shards = cpus.len() as u64;
-    let memory = memory(config, machine.memory_bytes, shards)?;
-    let addresses = addresses(config)?;
     let topic_defaults = config.topic_defaults()?;
     let node_id = number(config, "node.id");
-    let root = PathBuf::from(config.text("data_dir").ok_or(BrokerError::NoDataDir)?);
+    let open_files = open_files(config, shards)?;
     let data = DataDir::open(&root, node_id, new_cluster_id)?;
+    preflight::check_direct_io(&data.path)?;
     let cluster_id = data.meta.cluster_id.clone();
     tracing::info!(
         data_dir = %root.display(), shards, cpus = %told(&cpus), requests_bytes_per_shard = memory.requests, "starting"
@@ -90,7 +121,7 @@ pub fn plan(config: &Config) -> Result<ProcessPlan, BrokerError> {
         journal_bytes_max: config.bytes("journal.bytes.max"),
         window_bytes: memory.window,
         cache_bytes: memory.cache,
-        open_files: open_files(config, shards),
+        open_files,
         index_cache_bytes: narrow(memory.index),
         producer_ids_max: number(config, "producer.ids.max"),
         producer_expiration_ms: config.int("producer.id.expiration.ms"),
@@ -107,7 +138,7 @@ pub fn plan(config: &Config) -> Result<ProcessPlan, BrokerError> {
     };
     let computed = [
         ("shards", shards),
-        ("memory", memory.total * shards),
+        ("memory", memory.share() * shards),
         ("write.window.bytes", memory.window),
         ("read.cache.bytes", memory.cache),
         ("index.cache.bytes", memory.index),
@@ -163,6 +194,7 @@ fn server(
             auto_create_topics: config.flag("auto.create.topics.enable"),
             fetch_bytes_max: narrow(config.bytes("fetch.max.bytes")),
             decompressed_bytes_max: narrow(config.bytes("batch.decompressed.bytes.max")),
+            log_dir: config.text("data_dir").unwrap_or_default().into(),
             sessions: SessionLimits {
                 slots: number(config, "max.incremental.fetch.session.cache.slots"),
                 partitions_max: number(config, "fetch.session.partitions.max"),
@@ -191,15 +223,16 @@ fn memory(config: &Config, machine_bytes: u64, shards: u64) -> Result<Memory, Br
     if requests < REQUESTS_BYTES_MIN {
         return Err(BrokerError::Memory { memory, shards, left: requests });
     }
-    Ok(Memory { total: share, window, cache, index, io, requests })
+    Ok(Memory { window, cache, index, io, requests })
 }
 
-fn open_files(config: &Config, shards: u64) -> usize {
+/// Segment files that a shard holds open.
+fn open_files(config: &Config, shards: u64) -> Result<usize, PreflightError> {
+    let limit = raise_open_files();
+    preflight::check_open_files(limit, shards)?;
     // The other half is for sockets.
-    let limit = raise_open_files() / 2 / shards;
-    config
-        .int_given("segment.files.open.max")
-        .map_or(narrow(limit.clamp(16, 1000)), |files| narrow(files.unsigned_abs()))
+    let share = (limit / 2 / shards).clamp(16, 1000);
+    Ok(narrow(config.int_given("segment.files.open.max").map_or(share, i64::unsigned_abs)))
 }
 
 /// Every listener with the address that it binds.

@@ -59,6 +59,7 @@ fn plan() -> ServerPlan {
             auto_create_topics: true,
             fetch_bytes_max: 55 << 20,
             decompressed_bytes_max: 64 << 20,
+            log_dir: "/broker".into(),
             sessions: Default::default(),
         },
         budget_bytes: 8 << 20,

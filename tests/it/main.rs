@@ -3,9 +3,17 @@
 mod broker;
 mod cli;
 mod commands;
+mod commands_config;
+mod commands_ending;
+mod commands_records;
+mod commands_topic;
+mod device;
+mod full_disk;
+mod ledger;
 mod oracle;
 mod peer;
 mod process;
 mod refused;
 mod restart;
+mod startup;
 mod tidy;

@@ -167,6 +167,7 @@ impl World {
                 auto_create_topics: false,
                 fetch_bytes_max: 4 << 20,
                 decompressed_bytes_max: 16 << 20,
+                log_dir: "/broker".into(),
                 sessions: SessionLimits::default(),
             },
             budget_bytes: 16 << 20,

@@ -1,15 +1,15 @@
-//! ListConfigResources (key 74): what has configs that can be described (KIP-1142).
+//! ListConfigResources (key 74): names of what has configs of its own (KIP-1142). Version 0 lists client metrics only.
 
 use shards::codec::message;
 
 use crate::wire::ErrorCode;
 
-/// What version 0 lists without saying so: client metrics.
+/// The resource type of version 0.
 pub const CLIENT_METRICS: i8 = 16;
 
 message! {
     ListConfigResourcesRequest, key 74, versions 0..=1, flexible 0..;
-    /// Empty: every type.
+    /// Empty: all types.
     resource_types: [i8] (1..),
 }
 

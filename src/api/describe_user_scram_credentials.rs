@@ -1,0 +1,43 @@
+//! DescribeUserScramCredentials (key 50). Connection's core. Invariant: no user has credentials yet.
+
+use std::future::Future;
+
+use hashbrown::HashMap;
+
+use super::RequestContext;
+use super::table::Served;
+use crate::wire::messages::describe_user_scram_credentials::{
+    DescribeUserScramCredentialsRequest, DescribeUserScramCredentialsResponse, DescribeUserScramCredentialsResult,
+};
+use crate::wire::{ErrorCode, Str};
+
+pub(super) fn serve(
+    _ctx: &RequestContext<'_>,
+    request: DescribeUserScramCredentialsRequest,
+) -> impl Future<Output = Served<DescribeUserScramCredentialsResponse>> + use<> {
+    let names: Vec<&str> = request.users.iter().flatten().map(|user| user.name.as_str()).collect();
+    let mut times: HashMap<&str, u32> = HashMap::new();
+    for name in &names {
+        *times.entry(name).or_insert(0) += 1;
+    }
+    let results = names.iter().filter_map(|name| {
+        let (error_code, why) = match times.remove(name)? {
+            1 => (
+                ErrorCode::ResourceNotFound,
+                format!("Attempt to describe a user credential that does not exist: {name}"),
+            ),
+            _ => (
+                ErrorCode::DuplicateResource,
+                format!("Cannot describe SCRAM credentials for the same user twice in a single request: {name}"),
+            ),
+        };
+        Some(DescribeUserScramCredentialsResult {
+            user: Str::from(*name),
+            error_code,
+            error_message: Some(why.into()),
+            ..Default::default()
+        })
+    });
+    let results = results.collect();
+    std::future::ready(DescribeUserScramCredentialsResponse { results, ..Default::default() }.into())
+}

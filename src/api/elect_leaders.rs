@@ -1,0 +1,56 @@
+//! ElectLeaders (key 43). Connection's core; reads the applied catalog.
+//! Invariant: with one broker each partition has its preferred leader, so no election is ever needed.
+
+use std::future::Future;
+
+use shards::catalog::Catalog;
+
+use super::RequestContext;
+use super::table::Served;
+use crate::wire::messages::elect_leaders::{
+    ElectLeadersRequest, ElectLeadersResponse, PartitionResult, ReplicaElectionResult,
+};
+use crate::wire::{ErrorCode, Str};
+
+/// Election types: preferred, unclean.
+const ELECTION_TYPES: [i8; 2] = [0, 1];
+
+pub(super) fn serve(
+    ctx: &RequestContext<'_>,
+    request: ElectLeadersRequest,
+) -> impl Future<Output = Served<ElectLeadersResponse>> + use<> {
+    std::future::ready(elected(&ctx.core.shards.catalog(), &request).into())
+}
+
+fn elected(catalog: &Catalog, request: &ElectLeadersRequest) -> ElectLeadersResponse {
+    if !ELECTION_TYPES.contains(&request.election_type) {
+        return ElectLeadersResponse { error_code: ErrorCode::InvalidRequest, ..Default::default() };
+    }
+    let results = match &request.topic_partitions {
+        // Of all partitions, those that have the leader they should are not told.
+        None => catalog.topics().map(|topic| result(&topic.name, Vec::new())).collect(),
+        Some(asked) => asked
+            .iter()
+            .map(|asked| {
+                let partitions = asked.partitions.iter().map(|index| partition(catalog, &asked.topic, *index));
+                result(&asked.topic, partitions.collect())
+            })
+            .collect(),
+    };
+    ElectLeadersResponse { replica_election_results: results, ..Default::default() }
+}
+
+fn result(topic: &str, partition_result: Vec<PartitionResult>) -> ReplicaElectionResult {
+    ReplicaElectionResult { topic: topic.into(), partition_result }
+}
+
+fn partition(catalog: &Catalog, name: &str, index: i32) -> PartitionResult {
+    let (error_code, why): (_, Str) = match catalog.topic(name) {
+        None => (ErrorCode::UnknownTopicOrPartition, format!("No such topic as {name}").into()),
+        Some(topic) if topic.partition(index).is_none() => {
+            (ErrorCode::UnknownTopicOrPartition, format!("No such partition as {name}-{index}").into())
+        }
+        Some(_) => (ErrorCode::ElectionNotNeeded, "Leader election not needed for topic partition.".into()),
+    };
+    PartitionResult { partition_id: index, error_code, error_message: Some(why) }
+}
