@@ -9,8 +9,8 @@ use std::sync::Arc;
 use shards::router::Shards;
 use shards::types::Mono;
 
-use super::broker_configs::BrokerConfig;
 use super::fetch::sessions::{FetchSessions, SessionLimits};
+use crate::config::described::BrokerSetting;
 use crate::wire::Str;
 
 /// The settings that APIs act on; the same on every core.
@@ -21,14 +21,16 @@ pub struct ApiSettings {
     pub cluster_id: Str,
     /// `broker.rack`.
     pub rack: Option<Str>,
+    /// `log_level`, as Kafka writes one.
+    pub log_level: Str,
+    /// The settings that stay while the broker runs.
+    pub described: Arc<[BrokerSetting]>,
     /// `auto.create.topics.enable`.
     pub auto_create_topics: bool,
     /// `fetch.max.bytes`: most bytes of one fetch, whatever it asks for.
     pub fetch_bytes_max: u32,
     /// A produced batch may decompress to this many bytes.
     pub decompressed_bytes_max: usize,
-    /// What DescribeConfigs tells of this broker.
-    pub broker_configs: Arc<[BrokerConfig]>,
     /// Log directory, as DescribeLogDirs names it.
     pub log_dir: Str,
     /// `max.incremental.fetch.session.cache.slots` of each core.

@@ -7,7 +7,6 @@
 //! Invariant: what a peer sends can end its own connection, never more; every error has one code, chosen in an
 //! exhaustive match in [`errors`] or beside the API that alone has it.
 
-mod broker_configs;
 mod config_resources;
 mod context;
 mod errors;
@@ -31,6 +30,7 @@ mod describe_topic_partitions;
 mod describe_user_scram_credentials;
 mod elect_leaders;
 mod fetch;
+mod incremental_alter_configs;
 mod init_producer_id;
 mod list_config_resources;
 mod list_offsets;
@@ -46,7 +46,6 @@ use std::pin::Pin;
 
 use bytes::Bytes;
 
-pub use broker_configs::{BrokerConfig, ValueType};
 pub use context::{ApiCore, ApiSettings, Arrival, ListenerInfo, Peer, RequestContext};
 pub use fetch::sessions::SessionLimits;
 pub use table::dispatch;

@@ -11,8 +11,8 @@ use super::{
     ApiCore, Arrival, Outcome, Peer, Pending, Refusal, RequestContext, acls, alter_configs, alter_replica_log_dirs,
     api_versions, create_partitions, create_topics, delete_records, delete_topics, describe_client_quotas,
     describe_cluster, describe_configs, describe_log_dirs, describe_quorum, describe_topic_partitions,
-    describe_user_scram_credentials, elect_leaders, fetch, init_producer_id, list_config_resources, list_offsets,
-    metadata, offset_for_leader_epoch, produce, reassignments,
+    describe_user_scram_credentials, elect_leaders, fetch, incremental_alter_configs, init_producer_id,
+    list_config_resources, list_offsets, metadata, offset_for_leader_epoch, produce, reassignments,
 };
 use crate::wire::messages::{ApiKey, Response};
 use crate::wire::{HeaderStart, Message, Reader, encode_response};
@@ -77,7 +77,7 @@ rows! {
     DescribeLogDirs, told from 1, DescribeCluster, describe_log_dirs::serve;
     CreatePartitions, told from 0, AlterTopic, create_partitions::serve;
     ElectLeaders, told from 0, AlterCluster, elect_leaders::serve;
-    IncrementalAlterConfigs, told from 0, AlterConfigs, alter_configs::serve_incremental;
+    IncrementalAlterConfigs, told from 0, AlterConfigs, incremental_alter_configs::serve;
     AlterPartitionReassignments, told from 0, AlterCluster, reassignments::serve_alter;
     ListPartitionReassignments, told from 0, DescribeCluster, reassignments::serve_list;
     DescribeClientQuotas, told from 0, DescribeConfigs, describe_client_quotas::serve;

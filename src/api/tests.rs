@@ -15,6 +15,8 @@ use shards::shard::settings::{Layout, ShardSettings};
 use shards::shard::start;
 
 use super::ApiSettings;
+use crate::config::Config;
+use crate::config::described::described;
 use crate::launch::core::{self, CorePlan, Lifecycle};
 use crate::listen::test_client::Client;
 use crate::listen::{Admission, ConnectionLimits, ListenSettings, ListenerPlan, ServerPlan};
@@ -50,6 +52,7 @@ macro_rules! ask {
 }
 
 mod admin;
+mod configs;
 
 fn shard_settings() -> ShardSettings {
     ShardSettings {
@@ -81,7 +84,8 @@ fn server_plan(addr: SocketAddr) -> ServerPlan {
             auto_create_topics: true,
             fetch_bytes_max: 55 << 20,
             decompressed_bytes_max: 64 << 20,
-            broker_configs: [].into(),
+            log_level: "INFO".into(),
+            described: described(&Config::default(), &[]).into(),
             log_dir: "/broker".into(),
             sessions: Default::default(),
         },

@@ -6,6 +6,7 @@
 //!
 //! Invariant: a [`Config`] holds checked values only, and each error says where the bad one stands.
 
+pub mod described;
 pub mod import;
 pub mod keys;
 mod load;

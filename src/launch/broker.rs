@@ -4,16 +4,17 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use shards::catalog::{CatalogSettings, Endpoint};
 use shards::shard::settings::{Layout, ShardSettings};
 
-use super::described;
 use super::meta::{DataDir, MetaError};
 use super::preflight::{self, PreflightError};
 use super::process::ProcessPlan;
 use crate::api::{ApiSettings, SessionLimits};
+use crate::config::described::{BrokerSetting, described};
 use crate::config::machine::{Machine, raise_open_files};
 use crate::config::topology::{self, Topology, TopologyError};
 use crate::config::value::Listener;
@@ -135,7 +136,17 @@ pub fn plan(config: &Config) -> Result<ProcessPlan, BrokerError> {
         topic_defaults,
         ..CatalogSettings::new(cluster_id.clone(), node_id)
     };
-    let server = server(config, &addresses, memory.requests, node_id, &cluster_id);
+    let computed = [
+        ("shards", shards),
+        ("memory", memory.share() * shards),
+        ("write.window.bytes", memory.window),
+        ("read.cache.bytes", memory.cache),
+        ("index.cache.bytes", memory.index),
+        ("io.memory.bytes", memory.io),
+        ("segment.files.open.max", shard.open_files as u64),
+    ];
+    let described = described(config, &computed).into();
+    let server = server(config, &addresses, memory.requests, node_id, &cluster_id, described);
     Ok(ProcessPlan {
         data,
         shard,
@@ -156,6 +167,7 @@ fn server(
     requests_bytes: u64,
     node_id: i32,
     cluster_id: &str,
+    described: Arc<[BrokerSetting]>,
 ) -> ServerPlan {
     let advertised = config.advertised_listeners();
     let told = |name: &str| advertised.iter().find(|l| l.name == name).map(|l| (l.host.clone(), l.port));
@@ -177,10 +189,11 @@ fn server(
             node_id,
             cluster_id: cluster_id.into(),
             rack: config.text("broker.rack").map(Into::into),
+            log_level: config.text("log_level").unwrap_or_default().to_ascii_uppercase().into(),
+            described,
             auto_create_topics: config.flag("auto.create.topics.enable"),
             fetch_bytes_max: narrow(config.bytes("fetch.max.bytes")),
             decompressed_bytes_max: narrow(config.bytes("batch.decompressed.bytes.max")),
-            broker_configs: described::broker_configs(config, node_id),
             log_dir: config.text("data_dir").unwrap_or_default().into(),
             sessions: SessionLimits {
                 slots: number(config, "max.incremental.fetch.session.cache.slots"),

@@ -7,7 +7,6 @@
 
 pub mod broker;
 pub mod core;
-mod described;
 pub mod meta;
 mod port;
 pub mod preflight;
