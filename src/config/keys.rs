@@ -180,7 +180,7 @@ pub static KEYS: &[Key] = &[
         "journal.bytes",
         bytes(4 * MIB, 64 * GIB),
         "67108864",
-        "Of each shard: journal files made at start, as disk space. Below 16 KiB for each partition it grows to that. As much again is reserved, so that a full disk loses nothing that was acked.",
+        "Of each shard: journal files made at start, as disk space. Below 16 KiB for each partition it grows to that. As much again and 4 MiB are reserved, so that a full disk loses nothing that was acked and does not keep the broker from starting.",
     ),
     key(
         "journal.bytes.max",

@@ -128,13 +128,26 @@ impl Broker {
 
     /// SIGTERM; the broker drains and leaves.
     pub fn terminate(self) -> Left {
-        kill_process(Pid::from_child(&self.child), Signal::TERM).expect("the process runs");
+        kill_process(self.pid(), Signal::TERM).expect("the process runs");
         self.left()
     }
 
     /// What the process has written to stderr so far.
     pub fn stderr(&self) -> String {
         fs::read_to_string(&self.stderr).unwrap_or_default()
+    }
+
+    pub fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    /// The most memory that the process had resident so far.
+    pub fn peak_memory_bytes(&self) -> u64 {
+        let status = format!("/proc/{}/status", self.child.id());
+        let status = fs::read_to_string(status).expect("the process runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
+        let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
+        kib << 10
     }
 
     /// The lines on stdout up to the one that says `ready`.
@@ -178,6 +191,11 @@ pub struct Connection(TcpStream);
 impl Connection {
     pub fn send_bytes(&mut self, bytes: &[u8]) {
         self.0.write_all(bytes).expect("the broker reads");
+    }
+
+    /// False when the broker has closed the connection.
+    pub fn try_send_bytes(&mut self, bytes: &[u8]) -> bool {
+        self.0.write_all(bytes).is_ok()
     }
 
     pub fn send(&mut self, body: &[u8]) {

@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use corelog::wire::messages::create_topics::{CreatableTopic, CreateTopicsRequest};
+use corelog::wire::messages::create_topics::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
 use corelog::wire::messages::delete_topics::DeleteTopicsRequest;
 use corelog::wire::messages::fetch::{FetchPartition, FetchRequest, FetchResponse, FetchTopic};
 use corelog::wire::messages::init_producer_id::InitProducerIdRequest;
@@ -12,7 +12,7 @@ use corelog::wire::messages::metadata::{MetadataRequest, MetadataRequestTopic, M
 use corelog::wire::messages::produce::{
     PartitionProduceData, PartitionProduceResponse, ProduceRequest, TopicProduceData,
 };
-use corelog::wire::messages::{Request, Response};
+use corelog::wire::messages::{ApiKey, Request, Response};
 use corelog::wire::{ErrorCode, Reader, ResponseHeader, TopicId, encode_request};
 use shards::batch::{BatchBuilder, NewRecord};
 
@@ -36,27 +36,46 @@ pub const FETCH: i16 = 12;
 
 impl Connection {
     pub fn ask(&mut self, request: impl Into<Request>, version: i16) -> Response {
+        self.try_ask(request, version).expect("a reply, not the end of the connection")
+    }
+
+    /// `None` when the broker has closed the connection.
+    pub fn try_ask(&mut self, request: impl Into<Request>, version: i16) -> Option<Response> {
         let request = request.into();
-        self.tell(&request, version);
-        let frame = Bytes::from(self.receive().expect("a reply, not the end of the connection"));
+        if !self.try_send_bytes(&frame(&request, version)) {
+            return None;
+        }
+        self.reply_to(request.api(), version)
+    }
+
+    /// The reply to a request that was sent before.
+    pub fn reply_to(&mut self, api: ApiKey, version: i16) -> Option<Response> {
+        let frame = Bytes::from(self.receive()?);
         let mut reader = Reader::new(&frame);
-        let api = request.api();
         let header = ResponseHeader::decode(&mut reader, api, version).expect("a header");
         assert_eq!(header.correlation_id, 7);
-        Response::decode(api, &mut reader, version).expect("a reply of this version")
+        Some(Response::decode(api, &mut reader, version).expect("a reply of this version"))
     }
 
     /// Sends a request and awaits nothing.
     pub fn tell(&mut self, request: &Request, version: i16) {
-        let frame = encode_request(request, version, 7, None).expect("this version carries it");
-        self.send_bytes(&frame.concat());
+        self.send_bytes(&frame(request, version));
     }
 
     pub fn create(&mut self, name: &str, partitions: i32) -> ErrorCode {
+        self.create_with(name, partitions, &[])
+    }
+
+    pub fn create_with(&mut self, name: &str, partitions: i32, configs: &[(&str, &str)]) -> ErrorCode {
+        let config = |&(name, value): &(&str, &str)| CreatableTopicConfig {
+            name: name.to_owned().into(),
+            value: Some(value.to_owned().into()),
+        };
         let topic = CreatableTopic {
             name: name.to_owned().into(),
             num_partitions: partitions,
             replication_factor: 1,
+            configs: configs.iter().map(config).collect(),
             ..Default::default()
         };
         let ask = CreateTopicsRequest { topics: vec![topic], timeout_ms: 30_000, ..Default::default() };
@@ -112,6 +131,11 @@ impl Connection {
         let answer = &reply.topics[0].partitions[0];
         (answer.error_code, answer.offset)
     }
+}
+
+/// The request as it goes over the wire, its length included.
+pub fn frame(request: &Request, version: i16) -> Vec<u8> {
+    encode_request(request, version, 7, None).expect("this version carries it").concat()
 }
 
 pub fn list_request(topic: &str, partitions: Vec<ListOffsetsPartition>) -> ListOffsetsRequest {

@@ -63,7 +63,18 @@ pub async fn make<R: Runtime>(
     bytes: u64,
 ) -> io::Result<JournalFile<R>> {
     let path = dir.join(file_name(run_number, number_of(index)));
-    let file = rt.open(&path, OpenMode::Synced).await?;
+    let filled = fill(rt, &path, bytes).await;
+    if filled.is_err() {
+        // Part of a file is of no use, and in the way on a full disk. What could not be opened is not there.
+        let _missing = rt.remove_file(&path).await;
+    }
+    let file = filled?;
+    rt.sync_dir(dir).await?;
+    Ok(JournalFile { path, file, bytes })
+}
+
+async fn fill<R: Runtime>(rt: &R, path: &Path, bytes: u64) -> io::Result<R::File> {
+    let file = rt.open(path, OpenMode::Synced).await?;
     let mut zeros = rt.alloc(FILL_BYTES as usize);
     zeros.extend_from_slice(&vec![0; FILL_BYTES as usize]);
     let zeros = zeros.freeze();
@@ -74,8 +85,7 @@ pub async fn make<R: Runtime>(
         rt.quantum().await;
     }
     file.sync().await?;
-    rt.sync_dir(dir).await?;
-    Ok(JournalFile { path, file, bytes })
+    Ok(file)
 }
 
 fn number_of(index: usize) -> u32 {

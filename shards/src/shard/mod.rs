@@ -8,6 +8,7 @@
 //! Invariant: a step never awaits and a task never holds a borrow of the core across an await: mutate, then await.
 
 pub mod append;
+pub mod ballast;
 pub mod catalog;
 pub mod clean_up;
 pub mod commit;
@@ -85,7 +86,7 @@ impl<R: Runtime> Shard<R> {
         rt.spawn(disk::run_tails(self.clone()));
         rt.spawn(timers::run_deadlines(self.clone()));
         rt.spawn(timers::run_retention(self.clone()));
-        rt.spawn(timers::run_space(self.clone()));
+        rt.spawn(ballast::run(self.clone()));
         rt.spawn(clean_up::run(self.clone()));
         rt.spawn(take_letters(self.clone(), mailbox));
     }

@@ -11,11 +11,13 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use super::ballast::is_full;
 use super::catalog;
 use super::core::ShardCore;
 use super::fence::Fence;
 use super::recovery::{self, RestoredPartition};
 use super::settings::ShardSettings;
+use super::turn::JOURNAL_BYTES_PER_PARTITION;
 use super::{Shard, turn};
 use crate::catalog::{Catalog, CatalogCommand, CatalogRecord, CatalogSettings, Endpoint};
 use crate::journal::checkpoint::CheckpointError;
@@ -23,11 +25,11 @@ use crate::journal::files;
 use crate::journal::replay::ReplayError;
 use crate::journal::run::Run;
 use crate::journal::space::FILES_MIN;
-use crate::log::{ReadFailure, Store};
+use crate::log::{ReadFailure, Store, StoreError};
 use crate::router::mailbox::{Letter, Postbox};
 use crate::router::placement::{CATALOG_SHARD, ShardIndex};
 use crate::router::{CatalogAsk, Clock, ShardHandle, Shards};
-use crate::runtime::Runtime;
+use crate::runtime::{File, OpenMode, Runtime};
 
 #[derive(Debug, Error)]
 pub enum StartError {
@@ -54,6 +56,8 @@ pub struct Seed {
     run: Run,
     catalog: Arc<[CatalogRecord]>,
     partitions: Vec<RestoredPartition>,
+    /// There is no space for the journals that the shards should have.
+    disk_full: bool,
 }
 
 /// A shard's partitions are in segments and in its new journal.
@@ -178,7 +182,7 @@ pub async fn start<R: Runtime>(rt: R, plan: ShardPlan) -> Result<StartedShard<R>
     let shard = Shard::new(rt.clone(), core.clone(), store, seed.run);
     shard.spawn_tasks(mailbox);
 
-    prepare_journal(&shard, &settings).await?;
+    prepare_journal(&shard, &settings, seed.disk_full).await?;
     // Everything that was replayed goes into segments and the new journal; then this run's checkpoint may say so.
     turn::settle(&shard).await.map_err(StartError::Fenced)?;
     let keep_journals = core.borrow().partitions().any(|(_, p)| p.keeps_journals);
@@ -199,20 +203,44 @@ pub async fn start<R: Runtime>(rt: R, plan: ShardPlan) -> Result<StartedShard<R>
     Ok(StartedShard { shard, shards, postboxes })
 }
 
-/// Makes the new run's journal. On a full disk the ballast makes room for it: that is what it is kept for (R14).
-async fn prepare_journal<R: Runtime>(shard: &Shard<R>, settings: &ShardSettings) -> Result<(), StartError> {
-    let (index, bytes) = shard.step(|core, _, _| (core.index.0, core.journal_bytes_least()));
+/// Makes the new run's journal. On a full disk the ballast gives way, to a journal as small as it may be: the rest of that
+/// space is for what is replayed (R14).
+async fn prepare_journal<R: Runtime>(
+    shard: &Shard<R>,
+    settings: &ShardSettings,
+    disk_full: bool,
+) -> Result<(), StartError> {
+    if disk_full {
+        shard.release_ballast().await;
+    }
+    let (index, bytes) = shard.step(|core, _, _| {
+        (core.index.0, if disk_full { core.journal_bytes_min() } else { core.journal_bytes_least() })
+    });
     let dir = settings.layout.journal(index);
     let each = bytes.div_ceil(FILES_MIN as u64).next_multiple_of(files::FILL_BYTES);
-    let number = shard.run().number;
-    let mut made = files::prepare(shard.rt(), &dir, number, FILES_MIN, each).await;
-    if made.as_ref().is_err_and(|e| e.kind() == io::ErrorKind::StorageFull) && shard.release_ballast().await {
-        made = files::prepare(shard.rt(), &dir, number, FILES_MIN, each).await;
-    }
-    for file in made.map_err(|source| StartError::Io { path: dir, source })? {
+    let prepare = async || {
+        let made = files::prepare(shard.rt(), &dir, shard.run().number, FILES_MIN, each).await;
+        made.map_err(|source| StoreError { path: dir.clone(), source })
+    };
+    let made = shard.on_ballast(prepare).await;
+    for file in made.map_err(|StoreError { path, source }| StartError::Io { path, source })? {
         shard.take_in_journal_file(file);
     }
     Ok(())
+}
+
+/// Whether the disk lacks `bytes`: asked once for all shards, or one of them would take what another gives way.
+async fn lacks_space<R: Runtime>(rt: &R, settings: &ShardSettings, bytes: u64) -> Result<bool, StartError> {
+    let path = settings.layout.journals().join("probe");
+    let io = |source| StartError::Io { path: path.clone(), source };
+    let file = rt.open(&path, OpenMode::Create).await.map_err(io)?;
+    let reserved = file.allocate(bytes).await;
+    file.close().await.map_err(io)?;
+    rt.remove_file(&path).await.map_err(io)?;
+    match reserved {
+        Err(error) if !is_full(&error) => Err(io(error)),
+        reserved => Ok(reserved.is_err()),
+    }
 }
 
 /// Shard 0: reads the last run and gives every shard its part.
@@ -235,6 +263,9 @@ async fn deal_out<R: Runtime>(
         shards: settings.shards,
     };
     let recovered = recovery::recover(rt, store, settings, catalog_settings, last).await?;
+    let journals_bytes = u64::from(settings.shards) * settings.journal_bytes
+        + recovered.partitions.len() as u64 * JOURNAL_BYTES_PER_PARTITION;
+    let disk_full = lacks_space(rt, settings, journals_bytes).await?;
     let catalog: Arc<[CatalogRecord]> = recovered.catalog.into();
     let mut dealt: Vec<Vec<RestoredPartition>> = (0..settings.shards).map(|_| Vec::new()).collect();
     for partition in recovered.partitions {
@@ -242,7 +273,7 @@ async fn deal_out<R: Runtime>(
         dealt[to.0 as usize].push(partition);
     }
     for (seed, partitions) in seeds.iter().zip(dealt) {
-        let one = Seed { run, catalog: catalog.clone(), partitions };
+        let one = Seed { run, catalog: catalog.clone(), partitions, disk_full };
         seed.send_async(one).await.map_err(|_| StartError::OtherCore)?;
     }
     Ok(())

@@ -109,19 +109,6 @@ fn millis(now: Mono) -> i64 {
     i64::try_from(now.0 / 1_000_000).unwrap_or(i64::MAX)
 }
 
-/// Space beyond the ballast that must be there before appends resume, or they would stop again at once.
-const HEADROOM_BYTES: u64 = 16 << 20;
-
-/// While the disk is full, looks each second whether the ballast fits again (R14).
-pub async fn run_space<R: Runtime>(shard: Shard<R>) {
-    while !shard.journal_is_closed() {
-        shard.rt().sleep_until(shard.now().after(TICK)).await;
-        if shard.step(|core, _, _| core.disk_full && core.is_drained()) {
-            shard.fill_ballast(HEADROOM_BYTES).await;
-        }
-    }
-}
-
 /// Looks at every partition each `log.retention.check.interval.ms`.
 pub async fn run_retention<R: Runtime>(shard: Shard<R>) {
     let every = Duration::from_millis(shard.step(|core, _, _| core.settings.retention_check_ms));

@@ -5,7 +5,6 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::io;
 use std::time::Duration;
 
 use futures_lite::future::zip;
@@ -17,7 +16,8 @@ use super::{Shard, fail};
 use crate::journal::checkpoint::Checkpoint;
 use crate::journal::files;
 use crate::journal::format::ENTRY_BYTES;
-use crate::log::{StoreError, WriteKind};
+use crate::journal::space::FILES_MIN;
+use crate::log::WriteKind;
 use crate::planted::{PlantedFault, is_planted};
 use crate::router::oneshot::oneshot;
 use crate::runtime::{BLOCK_BYTES, Runtime};
@@ -31,11 +31,13 @@ const CARRY_BYTES_PER_COMMIT: usize = 256 << 10;
 /// Partitions put into a checkpoint in one step.
 const PARTITIONS_PER_STEP: usize = 256;
 /// Journal bytes for each partition of the core, so that a turn carries at most a quarter of the journal (R12).
-const JOURNAL_BYTES_PER_PARTITION: u64 = 16 << 10;
+pub const JOURNAL_BYTES_PER_PARTITION: u64 = 16 << 10;
 /// A partial block and its entry's head.
 const CARRY_BYTES_MAX: u64 = (BLOCK_BYTES + ENTRY_BYTES) as u64;
 /// Turns closer together than this mean that the core is busy: its journal grows.
 const BUSY: Duration = Duration::from_secs(5);
+/// A journal that found no space to grow tries again after this.
+const GROWTH_PAUSE: Duration = Duration::from_secs(10);
 
 /// Why a turn is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,17 +54,23 @@ enum TurnKind {
 pub async fn run<R: Runtime>(shard: Shard<R>) {
     let signals = shard.signals();
     let mut last_end = Mono(0);
+    let mut next_growth = Mono(0);
     loop {
         signals.turn.wait().await;
         if shard.journal_is_closed() || shard.fence().is_tripped() {
             return;
         }
-        if let Some(bytes) = shard.step(|core, _, _| core.file_wanted.take()) {
-            grow(&shard, bytes).await;
+        if let Some(bytes) = shard.step(|core, _, _| core.file_wanted.take())
+            && !grow(&shard, bytes).await
+        {
+            // An append waits that no file of the journal is large enough for.
+            shard.fill_ballast(bytes).await;
         }
-        while let Some(bytes) = shard.step(|core, _, _| core.journal_bytes_wanted(false)) {
+        while shard.now() >= next_growth
+            && let Some(bytes) = shard.step(|core, _, _| core.journal_bytes_wanted(false))
+        {
             if !grow(&shard, bytes).await {
-                break;
+                next_growth = shard.now().after(GROWTH_PAUSE);
             }
         }
         if let Some(done) = shard.step(|core, _, _| core.final_turn.take()) {
@@ -179,10 +187,15 @@ impl ShardCore {
         }
     }
 
-    /// What the journal of this core needs, whatever it does: a turn carries at most a quarter of it (R12).
-    pub fn journal_bytes_least(&self) -> u64 {
+    /// With less than this the core does not start: a turn carries at most a quarter of it (R12).
+    pub fn journal_bytes_min(&self) -> u64 {
         let partitions = self.partitions().count() as u64;
-        self.settings.journal_bytes.max(partitions * JOURNAL_BYTES_PER_PARTITION)
+        (FILES_MIN as u64 * files::FILL_BYTES).max(partitions * JOURNAL_BYTES_PER_PARTITION)
+    }
+
+    /// What the journal of this core should have, whatever it does.
+    pub fn journal_bytes_least(&self) -> u64 {
+        self.settings.journal_bytes.max(self.journal_bytes_min())
     }
 
     /// The size of a file that would bring the journal nearer to what this core needs.
@@ -193,7 +206,7 @@ impl ShardCore {
         let most = self.settings.journal_bytes_max.max(least);
         let total = self.space.total_bytes();
         let wanted = if busy { most } else { least };
-        (total < wanted).then(|| self.settings.journal_bytes / crate::journal::space::FILES_MIN as u64)
+        (total < wanted).then(|| self.settings.journal_bytes / FILES_MIN as u64)
     }
 }
 
@@ -287,26 +300,21 @@ pub async fn write_checkpoint<R: Runtime>(shard: &Shard<R>, first_generation: u6
     }
     let layout = shard.step(|core, _, _| core.settings.layout.clone());
     let dir = layout.checkpoints();
-    let mut stored = checkpoint.store(shard.rt(), &dir).await;
-    if stored.as_ref().is_err_and(is_full) && shard.release_ballast().await {
-        stored = checkpoint.store(shard.rt(), &dir).await;
-    }
+    let stored = shard.on_ballast(async || checkpoint.store(shard.rt(), &dir).await).await;
     stored.map_err(|e| fail(&e.path, "writing the checkpoint", &e.source))
-}
-
-/// Whether an operation failed for want of space.
-pub fn is_full(error: &StoreError) -> bool {
-    matches!(error.source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// Adds a journal file, and as much to the ballast first; on a full disk the journal stays as it is.
 async fn grow<R: Runtime>(shard: &Shard<R>, bytes: u64) -> bool {
-    if let Err(error) = shard.extend_ballast(bytes).await {
+    let bytes = bytes.next_multiple_of(files::FILL_BYTES);
+    if shard.step(|core, _, _| core.disk_full) {
+        return false;
+    }
+    if let Err(error) = shard.resize_ballast(bytes).await {
         tracing::warn!(%error, "no space for a larger journal: it stays as it is");
         return false;
     }
     let (dir, index) = shard.step(|core, _, _| (core.settings.layout.journal(core.index.0), core.space.files()));
-    let bytes = bytes.next_multiple_of(files::FILL_BYTES);
     match files::make(shard.rt(), &dir, shard.inner.run.number, index, bytes).await {
         Ok(file) => {
             shard.take_in_journal_file(file);
@@ -315,6 +323,7 @@ async fn grow<R: Runtime>(shard: &Shard<R>, bytes: u64) -> bool {
         }
         Err(error) => {
             tracing::warn!(dir = %dir.display(), %error, "the journal could not grow");
+            shard.fill_ballast(0).await;
             false
         }
     }

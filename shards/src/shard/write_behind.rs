@@ -9,7 +9,6 @@ use futures_lite::future::zip;
 
 use super::core::ShardCore;
 use super::partition::Slot;
-use super::turn::is_full;
 use super::{Shard, fail};
 use crate::log::{WriteJob, WriteKind};
 use crate::runtime::Runtime;
@@ -144,12 +143,7 @@ fn next_job<R: Runtime>(shard: &Shard<R>, slot: Slot, kind: WriteKind) -> Option
 
 /// Carries out one job; `false` after a failure that fenced the process.
 async fn write_one<R: Runtime>(shard: &Shard<R>, slot: Slot, (dir, job): (crate::log::PartitionDir, WriteJob)) -> bool {
-    let mut outcome = shard.store().write(&dir, &job).await;
-    if outcome.as_ref().is_err_and(is_full) && shard.release_ballast().await {
-        // What is in the journal was acked: the ballast's space is for it (R14).
-        outcome = shard.store().write(&dir, &job).await;
-    }
-    match outcome {
+    match shard.on_ballast(async || shard.store().write(&dir, &job).await).await {
         Ok(()) => {
             shard.step(|core, _, _| {
                 core.stages.segment_bytes += job.bytes();

@@ -1,0 +1,137 @@
+//! A full disk (R14): appends are refused, everything else goes on, and appends work again once there is space.
+
+use std::fs::{self, File};
+use std::time::{Duration, Instant};
+
+use corelog::wire::ErrorCode;
+use corelog::wire::messages::delete_records::{DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic};
+use rustix::fs::{FallocateFlags, fallocate};
+
+use crate::broker::{Broker, Connection, Home};
+use crate::device::Mounted;
+use crate::ledger::{Appended, Ledger};
+use crate::peer::reply;
+
+const DISK_MIB: u64 = 160;
+const VALUE_BYTES: usize = 200 << 10;
+/// More than the disk holds.
+const APPENDS_MAX: usize = ((DISK_MIB as usize) << 20) / VALUE_BYTES;
+/// Space comes back with a renamed directory's unlink and a try of the shard's.
+const RECOVERY: Duration = Duration::from_secs(20);
+const SMALL: [&str; 8] = [
+    "--set",
+    "shards=2",
+    "--set",
+    "journal.bytes=8388608",
+    "--set",
+    "journal.bytes.max=8388608",
+    "--set",
+    "log.segment.bytes=8388608",
+];
+
+fn home_on(disk: &Mounted) -> Home {
+    let mut home = Home::new();
+    home.data = disk.path().join("data");
+    home
+}
+
+fn delete_records(peer: &mut Connection, topic: &str, offset: i64) -> (ErrorCode, i64) {
+    let partitions = vec![DeleteRecordsPartition { partition_index: 0, offset }];
+    let topics = vec![DeleteRecordsTopic { name: topic.to_owned().into(), partitions }];
+    let reply = reply!(DeleteRecords, peer.ask(DeleteRecordsRequest { topics, timeout_ms: 10_000 }, 2));
+    let answer = &reply.topics[0].partitions[0];
+    (answer.error_code, answer.low_watermark)
+}
+
+/// Appends to both until each is refused for want of space.
+fn fill(peer: &mut Connection, ledgers: &mut [&mut Ledger]) {
+    for ledger in ledgers {
+        let refusal = ledger.append_until_refused(peer, APPENDS_MAX);
+        assert_eq!(refusal, Some(ErrorCode::KafkaStorageError), "after {} records", ledger.acked());
+    }
+}
+
+/// The first append that is acked again.
+fn append_in_time(peer: &mut Connection, ledger: &mut Ledger) {
+    let deadline = Instant::now() + RECOVERY;
+    loop {
+        match ledger.append(peer) {
+            Appended::Acked => return,
+            Appended::Refused(ErrorCode::KafkaStorageError) if Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            other => panic!("{other:?} although there is space"),
+        }
+    }
+}
+
+fn two_topics(broker: &Broker) -> (Connection, Ledger, Ledger) {
+    let mut peer = broker.connect();
+    let (kept, spare) = (Ledger::new("kept", VALUE_BYTES), Ledger::new("spare", VALUE_BYTES));
+    for ledger in [&kept, &spare] {
+        assert_eq!(peer.create(&ledger.topic, 1), ErrorCode::None);
+    }
+    (peer, kept, spare)
+}
+
+#[test]
+fn on_a_full_disk_appends_are_refused_and_come_back_when_a_topic_is_deleted() {
+    let Some(disk) = Mounted::new(DISK_MIB) else { return };
+    let home = home_on(&disk);
+    let broker = home.dev(&SMALL);
+    let (mut peer, mut kept, mut spare) = two_topics(&broker);
+    for _ in 0..200 {
+        assert_eq!((kept.append(&mut peer), spare.append(&mut peer)), (Appended::Acked, Appended::Acked));
+    }
+    fill(&mut peer, &mut [&mut kept, &mut spare]);
+
+    kept.check(&mut peer);
+    spare.check(&mut peer);
+    assert_eq!(delete_records(&mut peer, "kept", 10), (ErrorCode::None, 10));
+    assert_eq!(peer.topic("spare", false).error_code, ErrorCode::None);
+    assert_eq!(peer.delete("spare"), ErrorCode::None);
+
+    append_in_time(&mut peer, &mut kept);
+    kept.check(&mut peer);
+    assert_eq!(peer.list_offset("kept", -2, 5), (ErrorCode::None, 10));
+}
+
+#[test]
+fn a_disk_that_others_fill_loses_nothing_over_kill_9_and_appends_when_they_leave() {
+    let Some(disk) = Mounted::new(DISK_MIB) else { return };
+    let home = home_on(&disk);
+    let broker = home.dev(&SMALL);
+    let (mut peer, mut kept, mut spare) = two_topics(&broker);
+    assert_eq!((kept.append(&mut peer), spare.append(&mut peer)), (Appended::Acked, Appended::Acked));
+    let filler = disk.path().join("filler");
+    fill_with(&filler);
+    fill(&mut peer, &mut [&mut kept, &mut spare]);
+    kept.check(&mut peer);
+    broker.kill();
+
+    let broker = home.dev(&SMALL);
+    let mut peer = broker.connect();
+    kept.check(&mut peer);
+    spare.check(&mut peer);
+    fs::remove_file(&filler).expect("the filler goes");
+    append_in_time(&mut peer, &mut kept);
+    append_in_time(&mut peer, &mut spare);
+    let left = broker.terminate();
+    assert!(left.status.success(), "{left:#?}");
+
+    let broker = home.dev(&SMALL);
+    let mut peer = broker.connect();
+    kept.check(&mut peer);
+    spare.check(&mut peer);
+}
+
+/// Takes all the space that is left.
+fn fill_with(path: &std::path::Path) {
+    let file = File::create(path).expect("a filler");
+    let mut at = 0;
+    for step in [1 << 20, 4 << 10] {
+        while fallocate(&file, FallocateFlags::empty(), at, step).is_ok() {
+            at += step;
+        }
+    }
+}
