@@ -1,9 +1,11 @@
 //! Integration tests of the whole package, one module for each subject.
 
+mod bad_peers;
 mod broker;
 mod cli;
 mod commands;
 mod device;
+mod dice;
 mod full_disk;
 mod ledger;
 mod oracle;
