@@ -33,8 +33,25 @@ pub struct ApiSettings {
     pub decompressed_bytes_max: usize,
     /// Log directory, as DescribeLogDirs names it.
     pub log_dir: Str,
+    pub offsets_topic: OffsetsTopic,
     /// `max.incremental.fetch.session.cache.slots` of each core.
     pub sessions: SessionLimits,
+}
+
+/// How `__consumer_offsets` is made when it is first needed.
+#[derive(Clone, Copy, Debug)]
+pub struct OffsetsTopic {
+    /// `offsets.topic.num.partitions`.
+    pub partitions: i32,
+    /// `offsets.topic.segment.bytes`.
+    pub segment_bytes: i32,
+}
+
+/// Kafka's defaults.
+impl Default for OffsetsTopic {
+    fn default() -> OffsetsTopic {
+        OffsetsTopic { partitions: 50, segment_bytes: 100 << 20 }
+    }
 }
 
 /// A listener, as clients are told of it.
@@ -104,6 +121,7 @@ pub struct RequestContext<'a> {
     pub core: &'a Rc<ApiCore>,
     pub peer: &'a Rc<Peer>,
     pub arrival: Arrival,
-    /// Of the request's header.
+    /// Of the request's header; this and the next.
     pub version: i16,
+    pub client_id: Option<Str>,
 }

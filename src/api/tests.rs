@@ -70,6 +70,7 @@ fn shard_settings() -> ShardSettings {
         retention_check_ms: 300_000,
         mailbox_bytes: 4 << 20,
         mailbox_messages: 1024,
+        groups: Default::default(),
     }
 }
 
@@ -87,6 +88,7 @@ fn server_plan(addr: SocketAddr) -> ServerPlan {
             log_level: "INFO".into(),
             described: described(&Config::default(), &[]).into(),
             log_dir: "/broker".into(),
+            offsets_topic: Default::default(),
             sessions: Default::default(),
         },
         budget_bytes: 64 << 20,

@@ -60,6 +60,7 @@ fn plan() -> ServerPlan {
             fetch_bytes_max: 55 << 20,
             decompressed_bytes_max: 64 << 20,
             log_dir: "/broker".into(),
+            offsets_topic: Default::default(),
             sessions: Default::default(),
         },
         budget_bytes: 8 << 20,

@@ -153,6 +153,7 @@ impl World {
             retention_check_ms: 1_000,
             mailbox_bytes: 1 << 20,
             mailbox_messages: 64,
+            groups: Default::default(),
         };
         let catalog = CatalogSettings::new("sim-cluster", 1);
         let server = ServerPlan {
@@ -168,6 +169,7 @@ impl World {
                 fetch_bytes_max: 4 << 20,
                 decompressed_bytes_max: 16 << 20,
                 log_dir: "/broker".into(),
+                offsets_topic: Default::default(),
                 sessions: SessionLimits::default(),
             },
             budget_bytes: 16 << 20,
