@@ -4,7 +4,7 @@
 use std::future::Future;
 
 use shards::request::{Isolation, ListPart, Listed, OffsetAt};
-use shards::types::{Offset, PartitionId, TopicId};
+use shards::types::{PartitionId, TopicId};
 
 use super::RequestContext;
 use super::table::Served;
@@ -75,7 +75,6 @@ fn refused(request: &DescribeQuorumRequest) -> DescribeQuorumResponse {
                 partition_index: partition.partition_index,
                 error_code: ErrorCode::UnknownTopicOrPartition,
                 error_message: Some("This server does not host this topic-partition.".into()),
-                high_watermark: Offset::UNKNOWN.0,
                 ..Default::default()
             })
             .collect(),
