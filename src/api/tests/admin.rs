@@ -127,6 +127,10 @@ fn the_metadata_log_has_one_voter_that_is_at_its_end() {
                 partitions: vec![PartitionAsked { partition_index: 0 }],
             }],
         };
+        for version in [0, 1] {
+            let reply = ask!(client, DescribeQuorum, quorum("__cluster_metadata"), version);
+            assert_eq!((reply.topics.len(), reply.nodes.len()), (1, 0), "version {version}");
+        }
         let mut reply = ask!(client, DescribeQuorum, quorum("__cluster_metadata"), 2);
         let partition = reply.topics.remove(0).partitions.remove(0);
         assert!(partition.high_watermark > 0);
