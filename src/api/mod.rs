@@ -46,7 +46,7 @@ use std::pin::Pin;
 
 use bytes::Bytes;
 
-pub use context::{ApiCore, ApiSettings, Arrival, ListenerInfo, Peer, RequestContext};
+pub use context::{ApiCore, ApiSettings, Arrival, ListenerInfo, LogDir, Peer, RequestContext};
 pub use fetch::sessions::SessionLimits;
 pub use table::dispatch;
 
