@@ -111,6 +111,14 @@ func Refused(err, wanted error) error {
 
 // Same fails unless what was read is what was sent, at offsets from first on. Null and empty differ.
 func Same(sent, read []Record, first int64) error {
+	identical := func(one, other []byte) bool { return (one == nil) == (other == nil) && bytes.Equal(one, other) }
+	return same(sent, read, first, identical)
+}
+
+// SameBytes is Same for a client that reads null and empty as one.
+func SameBytes(sent, read []Record, first int64) error { return same(sent, read, first, bytes.Equal) }
+
+func same(sent, read []Record, first int64, equal func(one, other []byte) bool) error {
 	if len(sent) != len(read) {
 		return fmt.Errorf("%d sent, %d read", len(sent), len(read))
 	}
@@ -136,8 +144,6 @@ func Same(sent, read []Record, first int64) error {
 	}
 	return nil
 }
-
-func equal(one, other []byte) bool { return (one == nil) == (other == nil) && bytes.Equal(one, other) }
 
 // Until asks until the answer is right, for a step's time.
 func Until(what string, ask func() (bool, error)) error {

@@ -63,7 +63,8 @@ func main() {
 }
 
 func (c *cluster) client(options ...kgo.Opt) (*kgo.Client, error) {
-	return kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(c.bootstrap)}, options...)...)
+	always := []kgo.Opt{kgo.SeedBrokers(c.bootstrap), kgo.MetadataMinAge(20 * time.Millisecond)}
+	return kgo.NewClient(append(always, options...)...)
 }
 
 func name(topic string) string { return suite.Name("franz-go", topic) }
