@@ -59,11 +59,6 @@ impl Home {
         self.start(&self.dev_args(flags)).unwrap_or_else(|left| panic!("the broker did not start: {left:#?}"))
     }
 
-    /// `corelog dev`, which may refuse to start.
-    pub fn try_dev(&self, flags: &[&str]) -> Result<Broker, Left> {
-        self.start(&self.dev_args(flags))
-    }
-
     /// `corelog dev`, which is expected to refuse to start.
     pub fn dev_refused(&self, flags: &[&str]) -> Left {
         match self.start(&self.dev_args(flags)) {
@@ -166,11 +161,6 @@ impl Broker {
         Connection(stream)
     }
 
-    /// Waits until the process ends by itself.
-    pub fn wait(self) -> Left {
-        self.left()
-    }
-
     fn left(mut self) -> Left {
         let deadline = Instant::now() + STOP;
         let status = loop {
@@ -225,14 +215,6 @@ impl Connection {
         let mut body = vec![0; u32::from_be_bytes(len) as usize];
         self.0.read_exact(&mut body).expect("a whole reply");
         Some(body)
-    }
-
-    /// Whether nothing comes for so long.
-    pub fn is_silent_for(&mut self, wait: Duration) -> bool {
-        self.0.set_read_timeout(Some(wait)).expect("a timeout");
-        let came = self.0.peek(&mut [0]);
-        self.0.set_read_timeout(Some(ANSWER)).expect("a timeout");
-        came.is_err_and(|e| e.kind() == std::io::ErrorKind::WouldBlock)
     }
 
     /// Sends ApiVersions v0 and checks that its reply is sound: the shortest proof of a connection that is served.

@@ -76,7 +76,7 @@ fn configs_are_shown_set_checked_and_unset() {
     let shown = config(&["show", "orders", "retention.ms", "max.message.bytes", "segment.ms"]);
     let wanted = "key                value      source\n\
                   max.message.bytes  5000       topic\n\
-                  retention.ms       7200000    broker\n\
+                  retention.ms       7200000    default\n\
                   segment.ms         604800000  default\n";
     assert_eq!(shown, wanted);
     let docs = json_of(&home, &["topic", "config", "show", "orders", "retention.ms", "--docs"]);
