@@ -31,8 +31,9 @@ pub struct ApiSettings {
     pub fetch_bytes_max: u32,
     /// A produced batch may decompress to this many bytes.
     pub decompressed_bytes_max: usize,
-    /// Log directory, as DescribeLogDirs names it.
-    pub log_dir: Str,
+    pub log_dir: LogDir,
+    /// `max.request.partition.size.limit`: partitions of one page of DescribeTopicPartitions.
+    pub page_partitions_max: i32,
     pub offsets_topic: OffsetsTopic,
     /// `max.incremental.fetch.session.cache.slots` of each core.
     pub sessions: SessionLimits,
@@ -52,6 +53,15 @@ impl Default for OffsetsTopic {
     fn default() -> OffsetsTopic {
         OffsetsTopic { partitions: 50, segment_bytes: 100 << 20 }
     }
+}
+
+/// The one log directory.
+#[derive(Clone, Debug)]
+pub struct LogDir {
+    /// Its absolute path, as DescribeLogDirs names it.
+    pub path: Str,
+    /// Bytes of its file system, and those that are left; `None` where they cannot be told.
+    pub space: fn(&str) -> Option<(u64, u64)>,
 }
 
 /// A listener, as clients are told of it.

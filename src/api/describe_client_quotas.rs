@@ -60,7 +60,7 @@ fn check(components: &[ComponentData]) -> Result<(), (ErrorCode, String)> {
         }
     }
     if seen.contains(IP) && seen.len() > 1 {
-        let why = "Invalid entity filter component combination, IP filter component should not be used with user or \
+        let why = "Invalid entity filter component combination. IP filter component should not be used with user or \
                    clientId filter component.";
         return Err((ErrorCode::InvalidRequest, why.into()));
     }

@@ -34,7 +34,10 @@ pub(super) fn serve(
                 Ok(other) => Err(unasked(&other)),
                 Err(error) => Err(error),
             };
-            let mut group = described.map_or_else(|error| refused(version, id.clone(), error), |told| tell(id, &told));
+            let mut group = match described {
+                Ok(told) => tell(id, &told),
+                Err(error) => refused(version, id, error),
+            };
             if with_operations && group.error_code == ErrorCode::None {
                 group.authorized_operations = GROUP_OPERATIONS;
             }

@@ -1,8 +1,10 @@
 //! DescribeLogDirs (key 35): sizes of partitions on disk. Connection's core; each partition's owner tells its size.
 //! Invariant: there is one log directory.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 
+use hashbrown::HashSet;
 use shards::catalog::Topic;
 
 use super::RequestContext;
@@ -32,9 +34,13 @@ pub(super) fn serve(
             None => catalog.topics().for_each(|topic| add(topic, &|_| true)),
             // What is not here is not told.
             Some(asked) => {
+                let mut wanted: BTreeMap<&str, HashSet<i32>> = BTreeMap::new();
                 for asked in asked {
-                    if let Some(topic) = catalog.topic(&asked.topic) {
-                        add(topic, &|index| asked.partitions.contains(&index));
+                    wanted.entry(&asked.topic).or_default().extend(&asked.partitions);
+                }
+                for (name, indexes) in wanted {
+                    if let Some(topic) = catalog.topic(name) {
+                        add(topic, &|index| indexes.contains(&index));
                     }
                 }
             }
@@ -48,10 +54,23 @@ pub(super) fn serve(
             let partitions = topics.iter_mut().flat_map(|topic| &mut topic.partitions);
             for (partition, size) in partitions.zip(sizes.await) {
                 // One that was deleted a moment ago has no bytes.
-                partition.partition_size = size.map_or(0, |size| i64::try_from(size.bytes).unwrap_or(i64::MAX));
+                partition.partition_size = size.map_or(0, |size| bytes(size.bytes));
             }
         }
-        let results = vec![DescribeLogDirsResult { log_dir, topics, ..Default::default() }];
+        let (total, usable) =
+            (log_dir.space)(&log_dir.path).map_or((-1, -1), |(total, left)| (bytes(total), bytes(left)));
+        let result = DescribeLogDirsResult {
+            log_dir: log_dir.path,
+            topics,
+            total_bytes: total,
+            usable_bytes: usable,
+            ..Default::default()
+        };
+        let results = vec![result];
         DescribeLogDirsResponse { results, ..Default::default() }.into()
     }
+}
+
+fn bytes(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }

@@ -4,7 +4,7 @@
 use std::future::Future;
 
 use shards::request::{Isolation, ListPart, Listed, OffsetAt};
-use shards::types::{Offset, PartitionId, TopicId};
+use shards::types::{PartitionId, TopicId};
 
 use super::RequestContext;
 use super::table::Served;
@@ -32,12 +32,16 @@ pub(super) fn serve(
         let part = ListPart { partition: METADATA, at, isolation: Isolation::ReadUncommitted, current_epoch: None };
         ctx.core.shards.list_offsets(vec![part])
     });
-    let (node_id, wall_ms) = (ctx.core.settings.node_id, ctx.arrival.wall_ms);
+    let (version, node_id, wall_ms) = (ctx.version, ctx.core.settings.node_id, ctx.arrival.wall_ms);
+    let leader_epoch = {
+        let catalog = ctx.core.shards.catalog();
+        catalog.leader_epoch(catalog.metadata_topic())
+    };
     let (host, port) = ctx.peer.broker_address();
     let name = Str::from(ctx.peer.listener.name.as_str());
     async move {
         let Some(end) = end else { return refused(&request).into() };
-        let Some(Ok(Listed { offset, epoch, .. })) = end.await.into_iter().next() else {
+        let Some(Ok(Listed { offset, .. })) = end.await.into_iter().next() else {
             return DescribeQuorumResponse { error_code: ErrorCode::NotLeaderOrFollower, ..Default::default() }.into();
         };
         let voter = ReplicaState {
@@ -49,7 +53,7 @@ pub(super) fn serve(
         };
         let partition = PartitionData {
             leader_id: node_id,
-            leader_epoch: epoch.0,
+            leader_epoch: leader_epoch.0,
             high_watermark: offset.0,
             current_voters: vec![voter],
             ..Default::default()
@@ -57,7 +61,7 @@ pub(super) fn serve(
         let listener = Listener { name, host, port: u16::try_from(port).unwrap_or_default() };
         DescribeQuorumResponse {
             topics: vec![TopicData { topic_name: METADATA_TOPIC.into(), partitions: vec![partition] }],
-            nodes: vec![Node { node_id, listeners: vec![listener] }],
+            nodes: if version < 2 { Vec::new() } else { vec![Node { node_id, listeners: vec![listener] }] },
             ..Default::default()
         }
         .into()
@@ -75,7 +79,6 @@ fn refused(request: &DescribeQuorumRequest) -> DescribeQuorumResponse {
                 partition_index: partition.partition_index,
                 error_code: ErrorCode::UnknownTopicOrPartition,
                 error_message: Some("This server does not host this topic-partition.".into()),
-                high_watermark: Offset::UNKNOWN.0,
                 ..Default::default()
             })
             .collect(),

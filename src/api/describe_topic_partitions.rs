@@ -4,8 +4,7 @@
 use std::collections::BTreeSet;
 use std::future::Future;
 
-use shards::catalog::{Catalog, Topic, check_topic_name};
-use shards::types::TopicId;
+use shards::catalog::{Catalog, METADATA_TOPIC, Topic, check_topic_name, is_internal_topic};
 
 use super::RequestContext;
 use super::metadata::TOPIC_OPERATIONS;
@@ -16,29 +15,41 @@ use crate::wire::messages::describe_topic_partitions::{
 };
 use crate::wire::{ErrorCode, Str};
 
-/// Most partitions of one page, whatever is asked for (`max.request.partition.size.limit`).
-const PAGE_PARTITIONS_MAX: i32 = 2000;
-
 pub(super) fn serve(
     ctx: &RequestContext<'_>,
     request: DescribeTopicPartitionsRequest,
 ) -> impl Future<Output = Served<DescribeTopicPartitionsResponse>> + use<> {
-    std::future::ready(page(&ctx.core.shards.catalog(), &request).into())
+    let page_partitions_max = ctx.core.settings.page_partitions_max;
+    std::future::ready(page(&ctx.core.shards.catalog(), &request, page_partitions_max).into())
 }
 
-fn page(catalog: &Catalog, request: &DescribeTopicPartitionsRequest) -> DescribeTopicPartitionsResponse {
+fn page(
+    catalog: &Catalog,
+    request: &DescribeTopicPartitionsRequest,
+    page_partitions_max: i32,
+) -> DescribeTopicPartitionsResponse {
     let cursor = request.cursor.as_ref();
-    if cursor.is_some_and(|cursor| cursor.partition_index < 0) {
-        let refused = request.topics.iter().map(|topic| failed(&topic.name, ErrorCode::InvalidRequest, TopicId::ZERO));
-        return DescribeTopicPartitionsResponse { topics: refused.collect(), ..Default::default() };
-    }
+    let refused = |code| DescribeTopicPartitionsResponse {
+        topics: request.topics.iter().map(|topic| failed(&topic.name, code)).collect(),
+        ..Default::default()
+    };
     let all = request.topics.is_empty();
+    let strays = |cursor: &Cursor| {
+        cursor.partition_index < 0 || !all && request.topics.iter().all(|topic| topic.name != cursor.topic_name)
+    };
+    if cursor.is_some_and(strays) {
+        return refused(ErrorCode::InvalidRequest);
+    }
     let names: BTreeSet<&str> = if all {
         catalog.topics().map(|topic| &*topic.name).collect()
     } else {
         request.topics.iter().map(|topic| topic.name.as_str()).collect()
     };
-    let mut left = usize::try_from(request.response_partition_limit.clamp(1, PAGE_PARTITIONS_MAX)).unwrap_or(1);
+    if names.contains("") && cursor.is_none_or(|cursor| cursor.topic_name.is_empty()) {
+        // Kafka trips over a topic without a name.
+        return refused(ErrorCode::UnknownServerError);
+    }
+    let mut left = usize::try_from(request.response_partition_limit.clamp(1, page_partitions_max)).unwrap_or(1);
     let mut reply = DescribeTopicPartitionsResponse::default();
     for name in names {
         if cursor.is_some_and(|cursor| name < cursor.topic_name.as_str()) {
@@ -49,11 +60,7 @@ fn page(catalog: &Catalog, request: &DescribeTopicPartitionsRequest) -> Describe
             break;
         }
         let Some(topic) = catalog.topic(name) else {
-            let code = match check_topic_name(name) {
-                Ok(()) => ErrorCode::UnknownTopicOrPartition,
-                Err(_) => ErrorCode::InvalidTopicException,
-            };
-            reply.topics.push(failed(name, code, TopicId::ZERO));
+            reply.topics.push(missing(name));
             continue;
         };
         let first = cursor.filter(|cursor| cursor.topic_name == *name).map_or(0, |cursor| cursor.partition_index);
@@ -98,6 +105,19 @@ fn some_partitions(
     (page, rest.next().map(|id| id.index))
 }
 
-fn failed(name: &str, error_code: ErrorCode, topic_id: TopicId) -> DescribeTopicPartitionsResponseTopic {
-    DescribeTopicPartitionsResponseTopic { error_code, name: Some(Str::from(name)), topic_id, ..Default::default() }
+/// A name that no topic has. What may be done with it is told all the same, and whether it would be the broker's own.
+fn missing(name: &str) -> DescribeTopicPartitionsResponseTopic {
+    let code = match check_topic_name(name) {
+        Ok(()) => ErrorCode::UnknownTopicOrPartition,
+        Err(_) => ErrorCode::InvalidTopicException,
+    };
+    DescribeTopicPartitionsResponseTopic {
+        is_internal: is_internal_topic(name) && name != METADATA_TOPIC,
+        topic_authorized_operations: TOPIC_OPERATIONS,
+        ..failed(name, code)
+    }
+}
+
+fn failed(name: &str, error_code: ErrorCode) -> DescribeTopicPartitionsResponseTopic {
+    DescribeTopicPartitionsResponseTopic { error_code, name: Some(Str::from(name)), ..Default::default() }
 }

@@ -1,8 +1,7 @@
 //! DescribeUserScramCredentials (key 50). Connection's core. Invariant: no user has credentials yet.
 
+use std::collections::BTreeMap;
 use std::future::Future;
-
-use hashbrown::HashMap;
 
 use super::RequestContext;
 use super::table::Served;
@@ -15,13 +14,12 @@ pub(super) fn serve(
     _ctx: &RequestContext<'_>,
     request: DescribeUserScramCredentialsRequest,
 ) -> impl Future<Output = Served<DescribeUserScramCredentialsResponse>> + use<> {
-    let names: Vec<&str> = request.users.iter().flatten().map(|user| user.name.as_str()).collect();
-    let mut times: HashMap<&str, u32> = HashMap::new();
-    for name in &names {
-        *times.entry(name).or_insert(0) += 1;
+    let mut times: BTreeMap<&str, u32> = BTreeMap::new();
+    for user in request.users.iter().flatten() {
+        *times.entry(&user.name).or_insert(0) += 1;
     }
-    let results = names.iter().filter_map(|name| {
-        let (error_code, why) = match times.remove(name)? {
+    let results = times.into_iter().map(|(name, times)| {
+        let (error_code, why) = match times {
             1 => (
                 ErrorCode::ResourceNotFound,
                 format!("Attempt to describe a user credential that does not exist: {name}"),
@@ -31,12 +29,12 @@ pub(super) fn serve(
                 format!("Cannot describe SCRAM credentials for the same user twice in a single request: {name}"),
             ),
         };
-        Some(DescribeUserScramCredentialsResult {
-            user: Str::from(*name),
+        DescribeUserScramCredentialsResult {
+            user: Str::from(name),
             error_code,
             error_message: Some(why.into()),
             ..Default::default()
-        })
+        }
     });
     let results = results.collect();
     std::future::ready(DescribeUserScramCredentialsResponse { results, ..Default::default() }.into())

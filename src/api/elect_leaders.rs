@@ -8,7 +8,7 @@ use shards::catalog::Catalog;
 use super::RequestContext;
 use super::table::Served;
 use crate::wire::messages::elect_leaders::{
-    ElectLeadersRequest, ElectLeadersResponse, PartitionResult, ReplicaElectionResult,
+    ElectLeadersRequest, ElectLeadersResponse, PartitionResult, ReplicaElectionResult, TopicPartitions,
 };
 use crate::wire::{ErrorCode, Str};
 
@@ -23,8 +23,9 @@ pub(super) fn serve(
 }
 
 fn elected(catalog: &Catalog, request: &ElectLeadersRequest) -> ElectLeadersResponse {
-    if !ELECTION_TYPES.contains(&request.election_type) {
-        return ElectLeadersResponse { error_code: ErrorCode::InvalidRequest, ..Default::default() };
+    let kind = request.election_type;
+    if !ELECTION_TYPES.contains(&kind) {
+        return unknown_type(kind, request.topic_partitions.as_deref().unwrap_or_default());
     }
     let results = match &request.topic_partitions {
         // Of all partitions, those that have the leader they should are not told.
@@ -38,6 +39,17 @@ fn elected(catalog: &Catalog, request: &ElectLeadersRequest) -> ElectLeadersResp
             .collect(),
     };
     ElectLeadersResponse { replica_election_results: results, ..Default::default() }
+}
+
+fn unknown_type(kind: i8, asked: &[TopicPartitions]) -> ElectLeadersResponse {
+    let error_code = ErrorCode::InvalidRequest;
+    let refused = |index: &i32| PartitionResult {
+        partition_id: *index,
+        error_code,
+        error_message: Some(format!("Unknown election type {kind}").into()),
+    };
+    let results = asked.iter().map(|asked| result(&asked.topic, asked.partitions.iter().map(refused).collect()));
+    ElectLeadersResponse { error_code, replica_election_results: results.collect(), ..Default::default() }
 }
 
 fn result(topic: &str, partition_result: Vec<PartitionResult>) -> ReplicaElectionResult {

@@ -58,7 +58,7 @@ use std::pin::Pin;
 
 use bytes::Bytes;
 
-pub use context::{ApiCore, ApiSettings, Arrival, ListenerInfo, OffsetsTopic, Peer, RequestContext};
+pub use context::{ApiCore, ApiSettings, Arrival, ListenerInfo, LogDir, OffsetsTopic, Peer, RequestContext};
 pub use fetch::sessions::SessionLimits;
 pub use table::dispatch;
 

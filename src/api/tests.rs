@@ -14,7 +14,7 @@ use shards::shard::fence::Fence;
 use shards::shard::settings::{Layout, ShardSettings};
 use shards::shard::start;
 
-use super::ApiSettings;
+use super::{ApiSettings, LogDir};
 use crate::config::Config;
 use crate::config::described::described;
 use crate::launch::core::{self, CorePlan, Lifecycle};
@@ -87,7 +87,8 @@ fn server_plan(addr: SocketAddr) -> ServerPlan {
             decompressed_bytes_max: 64 << 20,
             log_level: "INFO".into(),
             described: described(&Config::default(), &[]).into(),
-            log_dir: "/broker".into(),
+            log_dir: LogDir { path: "/broker".into(), space: |_| None },
+            page_partitions_max: 2000,
             offsets_topic: Default::default(),
             sessions: Default::default(),
         },

@@ -307,6 +307,12 @@ pub static KEYS: &[Key] = &[
         "Size that a produced batch may decompress to. A batch over it is refused with INVALID_RECORD; each one that is checked may take this much memory for a moment.",
     ),
     key(
+        "max.request.partition.size.limit",
+        int(1, I32_MAX),
+        "2000",
+        "Most partitions of one reply of DescribeTopicPartitions, whatever the client asks for; it asks again for the rest.",
+    ),
+    key(
         "max.incremental.fetch.session.cache.slots",
         int(0, 1_000_000),
         "1000",

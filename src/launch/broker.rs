@@ -14,7 +14,7 @@ use shards::shard::settings::{Layout, ShardSettings};
 use super::meta::{DataDir, MetaError};
 use super::preflight::{self, PreflightError};
 use super::process::ProcessPlan;
-use crate::api::{ApiSettings, OffsetsTopic, SessionLimits};
+use crate::api::{ApiSettings, LogDir, OffsetsTopic, SessionLimits};
 use crate::config::described::{BrokerSetting, described};
 use crate::config::machine::{Machine, raise_open_files};
 use crate::config::topology::{self, Topology, TopologyError};
@@ -215,7 +215,8 @@ fn server(
                     .bytes_given("batch.decompressed.bytes.max")
                     .unwrap_or(DECOMPRESSED_BYTES_MOST.min(requests_bytes / 2)),
             ),
-            log_dir: config.text("data_dir").unwrap_or_default().into(),
+            log_dir: LogDir { path: absolute(config.text("data_dir").unwrap_or_default()).into(), space },
+            page_partitions_max: number(config, "max.request.partition.size.limit"),
             offsets_topic: OffsetsTopic {
                 partitions: number(config, "offsets.topic.num.partitions"),
                 segment_bytes: number(config, "offsets.topic.segment.bytes"),
@@ -249,6 +250,17 @@ fn memory(config: &Config, machine_bytes: u64, shards: u64) -> Result<Memory, Br
         return Err(BrokerError::Memory { memory, shards, left: requests });
     }
     Ok(Memory { window, cache, index, io, requests })
+}
+
+/// A path as tools name it, whatever directory the broker was started in.
+fn absolute(path: &str) -> String {
+    std::path::absolute(path).map_or_else(|_| path.to_owned(), |path| path.display().to_string())
+}
+
+/// Bytes of the file system under a path, and those that are left for us.
+fn space(path: &str) -> Option<(u64, u64)> {
+    let told = rustix::fs::statvfs(path).ok()?;
+    Some((told.f_blocks.saturating_mul(told.f_frsize), told.f_bavail.saturating_mul(told.f_frsize)))
 }
 
 /// Segment files that a shard holds open.

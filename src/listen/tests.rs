@@ -17,6 +17,7 @@ use shards::types::Mono;
 use super::budget::{Held, Lease};
 use super::test_client::{Client, frame};
 use super::*;
+use crate::api::LogDir;
 use crate::api::table::TABLE;
 use crate::wire::ErrorCode;
 use crate::wire::messages::api_versions::ApiVersionsRequest;
@@ -59,7 +60,8 @@ fn plan() -> ServerPlan {
             auto_create_topics: true,
             fetch_bytes_max: 55 << 20,
             decompressed_bytes_max: 64 << 20,
-            log_dir: "/broker".into(),
+            log_dir: LogDir { path: "/broker".into(), space: |_| None },
+            page_partitions_max: 2000,
             offsets_topic: Default::default(),
             sessions: Default::default(),
         },

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use corelog::api::{ApiSettings, SessionLimits};
+use corelog::api::{ApiSettings, LogDir, SessionLimits};
 use corelog::launch::core::{self, CoreError, CorePlan, CoreSummary, Lifecycle};
 use corelog::listen::{Admission, ConnectionLimits, ListenSettings, ListenerPlan, ServerPlan};
 use shards::catalog::CatalogSettings;
@@ -168,7 +168,8 @@ impl World {
                 auto_create_topics: false,
                 fetch_bytes_max: 4 << 20,
                 decompressed_bytes_max: 16 << 20,
-                log_dir: "/broker".into(),
+                log_dir: LogDir { path: "/broker".into(), space: |_| None },
+                page_partitions_max: 2000,
                 offsets_topic: Default::default(),
                 sessions: SessionLimits::default(),
             },

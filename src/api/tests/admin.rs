@@ -1,4 +1,4 @@
-//! The admin APIs against two real shards in a simulated world: configs, pages of partitions, sizes, and what one broker
+//! The admin APIs against two real shards in a simulated world: pages of partitions, sizes, and what one broker
 //! has nothing of.
 
 use super::*;
@@ -9,69 +9,11 @@ use crate::wire::messages::alter_replica_log_dirs::{
     AlterReplicaLogDir, AlterReplicaLogDirTopic, AlterReplicaLogDirsRequest,
 };
 use crate::wire::messages::create_acls::{AclCreation, CreateAclsRequest};
-use crate::wire::messages::describe_configs::{DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResult};
 use crate::wire::messages::describe_log_dirs::DescribeLogDirsRequest;
 use crate::wire::messages::describe_quorum::{DescribeQuorumRequest, PartitionAsked, TopicAsked};
-use crate::wire::messages::describe_topic_partitions::{DescribeTopicPartitionsRequest, TopicRequest};
+use crate::wire::messages::describe_topic_partitions::{Cursor, DescribeTopicPartitionsRequest, TopicRequest};
 use crate::wire::messages::describe_user_scram_credentials::{DescribeUserScramCredentialsRequest, UserName};
 use crate::wire::messages::elect_leaders::{ElectLeadersRequest, TopicPartitions};
-use crate::wire::messages::incremental_alter_configs::{
-    AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
-};
-use crate::wire::messages::list_config_resources::ListConfigResourcesRequest;
-
-const TOPIC: i8 = 2;
-const BROKER: i8 = 4;
-
-async fn describe(client: &mut Client, resource_type: i8, name: &str) -> DescribeConfigsResult {
-    let resource = DescribeConfigsResource { resource_type, resource_name: name.into(), configuration_keys: None };
-    let request = DescribeConfigsRequest { resources: vec![resource], include_synonyms: true, ..Default::default() };
-    ask!(client, DescribeConfigs, request, 4).results.remove(0)
-}
-
-/// Changes one config: 0 sets, 1 deletes.
-async fn alter(client: &mut Client, resource: (i8, &str), key: &str, op: i8, value: Option<&str>) -> ErrorCode {
-    let config = AlterableConfig { name: key.into(), config_operation: op, value: value.map(Into::into) };
-    let (resource_type, name) = resource;
-    let resource = AlterConfigsResource { resource_type, resource_name: name.into(), configs: vec![config] };
-    let request = IncrementalAlterConfigsRequest { resources: vec![resource], validate_only: false };
-    ask!(client, IncrementalAlterConfigs, request, 1).responses.remove(0).error_code
-}
-
-#[test]
-fn a_config_of_a_topic_is_set_described_with_its_sources_and_deleted() {
-    with_broker(|rt, addr| async move {
-        let mut client = Client::connect(&rt, addr).await;
-        assert_eq!(create(&mut client, "a", 1).await, ErrorCode::None);
-        assert_eq!(alter(&mut client, (TOPIC, "a"), "retention.ms", 0, Some("5")).await, ErrorCode::None);
-        let described = describe(&mut client, TOPIC, "a").await;
-        let find = |result: &DescribeConfigsResult| {
-            let found = result.configs.iter().find(|config| config.name == *"retention.ms").expect("a topic config");
-            let synonyms = found.synonyms.iter().map(|s| (s.name.to_string(), s.source)).collect::<Vec<_>>();
-            (found.value.as_deref().map(str::to_owned), found.config_source, synonyms)
-        };
-        assert_eq!(find(&described), (Some("5".into()), 1, vec![("retention.ms".into(), 1)]));
-        assert_eq!(alter(&mut client, (TOPIC, "a"), "retention.ms", 1, None).await, ErrorCode::None);
-        assert_eq!(find(&describe(&mut client, TOPIC, "a").await), (Some("604800000".into()), 5, vec![]));
-    });
-}
-
-#[test]
-fn what_cannot_be_altered_is_refused_with_kafkas_code() {
-    with_broker(|rt, addr| async move {
-        let mut client = Client::connect(&rt, addr).await;
-        let unknown = alter(&mut client, (TOPIC, "nowhere"), "retention.ms", 0, Some("5")).await;
-        assert_eq!(unknown, ErrorCode::UnknownTopicOrPartition);
-        assert_eq!(create(&mut client, "a", 1).await, ErrorCode::None);
-        assert_eq!(alter(&mut client, (TOPIC, "a"), "retention.ms", 2, Some("5")).await, ErrorCode::InvalidConfig);
-        // Kafka stumbles over an operation that it does not know.
-        assert_eq!(alter(&mut client, (TOPIC, "a"), "retention.ms", 9, Some("5")).await, ErrorCode::UnknownServerError);
-        assert_eq!(alter(&mut client, (BROKER, "1"), "cores", 0, Some("1")).await, ErrorCode::InvalidRequest);
-        assert_eq!(alter(&mut client, (99, "x"), "y", 0, Some("1")).await, ErrorCode::InvalidRequest);
-        assert_eq!(describe(&mut client, BROKER, "7").await.error_code, ErrorCode::InvalidRequest);
-        assert_eq!(describe(&mut client, TOPIC, "nowhere").await.error_code, ErrorCode::UnknownTopicOrPartition);
-    });
-}
 
 #[test]
 fn partitions_come_in_pages_that_a_cursor_joins() {
@@ -101,6 +43,15 @@ fn partitions_come_in_pages_that_a_cursor_joins() {
         let codes = ask!(client, DescribeTopicPartitions, request, 0).topics.into_iter().map(|topic| topic.error_code);
         let expected = [ErrorCode::InvalidTopicException, ErrorCode::UnknownTopicOrPartition];
         assert_eq!(codes.collect::<Vec<_>>(), expected);
+        // Of the last one: a cursor to a topic that is not asked for, before the first partition, and no name at all.
+        let cases = [("a", "b", 0, 42), ("a", "a", -1, 42), ("a", "a", 9, 0), ("", "", 0, -1)];
+        for (name, topic_name, partition_index, code) in cases {
+            let cursor = Some(Cursor { topic_name: topic_name.into(), partition_index });
+            let topics = vec![TopicRequest { name: name.into() }];
+            let request = DescribeTopicPartitionsRequest { topics, cursor, ..Default::default() };
+            let told = ask!(client, DescribeTopicPartitions, request, 0).topics.remove(0);
+            assert_eq!((told.error_code.code(), told.partitions.len()), (code, 0), "{name} {topic_name}");
+        }
     });
 }
 
@@ -144,13 +95,24 @@ fn one_broker_elects_and_moves_nothing_and_has_no_rules_and_no_users() {
         let expected = [ErrorCode::NoReassignmentInProgress, ErrorCode::None, ErrorCode::InvalidReplicaAssignment];
         assert_eq!(codes, expected);
 
-        let request = CreateAclsRequest { creations: vec![AclCreation::default()] };
+        let rule = AclCreation { resource_type: 2, operation: 3, permission_type: 3, ..Default::default() };
+        let request = CreateAclsRequest { creations: vec![rule] };
         assert_eq!(ask!(client, CreateAcls, request, 3).results[0].error_code, ErrorCode::SecurityDisabled);
         let users = ["u", "v", "v"].map(|name| UserName { name: name.into() }).to_vec();
         let request = DescribeUserScramCredentialsRequest { users: Some(users) };
         let results = ask!(client, DescribeUserScramCredentials, request, 0).results;
         let codes: Vec<ErrorCode> = results.iter().map(|result| result.error_code).collect();
         assert_eq!(codes, [ErrorCode::ResourceNotFound, ErrorCode::DuplicateResource]);
+    });
+}
+
+#[test]
+fn an_access_rule_of_an_unknown_kind_closes_the_connection() {
+    with_broker(|rt, addr| async move {
+        let client = &mut Client::connect(&rt, addr).await;
+        let request = CreateAclsRequest { creations: vec![AclCreation::default()] };
+        assert!(client.send(&crate::listen::test_client::frame(request.into(), 3, 1)).await);
+        assert_eq!(client.correlation_id().await, None);
     });
 }
 
@@ -165,6 +127,10 @@ fn the_metadata_log_has_one_voter_that_is_at_its_end() {
                 partitions: vec![PartitionAsked { partition_index: 0 }],
             }],
         };
+        for version in [0, 1] {
+            let reply = ask!(client, DescribeQuorum, quorum("__cluster_metadata"), version);
+            assert_eq!((reply.topics.len(), reply.nodes.len()), (1, 0), "version {version}");
+        }
         let mut reply = ask!(client, DescribeQuorum, quorum("__cluster_metadata"), 2);
         let partition = reply.topics.remove(0).partitions.remove(0);
         assert!(partition.high_watermark > 0);
@@ -172,23 +138,5 @@ fn the_metadata_log_has_one_voter_that_is_at_its_end() {
         let mut refused = ask!(client, DescribeQuorum, quorum("a"), 2);
         let code = refused.topics.remove(0).partitions.remove(0).error_code;
         assert_eq!(code, ErrorCode::UnknownTopicOrPartition);
-    });
-}
-
-#[test]
-fn what_has_configs_is_listed_by_type() {
-    with_broker(|rt, addr| async move {
-        let mut client = Client::connect(&rt, addr).await;
-        assert_eq!(create(&mut client, "a", 1).await, ErrorCode::None);
-        for (version, asked, expected) in
-            [(0, vec![], vec![]), (1, vec![TOPIC], vec!["a"]), (1, vec![], vec!["1", "1", "a"])]
-        {
-            let request = ListConfigResourcesRequest { resource_types: asked };
-            let reply = ask!(client, ListConfigResources, request, version);
-            let names: Vec<String> = reply.config_resources.iter().map(|r| r.resource_name.to_string()).collect();
-            assert_eq!(names, expected);
-        }
-        let request = ListConfigResourcesRequest { resource_types: vec![77] };
-        assert_eq!(ask!(client, ListConfigResources, request, 1).error_code, ErrorCode::UnsupportedVersion);
     });
 }

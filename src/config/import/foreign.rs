@@ -94,7 +94,6 @@ const REASONS: &[(&str, &str)] = &[
     ("client.quota.", NO_QUOTAS),
     ("quota.", NO_QUOTAS),
     ("max.connection.creation.rate", "there is no such limit; max.connections and its kin are there"),
-    ("max.request.partition.size.limit", BY_ITSELF),
     ("request.timeout.ms", ONE_BROKER),
     ("server.max.startup.", NO_QUORUM),
     ("unstable.", "there are no unstable versions and features"),

@@ -104,7 +104,7 @@ impl Catalog {
     }
 
     /// Checks the brokers that a request wants for one partition.
-    fn check_replicas(&self, brokers: &[i32]) -> Result<(), CatalogError> {
+    pub fn check_replicas(&self, brokers: &[i32]) -> Result<(), CatalogError> {
         let invalid = |why: String| Err(CatalogError::InvalidReplicaAssignment { why });
         if brokers.is_empty() {
             return invalid("The manual partition assignment includes an empty replica list.".into());

@@ -70,12 +70,12 @@ fn run(world: &mut World, clients: &mut [Client], n: usize, op: &Op) {
         }
         Op::Heartbeat(c) => {
             if let Some(joined) = &clients[usize::from(*c)].joined {
-                drop(world.heartbeat(&joined.member, joined.generation));
+                let _refused_or_not = world.heartbeat(&joined.member, joined.generation);
             }
         }
         Op::Leave(c) => {
             if let Some(id) = clients[usize::from(*c)].id.take() {
-                drop(world.leave(&id));
+                let _refused_or_not = world.leave(&id);
             }
         }
         Op::Commit(c, as_member) => {
@@ -83,7 +83,7 @@ fn run(world: &mut World, clients: &mut [Client], n: usize, op: &Op) {
                 Some(joined) if *as_member => member(&joined.member, joined.generation),
                 _ => nobody(),
             };
-            drop(world.commit(member, i64::try_from(n).expect("small")));
+            let _refused_or_not = world.commit(member, i64::try_from(n).expect("small"));
         }
         Op::Pass(ms) => world.pass(u64::from(*ms)),
         Op::Expire => {
