@@ -10,6 +10,7 @@ mod config;
 mod consume;
 mod dev;
 mod format;
+mod group;
 mod man;
 mod output;
 mod printer;
@@ -40,7 +41,7 @@ const EXIT_RUNTIME: u8 = 1;
 const EXIT_USAGE: u8 = 2;
 /// No broker could be reached, or the connection broke for good.
 const EXIT_UNREACHABLE: u8 = 3;
-/// What was named is not there: a topic, a partition, an offset, a key.
+/// What was named is not there: a topic, a group, a partition, an offset, a key.
 const EXIT_MISSING: u8 = 4;
 /// The broker refused; the message has its error.
 const EXIT_REFUSED: u8 = 5;
@@ -52,7 +53,7 @@ Exit codes:
   1    an error at run time
   2    the command line or the configuration is wrong
   3    no broker could be reached
-  4    what was named is not there: a topic, a partition, an offset, a key
+  4    what was named is not there: a topic, a group, a partition, an offset, a key
   5    the broker refused
   74   a write or sync of the broker failed
   130  a second signal cut the stop short";
@@ -72,6 +73,7 @@ enum Command {
     Topic(topic::Arguments),
     Produce(produce::Arguments),
     Consume(consume::Arguments),
+    Group(group::Arguments),
     Cluster(cluster::Arguments),
     Config(config::Arguments),
     Topology(topology::Arguments),
@@ -127,9 +129,10 @@ impl From<ClientError> for Failure {
             | ClientError::ToldUnreachable { .. }
             | ClientError::Broken { .. }
             | ClientError::NoLeader { .. } => Failure::Unreachable(text),
-            ClientError::NoTopic { .. } | ClientError::NoPartition { .. } | ClientError::OutOfRange { .. } => {
-                Failure::Missing(text)
-            }
+            ClientError::NoTopic { .. }
+            | ClientError::NoGroup { .. }
+            | ClientError::NoPartition { .. }
+            | ClientError::OutOfRange { .. } => Failure::Missing(text),
             ClientError::Refused { .. } | ClientError::NotServed { .. } | ClientError::NoCommonVersion { .. } => {
                 Failure::Refused(text)
             }
@@ -155,6 +158,7 @@ pub fn main() -> ExitCode {
         Command::Topic(arguments) => topic::run(arguments),
         Command::Produce(arguments) => produce::run(&arguments),
         Command::Consume(arguments) => consume::run(&arguments),
+        Command::Group(arguments) => group::run(arguments),
         Command::Cluster(arguments) => cluster::run(&arguments),
         Command::Config(arguments) => config::run(arguments),
         Command::Topology(arguments) => topology::run(&arguments),
