@@ -11,6 +11,7 @@ mod commands_topic;
 mod device;
 mod dice;
 mod full_disk;
+mod groups;
 mod ledger;
 mod oracle;
 mod peer;

@@ -153,6 +153,7 @@ impl World {
             retention_check_ms: 1_000,
             mailbox_bytes: 1 << 20,
             mailbox_messages: 64,
+            groups: Default::default(),
         };
         let catalog = CatalogSettings::new("sim-cluster", 1);
         let server = ServerPlan {
@@ -169,6 +170,7 @@ impl World {
                 decompressed_bytes_max: 16 << 20,
                 log_dir: LogDir { path: "/broker".into(), space: |_| None },
                 page_partitions_max: 2000,
+                offsets_topic: Default::default(),
                 sessions: SessionLimits::default(),
             },
             budget_bytes: 16 << 20,
