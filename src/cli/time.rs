@@ -40,12 +40,16 @@ pub fn span(ms: i64) -> String {
         0 => format!("{}{unit}", ms / of),
         rest => format!("{}{unit} {rest}{part_unit}", ms / of),
     };
-    match ms {
-        ..SECOND_MS => format!("{ms}ms"),
-        ..MINUTE_MS => format!("{}s", ms / SECOND_MS),
-        ..HOUR_MS => two(MINUTE_MS, "m", SECOND_MS, "s"),
-        ..DAY_MS => two(HOUR_MS, "h", MINUTE_MS, "m"),
-        _ => two(DAY_MS, "d", HOUR_MS, "h"),
+    if ms < SECOND_MS {
+        format!("{ms}ms")
+    } else if ms < MINUTE_MS {
+        format!("{}s", ms / SECOND_MS)
+    } else if ms < HOUR_MS {
+        two(MINUTE_MS, "m", SECOND_MS, "s")
+    } else if ms < DAY_MS {
+        two(HOUR_MS, "h", MINUTE_MS, "m")
+    } else {
+        two(DAY_MS, "d", HOUR_MS, "h")
     }
 }
 

@@ -109,11 +109,8 @@ impl Member {
             return Ok(());
         }
         let member = MemberIdentity { member_id: self.id.as_str().into(), ..Default::default() };
-        let request = LeaveGroupRequest {
-            group_id: self.group.as_str().into(),
-            members: vec![member],
-            ..Default::default()
-        };
+        let request =
+            LeaveGroupRequest { group_id: self.group.as_str().into(), members: vec![member], ..Default::default() };
         match self.consumer.cluster().call_coordinator(&self.group, request)? {
             Response::LeaveGroup(_) => Ok(()),
             other => Err(unasked("the coordinator", &other)),
@@ -128,12 +125,11 @@ impl Member {
             ..Default::default()
         };
         let group = self.group.as_str();
-        let code = self.consumer.cluster().retrying(|cluster| {
-            match cluster.call_coordinator(group, request.clone())? {
+        let code =
+            self.consumer.cluster().retrying(|cluster| match cluster.call_coordinator(group, request.clone())? {
                 Response::Heartbeat(reply) => passing(group, reply.error_code),
                 other => Err(unasked("the coordinator", &other)),
-            }
-        })?;
+            })?;
         self.heard = Instant::now();
         match code {
             ErrorCode::None => Ok(()),
@@ -214,12 +210,11 @@ impl Member {
             ..Default::default()
         };
         let group = self.group.as_str();
-        let reply = self.consumer.cluster().retrying(|cluster| {
-            match cluster.call_coordinator(group, request.clone())? {
+        let reply =
+            self.consumer.cluster().retrying(|cluster| match cluster.call_coordinator(group, request.clone())? {
                 Response::SyncGroup(reply) => passing(group, reply.error_code).map(|_| reply),
                 other => Err(unasked("the coordinator", &other)),
-            }
-        })?;
+            })?;
         match reply.error_code {
             ErrorCode::None => {}
             ErrorCode::RebalanceInProgress => return Ok(None),
@@ -279,9 +274,10 @@ impl Member {
                 // Retention may have passed it.
                 Some(offset) => offset.max(first),
                 None => {
-                    let wanted = offset_at(self.consumer.cluster(), topic, partition, otherwise)?;
-                    let end = || offset_at(self.consumer.cluster(), topic, partition, OffsetAt::End);
-                    wanted.map_or_else(|| end().map(|end| end.unwrap_or(0)), Ok)?
+                    let cluster = self.consumer.cluster();
+                    let wanted = offset_at(cluster, topic, partition, otherwise)?;
+                    let end = offset_at(cluster, topic, partition, OffsetAt::End)?;
+                    wanted.or(end).unwrap_or(first)
                 }
             };
             self.consumer.assign(partition, offset);

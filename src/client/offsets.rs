@@ -126,8 +126,7 @@ pub fn delete_offsets(cluster: &mut Cluster, group: &str, partitions: &[TopicPar
         name: name.into(),
         partitions,
     };
-    let request =
-        OffsetDeleteRequest { group_id: group.into(), topics: topics.into_iter().map(topic).collect() };
+    let request = OffsetDeleteRequest { group_id: group.into(), topics: topics.into_iter().map(topic).collect() };
     cluster.retrying(|cluster| {
         let reply = match cluster.call_coordinator(group, request.clone())? {
             Response::OffsetDelete(reply) => reply,

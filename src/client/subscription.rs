@@ -69,10 +69,7 @@ fn with_version<M: Message>(message: &M) -> Result<Bytes, EncodeError> {
 
 /// Each topic's partitions in runs, one for each of its readers in the order of their ids; the first get one more where
 /// it does not come out even.
-pub fn by_ranges(
-    readers: &BTreeMap<Str, Vec<Str>>,
-    partitions_of: &BTreeMap<Str, i32>,
-) -> BTreeMap<Str, Assignment> {
+pub fn by_ranges(readers: &BTreeMap<Str, Vec<Str>>, partitions_of: &BTreeMap<Str, i32>) -> BTreeMap<Str, Assignment> {
     let mut given: BTreeMap<Str, Assignment> =
         readers.keys().map(|member| (member.clone(), Assignment::default())).collect();
     let topics: BTreeSet<&Str> = readers.values().flatten().collect();
@@ -117,7 +114,8 @@ mod tests {
     fn a_member_gets_only_topics_that_it_reads() {
         let readers = BTreeMap::from([("a".into(), vec!["t".into(), "u".into()]), ("b".into(), vec!["u".into()])]);
         let given = by_ranges(&readers, &BTreeMap::from([("t".into(), 2), ("u".into(), 2)]));
-        let topic = |topic: &str, partitions: &[i32]| AssignedTopic { topic: topic.into(), partitions: partitions.into() };
+        let topic =
+            |topic: &str, partitions: &[i32]| AssignedTopic { topic: topic.into(), partitions: partitions.into() };
         assert_eq!(given["a"].partitions, [topic("t", &[0, 1]), topic("u", &[0])]);
         assert_eq!(given["b"].partitions, [topic("u", &[1])]);
     }

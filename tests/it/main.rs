@@ -6,6 +6,7 @@ mod cli;
 mod commands;
 mod commands_config;
 mod commands_ending;
+mod commands_group;
 mod commands_records;
 mod commands_topic;
 mod device;

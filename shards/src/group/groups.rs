@@ -120,8 +120,15 @@ impl Groups {
         let mut turn = Turn { now, settings: &self.settings, deadlines: &mut self.deadlines, effects: &mut effects };
         let Kind::Classic(classic) = &mut group.kind;
         let reply = match request {
-            GroupRequest::Join(join) => return finish(classic.join(&mut turn, ask, join), effects),
-            GroupRequest::Sync(sync) => return finish(classic.sync(&mut turn, ask, sync), effects),
+            // These two answer now or when the others have come, by `effects`.
+            GroupRequest::Join(join) => {
+                classic.join(&mut turn, ask, join);
+                return effects;
+            }
+            GroupRequest::Sync(sync) => {
+                classic.sync(&mut turn, ask, sync);
+                return effects;
+            }
             GroupRequest::Heartbeat(member) => GroupReply::Heartbeat(classic.heartbeat(&mut turn, &member)),
             GroupRequest::Leave { members, .. } => GroupReply::Left(Ok(classic.leave(&mut turn, &members))),
             GroupRequest::FetchOffsets { topics, .. } => GroupReply::Offsets(group.offsets.fetch(topics.as_deref())),
@@ -269,10 +276,6 @@ impl Groups {
         self.apply(&record);
         effects.records.push(record);
     }
-}
-
-fn finish((): (), effects: Effects) -> Effects {
-    effects
 }
 
 fn refused(join: &Join, error: GroupError) -> GroupReply {

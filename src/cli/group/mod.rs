@@ -88,7 +88,5 @@ fn delete(Delete { groups, shown, bootstrap }: &Delete) -> Result<(), Failure> {
         client::delete_group(&mut cluster, group)?;
     }
     let data = groups.iter().map(|group| json!({ "group": group, "deleted": true }));
-    shown.show(&data.collect(), || {
-        groups.iter().map(|group| format!("deleted {group}")).collect::<Vec<_>>().join("\n")
-    })
+    shown.show(&data.collect(), || groups.iter().map(|group| format!("deleted {group}")).collect::<Vec<_>>().join("\n"))
 }

@@ -126,9 +126,7 @@ fn delete(args: &Delete) -> Result<(), Failure> {
 }
 
 fn data(group: &str, offsets: &BTreeMap<TopicPartition, i64>) -> Value {
-    let one = |((topic, partition), offset): (&TopicPartition, &i64)| {
-        json!({ "topic": topic, "partition": partition, "offset": offset })
-    };
+    let one = |((topic, partition), offset): (&TopicPartition, &i64)| json!({ "topic": topic, "partition": partition, "offset": offset });
     json!({ "group": group, "offsets": offsets.iter().map(one).collect::<Value>() })
 }
 

@@ -90,9 +90,9 @@ pub fn run(args: &Arguments) -> Result<(), Failure> {
         let offsets = steps.iter().map(|step| (step.key.clone(), step.after)).collect();
         commit_offsets(&mut cluster, &args.group, Committer::OUTSIDE, &offsets)?;
     }
-    let data = steps.iter().map(|step| {
-        json!({ "topic": step.key.0, "partition": step.key.1, "before": step.before, "after": step.after })
-    });
+    let data = steps.iter().map(
+        |step| json!({ "topic": step.key.0, "partition": step.key.1, "before": step.before, "after": step.after }),
+    );
     let data = json!({ "group": args.group, "applied": !args.dry_run, "offsets": data.collect::<Value>() });
     args.shown.show(&data, || {
         let row = |step: &Step| {
@@ -178,8 +178,14 @@ fn target(to: &To, before: Option<i64>, first: i64, end: i64, at: Option<i64>) -
 mod tests {
     use super::*;
 
-    const NOWHERE: To =
-        To { to_earliest: false, to_latest: false, to_offset: None, to_datetime: None, by_duration: None, shift_by: None };
+    const NOWHERE: To = To {
+        to_earliest: false,
+        to_latest: false,
+        to_offset: None,
+        to_datetime: None,
+        by_duration: None,
+        shift_by: None,
+    };
 
     #[test]
     fn a_target_is_never_outside_of_what_is_there() {
