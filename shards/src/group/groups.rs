@@ -120,7 +120,6 @@ impl Groups {
         let mut turn = Turn { now, settings: &self.settings, deadlines: &mut self.deadlines, effects: &mut effects };
         let Kind::Classic(classic) = &mut group.kind;
         let reply = match request {
-            // These two answer now or when the others have come, by `effects`.
             GroupRequest::Join(join) => {
                 classic.join(&mut turn, ask, join);
                 return effects;
