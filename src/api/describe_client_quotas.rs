@@ -45,7 +45,7 @@ fn check(components: &[ComponentData]) -> Result<(), (ErrorCode, String)> {
         if !ENTITY_TYPES.contains(&kind) {
             return Err((ErrorCode::UnsupportedVersion, format!("Unsupported entity type {kind}")));
         }
-        match (component.match_type, &component.match_name) {
+        match (component.match_type, &component.match_) {
             (0, None) => {
                 return invalid("Request specified MATCH_TYPE_EXACT, but set match string to null.".into());
             }
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     fn component(kind: &str, match_type: i8, name: Option<&str>) -> ComponentData {
-        ComponentData { entity_type: kind.into(), match_type, match_name: name.map(Str::from) }
+        ComponentData { entity_type: kind.into(), match_type, match_: name.map(Str::from) }
     }
 
     #[test]

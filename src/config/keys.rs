@@ -245,10 +245,10 @@ pub static KEYS: &[Key] = &[
         "57671680",
         "Most bytes of one fetch reply, whatever the client asks for. The reply is in memory until it is sent.",
     ),
-    key(
+    computed_key(
         "batch.decompressed.bytes.max",
         bytes(MIB, 2 * GIB),
-        "268435456",
+        "256 MiB, at most half of the shard's memory for requests",
         "Size that a produced batch may decompress to. A batch over it is refused with INVALID_RECORD; each one that is checked may take this much memory for a moment.",
     ),
     key(

@@ -25,6 +25,8 @@ use crate::listen::{Admission, ConnectionLimits, ListenSettings, ListenerPlan, S
 const REQUESTS_BYTES_MIN: u64 = 8 << 20;
 /// Kafka's number for a listener without encryption and authentication.
 const PLAINTEXT: i16 = 0;
+/// Of one batch, where there is memory for it.
+const DECOMPRESSED_BYTES_MOST: u64 = 256 << 20;
 
 #[derive(Debug, thiserror::Error)]
 pub enum BrokerError {
@@ -193,7 +195,11 @@ fn server(
             described,
             auto_create_topics: config.flag("auto.create.topics.enable"),
             fetch_bytes_max: narrow(config.bytes("fetch.max.bytes")),
-            decompressed_bytes_max: narrow(config.bytes("batch.decompressed.bytes.max")),
+            decompressed_bytes_max: narrow(
+                config
+                    .bytes_given("batch.decompressed.bytes.max")
+                    .unwrap_or(DECOMPRESSED_BYTES_MOST.min(requests_bytes / 2)),
+            ),
             log_dir: LogDir { path: absolute(config.text("data_dir").unwrap_or_default()).into(), space },
             page_partitions_max: number(config, "max.request.partition.size.limit"),
             sessions: SessionLimits {

@@ -36,7 +36,7 @@ pub const PARTIAL_RATE_MIN: u64 = 64 * 1024;
 const PARTIAL_PRESSED_MAX: Duration = Duration::from_secs(5);
 const PARTIAL_PRESSED_RATE_MIN: u64 = 1024 * 1024;
 /// While others wait for memory, a reply that nobody reads holds it for no longer than this.
-const UNREAD_PRESSED_MAX: Duration = Duration::from_secs(10);
+const UNREAD_PRESSED_MAX: Duration = Duration::from_secs(3);
 
 /// The listening side of one core; [`start`](super::start) makes it.
 pub struct Server<R: Runtime> {

@@ -1,6 +1,6 @@
 //! The memory budget of one core: bytes lent to requests and replies, given back when their lease is dropped.
-//! Owning core only. Invariant: who waits is served strictly in the order of asking, so that a large frame is never
-//! starved by small ones, and nobody who arrives later is lent anything before it.
+//! Owning core only. Invariant: who waits is served strictly in the order of asking among those of its kind, so that a
+//! large frame is never starved by small ones; and peers that hold memory by doing nothing leave a part of it to others.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -8,12 +8,30 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
+/// This part of the capacity is never lent to what peers may hold for as long as they like.
+const RESERVE_DIVISOR: usize = 8;
+
+/// Who decides how long the memory is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// The broker: what is read at once, and whole requests until they are answered.
+    ByUs,
+    /// The peer: frames that are not whole yet, replies that are not read yet.
+    ByPeer,
+}
+
 /// Bytes that requests and replies of one core may hold. Cheap to clone.
 #[derive(Clone)]
 pub struct Budget(Rc<State>);
 
 struct State {
     capacity_bytes: usize,
+    by_us: Pool,
+    by_peer: Pool,
+}
+
+#[derive(Default)]
+struct Pool {
     used_bytes: Cell<usize>,
     waiting: RefCell<VecDeque<Rc<Wait>>>,
 }
@@ -26,7 +44,7 @@ struct Wait {
 
 impl Budget {
     pub fn new(capacity_bytes: usize) -> Budget {
-        Budget(Rc::new(State { capacity_bytes, used_bytes: Cell::new(0), waiting: RefCell::default() }))
+        Budget(Rc::new(State { capacity_bytes, by_us: Pool::default(), by_peer: Pool::default() }))
     }
 
     pub fn capacity_bytes(&self) -> usize {
@@ -35,7 +53,7 @@ impl Budget {
 
     /// May exceed the capacity: replies are charged when they exist already.
     pub fn used_bytes(&self) -> usize {
-        self.0.used_bytes.get()
+        self.0.used_bytes()
     }
 
     /// What is left, in bytes.
@@ -45,26 +63,26 @@ impl Budget {
 
     /// Someone waits for memory: who holds it without need should let go.
     pub fn is_pressed(&self) -> bool {
-        !self.0.waiting.borrow().is_empty()
+        self.0.by_us.is_waited_for() || self.0.by_peer.is_waited_for()
     }
 
     /// Lends `bytes` now, or never: `None` when they are not there or others wait for theirs.
-    pub fn try_take(&self, bytes: usize) -> Option<Lease> {
-        if self.is_pressed() || !self.0.fits(bytes) {
+    pub fn try_take(&self, held: Held, bytes: usize) -> Option<Lease> {
+        if self.0.pool(held).is_waited_for() || !self.0.fits(held, bytes) {
             return None;
         }
-        Some(self.charge(bytes))
+        Some(self.0.lend(held, bytes))
     }
 
-    /// Lends `bytes`, after everyone who asked before. More than the capacity is lent once nothing else is out.
-    /// Dropping the future gives up the place in the queue.
-    pub async fn take(&self, bytes: usize) -> Lease {
-        if let Some(lease) = self.try_take(bytes) {
+    /// Lends `bytes`, after everyone of its kind who asked before. More than the capacity is lent once nothing else is
+    /// out. Dropping the future gives up the place in the queue.
+    pub async fn take(&self, held: Held, bytes: usize) -> Lease {
+        if let Some(lease) = self.try_take(held, bytes) {
             return lease;
         }
         let wait = Rc::new(Wait { bytes, granted: Cell::new(false), waker: RefCell::new(None) });
-        self.0.waiting.borrow_mut().push_back(wait.clone());
-        let place = Place { state: self.0.clone(), wait };
+        self.0.pool(held).waiting.borrow_mut().push_back(wait.clone());
+        let place = Place { state: self.0.clone(), held, wait };
         poll_fn(|cx| {
             if place.wait.granted.get() {
                 return Poll::Ready(());
@@ -75,56 +93,100 @@ impl Budget {
         .await;
         // The grant is ours from here: the place must not give it back.
         place.wait.granted.set(false);
-        Lease { state: self.0.clone(), bytes }
+        Lease { state: self.0.clone(), held, bytes }
     }
 
-    /// Counts memory that is held already, such as a reply's, even where that exceeds the capacity: reading stops then.
+    /// Counts memory that a peer holds already, such as a reply's, even where that exceeds the capacity: reading stops
+    /// then.
     pub fn charge(&self, bytes: usize) -> Lease {
-        self.0.used_bytes.set(self.0.used_bytes.get() + bytes);
-        Lease { state: self.0.clone(), bytes }
+        self.0.lend(Held::ByPeer, bytes)
+    }
+}
+
+impl Pool {
+    fn is_waited_for(&self) -> bool {
+        !self.waiting.borrow().is_empty()
     }
 }
 
 impl State {
-    fn fits(&self, bytes: usize) -> bool {
-        let used = self.used_bytes.get();
-        used == 0 || used + bytes <= self.capacity_bytes
+    fn pool(&self, held: Held) -> &Pool {
+        match held {
+            Held::ByUs => &self.by_us,
+            Held::ByPeer => &self.by_peer,
+        }
     }
 
-    fn give_back(&self, bytes: usize) {
-        self.used_bytes.set(self.used_bytes.get() - bytes);
+    fn used_bytes(&self) -> usize {
+        self.by_us.used_bytes.get() + self.by_peer.used_bytes.get()
+    }
+
+    fn fits(&self, held: Held, bytes: usize) -> bool {
+        let (by_us, by_peer) = (self.by_us.used_bytes.get(), self.by_peer.used_bytes.get());
+        let reserve = self.capacity_bytes / RESERVE_DIVISOR;
+        let total = by_us + by_peer + bytes;
+        total == bytes
+            || match held {
+                // A frame that waits is not overtaken by more than the reserve. Replies may be above the capacity, and
+                // answers to what is read now come on top: there the reserve ends, too.
+                Held::ByUs => {
+                    (total <= self.capacity_bytes && !self.by_peer.is_waited_for())
+                        || (by_us + bytes <= reserve && total <= self.capacity_bytes + reserve)
+                }
+                Held::ByPeer => {
+                    by_peer + bytes + by_us.max(reserve) <= self.capacity_bytes || (by_peer == 0 && by_us <= reserve)
+                }
+            }
+    }
+
+    fn lend(self: &Rc<State>, held: Held, bytes: usize) -> Lease {
+        let used = &self.pool(held).used_bytes;
+        used.set(used.get() + bytes);
+        Lease { state: self.clone(), held, bytes }
+    }
+
+    fn give_back(&self, held: Held, bytes: usize) {
+        let used = &self.pool(held).used_bytes;
+        used.set(used.get() - bytes);
         self.grant();
     }
 
     fn grant(&self) {
-        let mut waiting = self.waiting.borrow_mut();
-        while let Some(first) = waiting.front() {
-            if !self.fits(first.bytes) {
-                return;
+        // A frame that is let in, or gives up, may have kept the others waiting: they come after it.
+        for held in [Held::ByPeer, Held::ByUs] {
+            let pool = self.pool(held);
+            while let Some(first) = pool.next(|bytes| self.fits(held, bytes)) {
+                pool.used_bytes.set(pool.used_bytes.get() + first.bytes);
+                first.granted.set(true);
+                if let Some(waker) = first.waker.borrow_mut().take() {
+                    waker.wake();
+                }
             }
-            self.used_bytes.set(self.used_bytes.get() + first.bytes);
-            first.granted.set(true);
-            if let Some(waker) = first.waker.borrow_mut().take() {
-                waker.wake();
-            }
-            waiting.pop_front();
         }
+    }
+}
+
+impl Pool {
+    fn next(&self, fits: impl Fn(usize) -> bool) -> Option<Rc<Wait>> {
+        let bytes = self.waiting.borrow().front()?.bytes;
+        if fits(bytes) { self.waiting.borrow_mut().pop_front() } else { None }
     }
 }
 
 /// A place in the queue, given up when dropped.
 struct Place {
     state: Rc<State>,
+    held: Held,
     wait: Rc<Wait>,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         if self.wait.granted.get() {
-            self.state.give_back(self.wait.bytes);
+            self.state.give_back(self.held, self.wait.bytes);
             return;
         }
-        self.state.waiting.borrow_mut().retain(|other| !Rc::ptr_eq(other, &self.wait));
+        self.state.pool(self.held).waiting.borrow_mut().retain(|other| !Rc::ptr_eq(other, &self.wait));
         self.state.grant();
     }
 }
@@ -132,6 +194,7 @@ impl Drop for Place {
 /// Bytes out of the budget; they go back when this is dropped.
 pub struct Lease {
     state: Rc<State>,
+    held: Held,
     bytes: usize,
 }
 
@@ -145,7 +208,7 @@ impl Lease {
         let surplus = self.bytes.saturating_sub(bytes);
         self.bytes -= surplus;
         if surplus > 0 {
-            self.state.give_back(surplus);
+            self.state.give_back(self.held, surplus);
         }
     }
 
@@ -153,7 +216,7 @@ impl Lease {
     pub fn split(&mut self, bytes: usize) -> Lease {
         let bytes = bytes.min(self.bytes);
         self.bytes -= bytes;
-        Lease { state: self.state.clone(), bytes }
+        Lease { state: self.state.clone(), held: self.held, bytes }
     }
 }
 
@@ -174,7 +237,7 @@ mod tests {
     #[test]
     fn what_is_dropped_comes_back() {
         let budget = Budget::new(100);
-        let mut lease = budget.try_take(80).expect("it is there");
+        let mut lease = budget.try_take(Held::ByPeer, 80).expect("it is there");
         let part = lease.split(30);
         assert_eq!((lease.bytes(), part.bytes(), budget.used_bytes()), (50, 30, 80));
         lease.shrink_to(10);
@@ -187,17 +250,53 @@ mod tests {
     fn a_large_request_is_not_overtaken_by_small_ones() {
         block_on(async {
             let budget = Budget::new(100);
-            let held = budget.try_take(60).expect("it is there");
-            let mut large = pin!(budget.take(80));
+            let held = budget.try_take(Held::ByPeer, 60).expect("it is there");
+            let mut large = pin!(budget.take(Held::ByPeer, 80));
             assert!(poll_once(large.as_mut()).await.is_none());
             assert!(budget.is_pressed());
-            assert!(budget.try_take(10).is_none(), "10 bytes are free, but someone waits");
-            let mut small = pin!(budget.take(10));
+            assert!(budget.try_take(Held::ByPeer, 8).is_none(), "8 bytes are free, but someone waits");
+            assert!(budget.try_take(Held::ByUs, 13).is_none(), "more than the reserve");
+            let mut small = pin!(budget.take(Held::ByPeer, 8));
             assert!(poll_once(small.as_mut()).await.is_none());
             drop(held);
             let large = poll_once(large.as_mut()).await.expect("80 are free");
-            let small = poll_once(small.as_mut()).await.expect("and 10 more");
-            assert_eq!((large.bytes(), small.bytes(), budget.used_bytes()), (80, 10, 90));
+            let small = poll_once(small.as_mut()).await.expect("and 8 more");
+            assert_eq!((large.bytes(), small.bytes(), budget.used_bytes()), (80, 8, 88));
+        });
+    }
+
+    #[test]
+    fn peers_that_hold_all_they_may_leave_the_reserve_to_others() {
+        block_on(async {
+            let budget = Budget::new(800);
+            let _held = budget.try_take(Held::ByPeer, 700).expect("all but the reserve");
+            assert!(budget.try_take(Held::ByPeer, 1).is_none());
+            let mut more = pin!(budget.take(Held::ByPeer, 200));
+            assert!(poll_once(more.as_mut()).await.is_none());
+            let request = budget.try_take(Held::ByUs, 100).expect("the reserve");
+            let mut next = pin!(budget.take(Held::ByUs, 1));
+            assert!(poll_once(next.as_mut()).await.is_none());
+            drop(request);
+            let next = poll_once(next.as_mut()).await.expect("the reserve again");
+            let unread = budget.charge(150);
+            assert!(budget.try_take(Held::ByUs, 50).is_none(), "replies are far above the capacity");
+            drop((next, unread));
+            assert!(budget.try_take(Held::ByUs, 50).is_some());
+        });
+    }
+
+    #[test]
+    fn a_frame_that_gives_up_its_wait_lets_requests_in() {
+        block_on(async {
+            let budget = Budget::new(800);
+            let _held = budget.try_take(Held::ByPeer, 400).expect("it is there");
+            let mut requests = pin!(budget.take(Held::ByUs, 200));
+            {
+                let mut frame = pin!(budget.take(Held::ByPeer, 500));
+                assert!(poll_once(frame.as_mut()).await.is_none());
+                assert!(poll_once(requests.as_mut()).await.is_none(), "the frame was there before");
+            }
+            assert!(poll_once(requests.as_mut()).await.is_some());
         });
     }
 
@@ -205,18 +304,18 @@ mod tests {
     fn giving_up_a_wait_lets_the_next_one_in_and_loses_nothing() {
         block_on(async {
             let budget = Budget::new(100);
-            let held = budget.try_take(60).expect("it is there");
+            let held = budget.try_take(Held::ByPeer, 60).expect("it is there");
             {
-                let mut large = pin!(budget.take(80));
+                let mut large = pin!(budget.take(Held::ByPeer, 80));
                 assert!(poll_once(large.as_mut()).await.is_none());
                 drop(held);
                 // Granted, and dropped before it was looked at.
             }
             assert_eq!(budget.used_bytes(), 0);
-            let held = budget.try_take(60).expect("nothing is lent");
-            let mut small = pin!(budget.take(50));
+            let held = budget.try_take(Held::ByPeer, 60).expect("nothing is lent");
+            let mut small = pin!(budget.take(Held::ByPeer, 50));
             {
-                let mut large = pin!(budget.take(80));
+                let mut large = pin!(budget.take(Held::ByPeer, 80));
                 assert!(poll_once(large.as_mut()).await.is_none());
                 assert!(poll_once(small.as_mut()).await.is_none());
             }
@@ -231,7 +330,7 @@ mod tests {
             let budget = Budget::new(100);
             let reply = budget.charge(150);
             assert_eq!(budget.free_bytes(), 0);
-            let mut frame = pin!(budget.take(120));
+            let mut frame = pin!(budget.take(Held::ByPeer, 120));
             assert!(poll_once(frame.as_mut()).await.is_none());
             drop(reply);
             assert_eq!(poll_once(frame.as_mut()).await.map(|lease| lease.bytes()), Some(120));

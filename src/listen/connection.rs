@@ -14,7 +14,7 @@ use shards::runtime::{Conn, Runtime};
 
 use super::Server;
 use super::blocks::BLOCK_BYTES;
-use super::budget::Lease;
+use super::budget::{Held, Lease};
 use super::frames::{Frames, Next};
 use super::link::{Link, PartialFrame, Phase, Queued};
 use crate::api::{self, Arrival, Outcome, Peer, Refusal};
@@ -94,7 +94,7 @@ impl<R: Runtime> Reader<R> {
 
     /// Reads into a block of the core, whatever it holds.
     async fn read_block(&mut self) -> Result<(), End> {
-        let lease = self.link.while_open(self.server.budget.take(BLOCK_BYTES)).await.ok_or(End::Stopped)?;
+        let lease = self.link.while_open(self.server.budget.take(Held::ByUs, BLOCK_BYTES)).await.ok_or(End::Stopped)?;
         let mut block = self.server.blocks.take();
         let read = read_some(&self.link.conn, &mut block);
         let block = block.freeze();
@@ -119,7 +119,8 @@ impl<R: Runtime> Reader<R> {
                 Next::Partial(len) => {
                     // What is held is given back first: waiting for memory while holding some could lock all up.
                     drop(lease);
-                    let lease = self.link.while_open(self.server.budget.take(len)).await.ok_or(End::Stopped)?;
+                    let lease =
+                        self.link.while_open(self.server.budget.take(Held::ByPeer, len)).await.ok_or(End::Stopped)?;
                     self.frames.begin(len, &mut chunk);
                     self.partial_lease = Some(lease);
                     return Ok(());

@@ -14,7 +14,7 @@ use shards::runtime::Runtime;
 use shards::runtime::sim::{Sim, SimRuntime};
 use shards::types::Mono;
 
-use super::budget::Lease;
+use super::budget::{Held, Lease};
 use super::test_client::{Client, frame};
 use super::*;
 use crate::api::LogDir;
@@ -229,7 +229,7 @@ fn a_topic_made_on_the_way_is_unknown_in_the_first_answer() {
 #[test]
 fn reading_pauses_while_the_core_has_no_memory_left_and_goes_on_after() {
     with_broker(plan(), |broker, rt| async move {
-        let all: Lease = broker.server.budget().try_take(plan().budget_bytes).expect("nothing is lent yet");
+        let all: Lease = broker.server.budget().charge(2 * plan().budget_bytes);
         let mut client = Client::connect(&rt, broker.addr).await;
         assert!(client.send(&api_versions(1)).await);
         broker.sleep(Duration::from_secs(20)).await;
@@ -245,7 +245,7 @@ fn reading_pauses_while_the_core_has_no_memory_left_and_goes_on_after() {
 fn a_frame_larger_than_what_is_free_waits_for_its_memory_before_it_takes_any() {
     with_broker(plan(), |broker, rt| async move {
         let budget = broker.server.budget().clone();
-        let some: Lease = budget.try_take(6 << 20).expect("nothing is lent yet");
+        let some: Lease = budget.try_take(Held::ByPeer, 6 << 20).expect("nothing is lent yet");
         let mut client = Client::connect(&rt, broker.addr).await;
         let mut other = Client::connect(&rt, broker.addr).await;
         // A request whose trailing bytes, which are accepted, make it 3 MiB long.

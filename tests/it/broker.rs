@@ -161,7 +161,6 @@ impl Broker {
         Connection(stream)
     }
 
-    /// Waits for the end.
     fn left(mut self) -> Left {
         let deadline = Instant::now() + STOP;
         let status = loop {

@@ -50,3 +50,48 @@ fn a_topic_grows_and_never_shrinks() {
     let nothing = ran(&home, &["topic", "alter", "nothing", "--partitions", "3"]);
     assert!(nothing.code == Some(4) && nothing.stderr.contains("corelog topic create nothing"), "{}", nothing.stderr);
 }
+
+#[test]
+fn configs_are_shown_set_checked_and_unset() {
+    let home = Home::new();
+    let _broker = home.dev(&["--set", "log.retention.hours=2"]);
+    said(&home, &["topic", "create", "orders", "--config", "segment.ms=600000"]);
+    let config = |rest: &[&str]| said(&home, &[&["topic", "config"], rest].concat());
+    let own = |rest: &[(&str, &str)]| {
+        let row = |(key, value): &(&str, &str)| json!({"key": key, "value": value, "source": "topic"});
+        json!({"topic": "orders", "configs": rest.iter().map(row).collect::<Value>()})
+    };
+    let set = ["set", "orders", "retention.ms=7200001", "max.message.bytes=5000"];
+    let told = "orders: retention.ms=7200001\norders: max.message.bytes=5000\n";
+    let dry = config(&[&set[..], &["--dry-run"]].concat());
+    assert_eq!(dry, format!("{told}nothing was changed: --dry-run\n"));
+    let show = ["topic", "config", "show", "orders", "--own"];
+    assert_eq!(json_of(&home, &show), own(&[("segment.ms", "600000")]));
+    assert_eq!(config(&set), told);
+    let all = [("max.message.bytes", "5000"), ("retention.ms", "7200001"), ("segment.ms", "600000")];
+    assert_eq!(json_of(&home, &show), own(&all));
+    let unset = json_of(&home, &["topic", "config", "unset", "orders", "retention.ms", "segment.ms"]);
+    let configs = json!({"retention.ms": null, "segment.ms": null});
+    assert_eq!(unset, json!({"topic": "orders", "applied": true, "configs": configs}));
+    let shown = config(&["show", "orders", "retention.ms", "max.message.bytes", "segment.ms"]);
+    let wanted = "key                value      source\n\
+                  max.message.bytes  5000       topic\n\
+                  retention.ms       7200000    default\n\
+                  segment.ms         604800000  default\n";
+    assert_eq!(shown, wanted);
+    let docs = json_of(&home, &["topic", "config", "show", "orders", "retention.ms", "--docs"]);
+    assert!(docs["configs"][0]["doc"].as_str().is_some_and(|doc| doc.len() > 20), "{docs}");
+
+    for (args, code, told) in [
+        (["set", "orders", "retention.ms=soon"], 5, "INVALID_CONFIG (40)"),
+        (["set", "orders", "retention.msx=1"], 5, "retention.msx"),
+        (["show", "orders", "retention.msx"], 4, "`corelog topic config show orders`"),
+        (["show", "nothing", "retention.ms"], 4, "corelog topic create nothing"),
+        (["set", "nothing", "retention.ms=1"], 4, "corelog topic create nothing"),
+        (["set", "orders", "retention.ms"], 2, "NAME=VALUE"),
+    ] {
+        let refused = ran(&home, &[&["topic", "config"], &args[..]].concat());
+        assert!(refused.code == Some(code) && refused.stderr.contains(told), "{args:?}: {}", refused.stderr);
+    }
+    assert_eq!(json_of(&home, &show), own(&all[..1]), "what was refused changed nothing");
+}

@@ -1,5 +1,6 @@
 //! Integration tests of the whole package, one module for each subject.
 
+mod bad_peers;
 mod broker;
 mod cli;
 mod commands;
@@ -8,6 +9,7 @@ mod commands_ending;
 mod commands_records;
 mod commands_topic;
 mod device;
+mod dice;
 mod full_disk;
 mod ledger;
 mod oracle;

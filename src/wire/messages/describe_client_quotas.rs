@@ -10,7 +10,7 @@ message! {
         entity_type: str,
         /// 0 this name, 1 the default, 2 any name.
         match_type: i8,
-        match_name: str (0.., null 0..),
+        match_: str (0.., null 0..),
     },
     strict: bool,
 }
