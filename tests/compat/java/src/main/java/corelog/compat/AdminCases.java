@@ -4,8 +4,10 @@ import static corelog.compat.Cluster.STEP_SECONDS;
 import static corelog.compat.Cluster.check;
 
 import java.util.Collection;
+import java.util.Collections;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ExecutionException;
@@ -84,7 +86,7 @@ final class AdminCases {
     private static TopicPartition filled(Cluster cluster, String name) throws Exception {
         String topic = cluster.create(name, 1);
         byte[] value = new byte[100];
-        cluster.produce(java.util.Collections.nCopies(100, new ProducerRecord<>(topic, 0, null, value)));
+        cluster.produce(Collections.nCopies(100, new ProducerRecord<>(topic, 0, null, value)));
         return new TopicPartition(topic, 0);
     }
 
@@ -129,7 +131,9 @@ final class AdminCases {
         check(set.value().equals("3600000"), "retention.ms is " + set);
         check(set.source() == ConfigEntry.ConfigSource.DYNAMIC_TOPIC_CONFIG, "its source is " + set.source());
         check(set.type() == ConfigEntry.ConfigType.LONG && !set.documentation().isEmpty(), "its type or its text: " + set);
-        check(set.synonyms().size() >= 2, "its synonyms: " + set.synonyms());
+        check(set.synonyms().size() == 1, "its synonyms: " + set.synonyms());
+        ConfigEntry byDefault = configs(cluster, resource).get("max.message.bytes");
+        check(byDefault.isDefault() && byDefault.synonyms().get(0).name().equals("message.max.bytes"), "the broker's: " + byDefault);
         refused(InvalidConfigurationException.class, alter(cluster, resource, OpType.SET, "segment.bytes", "-1"));
         get(alter(cluster, resource, OpType.SET, "segment.bytes", "2097152"));
         get(alter(cluster, resource, OpType.APPEND, "cleanup.policy", "compact"));
@@ -142,11 +146,12 @@ final class AdminCases {
 
     private static void brokerConfigs(Cluster cluster) throws Exception {
         ConfigResource resource = new ConfigResource(ConfigResource.Type.BROKER, broker(cluster).idString());
-        String before = configs(cluster, resource).get("log.cleaner.threads").value();
-        get(alter(cluster, resource, OpType.SET, "log.cleaner.threads", "2"));
-        Cluster.await("the new value", () -> configs(cluster, resource).get("log.cleaner.threads").value().equals("2"));
-        get(alter(cluster, resource, OpType.DELETE, "log.cleaner.threads", null));
-        Cluster.await("the old value", () -> configs(cluster, resource).get("log.cleaner.threads").value().equals(before));
+        String key = "log.retention.ms";
+        String before = configs(cluster, resource).get(key).value();
+        get(alter(cluster, resource, OpType.SET, key, "7200000"));
+        Cluster.await("the new value", () -> "7200000".equals(configs(cluster, resource).get(key).value()));
+        get(alter(cluster, resource, OpType.DELETE, key, null));
+        Cluster.await("the old value", () -> Objects.equals(configs(cluster, resource).get(key).value(), before));
     }
 
     private static void listConfigs(Cluster cluster) throws Exception {

@@ -109,6 +109,7 @@ public final class Suite {
         Uuid first = describe(cluster, topic).topicId();
         delete(cluster, topic);
         cluster.create("again", 1);
+        await("the topic", () -> cluster.admin.listTopics().names().get(STEP_SECONDS, TimeUnit.SECONDS).contains(topic));
         Uuid second = describe(cluster, topic).topicId();
         check(!first.equals(second) && !second.equals(Uuid.ZERO_UUID), "ids " + first + " and " + second);
         roundTrip(cluster, topic, 3);
