@@ -11,6 +11,10 @@ pub struct Bootstrap {
 }
 
 impl Bootstrap {
+    pub fn address(&self) -> &str {
+        &self.bootstrap
+    }
+
     pub fn connect(&self) -> Result<Cluster, ClientError> {
         Cluster::connect(&self.bootstrap, "corelog-cli")
     }

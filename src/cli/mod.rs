@@ -3,6 +3,7 @@
 //! Invariant: answers go to stdout and all else to stderr; exit codes are those of README.
 
 mod base64;
+mod bench;
 mod bootstrap;
 mod cluster;
 mod completions;
@@ -72,6 +73,7 @@ enum Command {
     Topic(topic::Arguments),
     Produce(produce::Arguments),
     Consume(consume::Arguments),
+    Bench(bench::Arguments),
     Cluster(cluster::Arguments),
     Config(config::Arguments),
     Topology(topology::Arguments),
@@ -155,6 +157,7 @@ pub fn main() -> ExitCode {
         Command::Topic(arguments) => topic::run(arguments),
         Command::Produce(arguments) => produce::run(&arguments),
         Command::Consume(arguments) => consume::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Cluster(arguments) => cluster::run(&arguments),
         Command::Config(arguments) => config::run(arguments),
         Command::Topology(arguments) => topology::run(&arguments),
@@ -209,6 +212,8 @@ mod tests {
             "corelog consume t --from 5 --count 3 --follow --format %k=%s\\n",
             "corelog consume t -o -5 -n 3 -F -f %k=%s\\n -p 0 -p 1",
             "corelog consume t --from @1700000000000",
+            "corelog bench -b h:1 --topic t --partitions 6 --rate max --record-size 100 --duration 30s --warmup 5s --clients 4",
+            "corelog bench --rate 5000 --linger 5ms --codec zstd --batch-size 1000 --in-flight 1 --threads 2 --produce-only",
         ] {
             if let Err(e) = Arguments::try_parse_from(line.split(' ')) {
                 panic!("{line}: {e}");
@@ -222,6 +227,9 @@ mod tests {
             "corelog consume t --since 2h --from 5",
             "corelog consume t --until 2h --follow",
             "corelog produce t --rate 0",
+            "corelog bench --rate 0",
+            "corelog bench --duration 30",
+            "corelog bench --partitions 0",
             "corelog topic create t --partitions 0",
             "corelog topic create t --config retention.ms",
             "corelog produce t --bootstrap h",

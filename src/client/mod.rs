@@ -28,4 +28,4 @@ pub use consumer::{Consumer, Received};
 pub use error::ClientError;
 pub use inspect::{ClusterInfo, Feature, ServedApi, describe_cluster, features_and_apis};
 pub use link::Link;
-pub use producer::{Outgoing, Producer};
+pub use producer::{Outgoing, Producer, producer_identity};
