@@ -1,6 +1,7 @@
 //! What can go wrong with a run. Plain values; each text says what to do next.
 
 use std::io;
+use std::path::PathBuf;
 
 use thiserror::Error;
 
@@ -18,6 +19,8 @@ pub enum BenchError {
     Plan(String),
     #[error("the system refuses {what}: {source}")]
     System { what: &'static str, source: io::Error },
+    #[error("{} cannot be written: {source}; name another directory with --out", path.display())]
+    Report { path: PathBuf, source: io::Error },
     #[error("a thread of the run ended in a panic: {0}; this is a bug of corelog's")]
     Panicked(String),
 }

@@ -3,6 +3,7 @@
 //! Invariant: what is out of this range counts at its end, never nowhere.
 
 use hdrhistogram::Histogram;
+use hdrhistogram::iterators::IterationValue;
 
 const MICROS_MAX: u64 = 600_000_000;
 const DIGITS: u8 = 3;
@@ -58,6 +59,33 @@ impl Latency {
     pub fn mean_us(&self) -> f64 {
         self.histogram.mean()
     }
+
+    pub fn deviation_us(&self) -> f64 {
+        self.histogram.stdev()
+    }
+
+    /// The curve of quantiles: a value in microseconds, the share of records that took no longer, and their count; so
+    /// many steps for each halving of the distance to 100 %.
+    pub fn steps(&self, ticks: u32) -> Vec<(u64, f64, u64)> {
+        let mut count = 0;
+        let step = |at: IterationValue<u64>| {
+            count += at.count_since_last_iteration();
+            (at.value_iterated_to(), at.quantile_iterated_to(), count)
+        };
+        self.histogram.iter_quantiles(ticks).map(step).collect()
+    }
+}
+
+/// Microseconds as eyes like them, to three digits.
+pub fn time_text(micros: u64) -> String {
+    let micros = micros as f64;
+    let (value, unit) = match micros {
+        _ if micros < 1e3 => return format!("{micros} µs"),
+        _ if micros < 1e6 => (micros / 1e3, "ms"),
+        _ => (micros / 1e6, "s"),
+    };
+    let digits = if value < 10.0 { 2 } else { usize::from(value < 100.0) };
+    format!("{value:.digits$} {unit}")
 }
 
 #[cfg(test)]
@@ -71,6 +99,14 @@ mod tests {
             latency.record(micros * 1000);
             let read = latency.quantile_us(0.5);
             assert!(read.abs_diff(micros) * 1000 <= micros, "{micros} reads as {read}");
+        }
+    }
+
+    #[test]
+    fn times_have_three_digits_and_the_unit_that_fits() {
+        let times = [(7, "7 µs"), (999, "999 µs"), (1234, "1.23 ms"), (45_678, "45.7 ms"), (2_500_000, "2.50 s")];
+        for (micros, text) in times {
+            assert_eq!(time_text(micros), text);
         }
     }
 

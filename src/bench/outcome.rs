@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::checker::Findings;
 use super::meter::Tally;
 use super::plan::{Load, Plan};
+use super::usage::Usage;
 
 /// A generator that is later than this, and by more than a tenth of what it measures, measures itself.
 const LATENESS_US_MAX: u64 = 1000;
@@ -63,6 +64,8 @@ pub struct Outcome {
     /// Of the threads that write and of those that read, over the whole run.
     pub writer_cpu: Duration,
     pub reader_cpu: Duration,
+    /// What the broker spent on the measured part, if its process is known.
+    pub broker: Option<Usage>,
     /// No record was made for a time, because too many had no ack yet.
     pub overrun: bool,
     /// What ended the run early, or kept records from being checked.

@@ -1,10 +1,12 @@
-//! What a run is to do. Pure.
+//! What a run is to do.
 
 use std::time::Duration;
 
 use shards::batch::Compression;
 
+use super::pace::Arrivals;
 use super::stamp::STAMP_BYTES;
+use super::usage::process_cpu;
 
 /// Records a second that a rate may ask for.
 const RATE_MIN: f64 = 0.01;
@@ -26,6 +28,8 @@ pub struct Plan {
     pub topic: String,
     pub partitions: u32,
     pub load: Load,
+    /// How the records of a rate come.
+    pub arrivals: Arrivals,
     /// Of a record's value.
     pub record_bytes: usize,
     /// What is measured, after the warm-up.
@@ -46,6 +50,8 @@ pub struct Plan {
     pub batch_records: i32,
     /// Whether the records are read while they are written; otherwise afterwards, to check them.
     pub consume: bool,
+    /// The broker's process on this machine, to see what it costs.
+    pub broker_pid: Option<u32>,
 }
 
 impl Plan {
@@ -59,6 +65,9 @@ impl Plan {
         }
         if self.partitions == 0 || self.clients == 0 || self.threads == 0 || self.in_flight == 0 {
             return Err("a run takes one partition, client, thread and request at least".to_owned());
+        }
+        if let Some(pid) = self.broker_pid.filter(|pid| process_cpu(*pid).is_none()) {
+            return Err(format!("--broker-pid {pid}: no such process on this machine"));
         }
         if self.duration.is_zero() {
             return Err("--duration: nothing can be measured in no time".to_owned());

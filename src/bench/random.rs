@@ -17,4 +17,10 @@ impl Random {
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ (mixed >> 31)
     }
+
+    /// Over 0, up to 1.
+    pub fn share(&mut self) -> f64 {
+        // As many bits as an f64 holds exactly.
+        ((self.next() >> 11) + 1) as f64 / (1u64 << 53) as f64
+    }
 }

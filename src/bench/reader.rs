@@ -2,7 +2,6 @@
 //!
 //! Invariant: a partition's position is one after the last offset that was looked at.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use shards::batch::{CRC_FROM, Compression, HEADER_BYTES, Records, crc, decompress, walk};
@@ -50,7 +49,7 @@ pub struct Reader {
 #[derive(Debug)]
 pub struct Read {
     pub findings: Findings,
-    /// Acked, and never seen.
+    /// Acked, and never seen; 0 if reading failed, as then nobody knows.
     pub lost: u64,
     /// Records of others in the same topic.
     pub foreign: u64,
@@ -60,13 +59,13 @@ pub struct Read {
 
 impl Reader {
     /// Reads until all that was acked has come; what that is, is told when the writers have ended.
-    pub fn run(mut self, acked: &OnceLock<Acked>, stop: &AtomicBool) -> Read {
+    pub fn run(mut self, acked: &OnceLock<Acked>) -> Read {
         let cpu_ns = thread_cpu_ns();
         let mut foreign = 0;
-        let failed = self.work(acked, stop, &mut foreign).err();
+        let failed = self.work(acked, &mut foreign).err();
         Read {
             findings: self.checker.findings(),
-            lost: acked.get().map_or(0, |acked| self.missing(acked)),
+            lost: acked.get().filter(|_| failed.is_none()).map_or(0, |acked| self.missing(acked)),
             foreign,
             cpu_ns: thread_cpu_ns() - cpu_ns,
             failed,
@@ -85,7 +84,7 @@ impl Reader {
         acked.iter().map(|(client, counts)| self.checker.lost(*client, &of(counts))).sum()
     }
 
-    fn work(&mut self, acked: &OnceLock<Acked>, stop: &AtomicBool, foreign: &mut u64) -> Result<(), BenchError> {
+    fn work(&mut self, acked: &OnceLock<Acked>, foreign: &mut u64) -> Result<(), BenchError> {
         let mut poll = Poll::new()?;
         for number in 0..self.inlets.len() {
             poll.add(&self.inlets[number].pipe, number)?;
@@ -96,9 +95,6 @@ impl Reader {
             if let Some(acked) = acked.get()
                 && (self.missing(acked) == 0 || now_ns() > progress_ns + LOST_AFTER_NS)
             {
-                return Ok(());
-            }
-            if stop.load(Ordering::Relaxed) {
                 return Ok(());
             }
             let ready: Vec<usize> = poll.wait(now_ns() + NANOS_PER_SECOND / 10)?.collect();

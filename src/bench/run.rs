@@ -18,6 +18,7 @@ use super::plan::Plan;
 use super::reader::{Acked, Read, Reader};
 use super::sender::Shared;
 use super::setup::{self, Setup};
+use super::usage::{Usage, process_cpu};
 use super::writer::{Times, Written};
 
 /// From the making of the threads to the first record.
@@ -40,8 +41,18 @@ pub fn run(plan: &Plan, stop: &AtomicBool, tell: &mut dyn FnMut(&Second)) -> Res
 
     let meters: Vec<Arc<Meter>> = (0..=writers.len()).map(|_| Arc::new(Meter::default())).collect();
     let acked = OnceLock::new();
-    let mut watch =
-        Watch { meters: &meters, start_ns, empty: Stretch::default(), total: Tally::default(), seconds: Vec::new() };
+    let mut watch = Watch {
+        warm_ns,
+        end_ns: times.end_ns,
+        broker_pid: plan.broker_pid,
+        broker_since: None,
+        broker: None,
+        meters: &meters,
+        start_ns,
+        empty: Stretch::default(),
+        total: Tally::default(),
+        seconds: Vec::new(),
+    };
     let threads = writers.len();
     let (written, read) = thread::scope(|scope| {
         let (word, ended) = channel();
@@ -56,7 +67,7 @@ pub fn run(plan: &Plan, stop: &AtomicBool, tell: &mut dyn FnMut(&Second)) -> Res
                 linger_ns: duration_ns(plan.linger),
                 meter,
             };
-            let pace = setup::pace(plan, number, threads, start_ns);
+            let pace = setup::pace(plan, number, threads, start_ns, run);
             let word = Word(word.clone());
             writing.push(scope.spawn(move || {
                 let _word = word;
@@ -75,7 +86,7 @@ pub fn run(plan: &Plan, stop: &AtomicBool, tell: &mut dyn FnMut(&Second)) -> Res
             let (word, acked) = (Word(word.clone()), &acked);
             scope.spawn(move || {
                 let _word = word;
-                reader.run(acked, stop)
+                reader.run(acked)
             })
         };
         let reading = if plan.consume {
@@ -114,6 +125,12 @@ struct Watch<'a> {
     empty: Stretch,
     total: Tally,
     seconds: Vec<Second>,
+    warm_ns: u64,
+    end_ns: u64,
+    broker_pid: Option<u32>,
+    /// When the measurement had begun, and what the broker had spent by then.
+    broker_since: Option<(u64, Duration)>,
+    broker: Option<Usage>,
 }
 
 impl Watch<'_> {
@@ -144,8 +161,29 @@ impl Watch<'_> {
             stretch.clear();
             self.empty = stretch;
         }
+        self.look_at_broker(&all);
         let at_s = now_ns().saturating_sub(self.start_ns) as f64 / NANOS_PER_SECOND as f64;
         self.seconds.push(Second::of(at_s, &all));
+    }
+}
+
+impl Watch<'_> {
+    /// Sums up what the broker spends while it is measured.
+    fn look_at_broker(&mut self, since_last: &Tally) {
+        let now = now_ns();
+        let Some(cpu) = self.broker_pid.and_then(process_cpu).filter(|_| now >= self.warm_ns) else { return };
+        let Some((since_ns, spent)) = self.broker_since else {
+            self.broker_since = Some((now, cpu));
+            return;
+        };
+        // What comes after the last record was due is no part of it; a late second is.
+        if now <= self.end_ns + NANOS_PER_SECOND / 2 {
+            let so_far = self.broker.get_or_insert_default();
+            so_far.cpu = cpu.saturating_sub(spent);
+            so_far.over = Duration::from_nanos(now - since_ns);
+            so_far.records += since_last.acked;
+            so_far.bytes += since_last.acked_bytes;
+        }
     }
 }
 
@@ -181,6 +219,7 @@ fn outcome(
         foreign: 0,
         writer_cpu: Duration::ZERO,
         reader_cpu: Duration::ZERO,
+        broker: watch.broker,
         overrun: false,
         failures: Vec::new(),
     };
@@ -210,6 +249,9 @@ fn outcome(
             outcome.failures.extend(read.failed.map(|e| e.to_string()));
         }
         Err(e) => outcome.failures.push(e.to_string()),
+    }
+    if outcome.measured < plan.duration && outcome.failures.is_empty() {
+        outcome.failures.push("it was stopped before its end".to_owned());
     }
     outcome
 }

@@ -101,11 +101,12 @@ impl Setup {
 }
 
 /// When the records of one of several threads are due; `None`: when acks come.
-pub fn pace(plan: &Plan, number: usize, threads: usize, start_ns: u64) -> Option<Pace> {
+pub fn pace(plan: &Plan, number: usize, threads: usize, start_ns: u64, run: u32) -> Option<Pace> {
     let Load::Rate(rate) = plan.load else { return None };
     // The threads take turns.
     let shift = NANOS_PER_SECOND as f64 / rate * number as f64;
-    Some(Pace::constant(rate / threads as f64, start_ns + shift as u64))
+    let random = Random::new(u64::from(run) ^ ((number as u64) << 32));
+    Some(Pace::new(plan.arrivals, rate / threads as f64, start_ns + shift as u64, random))
 }
 
 pub fn checker(plan: &Plan) -> Checker {

@@ -90,7 +90,7 @@ impl Writer {
         }
         loop {
             let now = now_ns();
-            if turn.ended_ns.is_none() && (now >= turn.times.end_ns || stop.load(Ordering::Relaxed)) {
+            if turn.ended_ns.is_none() && (turn.is_over(now) || stop.load(Ordering::Relaxed)) {
                 turn.ended_ns = Some(now);
                 for &(sender, outlet) in &places {
                     self.senders[sender].send_ready(to, outlet, true)?;
@@ -99,7 +99,9 @@ impl Writer {
             let wake_ns = match turn.ended_ns {
                 Some(ended_ns) if turn.waiting == 0 || now > ended_ns + DRAIN_NS => return Ok(()),
                 Some(ended_ns) => ended_ns + DRAIN_NS,
-                None => self.make_due(to, turn)?.min(turn.times.end_ns),
+                None if now < turn.times.end_ns => self.make_due(to, turn)?.min(turn.times.end_ns),
+                // Late, or the broker is: what was due before the end is made all the same.
+                None => self.make_due(to, turn)?.min(turn.times.end_ns + DRAIN_NS),
             };
             for number in poll.wait(wake_ns)? {
                 let Some(&(sender, outlet)) = places.get(number) else { continue };
@@ -178,4 +180,12 @@ struct Turn {
     client: usize,
     /// Batches that wait for more records: until when, and the sender and outlet. Soonest first.
     lingering: VecDeque<(u64, usize, usize)>,
+}
+
+impl Turn {
+    /// No more records are to be made.
+    fn is_over(&self, now_ns: u64) -> bool {
+        let all = self.pace.as_ref().is_none_or(|pace| pace.next_ns() >= self.times.end_ns);
+        now_ns >= self.times.end_ns + if all { 0 } else { DRAIN_NS }
+    }
 }

@@ -20,7 +20,8 @@ impl Bootstrap {
     }
 }
 
-fn host_port(text: &str) -> Result<String, String> {
+/// The address of a broker, as it is typed.
+pub fn host_port(text: &str) -> Result<String, String> {
     let sound =
         |host: &str| !host.is_empty() && (!host.contains(':') || (host.starts_with('[') && host.ends_with(']')));
     match text.rsplit_once(':') {

@@ -214,6 +214,9 @@ mod tests {
             "corelog consume t --from @1700000000000",
             "corelog bench -b h:1 --topic t --partitions 6 --rate max --record-size 100 --duration 30s --warmup 5s --clients 4",
             "corelog bench --rate 5000 --linger 5ms --codec zstd --batch-size 1000 --in-flight 1 --threads 2 --produce-only",
+            "corelog bench --arrivals bursts:10 --broker-pid 1 --out report",
+            "corelog bench --one-outstanding --clients 64",
+            "corelog bench compare h:1 g:2 --rounds 3 --rate 5000 --duration 10s",
         ] {
             if let Err(e) = Arguments::try_parse_from(line.split(' ')) {
                 panic!("{line}: {e}");
@@ -229,6 +232,9 @@ mod tests {
             "corelog produce t --rate 0",
             "corelog bench --rate 0",
             "corelog bench --duration 30",
+            "corelog bench --one-outstanding --rate 5",
+            "corelog bench compare h:1",
+            "corelog bench -b h:1 compare h:1 g:2",
             "corelog bench --partitions 0",
             "corelog topic create t --partitions 0",
             "corelog topic create t --config retention.ms",

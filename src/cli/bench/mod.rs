@@ -2,110 +2,92 @@
 //!
 //! Invariant: the command succeeds only if the run is whole, believable and without a lost, repeated or reordered record.
 
+mod compare;
+mod load;
 mod table;
 
 use std::io::{IsTerminal, Write, stderr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
-use shards::batch::Compression;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
+use self::load::LoadArguments;
 use super::bootstrap::Bootstrap;
 use super::{Failure, output};
-use crate::bench::{self, BenchError, Load, Outcome, Plan, Second};
+use crate::bench::{self, BenchError, Machine, Outcome, Plan};
 
 /// Measures a broker: an open loop, whose latencies count from the moment each record was due.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
     #[command(flatten)]
     bootstrap: Bootstrap,
-    /// Made if it is not there.
-    #[arg(long, default_value = "corelog-bench")]
-    topic: String,
-    /// Of the topic.
-    #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    partitions: u32,
-    /// Records a second over all clients; `max`: as many as the broker acks, each client sending whole batches.
-    #[arg(long, value_name = "N|max", default_value = "1000", value_parser = load)]
-    rate: Load,
-    /// Bytes of each record's value.
-    #[arg(long, value_name = "BYTES", default_value_t = 1024)]
-    record_size: usize,
-    /// How long to measure, after the warm-up: 500ms, 30s, 5m.
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
-    duration: Duration,
-    /// How long to send before measuring.
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration)]
-    warmup: Duration,
-    /// Producers, each with connections of its own.
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    clients: u32,
-    /// Threads that the producers share.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
-    threads: u32,
-    /// How long a batch waits for more records.
-    #[arg(long, value_name = "TIME", default_value = "0", value_parser = duration)]
-    linger: Duration,
-    /// How batches are compressed.
-    #[arg(long, value_enum, default_value_t = super::produce::Codec::None)]
-    codec: super::produce::Codec,
-    /// Most in one batch, in bytes before compression.
-    #[arg(long, value_name = "BYTES", default_value_t = 256 << 10)]
-    batch_size: usize,
-    /// Requests of one connection that may be on their way.
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    in_flight: u16,
-    /// Reads the records only after the measurement, to check them; no end-to-end latency.
-    #[arg(long)]
-    produce_only: bool,
+    #[command(flatten)]
+    load: LoadArguments,
+    /// The broker's process on this machine: its share of the processors is shown.
+    #[arg(long, value_name = "PID")]
+    broker_pid: Option<u32>,
+    /// Writes result.json, .hgrm files, pictures and report.html into this directory.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
 }
 
-impl Arguments {
-    fn plan(&self) -> Plan {
-        Plan {
-            bootstrap: self.bootstrap.address().to_owned(),
-            topic: self.topic.clone(),
-            partitions: self.partitions,
-            load: self.rate,
-            record_bytes: self.record_size,
-            duration: self.duration,
-            warmup: self.warmup,
-            clients: self.clients,
-            linger: self.linger,
-            codec: Compression::from(self.codec),
-            threads: self.threads,
-            in_flight: usize::from(self.in_flight),
-            batch_bytes: self.batch_size,
-            batch_records: i32::MAX,
-            consume: !self.produce_only,
-        }
-    }
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Compare(compare::Arguments),
 }
 
 pub fn run(args: &Arguments) -> Result<(), Failure> {
-    let plan = args.plan();
+    match &args.command {
+        Some(Command::Compare(args)) => compare::run(args),
+        None => measure(args),
+    }
+}
+
+/// True once somebody wants the run to end; a second signal ends the process at once.
+fn stop_on_signals() -> Result<Arc<AtomicBool>, Failure> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
-        // A second one ends the process at once.
         let end = signal_hook::flag::register_conditional_shutdown(signal, 130, stop.clone());
         end.and_then(|_| signal_hook::flag::register(signal, stop.clone()))
             .map_err(|e| Failure::Runtime(format!("signals cannot be caught: {e}")))?;
     }
-    let live = stderr().is_terminal();
-    let mut tell = |second: &Second| {
-        if live {
-            // A terminal that has gone is no reason to stop.
-            let _gone = write!(stderr(), "\r\x1b[K{}", table::line(&plan, second));
-        }
-    };
-    let outcome = bench::run(&plan, &stop, &mut tell);
-    if live {
-        let _gone = write!(stderr(), "\r\x1b[K");
+    Ok(stop)
+}
+
+/// The line of a run that goes on, on a terminal; nothing for others.
+struct Live {
+    shown: bool,
+}
+
+impl Live {
+    fn new() -> Live {
+        Live { shown: stderr().is_terminal() }
     }
+
+    fn show(&self, line: &str) {
+        if self.shown {
+            // A terminal that has gone is no reason to stop.
+            let _gone = write!(stderr(), "\r\x1b[K{line}");
+        }
+    }
+}
+
+fn measure(args: &Arguments) -> Result<(), Failure> {
+    let plan = Plan { broker_pid: args.broker_pid, ..args.load.plan(args.bootstrap.address()) };
+    let (stop, live) = (stop_on_signals()?, Live::new());
+    let outcome = bench::run(&plan, &stop, &mut |second| live.show(&table::line(&plan, second)));
+    live.show("");
     let outcome = outcome?;
     output::say(&table::of(&outcome));
+    if let Some(dir) = &args.out {
+        bench::write_report(&outcome, &Machine::here(), dir)?;
+        output::note(&format!("the report is {}", dir.join("report.html").display()));
+    }
     judge(&outcome)
 }
 
@@ -125,64 +107,9 @@ impl From<BenchError> for Failure {
         match error {
             BenchError::Client(e) => e.into(),
             BenchError::Plan(_) | BenchError::Shape { .. } => Failure::Usage(error.to_string()),
-            BenchError::System { .. } | BenchError::Panicked(_) => Failure::Runtime(error.to_string()),
-        }
-    }
-}
-
-fn load(text: &str) -> Result<Load, String> {
-    if text == "max" {
-        return Ok(Load::Max);
-    }
-    match text.parse::<f64>() {
-        Ok(rate) if rate.is_finite() && rate > 0.0 => Ok(Load::Rate(rate)),
-        _ => Err("write records a second, as in 5000, or max".to_owned()),
-    }
-}
-
-/// `0`, `250us`, `5ms`, `30s`, `1.5m`, `2h`.
-fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let seconds = match (unit, number) {
-        ("us", _) => Some(1e-6),
-        ("ms", _) => Some(1e-3),
-        ("s", _) => Some(1.0),
-        ("m", _) => Some(60.0),
-        ("h", _) => Some(3600.0),
-        ("", "0") => Some(0.0),
-        _ => None,
-    };
-    let length = seconds.and_then(|unit| Duration::try_from_secs_f64(number.parse::<f64>().ok()? * unit).ok());
-    length.ok_or_else(|| format!("\"{text}\" is no length of time: write 500ms, 30s or 5m"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lengths_of_time_have_a_unit() {
-        for (text, wanted) in [
-            ("0", Duration::ZERO),
-            ("250us", Duration::from_micros(250)),
-            ("5ms", Duration::from_millis(5)),
-            ("30s", Duration::from_secs(30)),
-            ("1.5m", Duration::from_secs(90)),
-        ] {
-            assert_eq!(duration(text), Ok(wanted), "{text}");
-        }
-        for wrong in ["", "5", "s", "-1s", "1.2.3s", "5 s", "1e99h", "nan"] {
-            assert!(duration(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn a_rate_is_a_number_or_max() {
-        assert_eq!(load("max"), Ok(Load::Max));
-        assert_eq!(load("2500.5"), Ok(Load::Rate(2500.5)));
-        for wrong in ["0", "-1", "inf", "NaN", "fast"] {
-            assert!(load(wrong).is_err(), "{wrong}");
+            BenchError::System { .. } | BenchError::Report { .. } | BenchError::Panicked(_) => {
+                Failure::Runtime(error.to_string())
+            }
         }
     }
 }

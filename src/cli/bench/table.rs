@@ -1,6 +1,6 @@
 //! An outcome in words and columns. Pure.
 
-use crate::bench::{Latency, Load, Outcome, Plan, Second};
+use crate::bench::{Latency, Load, Outcome, Plan, Second, time_text};
 use crate::cli::report;
 
 /// The line that a terminal shows while a run goes on.
@@ -13,12 +13,12 @@ pub fn line(plan: &Plan, second: &Second) -> String {
         "{phase} {:.0}/{whole:.0} s  {} records/s  {megabytes:.1} MB/s  ack p50 {} p99 {} max {}",
         second.at_s,
         second.acked,
-        time(second.ack_p50_us),
-        time(second.ack_p99_us),
-        time(second.ack_max_us)
+        time_text(second.ack_p50_us),
+        time_text(second.ack_p99_us),
+        time_text(second.ack_max_us)
     );
     if plan.consume {
-        line += &format!("  end to end p99 {}", time(second.end_to_end_p99_us));
+        line += &format!("  end to end p99 {}", time_text(second.end_to_end_p99_us));
     }
     line
 }
@@ -58,6 +58,15 @@ pub fn of(outcome: &Outcome) -> String {
         outcome.reader_cpu_us_per_record(),
         outcome.tally.acked as f64 / outcome.tally.requests.max(1) as f64
     );
+    if let Some(usage) = &outcome.broker {
+        text.truncate(text.len() - 1);
+        text += &format!(
+            "broker: {:.2} cores, {:.1} s of processor for each GiB, {:.2} µs for each record\n\n",
+            usage.cores(),
+            usage.cpu_s_per_gib(),
+            usage.cpu_us_per_record()
+        );
+    }
     let tally = &outcome.tally;
     let mut rows = vec![row("ack", &tally.ack)];
     if plan.consume {
@@ -71,40 +80,9 @@ pub fn of(outcome: &Outcome) -> String {
 }
 
 fn row(name: &str, latency: &Latency) -> Vec<String> {
-    let quantiles = [0.5, 0.9, 0.99, 0.999, 0.9999].map(|quantile| time(latency.quantile_us(quantile)));
+    let quantiles = [0.5, 0.9, 0.99, 0.999, 0.9999].map(|quantile| time_text(latency.quantile_us(quantile)));
     let mut row = vec![name.to_owned()];
     row.extend(quantiles);
-    row.extend([time(latency.max_us()), time(latency.mean_us().round() as u64)]);
+    row.extend([time_text(latency.max_us()), time_text(latency.mean_us().round() as u64)]);
     row
-}
-
-/// Microseconds as eyes like them, to three digits.
-fn time(micros: u64) -> String {
-    let micros = micros as f64;
-    let (value, unit) = match micros {
-        _ if micros < 1e3 => return format!("{micros} µs"),
-        _ if micros < 1e6 => (micros / 1e3, "ms"),
-        _ => (micros / 1e6, "s"),
-    };
-    let digits = if value < 10.0 { 2 } else { usize::from(value < 100.0) };
-    format!("{value:.digits$} {unit}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_have_three_digits_and_the_unit_that_fits() {
-        for (micros, text) in [
-            (7, "7 µs"),
-            (999, "999 µs"),
-            (1234, "1.23 ms"),
-            (45_678, "45.7 ms"),
-            (456_789, "457 ms"),
-            (2_500_000, "2.50 s"),
-        ] {
-            assert_eq!(time(micros), text);
-        }
-    }
 }
