@@ -3,6 +3,7 @@
 //! Invariant: answers go to stdout and all else to stderr; exit codes are those of README.
 
 mod base64;
+mod bench;
 mod bootstrap;
 mod cluster;
 mod completions;
@@ -74,6 +75,7 @@ enum Command {
     Produce(produce::Arguments),
     Consume(consume::Arguments),
     Group(group::Arguments),
+    Bench(bench::Arguments),
     Cluster(cluster::Arguments),
     Config(config::Arguments),
     Topology(topology::Arguments),
@@ -159,6 +161,7 @@ pub fn main() -> ExitCode {
         Command::Produce(arguments) => produce::run(&arguments),
         Command::Consume(arguments) => consume::run(&arguments),
         Command::Group(arguments) => group::run(arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Cluster(arguments) => cluster::run(&arguments),
         Command::Config(arguments) => config::run(arguments),
         Command::Topology(arguments) => topology::run(&arguments),
@@ -225,6 +228,11 @@ mod tests {
             "corelog consume t --from 5 --count 3 --follow --format %k=%s\\n",
             "corelog consume t -o -5 -n 3 -F -f %k=%s\\n -p 0 -p 1",
             "corelog consume t --from @1700000000000",
+            "corelog bench -b h:1 --topic t --partitions 6 --rate max --record-size 100 --duration 30s --warmup 5s --clients 4",
+            "corelog bench --rate 5000 --linger 5ms --codec zstd --batch-size 1000 --in-flight 1 --threads 2 --produce-only",
+            "corelog bench --arrivals bursts:10 --broker-pid 1 --out report",
+            "corelog bench --one-outstanding --clients 64",
+            "corelog bench compare h:1 g:2 --rounds 3 --rate 5000 --duration 10s",
         ] {
             if let Err(e) = Arguments::try_parse_from(line.split(' ')) {
                 panic!("{line}: {e}");
@@ -238,6 +246,12 @@ mod tests {
             "corelog consume t --since 2h --from 5",
             "corelog consume t --until 2h --follow",
             "corelog produce t --rate 0",
+            "corelog bench --rate 0",
+            "corelog bench --duration 30",
+            "corelog bench --one-outstanding --rate 5",
+            "corelog bench compare h:1",
+            "corelog bench -b h:1 compare h:1 g:2",
+            "corelog bench --partitions 0",
             "corelog topic create t --partitions 0",
             "corelog topic create t --config retention.ms",
             "corelog produce t --bootstrap h",

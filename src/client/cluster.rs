@@ -52,6 +52,14 @@ pub struct BrokerInfo {
     pub rack: Option<String>,
 }
 
+impl BrokerInfo {
+    /// `HOST:PORT`.
+    pub fn address(&self) -> String {
+        let BrokerInfo { host, port, .. } = self;
+        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+    }
+}
+
 pub struct Cluster {
     bootstrap: String,
     client_id: String,
@@ -168,8 +176,7 @@ impl Cluster {
         match self.connections.entry(broker) {
             Entry::Occupied(entry) => Ok(entry.into_mut()),
             Entry::Vacant(entry) => {
-                let address = address(&info.host, info.port);
-                let opened = Connection::open(&address, &self.client_id);
+                let opened = Connection::open(&info.address(), &self.client_id);
                 Ok(entry.insert(opened.map_err(|e| told_elsewhere(e, &self.bootstrap))?))
             }
         }
@@ -318,8 +325,4 @@ fn told_elsewhere(error: ClientError, bootstrap: &str) -> ClientError {
         }
         other => other,
     }
-}
-
-fn address(host: &str, port: i32) -> String {
-    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }

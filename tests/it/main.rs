@@ -1,6 +1,7 @@
 //! Integration tests of the whole package, one module for each subject.
 
 mod bad_peers;
+mod bench;
 mod broker;
 mod cli;
 mod commands;
