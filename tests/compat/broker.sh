@@ -9,12 +9,12 @@ free_port() {
 }
 
 # start NAME [KEY=VALUE …]: starts a broker that listens on BOOTSTRAP, and waits until it says that it is ready. @BOOTSTRAP
-# in a value is that address.
+# in a value is that address; its port is any, or the variable `port`.
 start() {
     local dir=$data/$1 settings=(--set shards=2) setting
     shift
     rm -rf "$dir" && mkdir -p "$dir"
-    export BOOTSTRAP=127.0.0.1:$(free_port)
+    export BOOTSTRAP=127.0.0.1:${port:-$(free_port)}
     for setting; do settings+=(--set "${setting//@BOOTSTRAP/$BOOTSTRAP}"); done
     "$corelog" dev --data-dir "$dir/data" --listen "$BOOTSTRAP" "${settings[@]}" \
         > "$dir/stdout" 2> "$dir/stderr" < /dev/null &
