@@ -21,8 +21,9 @@ const SHARDS_MAY_USE: &[(&str, &[&str])] = &[
     ("catalog", &["codec", "types"]),
     ("log", &["batch", "request", "runtime", "types", "planted"]),
     ("journal", &["batch", "codec", "log", "partition", "runtime", "types", "planted"]),
-    ("request", &["batch", "catalog", "router", "types"]),
-    ("router", &["batch", "catalog", "request", "shard", "types"]),
+    ("group", &["codec", "types"]),
+    ("request", &["batch", "catalog", "group", "router", "types"]),
+    ("router", &["batch", "catalog", "group", "request", "shard", "types"]),
 ];
 
 /// What a folder below `src` may import from its own package, and from `shards`. Absent: anything.
@@ -30,7 +31,7 @@ const ROOT_MAY_USE: &[(&str, &[&str], &[&str])] = &[
     ("wire", &[], &["codec"]),
     ("config", &[], &["catalog", "types"]),
     ("client", &["wire"], &["batch", "codec", "types"]),
-    ("api", &["config", "security", "wire"], &["batch", "catalog", "request", "router", "types"]),
+    ("api", &["config", "security", "wire"], &["batch", "catalog", "group", "request", "router", "types"]),
     ("listen", &["api", "config", "security", "wire"], &["request", "router", "runtime", "shard", "types"]),
     ("cli", &["client", "config", "launch", "wire"], &["batch", "catalog", "router", "runtime", "types"]),
 ];

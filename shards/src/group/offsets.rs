@@ -140,11 +140,11 @@ pub fn commit(
 fn record(group: &Arc<str>, one: &CommitOffset, committed_ms: i64, expires_ms: Option<i64>) -> GroupRecord {
     let value = StoredOffset {
         offset: one.offset,
-        leader_epoch: one.leader_epoch,
+        // The version that carries an expiry has no place for an epoch and an id; nor have the requests that ask for one.
+        leader_epoch: if expires_ms.is_some() { -1 } else { one.leader_epoch },
         metadata: one.metadata.clone(),
         committed_ms,
         expires_ms,
-        // The version that carries an expiry has no place for it.
         topic_id: if expires_ms.is_some() { TopicId::ZERO } else { one.topic_id },
     };
     GroupRecord::Offset { group: group.clone(), topic: one.topic.clone(), partition: one.partition, value: Some(value) }

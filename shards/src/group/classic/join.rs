@@ -48,7 +48,7 @@ impl ClassicGroup {
             Some(old) => self.replace_static(turn, ask, join, &old, id),
             None if join.instance.is_none() && join.needs_id => {
                 let at = turn.after(join.session_timeout_ms);
-                let alarm = self.pending.entry(id.clone()).or_insert_with(Alarm::default);
+                let alarm = self.pending.entry(id.clone()).or_default();
                 turn.deadlines.arm(alarm, at, || session(&self.id, &id));
                 refuse(turn, ask, GroupError::MemberIdRequired, id);
             }

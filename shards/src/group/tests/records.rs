@@ -21,7 +21,7 @@ fn an_offset_is_written_as_kafka_writes_it() {
     assert_eq!(key.as_ref(), b"\0\x01\0\x01g\0\x01t\0\0\0\x01");
     assert_eq!(value.expect("a value").as_ref(), b"\0\x04\0\0\0\0\0\0\0\x05\0\0\0\x03\x02m\0\0\0\0\0\0\0\x07\0");
     let (_, value) = record(None, TopicId([9; 16])).encode().expect("short");
-    assert_eq!(value.expect("a value")[28..], [&[1, 0, 16][..], &[9; 16]].concat());
+    assert_eq!(value.expect("a value")[24..], [&[1, 0, 16][..], &[9; 16]].concat());
     let (_, value) = record(Some(11), TopicId::ZERO).encode().expect("short");
     assert_eq!(
         value.expect("a value").as_ref(),

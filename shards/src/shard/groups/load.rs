@@ -111,7 +111,7 @@ async fn read<R: Runtime>(shard: &Shard<R>, partition: PartitionId, at: Offset) 
 fn finish<R: Runtime>(shard: &Shard<R>, partition: PartitionId, mut groups: Groups, at: Offset) -> Option<Groups> {
     shard.step(|core, now, wall_ms| {
         let end = core.slot_of(partition).and_then(|slot| core.get(slot)).map(|known| known.log.log_end());
-        let Some(coordinator) = core.groups.of.get_mut(&partition) else { return None };
+        let coordinator = core.groups.of.get_mut(&partition)?;
         if end.is_some_and(|end| at < end) || coordinator.unsynced > 0 {
             return Some(groups);
         }
