@@ -63,7 +63,14 @@ struct Consumer {
 
 impl Consumer {
     fn new(id: &str) -> Consumer {
-        Consumer { id: id.into(), instance: None, epoch: 0, owns: Parts::new(), topics: BTreeSet::from(["t".into()]) }
+        Consumer {
+            id: id.into(),
+            instance: None,
+            epoch: 0,
+            owns: Parts::new(),
+            topics: BTreeSet::from(["t".into()]),
+            missed: false,
+        }
     }
 
     fn as_static(id: &str) -> Consumer {
