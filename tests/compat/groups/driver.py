@@ -1,5 +1,6 @@
-"""Groups of real members, case by case: driver.py [--only PART] [--lacks FEATURE …] -- COMMAND …
+"""Groups of real members, case by case: driver.py --broker PROGRAM DIR [--only PART] [--lacks FEATURE …] -- COMMAND …
 
+The broker runs on DIR, which is empty; `--bootstrap HOST:PORT` or BOOTSTRAP names one that runs already.
 COMMAND is a client's member: a process of its own, so that it can be killed. It is started with BOOTSTRAP, GROUP and
 TOPIC, then INSTANCE or `-`, then `range` or `cooperative`. It subscribes with a session of 6 s, reads from the earliest,
 commits each record that it reads before it reads the next, and tells on stdout, a line each:
@@ -21,6 +22,8 @@ import traceback
 
 from confluent_kafka import ConsumerGroupTopicPartitions, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
+
+from broker import Broker
 
 PARTITIONS = 6
 STEP_SECONDS = 60
@@ -99,7 +102,8 @@ class Stage:
                 offsets = [at for index, at in member.read if index == partition]
                 skips = [(a, b) for a, b in zip(offsets, offsets[1:]) if b > a + 1]
                 # A partition that went to another member and came back goes on further up.
-                others = {at for other in self.members if other is not member for index, at in other.read if index == partition}
+                rest = [one for other in self.members if other is not member for one in other.read]
+                others = {at for index, at in rest if index == partition}
                 for a, b in skips:
                     assert set(range(a + 1, b)) <= others, f"partition {partition}: {a} then {b}"
 
@@ -114,7 +118,9 @@ class Stage:
     def committed(self):
         """What the broker has stored, partition by partition; -1001 where there is nothing."""
         asked = ConsumerGroupTopicPartitions(self.group, [TopicPartition(self.topic, p) for p in range(PARTITIONS)])
-        answer = self.admin.list_consumer_group_offsets([asked])[self.group].result(STEP_SECONDS)
+        # A client of its own: one from before a broker's end may wait for an answer that does not come.
+        admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        answer = admin.list_consumer_group_offsets([asked], request_timeout=5)[self.group].result(STEP_SECONDS)
         return [one.offset for one in sorted(answer.topic_partitions, key=lambda one: one.partition)]
 
     def told(self):
@@ -231,8 +237,25 @@ def main():
     parser.add_argument("--bootstrap", default=os.environ.get("BOOTSTRAP"))
     parser.add_argument("--only", default="")
     parser.add_argument("--lacks", nargs="*", default=[])
+    parser.add_argument("--broker", nargs=2, metavar=("PROGRAM", "DIR"))
     parser.add_argument("command", nargs="+")
     args = parser.parse_args()
+    if args.bootstrap:
+        passed, failed = run_all(args)
+    else:
+        broker = Broker(*args.broker)
+        broker.start()
+        args.bootstrap = broker.bootstrap
+        try:
+            passed, failed = run_all(args)
+            broker.stop()
+        finally:
+            broker.kill()
+    print(f"{passed} passed, {failed} failed")
+    sys.exit(0 if passed and not failed else 1)
+
+
+def run_all(args):
     passed = failed = 0
     for feature, name, run in CASES:
         if args.only not in name or feature in args.lacks:
@@ -251,8 +274,7 @@ def main():
             stage.end()
         passed, failed = passed + (outcome == "passed"), failed + (outcome == "failed")
         print(f"feature {feature} {outcome}", flush=True)
-    print(f"{passed} passed, {failed} failed")
-    sys.exit(0 if passed and not failed else 1)
+    return passed, failed
 
 
 if __name__ == "__main__":

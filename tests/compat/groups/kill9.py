@@ -6,35 +6,10 @@ read everything, and no commit that was acked may be gone. `--cycles N` (20).
 
 import argparse
 import random
-import socket
-import subprocess
 import time
 
+from broker import Broker
 from driver import Stage, until
-
-
-class Broker:
-    """The process of a broker on one directory and port."""
-
-    def __init__(self, path, directory):
-        self.command, self.directory = path, directory
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.bootstrap = "127.0.0.1:%d" % probe.getsockname()[1]
-        self.process = None
-
-    def start(self):
-        words = [self.command, "dev", "--data-dir", f"{self.directory}/data", "--listen", self.bootstrap]
-        with open(f"{self.directory}/stderr", "a") as stderr:
-            self.process = subprocess.Popen(
-                [*words, "--set", "shards=2"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, text=True
-            )
-        ready = self.process.stdout.readline()
-        assert "ready" in ready, f"the broker does not start: see {self.directory}/stderr"
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
 
 
 def cycle(broker, stages, source):
