@@ -21,7 +21,7 @@ const SHARDS_MAY_USE: &[(&str, &[&str])] = &[
     ("catalog", &["codec", "types"]),
     ("log", &["batch", "request", "runtime", "types", "planted"]),
     ("journal", &["batch", "codec", "log", "partition", "runtime", "types", "planted"]),
-    ("group", &["codec", "types"]),
+    ("group", &["catalog", "codec", "types"]),
     ("request", &["batch", "catalog", "group", "router", "types"]),
     ("router", &["batch", "catalog", "group", "request", "shard", "types"]),
 ];
