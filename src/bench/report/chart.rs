@@ -52,10 +52,12 @@ pub fn pictures(outcome: &Outcome) -> Vec<Picture> {
     pictures
 }
 
-/// Without what came after the last record was due, which is no full second.
+/// Without the rest at the end, which is no full second.
 fn whole_seconds(outcome: &Outcome) -> &[Second] {
     let end = (outcome.plan.warmup + outcome.plan.duration).as_secs_f64();
-    let whole = outcome.seconds.iter().take_while(|second| second.at_s <= end + 0.5).count();
+    let mut last = 0.0;
+    let is_whole = |second: &&Second| second.at_s - std::mem::replace(&mut last, second.at_s) > 0.5;
+    let whole = outcome.seconds.iter().take_while(is_whole).take_while(|second| second.at_s <= end + 0.5).count();
     outcome.seconds.get(..whole).unwrap_or_default()
 }
 
@@ -156,7 +158,7 @@ fn times(label: &'static str, lines: &[Line]) -> Option<Axis> {
     let most = values().reduce(f64::max)?;
     // Never less than a decade, or noise would look like mountains.
     let (min, max) = (least / 1.2, (most * 1.2).max(least * 10.0));
-    let few = (max / min).log10() < 2.5;
+    let few = (max / min).log10() < 3.2;
     let within = |decade: i32| {
         let of = |n: f64| n * 10f64.powi(decade);
         let numbers: &[f64] = if few { &[1.0, 2.0, 5.0] } else { &[1.0] };
@@ -181,7 +183,7 @@ fn draw(title: &str, x: &Axis, y: &Axis, lines: &[Line], warm_until: Option<f64>
             "<rect class=\"warm\" x=\"{LEFT}\" y=\"{TOP}\" width=\"{width:.1}\" height=\"{:.1}\"/>",
             bottom - TOP
         ));
-        put(format_args!("<text x=\"{:.1}\" y=\"{:.1}\">warm-up</text>", LEFT + 6.0, TOP + 14.0));
+        put(format_args!("<text x=\"{:.1}\" y=\"{:.1}\">warm-up</text>", LEFT + 6.0, bottom - 8.0));
     }
     for (at, name) in &y.ticks {
         let at = down(*at);

@@ -82,13 +82,13 @@ fn run(outcome: &Outcome) -> Vec<(&'static str, String)> {
     let codec = format!("{:?}", plan.codec).to_lowercase();
     let mut facts = vec![
         ("load", rate),
-        ("records", format!("{} bytes each, {codec}", plan.record_bytes)),
+        ("records", format!("{} bytes each, compression: {codec}", plan.record_bytes)),
         ("topic", format!("{}, {} partitions", plan.topic, plan.partitions)),
         (
             "clients",
-            format!("{} on {} threads, {} requests in flight each", plan.clients, plan.threads, plan.in_flight),
+            format!("{}, threads: {}, requests in flight for each: {}", plan.clients, plan.threads, plan.in_flight),
         ),
-        ("batches", format!("{} bytes at most, lingering {:?}", plan.batch_bytes, plan.linger)),
+        ("batches", format!("{} bytes at most, linger {:?}", plan.batch_bytes, plan.linger)),
         ("time", format!("{:?} of warm-up, {:?} measured", plan.warmup, plan.duration)),
         (
             "checked",
