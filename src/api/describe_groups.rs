@@ -68,10 +68,14 @@ fn tell(group_id: Str, described: &Described) -> DescribedGroup {
 
 /// A group that does not exist is dead; clients of before version 6 are told so and nothing else.
 fn refused(version: i16, group_id: Str, error: GroupError) -> DescribedGroup {
-    let is_missing = error == GroupError::UnknownGroup;
+    let missing = match error {
+        GroupError::UnknownGroup => Some(format!("Group {group_id} not found.")),
+        GroupError::NotClassic => Some(format!("Group {group_id} is not a classic group.")),
+        _ => None,
+    };
+    let is_missing = missing.is_some();
     let error_code = if is_missing && version < TELLS_MISSING { ErrorCode::None } else { group_error(error) };
-    let error_message =
-        (is_missing && version >= TELLS_MISSING).then(|| Str::from(format!("Group {group_id} not found.")));
+    let error_message = missing.filter(|_| version >= TELLS_MISSING).map(Str::from);
     let group_state = if is_missing { "Dead".into() } else { Str::default() };
     DescribedGroup { error_code, error_message, group_id, group_state, ..Default::default() }
 }

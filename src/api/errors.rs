@@ -66,11 +66,16 @@ pub(super) fn group_error(e: GroupError) -> ErrorCode {
         GroupError::RebalanceInProgress => ErrorCode::RebalanceInProgress,
         GroupError::MetadataTooLarge => ErrorCode::OffsetMetadataTooLarge,
         GroupError::NotEmpty => ErrorCode::NonEmptyGroup,
-        GroupError::UnknownGroup => ErrorCode::GroupIdNotFound,
+        GroupError::UnsupportedVersion => ErrorCode::UnsupportedVersion,
+        GroupError::UnknownGroup | GroupError::NotClassic | GroupError::NotConsumer => ErrorCode::GroupIdNotFound,
         GroupError::MemberIdRequired => ErrorCode::MemberIdRequired,
         GroupError::MaxSizeReached => ErrorCode::GroupMaxSizeReached,
         GroupError::FencedInstance => ErrorCode::FencedInstanceId,
         GroupError::Subscribed => ErrorCode::GroupSubscribedToTopic,
+        GroupError::FencedEpoch => ErrorCode::FencedMemberEpoch,
+        GroupError::UnreleasedInstance => ErrorCode::UnreleasedInstanceId,
+        GroupError::StaleEpoch => ErrorCode::StaleMemberEpoch,
+        GroupError::InvalidRegex => ErrorCode::InvalidRegularExpression,
     }
 }
 

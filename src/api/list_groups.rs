@@ -10,9 +10,6 @@ use super::table::Served;
 use crate::wire::Str;
 use crate::wire::messages::list_groups::{ListGroupsRequest, ListGroupsResponse, ListedGroup};
 
-/// The type of groups whose members assign among themselves.
-const CLASSIC: &str = "classic";
-
 pub(super) fn serve(
     ctx: &RequestContext<'_>,
     request: ListGroupsRequest,
@@ -36,7 +33,7 @@ pub(super) fn serve(
 fn is_wanted(group: &Listed, states: &[String], types: &[String]) -> bool {
     let passes =
         |filter: &[String], name: &str| filter.is_empty() || filter.iter().any(|one| one.eq_ignore_ascii_case(name));
-    passes(states, group.state.name()) && passes(types, CLASSIC)
+    passes(states, group.state.name()) && passes(types, group.state.type_name())
 }
 
 fn tell(group: &Listed) -> ListedGroup {
@@ -44,19 +41,23 @@ fn tell(group: &Listed) -> ListedGroup {
         group_id: Str::from(&*group.group),
         protocol_type: Str::from(&*group.protocol_type),
         group_state: group.state.name().into(),
-        group_type: CLASSIC.into(),
+        group_type: group.state.type_name().into(),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use shards::group::ClassicState;
+    use shards::group::{ClassicState, GroupState};
 
     use super::*;
 
     #[test]
     fn filters_know_no_case_and_an_unknown_one_passes_nothing() {
-        let group = Listed { group: "g".into(), protocol_type: "consumer".into(), state: ClassicState::Preparing };
+        let group = Listed {
+            group: "g".into(),
+            protocol_type: "consumer".into(),
+            state: GroupState::Classic(ClassicState::Preparing),
+        };
         let is_wanted = |states: &[&str], types: &[&str]| {
             let own = |filter: &[&str]| filter.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
             is_wanted(&group, &own(states), &own(types))

@@ -46,9 +46,9 @@ pub(super) fn serve(
         let mut told = Vec::with_capacity(asked.len());
         for Asked { group, topics, answer } in asked {
             let topics = match answer.await {
-                Ok(GroupReply::Offsets(offsets)) => Ok(tell(&core.shards.catalog(), version, topics, offsets)),
+                Ok(GroupReply::Offsets(Ok(offsets))) => Ok(tell(&core.shards.catalog(), version, topics, offsets)),
+                Ok(GroupReply::Offsets(Err(error))) | Err(error) => Err(error),
                 Ok(other) => Err(unasked(&other)),
-                Err(error) => Err(error),
             };
             told.push(match topics {
                 Ok(topics) => OffsetFetchResponseGroup { group_id: group, topics, ..Default::default() },
@@ -92,7 +92,11 @@ fn ask(ctx: &RequestContext<'_>, group: &OffsetFetchRequestGroup) -> Asked {
     let asked = group.topics.as_ref().map(|topics| topics.iter().map(owned).collect());
     let topics = group.topics.as_ref().map(|topics| topics.iter().filter_map(known).collect());
     drop(catalog);
-    let fetch = GroupRequest::FetchOffsets { group: kept(&group.group_id), topics };
+    let member = match &group.member_id {
+        None if group.member_epoch < 0 => None,
+        id => Some((id.as_ref().map(kept).unwrap_or_default(), group.member_epoch)),
+    };
+    let fetch = GroupRequest::FetchOffsets { group: kept(&group.group_id), topics, member };
     Asked { group: group.group_id.as_str().into(), topics: asked, answer: ctx.core.shards.ask_group(fetch) }
 }
 

@@ -9,12 +9,12 @@ use bytes::Bytes;
 
 use super::{
     ApiCore, Arrival, Outcome, Peer, Pending, Refusal, RequestContext, acls, alter_configs, alter_replica_log_dirs,
-    api_versions, create_partitions, create_topics, delete_groups, delete_records, delete_topics,
-    describe_client_quotas, describe_cluster, describe_configs, describe_groups, describe_log_dirs, describe_quorum,
-    describe_topic_partitions, describe_user_scram_credentials, elect_leaders, fetch, find_coordinator, heartbeat,
-    incremental_alter_configs, init_producer_id, join_group, leave_group, list_config_resources, list_groups,
-    list_offsets, metadata, offset_commit, offset_delete, offset_fetch, offset_for_leader_epoch, produce,
-    reassignments, sync_group,
+    api_versions, consumer_group_describe, consumer_group_heartbeat, create_partitions, create_topics, delete_groups,
+    delete_records, delete_topics, describe_client_quotas, describe_cluster, describe_configs, describe_groups,
+    describe_log_dirs, describe_quorum, describe_topic_partitions, describe_user_scram_credentials, elect_leaders,
+    fetch, find_coordinator, heartbeat, incremental_alter_configs, init_producer_id, join_group, leave_group,
+    list_config_resources, list_groups, list_offsets, metadata, offset_commit, offset_delete, offset_fetch,
+    offset_for_leader_epoch, produce, reassignments, sync_group,
 };
 use crate::wire::messages::{ApiKey, Response};
 use crate::wire::{HeaderStart, Message, Reader, encode_response};
@@ -100,6 +100,8 @@ rows! {
     DescribeUserScramCredentials, told from 0, DescribeCluster, describe_user_scram_credentials::serve;
     DescribeQuorum, told from 0, DescribeCluster, describe_quorum::serve;
     DescribeCluster, told from 0, DescribeCluster, describe_cluster::serve;
+    ConsumerGroupHeartbeat, told from 0, ReadGroup, consumer_group_heartbeat::serve;
+    ConsumerGroupDescribe, told from 0, DescribeGroup, consumer_group_describe::serve;
     ListConfigResources, told from 0, DescribeConfigs, list_config_resources::serve;
     DescribeTopicPartitions, told from 0, DescribeTopic, describe_topic_partitions::serve;
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use shards::catalog::{CatalogSettings, Endpoint};
-use shards::group::GroupSettings;
+use shards::group::{ConsumerSettings, GroupSettings};
 use shards::shard::settings::{Layout, ShardSettings};
 
 use super::meta::{DataDir, MetaError};
@@ -171,6 +171,7 @@ fn groups(config: &Config) -> GroupSettings {
         initial_rebalance_delay_ms: number(config, "group.initial.rebalance.delay.ms"),
         session_timeouts_ms: shortest..=number(config, "group.max.session.timeout.ms"),
         members_max: number(config, "group.max.size"),
+        consumer: ConsumerSettings::default(),
         offset_metadata_max: number(config, "offset.metadata.max.bytes"),
         offsets_retention_ms: config.int("offsets.retention.minutes") * MINUTE_MS,
         retention_check_ms: number(config, "offsets.retention.check.interval.ms"),

@@ -21,7 +21,7 @@ const SHARDS_MAY_USE: &[(&str, &[&str])] = &[
     ("catalog", &["codec", "types"]),
     ("log", &["batch", "request", "runtime", "types", "planted"]),
     ("journal", &["batch", "codec", "log", "partition", "runtime", "types", "planted"]),
-    ("group", &["codec", "types"]),
+    ("group", &["catalog", "codec", "types"]),
     ("request", &["batch", "catalog", "group", "router", "types"]),
     ("router", &["batch", "catalog", "group", "request", "shard", "types"]),
 ];
@@ -31,9 +31,10 @@ const ROOT_MAY_USE: &[(&str, &[&str], &[&str])] = &[
     ("wire", &[], &["codec"]),
     ("config", &[], &["catalog", "types"]),
     ("client", &["wire"], &["batch", "codec", "types"]),
+    ("bench", &["client", "wire"], &["batch"]),
     ("api", &["config", "security", "wire"], &["batch", "catalog", "group", "request", "router", "types"]),
     ("listen", &["api", "config", "security", "wire"], &["request", "router", "runtime", "shard", "types"]),
-    ("cli", &["client", "config", "launch", "wire"], &["batch", "catalog", "router", "runtime", "types"]),
+    ("cli", &["bench", "client", "config", "launch", "wire"], &["batch", "catalog", "router", "runtime", "types"]),
 ];
 
 /// Where the type parameter `R: Runtime` may appear; everything else is concrete.

@@ -15,10 +15,22 @@ use crate::types::Mono;
 pub enum Timer {
     /// A member, or somebody who was asked to join with an id, was silent for its session time-out.
     Session { group: Arc<str>, member: Arc<str> },
+    /// A member of a consumer group had its time to give partitions up.
+    Revocation { group: Arc<str>, member: Arc<str> },
     /// The members had their time to join.
     Join { group: Arc<str> },
     /// The members had their time to take their assignment.
     Sync { group: Arc<str> },
+}
+
+impl Timer {
+    pub fn group(&self) -> &Arc<str> {
+        let (Timer::Session { group, .. }
+        | Timer::Revocation { group, .. }
+        | Timer::Join { group }
+        | Timer::Sync { group }) = self;
+        group
+    }
 }
 
 /// One time-out, kept by what it belongs to.

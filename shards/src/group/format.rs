@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use thiserror::Error;
 
+use super::consumer;
 use super::record::{ClassicRecord, GroupRecord, MemberRecord, StoredOffset};
 use crate::codec::{DecodeError, EncodeError, Message, Reader, Str, Writer};
 use crate::message;
@@ -83,6 +84,7 @@ impl GroupRecord {
                 let key = GroupMetadataKey { group: text(group) };
                 Ok((versioned(&key, GroupMetadataKey::KEY)?, value.as_ref().map(group_value).transpose()?))
             }
+            GroupRecord::Consumer { group, record } => consumer::encode(group, record),
         }
     }
 
@@ -109,19 +111,19 @@ impl GroupRecord {
                 let value = value.map(|bytes| read_value(kind, bytes)).transpose()?;
                 Ok(Some(GroupRecord::Classic { group: shared(&key.group), value: value.map(classic_record) }))
             }
-            _ => Ok(None),
+            _ => consumer::decode(kind, &mut reader, value),
         }
     }
 }
 
-fn versioned<M: Message>(message: &M, version: i16) -> Result<Bytes, EncodeError> {
+pub(super) fn versioned<M: Message>(message: &M, version: i16) -> Result<Bytes, EncodeError> {
     let mut writer = Writer::default();
     writer.i16(version);
     message.encode(&mut writer, version)?;
     Ok(writer.into_bytes())
 }
 
-fn read_value<M: Message>(kind: i16, bytes: &Bytes) -> Result<M, RecordError> {
+pub(super) fn read_value<M: Message>(kind: i16, bytes: &Bytes) -> Result<M, RecordError> {
     let mut reader = Reader::new(bytes);
     let version = reader.i16().map_err(|error| RecordError::Value { kind, error })?;
     M::decode(&mut reader, version).map_err(|error| RecordError::Value { kind, error })
@@ -197,11 +199,11 @@ fn classic_record(value: GroupMetadataValue) -> ClassicRecord {
     }
 }
 
-fn text(text: &str) -> Str {
+pub(super) fn text(text: &str) -> Str {
     Str::from(text)
 }
 
 /// An own copy: a slice would keep the whole batch in memory.
-fn shared(text: &Str) -> Arc<str> {
+pub(super) fn shared(text: &Str) -> Arc<str> {
     text.as_str().into()
 }

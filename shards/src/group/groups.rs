@@ -7,13 +7,18 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use super::classic::Turn;
-use super::deadlines::{Deadlines, Timer};
+use super::classic::ClassicGroup;
+use super::consumer::{ConsumerGroup, ConsumerRecord};
+use super::deadlines::Deadlines;
 use super::group::{Group, Kind};
 use super::offsets::{self, Offsets};
 use super::record::GroupRecord;
-use super::request::{Commit, GroupError, GroupReply, GroupRequest, Join, JoinRefused, ListedGroup};
+use super::request::{
+    Commit, ConsumerBeat, ConsumerTold, GroupError, GroupReply, GroupRequest, Join, JoinRefused, ListedGroup, Refused,
+};
 use super::settings::GroupSettings;
+use super::turn::Turn;
+use crate::catalog::Catalog;
 use crate::types::Mono;
 
 /// Both times of a step.
@@ -66,93 +71,174 @@ impl Groups {
             }
             GroupRecord::Classic { group, value: Some(value) } => {
                 let known = self.groups.entry(group.clone()).or_insert_with(|| Group::new(group.clone()));
-                let Kind::Classic(classic) = &mut known.kind;
-                classic.apply(value);
-            }
-            GroupRecord::Classic { group, value: None } => {
-                let offsets = self.groups.remove(group).map(|known| known.offsets).unwrap_or_default();
-                if !offsets.is_empty() {
-                    self.groups.insert(group.clone(), Group { offsets, ..Group::new(group.clone()) });
+                if let Kind::Consumer(_) = known.kind {
+                    known.kind = Kind::Classic(ClassicGroup::new(group.clone()));
+                }
+                if let Kind::Classic(classic) = &mut known.kind {
+                    classic.apply(value);
                 }
             }
+            // Of a group that is another kind by now, the tombstone says nothing.
+            GroupRecord::Classic { group, value: None } if self.is_classic(group) => self.forget(group),
+            GroupRecord::Consumer { group, record: ConsumerRecord::Epoch(None) } if !self.is_classic(group) => {
+                self.forget(group);
+            }
+            GroupRecord::Classic { value: None, .. } => {}
+            GroupRecord::Consumer { group, record } => self.apply_consumer(group, record),
+        }
+    }
+
+    fn apply_consumer(&mut self, group: &Arc<str>, record: &ConsumerRecord) {
+        // A tombstone makes no group.
+        if record.is_tombstone() && self.is_classic(group) {
+            return;
+        }
+        let known = self.groups.entry(group.clone()).or_insert_with(|| Group::new(group.clone()));
+        if let Kind::Classic(_) = known.kind {
+            known.kind = Kind::Consumer(Box::new(ConsumerGroup::new(group.clone())));
+        }
+        if let Kind::Consumer(consumer) = &mut known.kind {
+            consumer.apply(record);
+        }
+    }
+
+    /// Whether a group is classic, or does not exist.
+    fn is_classic(&self, group: &str) -> bool {
+        self.groups.get(group).is_none_or(|known| matches!(known.kind, Kind::Classic(_)))
+    }
+
+    /// The group is gone; its offsets, if it has any, are a group of their own.
+    fn forget(&mut self, group: &Arc<str>) {
+        let offsets = self.groups.remove(group).map(|known| known.offsets).unwrap_or_default();
+        if !offsets.is_empty() {
+            self.groups.insert(group.clone(), Group { offsets, ..Group::new(group.clone()) });
         }
     }
 
     /// All records of the log are applied: members that were there get their time to come back.
-    pub fn loaded(&mut self, now: Now) -> Effects {
+    pub fn loaded(&mut self, now: Now, catalog: &Catalog) -> Effects {
         let mut effects = Effects::default();
         for group in self.groups.values_mut() {
             let mut turn =
-                Turn { now, settings: &self.settings, deadlines: &mut self.deadlines, effects: &mut effects };
-            let Kind::Classic(classic) = &mut group.kind;
-            classic.loaded(&mut turn);
+                Turn { now, settings: &self.settings, catalog, deadlines: &mut self.deadlines, effects: &mut effects };
+            match &mut group.kind {
+                Kind::Classic(classic) => classic.loaded(&mut turn),
+                Kind::Consumer(consumer) => consumer.loaded(&mut turn),
+            }
         }
         effects
     }
 
     /// Carries out a request. A join and a sync may be answered by a later step.
-    pub fn handle(&mut self, now: Now, ask: AskId, request: GroupRequest) -> Effects {
+    pub fn handle(&mut self, now: Now, catalog: &Catalog, ask: AskId, request: GroupRequest) -> Effects {
         let mut effects = Effects::default();
         let id = request.group().clone();
-        if let GroupRequest::Join(join) = &request
-            && !self.settings.session_timeouts_ms.contains(&join.session_timeout_ms)
-        {
-            effects.replies.push((ask, refused(join, GroupError::InvalidSessionTimeout)));
-            return effects;
+        if let GroupRequest::Join(join) = &request {
+            if !self.settings.session_timeouts_ms.contains(&join.session_timeout_ms) {
+                effects.replies.push((ask, refused(join, GroupError::InvalidSessionTimeout)));
+                return effects;
+            }
+            self.make_room_for(now, join, &mut effects);
         }
-        if let GroupRequest::Join(join) = &request
-            && join.member.is_empty()
-            && !self.groups.contains_key(&id)
-        {
-            // The group is there from its first join on, whatever comes of that.
-            let made = GroupRecord::Classic { group: id.clone(), value: Some(Group::first_record(now.wall_ms)) };
-            self.append(made, &mut effects);
-        }
-        if let GroupRequest::Commit(commit) = &request {
-            let reply = GroupReply::Committed(self.commit(now, commit, &mut effects));
-            effects.replies.push((ask, reply));
-            return effects;
-        }
-        let Some(group) = self.groups.get_mut(&id) else {
-            effects.replies.push((ask, missing(&request)));
-            return effects;
-        };
-        let mut turn = Turn { now, settings: &self.settings, deadlines: &mut self.deadlines, effects: &mut effects };
-        let Kind::Classic(classic) = &mut group.kind;
         let reply = match request {
-            GroupRequest::Join(join) => {
-                classic.join(&mut turn, ask, join);
-                return effects;
+            GroupRequest::Commit(commit) => GroupReply::Committed(self.commit(now, catalog, &commit, &mut effects)),
+            GroupRequest::ConsumerBeat(beat) => {
+                GroupReply::ConsumerBeat(self.consumer_beat(now, catalog, &beat, &mut effects))
             }
-            GroupRequest::Sync(sync) => {
-                classic.sync(&mut turn, ask, sync);
-                return effects;
-            }
-            GroupRequest::Heartbeat(member) => GroupReply::Heartbeat(classic.heartbeat(&mut turn, &member)),
-            GroupRequest::Leave { members, .. } => GroupReply::Left(Ok(classic.leave(&mut turn, &members))),
-            GroupRequest::FetchOffsets { topics, .. } => GroupReply::Offsets(group.offsets.fetch(topics.as_deref())),
-            GroupRequest::Describe { .. } => GroupReply::Described(Ok(classic.describe())),
             GroupRequest::DeleteOffsets { topics, .. } => {
                 GroupReply::OffsetsDeleted(self.delete_offsets(&id, &topics, &mut effects))
             }
             GroupRequest::Delete { .. } => GroupReply::Deleted(self.delete(&id, &mut effects)),
-            GroupRequest::Commit(_) => unreachable!("answered above"),
+            request => {
+                let Some(group) = self.groups.get_mut(&id) else {
+                    effects.replies.push((ask, missing(&request)));
+                    return effects;
+                };
+                let (settings, deadlines) = (&self.settings, &mut self.deadlines);
+                let mut turn = Turn { now, settings, catalog, deadlines, effects: &mut effects };
+                match &mut group.kind {
+                    Kind::Consumer(consumer) => consumer_reply(consumer, &group.offsets, catalog, &request),
+                    Kind::Classic(classic) => match request {
+                        GroupRequest::Join(join) => {
+                            classic.join(&mut turn, ask, join);
+                            return effects;
+                        }
+                        GroupRequest::Sync(sync) => {
+                            classic.sync(&mut turn, ask, sync);
+                            return effects;
+                        }
+                        request => classic_reply(classic, &group.offsets, &mut turn, &request),
+                    },
+                }
+            }
         };
         effects.replies.push((ask, reply));
         effects
     }
 
+    /// A group is there from its first join on, whatever comes of that. An empty group of the other kind makes way.
+    fn make_room_for(&mut self, now: Now, join: &Join, effects: &mut Effects) {
+        if let Some(known) = self.groups.get(&join.group)
+            && matches!(known.kind, Kind::Consumer(_))
+            && known.kind.is_empty()
+        {
+            for record in known.tombstones(&join.group) {
+                self.append(record, effects);
+            }
+        }
+        if join.member.is_empty() && !self.groups.contains_key(&join.group) {
+            let made =
+                GroupRecord::Classic { group: join.group.clone(), value: Some(Group::first_record(now.wall_ms)) };
+            self.append(made, effects);
+        }
+    }
+
+    fn consumer_beat(
+        &mut self,
+        now: Now,
+        catalog: &Catalog,
+        beat: &ConsumerBeat,
+        effects: &mut Effects,
+    ) -> Result<ConsumerTold, Refused> {
+        let known = self.groups.get_mut(&beat.group);
+        let (settings, deadlines) = (&self.settings, &mut self.deadlines);
+        let mut turn = Turn { now, settings, catalog, deadlines, effects };
+        let is_there = match known {
+            Some(Group { kind: Kind::Consumer(consumer), .. }) => return consumer.heartbeat(&mut turn, beat),
+            Some(Group { kind: Kind::Classic(classic), .. }) if beat.epoch != 0 || !classic.is_empty() => {
+                let why = format!("Group {} is not a consumer group.", beat.group);
+                return Err(Refused { error: GroupError::NotConsumer, why });
+            }
+            None if beat.epoch != 0 => return Err(no_consumer_group(&beat.group)),
+            known => known.is_some(),
+        };
+        // An empty classic group makes way. If the member may not join, all stays as it was.
+        if is_there {
+            turn.effects.records.push(GroupRecord::Classic { group: beat.group.clone(), value: None });
+        }
+        let mut made = ConsumerGroup::new(beat.group.clone());
+        let told = made.heartbeat(&mut turn, beat);
+        if told.is_err() {
+            turn.effects.records.clear();
+            return told;
+        }
+        let offsets = self.groups.remove(&beat.group).map(|known| known.offsets).unwrap_or_default();
+        self.groups.insert(beat.group.clone(), Group { offsets, kind: Kind::Consumer(Box::new(made)) });
+        told
+    }
+
     /// Fires what is due, `most` time-outs at once; what is left is due still.
-    pub fn fire(&mut self, now: Now, most: usize) -> Effects {
+    pub fn fire(&mut self, now: Now, catalog: &Catalog, most: usize) -> Effects {
         let mut effects = Effects::default();
         for _ in 0..most {
             let Some((place, timer)) = self.deadlines.pop(now.mono) else { break };
-            let (Timer::Session { group, .. } | Timer::Join { group } | Timer::Sync { group }) = &timer;
-            let Some(found) = self.groups.get_mut(group) else { continue };
-            let mut turn =
-                Turn { now, settings: &self.settings, deadlines: &mut self.deadlines, effects: &mut effects };
-            let Kind::Classic(classic) = &mut found.kind;
-            classic.fire(&mut turn, place, &timer);
+            let Some(found) = self.groups.get_mut(timer.group()) else { continue };
+            let (settings, deadlines) = (&self.settings, &mut self.deadlines);
+            let mut turn = Turn { now, settings, catalog, deadlines, effects: &mut effects };
+            match &mut found.kind {
+                Kind::Classic(classic) => classic.fire(&mut turn, place, &timer),
+                Kind::Consumer(consumer) => consumer.fire(&mut turn, place, &timer),
+            }
         }
         effects
     }
@@ -171,15 +257,17 @@ impl Groups {
             self.groups.range::<Arc<str>, _>((start, Bound::Unbounded)).take(most).map(|(id, _)| id.clone()).collect();
         for id in &ids {
             let Some(group) = self.groups.get(id) else { continue };
-            let Kind::Classic(classic) = &group.kind;
-            let is_read = |topic: &str| classic.reads(topic);
-            let from = classic.offsets_expire_from();
+            let is_read = |topic: &str| group.kind.reads(topic);
+            let from = group.kind.offsets_expire_from();
             let expired = group.offsets.expired(id, from, is_read, &self.settings, now.wall_ms);
             for record in expired {
                 self.append(record, &mut effects);
             }
-            if self.groups.get(id).is_some_and(|group| group.offsets.is_empty() && group.may_be_deleted().is_ok()) {
-                self.append(GroupRecord::Classic { group: id.clone(), value: None }, &mut effects);
+            let Some(group) = self.groups.get(id) else { continue };
+            if group.offsets.is_empty() && group.may_be_deleted().is_ok() {
+                for record in group.tombstones(id) {
+                    self.append(record, &mut effects);
+                }
             }
         }
         let last = if ids.len() < most { None } else { ids.last().cloned() };
@@ -199,11 +287,7 @@ impl Groups {
 
     /// All groups, by id.
     pub fn list(&self) -> Vec<ListedGroup> {
-        let listed = self.groups.iter().map(|(id, group)| {
-            let Kind::Classic(classic) = &group.kind;
-            classic.list(id)
-        });
-        listed.collect()
+        self.groups.iter().map(|(id, group)| group.kind.list(id)).collect()
     }
 
     pub fn len(&self) -> usize {
@@ -217,14 +301,15 @@ impl Groups {
     fn commit(
         &mut self,
         now: Now,
+        catalog: &Catalog,
         commit: &Commit,
         effects: &mut Effects,
     ) -> Result<Vec<Result<(), GroupError>>, GroupError> {
         match self.groups.get_mut(&commit.member.group) {
-            Some(group) => {
-                let Kind::Classic(classic) = &mut group.kind;
-                let mut turn = Turn { now, settings: &self.settings, deadlines: &mut self.deadlines, effects };
-                classic.may_commit(&mut turn, &commit.member)?;
+            Some(Group { kind: Kind::Consumer(consumer), .. }) => consumer.may_commit(commit, catalog)?,
+            Some(Group { kind: Kind::Classic(classic), .. }) => {
+                let (settings, deadlines) = (&self.settings, &mut self.deadlines);
+                classic.may_commit(&mut Turn { now, settings, catalog, deadlines, effects }, &commit.member)?;
             }
             // Nobody's member: the group is made by the offsets.
             None if commit.member.generation < 0 => {}
@@ -245,11 +330,10 @@ impl Groups {
         effects: &mut Effects,
     ) -> Result<Vec<Result<(), GroupError>>, GroupError> {
         let group = self.groups.get(id).ok_or(GroupError::UnknownGroup)?;
-        let Kind::Classic(classic) = &group.kind;
-        classic.may_delete_offsets()?;
+        group.kind.may_delete_offsets()?;
         let (mut results, mut records) = (Vec::new(), Vec::new());
         for (topic, partitions) in topics {
-            let answer = if classic.reads(topic) { Err(GroupError::Subscribed) } else { Ok(()) };
+            let answer = if group.kind.reads(topic) { Err(GroupError::Subscribed) } else { Ok(()) };
             if answer.is_ok() {
                 records.extend(group.offsets.tombstones(id, topic, partitions));
             }
@@ -264,10 +348,11 @@ impl Groups {
     fn delete(&mut self, id: &Arc<str>, effects: &mut Effects) -> Result<(), GroupError> {
         let group = self.groups.get(id).ok_or(GroupError::UnknownGroup)?;
         group.may_be_deleted()?;
-        for record in group.offsets.topic_tombstones(id, |_| true) {
+        let mut records = group.offsets.topic_tombstones(id, |_| true);
+        records.extend(group.tombstones(id));
+        for record in records {
             self.append(record, effects);
         }
-        self.append(GroupRecord::Classic { group: id.clone(), value: None }, effects);
         Ok(())
     }
 
@@ -277,8 +362,51 @@ impl Groups {
     }
 }
 
+/// What a classic group answers at once.
+fn classic_reply(
+    classic: &mut ClassicGroup,
+    offsets: &Offsets,
+    turn: &mut Turn<'_>,
+    request: &GroupRequest,
+) -> GroupReply {
+    match request {
+        GroupRequest::Heartbeat(member) => GroupReply::Heartbeat(classic.heartbeat(turn, member)),
+        GroupRequest::Leave { members, .. } => GroupReply::Left(Ok(classic.leave(turn, members))),
+        GroupRequest::FetchOffsets { topics, .. } => GroupReply::Offsets(Ok(offsets.fetch(topics.as_deref()))),
+        GroupRequest::Describe { .. } => GroupReply::Described(Ok(classic.describe())),
+        GroupRequest::DescribeConsumer { .. } => GroupReply::ConsumerDescribed(Err(GroupError::NotConsumer)),
+        other => missing(other),
+    }
+}
+
+/// What a consumer group answers to requests of the classic protocol and of those who look at it.
+fn consumer_reply(
+    consumer: &ConsumerGroup,
+    offsets: &Offsets,
+    catalog: &Catalog,
+    request: &GroupRequest,
+) -> GroupReply {
+    match request {
+        GroupRequest::Join(join) => refused(join, GroupError::InconsistentProtocol),
+        GroupRequest::Leave { members, .. } => {
+            GroupReply::Left(Ok(members.iter().map(|_| Err(GroupError::UnknownMember)).collect()))
+        }
+        GroupRequest::FetchOffsets { topics, member, .. } => {
+            let allowed = consumer.may_fetch(member.as_ref());
+            GroupReply::Offsets(allowed.map(|()| offsets.fetch(topics.as_deref())))
+        }
+        GroupRequest::Describe { .. } => GroupReply::Described(Err(GroupError::NotClassic)),
+        GroupRequest::DescribeConsumer { .. } => GroupReply::ConsumerDescribed(Ok(consumer.describe(catalog))),
+        other => missing(other),
+    }
+}
+
 fn refused(join: &Join, error: GroupError) -> GroupReply {
     GroupReply::Joined(Err(JoinRefused { error, member: join.member.clone(), not_the_member: false }))
+}
+
+fn no_consumer_group(group: &str) -> Refused {
+    Refused { error: GroupError::UnknownGroup, why: format!("Consumer group {group} not found.") }
 }
 
 /// What a request gets whose group does not exist.
@@ -289,9 +417,13 @@ fn missing(request: &GroupRequest) -> GroupReply {
         GroupRequest::Heartbeat(_) => GroupReply::Heartbeat(Err(GroupError::UnknownMember)),
         GroupRequest::Leave { .. } => GroupReply::Left(Err(GroupError::UnknownMember)),
         GroupRequest::Commit(_) => GroupReply::Committed(Err(GroupError::UnknownGroup)),
-        GroupRequest::FetchOffsets { topics, .. } => GroupReply::Offsets(Offsets::default().fetch(topics.as_deref())),
+        GroupRequest::FetchOffsets { topics, .. } => {
+            GroupReply::Offsets(Ok(Offsets::default().fetch(topics.as_deref())))
+        }
         GroupRequest::DeleteOffsets { .. } => GroupReply::OffsetsDeleted(Err(GroupError::UnknownGroup)),
         GroupRequest::Describe { .. } => GroupReply::Described(Err(GroupError::UnknownGroup)),
+        GroupRequest::DescribeConsumer { .. } => GroupReply::ConsumerDescribed(Err(GroupError::UnknownGroup)),
+        GroupRequest::ConsumerBeat(beat) => GroupReply::ConsumerBeat(Err(no_consumer_group(&beat.group))),
         GroupRequest::Delete { .. } => GroupReply::Deleted(Err(GroupError::UnknownGroup)),
     }
 }
@@ -309,10 +441,14 @@ impl Groups {
             if live.offsets != other.offsets {
                 return Err(format!("{:?}, replayed {:?}", live.offsets, other.offsets));
             }
-            let (Kind::Classic(live), Kind::Classic(other)) = (&live.kind, &other.kind);
-            if let Some((live, other)) = live.at_rest().map(|live| (live, other.at_rest()))
-                && Some(&live) != other.as_ref()
-            {
+            let is_same = match (&live.kind, &other.kind) {
+                (Kind::Classic(live), Kind::Classic(other)) => {
+                    live.at_rest().is_none_or(|live| Some(live) == other.at_rest())
+                }
+                (Kind::Consumer(live), Kind::Consumer(other)) => live == other,
+                (Kind::Classic(_), Kind::Consumer(_)) | (Kind::Consumer(_), Kind::Classic(_)) => false,
+            };
+            if !is_same {
                 return Err(format!("{live:?}, replayed {other:?}"));
             }
         }

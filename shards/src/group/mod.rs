@@ -5,13 +5,14 @@
 //! the partition, and replies that may leave once everything appended so far is durable (R1). A record is applied in the
 //! same step that makes it, by the [`Groups::apply`] that a start uses too.
 //!
-//! `classic` is the protocol of JoinGroup and SyncGroup, `offsets` what every kind of group has. What a group is besides
+//! `classic` is the protocol of JoinGroup and SyncGroup, `consumer` that of KIP-848, `offsets` what every kind of group has. What a group is besides
 //! its offsets is [`group::Kind`]: another protocol is another variant.
 //!
 //! Invariant: replaying the records of a live run gives the same offsets and the same groups, but for rebalances that were
 //! under way: of those, the generation before is left, as in Kafka.
 
 mod classic;
+mod consumer;
 mod deadlines;
 mod format;
 #[expect(clippy::module_inception, reason = "one group among the groups of a partition")]
@@ -23,12 +24,15 @@ mod request;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod turn;
 
+pub use consumer::assign::Assignor;
+pub use consumer::{ConsumerRecord, MemberSaid, Parts};
 pub use format::RecordError;
 pub use groups::{AskId, Effects, Groups, Now};
 pub use record::{ClassicRecord, GroupRecord, MemberRecord, StoredOffset};
 pub use request::*;
-pub use settings::GroupSettings;
+pub use settings::{ConsumerSettings, GroupSettings};
 
 /// The topic whose records these are.
 pub const OFFSETS_TOPIC: &str = "__consumer_offsets";

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::consumer::ConsumerRecord;
 use crate::types::TopicId;
 
 /// One record of a `__consumer_offsets` partition.
@@ -15,6 +16,8 @@ pub enum GroupRecord {
     Offset { group: Arc<str>, topic: Arc<str>, partition: i32, value: Option<StoredOffset> },
     /// GroupMetadata: a generation of a classic group.
     Classic { group: Arc<str>, value: Option<ClassicRecord> },
+    /// One of the several kinds of records of a consumer group.
+    Consumer { group: Arc<str>, record: ConsumerRecord },
 }
 
 /// A committed offset.

@@ -2,11 +2,13 @@
 //!
 //! Invariant: text and bytes are copies of their own, never slices of a request's frame: some of them are kept for long.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use thiserror::Error;
 
+use super::consumer::{MemberSaid, Parts};
 use super::record::StoredOffset;
 use crate::types::TopicId;
 
@@ -16,6 +18,7 @@ pub enum GroupRequest {
     Join(Join),
     Sync(Sync),
     Heartbeat(MemberRef),
+    ConsumerBeat(ConsumerBeat),
     Leave {
         group: Arc<str>,
         members: Vec<Leaver>,
@@ -25,12 +28,19 @@ pub enum GroupRequest {
     FetchOffsets {
         group: Arc<str>,
         topics: Option<Vec<FetchTopic>>,
+        /// Id and epoch of a member, if somebody says that it is one.
+        member: Option<(Arc<str>, i32)>,
     },
     DeleteOffsets {
         group: Arc<str>,
         topics: Vec<(Arc<str>, Vec<i32>)>,
     },
+    /// A classic group.
     Describe {
+        group: Arc<str>,
+    },
+    /// A consumer group.
+    DescribeConsumer {
         group: Arc<str>,
     },
     Delete {
@@ -45,13 +55,23 @@ impl GroupRequest {
             GroupRequest::Join(join) => &join.group,
             GroupRequest::Sync(sync) => &sync.member.group,
             GroupRequest::Heartbeat(member) => &member.group,
+            GroupRequest::ConsumerBeat(beat) => &beat.group,
             GroupRequest::Commit(commit) => &commit.member.group,
             GroupRequest::Leave { group, .. }
             | GroupRequest::FetchOffsets { group, .. }
             | GroupRequest::DeleteOffsets { group, .. }
             | GroupRequest::Describe { group }
+            | GroupRequest::DescribeConsumer { group }
             | GroupRequest::Delete { group } => group,
         }
+    }
+
+    /// Whether it can be answered while nothing can be stored.
+    pub fn only_reads(&self) -> bool {
+        matches!(
+            self,
+            GroupRequest::FetchOffsets { .. } | GroupRequest::Describe { .. } | GroupRequest::DescribeConsumer { .. }
+        )
     }
 
     /// About what it holds in a mailbox, bytes.
@@ -65,7 +85,15 @@ impl GroupRequest {
                 topics.iter().flatten().map(|topic| topic.partitions.len() * size_of::<i32>()).sum()
             }
             GroupRequest::DeleteOffsets { topics, .. } => topics.iter().map(|(_, p)| p.len() * size_of::<i32>()).sum(),
-            GroupRequest::Heartbeat(_) | GroupRequest::Describe { .. } | GroupRequest::Delete { .. } => 0,
+            GroupRequest::ConsumerBeat(beat) => {
+                let names: usize = beat.topics.iter().flatten().map(|topic| topic.len()).sum();
+                let owned: usize = beat.owns.iter().flatten().map(|(_, p)| p.len() * size_of::<i32>()).sum();
+                names + owned + beat.regex.as_ref().map_or(0, |regex| regex.len())
+            }
+            GroupRequest::Heartbeat(_)
+            | GroupRequest::Describe { .. }
+            | GroupRequest::DescribeConsumer { .. }
+            | GroupRequest::Delete { .. } => 0,
         }
     }
 }
@@ -99,6 +127,30 @@ pub struct Join {
     /// The client understands that a leader has nothing to assign (KIP-814).
     pub may_skip_assignment: bool,
     pub reason: Option<Arc<str>>,
+}
+
+/// A heartbeat of a member of a consumer group; `None`: as it said before.
+#[derive(Debug, Clone)]
+pub struct ConsumerBeat {
+    pub group: Arc<str>,
+    /// Empty: a client of version 0 that is to be given one.
+    pub member: Arc<str>,
+    /// 0 joins, -1 leaves, -2 leaves for a short while as a static member.
+    pub epoch: i32,
+    pub instance: Option<Arc<str>>,
+    pub rack: Option<Arc<str>>,
+    pub client_id: Arc<str>,
+    pub client_host: Arc<str>,
+    /// -1: as it said before.
+    pub rebalance_timeout_ms: i32,
+    pub topics: Option<BTreeSet<Arc<str>>>,
+    pub regex: Option<Arc<str>>,
+    /// One that the broker has.
+    pub assignor: Option<Arc<str>>,
+    /// The partitions that it reads.
+    pub owns: Option<Parts>,
+    /// A random UUID, for the id of a new member.
+    pub fresh: [u8; 16],
 }
 
 #[derive(Debug)]
@@ -153,14 +205,16 @@ pub enum GroupReply {
     Joined(Result<Joined, JoinRefused>),
     Synced(Result<Synced, GroupError>),
     Heartbeat(Result<(), GroupError>),
+    ConsumerBeat(Result<ConsumerTold, Refused>),
     /// One for each member, in the order asked.
     Left(Result<Vec<Result<(), GroupError>>, GroupError>),
     /// One for each offset, in the order asked.
     Committed(Result<Vec<Result<(), GroupError>>, GroupError>),
-    Offsets(Vec<TopicOffsets>),
+    Offsets(Result<Vec<TopicOffsets>, GroupError>),
     /// One for each partition, in the order asked.
     OffsetsDeleted(Result<Vec<Result<(), GroupError>>, GroupError>),
     Described(Result<Described, GroupError>),
+    ConsumerDescribed(Result<ConsumerDescribed, GroupError>),
     Deleted(Result<(), GroupError>),
 }
 
@@ -228,12 +282,103 @@ pub struct DescribedMember {
     pub assignment: Bytes,
 }
 
+/// A refusal that the client shows to its user.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Refused {
+    pub error: GroupError,
+    pub why: String,
+}
+
+/// What a member of a consumer group hears.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ConsumerTold {
+    pub member: Arc<str>,
+    pub epoch: i32,
+    pub heartbeat_interval_ms: i32,
+    /// `None`: what it has is right.
+    pub assignment: Option<Parts>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct ConsumerDescribed {
+    pub state: ConsumerState,
+    pub epoch: i32,
+    pub target_epoch: i32,
+    pub assignor: &'static str,
+    pub members: Vec<ConsumerMemberDescribed>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct ConsumerMemberDescribed {
+    pub member: Arc<str>,
+    pub epoch: i32,
+    pub said: MemberSaid,
+    pub assigned: Vec<NamedParts>,
+    pub target: Vec<NamedParts>,
+}
+
+/// Partitions of a topic.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NamedParts {
+    pub name: Arc<str>,
+    pub id: TopicId,
+    pub partitions: Vec<i32>,
+}
+
 /// A line of ListGroups.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ListedGroup {
     pub group: Arc<str>,
     pub protocol_type: Arc<str>,
-    pub state: ClassicState,
+    pub state: GroupState,
+}
+
+/// Of which type a group is, and where it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GroupState {
+    Classic(ClassicState),
+    Consumer(ConsumerState),
+}
+
+impl GroupState {
+    /// Kafka's name of the state.
+    pub const fn name(self) -> &'static str {
+        match self {
+            GroupState::Classic(state) => state.name(),
+            GroupState::Consumer(state) => state.name(),
+        }
+    }
+
+    /// Kafka's name of the type, as it is told.
+    pub const fn type_name(self) -> &'static str {
+        match self {
+            GroupState::Classic(_) => "classic",
+            GroupState::Consumer(_) => "consumer",
+        }
+    }
+}
+
+/// Where a consumer group stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConsumerState {
+    Empty,
+    /// There is no target for the epoch yet.
+    Assigning,
+    /// Members are on their way to the target.
+    Reconciling,
+    Stable,
+}
+
+impl ConsumerState {
+    /// Kafka's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            ConsumerState::Empty => "Empty",
+            ConsumerState::Assigning => "Assigning",
+            ConsumerState::Reconciling => "Reconciling",
+            ConsumerState::Stable => "Stable",
+        }
+    }
 }
 
 /// Where a classic group stands. One that does not exist is told as "Dead".
@@ -289,12 +434,21 @@ pub enum GroupError {
     /// (12)
     #[error("the metadata of an offset is too long")]
     MetadataTooLarge,
+    /// (35)
+    #[error("members of a consumer group store offsets with OffsetCommit 9 or later")]
+    UnsupportedVersion,
     /// (68)
     #[error("the group has members")]
     NotEmpty,
     /// (69)
     #[error("no such group")]
     UnknownGroup,
+    /// (69)
+    #[error("the group is not a classic one")]
+    NotClassic,
+    /// (69)
+    #[error("the group is not a consumer group")]
+    NotConsumer,
     /// (79)
     #[error("join again with the given id")]
     MemberIdRequired,
@@ -307,4 +461,16 @@ pub enum GroupError {
     /// (86)
     #[error("the group reads the topic")]
     Subscribed,
+    /// (110)
+    #[error("not the member's epoch: it must begin anew")]
+    FencedEpoch,
+    /// (111)
+    #[error("a member that has not left has the instance id")]
+    UnreleasedInstance,
+    /// (113)
+    #[error("not the member's epoch")]
+    StaleEpoch,
+    /// (128)
+    #[error("no regular expression")]
+    InvalidRegex,
 }

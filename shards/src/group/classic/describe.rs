@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::super::request::{ClassicState, Described, DescribedMember, ListedGroup};
+use super::super::request::{ClassicState, Described, DescribedMember, GroupState, ListedGroup};
 use super::ClassicGroup;
 
 impl ClassicGroup {
@@ -33,7 +33,7 @@ impl ClassicGroup {
         ListedGroup {
             group: id.clone(),
             protocol_type: self.protocol_type.clone().unwrap_or_default(),
-            state: self.state,
+            state: GroupState::Classic(self.state),
         }
     }
 }

@@ -19,31 +19,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use self::member::Member;
-use super::deadlines::{Alarm, Deadlines, Timer};
-use super::groups::{AskId, Effects, Now};
+use super::deadlines::{Alarm, Timer};
 use super::record::{ClassicRecord, GroupRecord, MemberRecord};
-use super::request::{ClassicState, GroupError, GroupReply, MemberRef};
-use super::settings::GroupSettings;
+use super::request::{ClassicState, GroupError, MemberRef};
+use super::turn::Turn;
 use crate::types::Mono;
-
-/// What a step has beside the group: the time, the settings, the order of time-outs, and where its effects go.
-pub struct Turn<'a> {
-    pub now: Now,
-    pub settings: &'a GroupSettings,
-    pub deadlines: &'a mut Deadlines,
-    pub effects: &'a mut Effects,
-}
-
-impl Turn<'_> {
-    fn reply(&mut self, ask: AskId, reply: GroupReply) {
-        self.effects.replies.push((ask, reply));
-    }
-
-    /// `wait_ms` from now; a negative wait is none.
-    fn after(&self, wait_ms: i32) -> Mono {
-        self.now.mono.after(std::time::Duration::from_millis(u64::try_from(wait_ms).unwrap_or(0)))
-    }
-}
 
 /// What the end of the time to join means.
 #[derive(Debug, Clone, Copy)]
@@ -289,6 +269,7 @@ impl ClassicGroup {
         let alarm = match timer {
             Timer::Join { .. } => &mut self.join_alarm,
             Timer::Sync { .. } => &mut self.sync_alarm,
+            Timer::Revocation { .. } => return,
             Timer::Session { member, .. } => match self.members.get_mut(member) {
                 Some(member) => &mut member.session,
                 None => match self.pending.get_mut(member) {
@@ -304,6 +285,7 @@ impl ClassicGroup {
             Timer::Join { .. } => self.join_time_is_over(turn),
             Timer::Sync { .. } => self.sync_time_is_over(turn),
             Timer::Session { member, .. } => self.session_is_over(turn, member),
+            Timer::Revocation { .. } => {}
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The coordinator as its clients see it, on a clock that the test moves; every record goes into a log.
 
 mod classic;
+mod consumer;
 mod offsets;
 mod records;
 mod replay;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::*;
+use crate::catalog::{Catalog, CatalogSettings};
 use crate::types::{Mono, TopicId};
 
 /// Time-outs of the members of these tests, in milliseconds.
@@ -22,6 +24,7 @@ const REBALANCE_MS: i32 = 60_000;
 /// A coordinator, its clock, its log, and the answers that came.
 struct World {
     groups: Groups,
+    catalog: Catalog,
     now: Now,
     log: Vec<GroupRecord>,
     answers: BTreeMap<AskId, GroupReply>,
@@ -36,6 +39,7 @@ impl World {
     fn with(settings: GroupSettings) -> World {
         World {
             groups: Groups::new(Arc::new(settings)),
+            catalog: Catalog::new(CatalogSettings::new("cluster", 1)),
             now: Now { mono: Mono(1), wall_ms: 1_000_000 },
             log: Vec::new(),
             answers: BTreeMap::new(),
@@ -53,7 +57,7 @@ impl World {
     fn ask(&mut self, request: GroupRequest) -> AskId {
         self.asked += 1;
         let ask = AskId(self.asked);
-        let effects = self.groups.handle(self.now, ask, request);
+        let effects = self.groups.handle(self.now, &self.catalog, ask, request);
         self.take(effects);
         ask
     }
@@ -75,7 +79,7 @@ impl World {
             let next = next.max(self.now.mono);
             self.now.wall_ms += i64::try_from(next.since(self.now.mono).as_millis()).expect("small");
             self.now.mono = next;
-            let effects = self.groups.fire(self.now, 1);
+            let effects = self.groups.fire(self.now, &self.catalog, 1);
             self.take(effects);
         }
         self.now.wall_ms += i64::try_from(end.since(self.now.mono).as_millis()).expect("small");
@@ -157,8 +161,8 @@ impl World {
 
     fn committed(&mut self, topic: &str) -> Option<i64> {
         let topics = vec![FetchTopic { name: topic.into(), id: TopicId::ZERO, partitions: vec![0] }];
-        match self.now(GroupRequest::FetchOffsets { group: "g".into(), topics: Some(topics) }) {
-            GroupReply::Offsets(told) => told[0].partitions[0].1.as_ref().map(|stored| stored.offset),
+        match self.now(GroupRequest::FetchOffsets { group: "g".into(), topics: Some(topics), member: None }) {
+            GroupReply::Offsets(Ok(told)) => told[0].partitions[0].1.as_ref().map(|stored| stored.offset),
             other => panic!("offsets, not {other:?}"),
         }
     }
@@ -197,6 +201,7 @@ impl World {
     fn restarted(&self) -> World {
         let mut world = World::new();
         world.now = self.now;
+        world.catalog = self.catalog.clone();
         for record in &self.log {
             let (key, value) = record.encode().expect("a record of our own");
             let read = GroupRecord::decode(Some(&key), value.as_ref()).expect("whole").expect("known");
@@ -204,7 +209,7 @@ impl World {
             world.groups.apply(&read);
             world.log.push(read);
         }
-        let effects = world.groups.loaded(world.now);
+        let effects = world.groups.loaded(world.now, &world.catalog);
         world.take(effects);
         world
     }

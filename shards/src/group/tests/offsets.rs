@@ -77,8 +77,8 @@ fn an_offset_of_a_topic_that_was_made_anew_is_not_told() {
     world.now(GroupRequest::Commit(request));
     for (id, told) in [(TopicId([1; 16]), true), (TopicId([2; 16]), false), (TopicId::ZERO, true)] {
         let topics = vec![FetchTopic { name: "t".into(), id, partitions: vec![0] }];
-        let reply = world.now(GroupRequest::FetchOffsets { group: "g".into(), topics: Some(topics) });
-        let GroupReply::Offsets(offsets) = reply else { panic!("offsets") };
+        let reply = world.now(GroupRequest::FetchOffsets { group: "g".into(), topics: Some(topics), member: None });
+        let GroupReply::Offsets(Ok(offsets)) = reply else { panic!("offsets") };
         assert_eq!(offsets[0].partitions[0].1.is_some(), told, "{id}");
     }
 }

@@ -116,7 +116,7 @@ fn finish<R: Runtime>(shard: &Shard<R>, partition: PartitionId, mut groups: Grou
             return Some(groups);
         }
         let time = Now { mono: now, wall_ms };
-        let mut effects = groups.loaded(time);
+        let mut effects = groups.loaded(time, &core.catalog.borrow());
         // Deleted just before the last run ended, and the offsets were still there.
         let forgotten = groups.forget_topics(|topic| core.catalog.borrow().topic(topic).is_none());
         effects.records.extend(forgotten.records);

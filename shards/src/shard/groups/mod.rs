@@ -14,6 +14,7 @@ use std::sync::Arc;
 use super::append::AppendResult;
 use super::core::ShardCore;
 use crate::batch::{BatchBuilder, NewRecord, ValidBatch};
+use crate::catalog::Catalog;
 use crate::group::{
     AskId, Effects, GroupError, GroupRecord, GroupReply, GroupRequest, GroupSettings, Groups, ListedGroup, Now,
 };
@@ -122,13 +123,13 @@ impl ShardCore {
         };
         // Whatever changes a group may have to store it.
         if let Err(error) = may_append
-            && !matches!(request, GroupRequest::FetchOffsets { .. } | GroupRequest::Describe { .. })
+            && !request.only_reads()
         {
             return reply.send(Err(error));
         }
         groups.next_ask += 1;
         let ask = AskId(groups.next_ask);
-        let effects = machine.handle(Now { mono: now, wall_ms }, ask, request);
+        let effects = machine.handle(Now { mono: now, wall_ms }, &self.catalog.borrow(), ask, request);
         coordinator.askers.insert(ask, reply);
         self.carry_out(now, wall_ms, partition, effects);
     }
@@ -148,11 +149,11 @@ impl ShardCore {
 
     /// A topic is gone: no group keeps offsets in it.
     pub fn forget_offsets_of(&mut self, now: Mono, wall_ms: i64, topic: &str) {
-        self.step_coordinators(now, wall_ms, |machine| machine.forget_topics(|name| name == topic));
+        self.step_coordinators(now, wall_ms, |machine, _| machine.forget_topics(|name| name == topic));
     }
 
     /// One step on every coordinator that is ready and can store what comes of it.
-    fn step_coordinators(&mut self, now: Mono, wall_ms: i64, mut step: impl FnMut(&mut Groups) -> Effects) {
+    fn step_coordinators(&mut self, now: Mono, wall_ms: i64, mut step: impl FnMut(&mut Groups, &Catalog) -> Effects) {
         let all: Vec<PartitionId> = self.groups.of.keys().copied().collect();
         for partition in all {
             if self.may_append_records(partition).is_err() {
@@ -160,7 +161,7 @@ impl ShardCore {
             }
             let Some(coordinator) = self.groups.of.get_mut(&partition) else { continue };
             let State::Ready(machine) = &mut coordinator.state else { continue };
-            let effects = step(machine);
+            let effects = step(machine, &self.catalog.borrow());
             self.carry_out(now, wall_ms, partition, effects);
         }
     }

@@ -92,6 +92,8 @@ async fn expire<R: Runtime>(shard: &Shard<R>, partition: PartitionId) {
 
 impl ShardCore {
     fn fire_groups(&mut self, now: Mono, wall_ms: i64) {
-        self.step_coordinators(now, wall_ms, |machine| machine.fire(Now { mono: now, wall_ms }, PER_STEP));
+        self.step_coordinators(now, wall_ms, |machine, catalog| {
+            machine.fire(Now { mono: now, wall_ms }, catalog, PER_STEP)
+        });
     }
 }
