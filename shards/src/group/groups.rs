@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::classic::ClassicGroup;
 use super::consumer::{ConsumerGroup, ConsumerRecord};
 use super::deadlines::Deadlines;
+use super::forget::Forgetting;
 use super::group::{Group, Kind};
 use super::offsets::{self, Offsets};
 use super::record::GroupRecord;
@@ -45,19 +46,23 @@ pub struct Effects {
 #[derive(Debug)]
 pub struct Groups {
     settings: Arc<GroupSettings>,
-    groups: BTreeMap<Arc<str>, Group>,
+    pub(super) groups: BTreeMap<Arc<str>, Group>,
     deadlines: Deadlines,
+    pub(super) forgetting: Forgetting,
 }
 
 impl Groups {
     pub fn new(settings: Arc<GroupSettings>) -> Groups {
-        Groups { settings, groups: BTreeMap::new(), deadlines: Deadlines::default() }
+        Groups { settings, groups: BTreeMap::new(), deadlines: Deadlines::default(), forgetting: Forgetting::default() }
     }
 
     /// Applies a record of the log: how a start makes the groups, and the only way by which what is durable changes.
     pub fn apply(&mut self, record: &GroupRecord) {
         match record {
             GroupRecord::Offset { group, topic, partition, value } => {
+                if value.is_some() {
+                    self.forgetting.note_stored(group, topic, *partition);
+                }
                 match self.groups.get_mut(group) {
                     Some(known) => known.offsets.apply(topic, *partition, value.as_ref()),
                     // Whoever stores offsets without joining makes a group too.
@@ -227,9 +232,11 @@ impl Groups {
         told
     }
 
-    /// Fires what is due, `most` time-outs at once; what is left is due still.
+    /// Does what is due, `most` time-outs and groups with offsets of gone topics at once; what is left is due still.
     pub fn fire(&mut self, now: Now, catalog: &Catalog, most: usize) -> Effects {
         let mut effects = Effects::default();
+        // Half of a step at most, so that nobody's time-out waits for it.
+        let most = most - self.forget_some(most.div_ceil(2), &mut effects);
         for _ in 0..most {
             let Some((place, timer)) = self.deadlines.pop(now.mono) else { break };
             let Some(found) = self.groups.get_mut(timer.group()) else { continue };
@@ -245,7 +252,7 @@ impl Groups {
 
     /// When [`Groups::fire`] has something to do.
     pub fn next_deadline(&self) -> Option<Mono> {
-        self.deadlines.next()
+        if self.is_forgetting() { Some(Mono(0)) } else { self.deadlines.next() }
     }
 
     /// Removes expired offsets, and groups that are left empty, among `most` groups after `from`; the last one looked at,
@@ -272,17 +279,6 @@ impl Groups {
         }
         let last = if ids.len() < most { None } else { ids.last().cloned() };
         (effects, last)
-    }
-
-    /// Topics are gone, and with them all offsets in them.
-    pub fn forget_topics(&mut self, is_gone: impl Fn(&str) -> bool) -> Effects {
-        let mut effects = Effects::default();
-        let gone: Vec<GroupRecord> =
-            self.groups.iter().flat_map(|(id, group)| group.offsets.topic_tombstones(id, &is_gone)).collect();
-        for record in gone {
-            self.append(record, &mut effects);
-        }
-        effects
     }
 
     /// All groups, by id.
@@ -348,7 +344,7 @@ impl Groups {
     fn delete(&mut self, id: &Arc<str>, effects: &mut Effects) -> Result<(), GroupError> {
         let group = self.groups.get(id).ok_or(GroupError::UnknownGroup)?;
         group.may_be_deleted()?;
-        let mut records = group.offsets.topic_tombstones(id, |_| true);
+        let mut records = group.offsets.all_tombstones(id);
         records.extend(group.tombstones(id));
         for record in records {
             self.append(record, effects);
@@ -356,7 +352,7 @@ impl Groups {
         Ok(())
     }
 
-    fn append(&mut self, record: GroupRecord, effects: &mut Effects) {
+    pub(super) fn append(&mut self, record: GroupRecord, effects: &mut Effects) {
         self.apply(&record);
         effects.records.push(record);
     }

@@ -14,6 +14,7 @@
 mod classic;
 mod consumer;
 mod deadlines;
+mod forget;
 mod format;
 #[expect(clippy::module_inception, reason = "one group among the groups of a partition")]
 mod group;

@@ -28,7 +28,7 @@ impl ShardCore {
     ///
     /// # Errors
     /// A record that cannot follow those before it: our own invariant is broken.
-    pub fn apply_catalog(&mut self, now: Mono, wall_ms: i64, records: &[CatalogRecord]) -> Result<(), ApplyError> {
+    pub fn apply_catalog(&mut self, records: &[CatalogRecord]) -> Result<(), ApplyError> {
         let mut touched: Vec<TopicId> = Vec::new();
         let mut removed: Vec<Arc<str>> = Vec::new();
         {
@@ -57,8 +57,8 @@ impl ShardCore {
         for topic in touched {
             self.agree_on(topic);
         }
-        for topic in removed {
-            self.forget_offsets_of(now, wall_ms, &topic);
+        for topic in &removed {
+            self.forget_offsets_of(topic);
         }
         // More partitions may need a larger journal.
         self.signals.turn.notify();
