@@ -33,7 +33,7 @@ pub use format::RecordError;
 pub use groups::{AskId, Effects, Groups, Now};
 pub use record::{ClassicRecord, GroupRecord, MemberRecord, StoredOffset};
 pub use request::*;
-pub use settings::{ConsumerSettings, GroupSettings};
+pub use settings::GroupSettings;
 
 /// The topic whose records these are.
 pub const OFFSETS_TOPIC: &str = "__consumer_offsets";

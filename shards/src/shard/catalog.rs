@@ -18,7 +18,7 @@ use crate::request::AppendPart;
 use crate::router::placement::owner;
 use crate::router::{CatalogAsk, Shards};
 use crate::runtime::Runtime;
-use crate::types::{LeaderEpoch, Mono, PartitionId, TopicId};
+use crate::types::{LeaderEpoch, PartitionId, TopicId};
 
 /// The metadata log's only partition.
 pub const METADATA_PARTITION: PartitionId = PartitionId { topic: TopicId::METADATA, index: 0 };
@@ -48,7 +48,10 @@ impl ShardCore {
                     CatalogRecord::RegisterBroker(_) | CatalogRecord::BrokerConfig { .. } => {
                         touched.extend(catalog.topics().map(|topic| topic.id));
                     }
-                    CatalogRecord::ProducerIds { .. } | CatalogRecord::FeatureLevel { .. } => {}
+                    // Coordinators look a group's configs up when they need them.
+                    CatalogRecord::GroupConfig { .. }
+                    | CatalogRecord::ProducerIds { .. }
+                    | CatalogRecord::FeatureLevel { .. } => {}
                 }
             }
         }

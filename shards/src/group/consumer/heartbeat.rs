@@ -17,7 +17,7 @@ impl ConsumerGroup {
         if beat.epoch < 0 {
             return self.leave(turn, beat);
         }
-        let most = turn.settings.consumer.members_max;
+        let most = turn.settings.consumer_members_max;
         if self.members.len() >= most && !self.members.contains_key(&beat.member) {
             let why = format!("The consumer group has reached its maximum capacity of {most} members.");
             return Err(Refused { error: GroupError::MaxSizeReached, why });
@@ -184,7 +184,7 @@ impl ConsumerGroup {
         ConsumerTold {
             member: id.clone(),
             epoch: current.epoch,
-            heartbeat_interval_ms: turn.settings.consumer.heartbeat_interval_ms,
+            heartbeat_interval_ms: turn.catalog.group_config(&self.id).heartbeat_interval_ms,
             assignment: is_told.then_some(assigned),
         }
     }

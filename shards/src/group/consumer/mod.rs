@@ -223,7 +223,7 @@ impl ConsumerGroup {
 
     /// The member has its session time-out again.
     fn put_off_session(&mut self, turn: &mut Turn<'_>, id: &Arc<str>) {
-        let at = turn.after(turn.settings.consumer.session_timeout_ms);
+        let at = turn.after(turn.catalog.group_config(&self.id).session_timeout_ms);
         let Some(member) = self.members.get_mut(id) else { return };
         turn.deadlines.arm(&mut member.session, at, || Timer::Session { group: self.id.clone(), member: id.clone() });
     }

@@ -260,6 +260,23 @@ fn a_static_member_that_stays_away_goes_with_its_session() {
 }
 
 #[test]
+fn a_groups_own_times_act_from_the_next_heartbeat_on() {
+    let mut world = World::new().with_topic("t", T, 2);
+    let mut a = Consumer::new("a");
+    a.step(&mut world);
+    for (key, value) in [("consumer.session.timeout.ms", "60000"), ("consumer.heartbeat.interval.ms", "7000")] {
+        let record = CatalogRecord::GroupConfig { group: "g".into(), key: key.into(), value: Some(value.into()) };
+        world.catalog.apply(&record).expect("a config of groups");
+    }
+    let told = world.beat(a.beats()).expect("a member");
+    assert_eq!(told.heartbeat_interval_ms, 7_000);
+    world.pass(59_000);
+    assert_eq!(world.consumers().members.len(), 1, "silent for less than its session");
+    world.pass(2_000);
+    assert_eq!(world.consumers().state, ConsumerState::Empty);
+}
+
+#[test]
 fn an_expression_reads_the_topics_that_match_it_and_new_ones_when_they_come() {
     let mut world = World::new().with_topic("t1", T, 2).with_topic("other", U, 2);
     let mut a = Consumer::new("a");

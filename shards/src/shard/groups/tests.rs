@@ -193,7 +193,7 @@ fn load_commits(base: i64, offsets: &[i64], gone: Option<i64>, catalog: &Catalog
     for (at, offset) in (base..).zip(offsets) {
         let effects = machine.handle(now, catalog, AskId(1), commit(*offset));
         let batch = parts_of(PARTITION, &effects.records, WALL_MS).expect("a batch").remove(0).batch;
-        let header = BatchHeader { base_offset: at, ..batch.header().clone() };
+        let header = BatchHeader { base_offset: at, ..*batch.header() };
         let seen = replay.apply(&header, batch.payload()).expect("readable");
         replay.note_absent(seen, catalog);
     }
