@@ -312,6 +312,12 @@ pub static KEYS: &[Key] = &[
         "Longest time between assignments that a consumer group may be given.",
     ),
     key(
+        "group.consumer.migration.policy",
+        Kind::OneOf(&["bidirectional", "upgrade", "downgrade", "disabled"]),
+        "bidirectional",
+        "Which way a group may change its protocol while it has members: `upgrade` from the classic to the consumer protocol (KIP-848), when the first member of the latter comes; `downgrade` when the last one goes.",
+    ),
+    key(
         "group.consumer.max.size",
         int(1, I32_MAX),
         "2147483647",

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use shards::catalog::{CatalogSettings, Endpoint};
-use shards::group::GroupSettings;
+use shards::group::{GroupSettings, Migration};
 use shards::shard::settings::{Layout, ShardSettings};
 
 use super::meta::{DataDir, MetaError};
@@ -173,6 +173,12 @@ fn groups(config: &Config) -> GroupSettings {
         session_timeouts_ms: shortest..=number(config, "group.max.session.timeout.ms"),
         members_max: number(config, "group.max.size"),
         consumer_members_max: number(config, "group.consumer.max.size"),
+        consumer_migration: match config.text("group.consumer.migration.policy") {
+            Some("upgrade") => Migration::Upgrade,
+            Some("downgrade") => Migration::Downgrade,
+            Some("disabled") => Migration::Disabled,
+            Some(_) | None => Migration::Bidirectional,
+        },
         offset_metadata_max: number(config, "offset.metadata.max.bytes"),
         offsets_retention_ms: config.int("offsets.retention.minutes") * MINUTE_MS,
         retention_check_ms: number(config, "offsets.retention.check.interval.ms"),

@@ -45,9 +45,9 @@ pub struct Effects {
 /// The groups of one partition.
 #[derive(Debug)]
 pub struct Groups {
-    settings: Arc<GroupSettings>,
+    pub(super) settings: Arc<GroupSettings>,
     pub(super) groups: BTreeMap<Arc<str>, Group>,
-    deadlines: Deadlines,
+    pub(super) deadlines: Deadlines,
     pub(super) forgetting: Forgetting,
 }
 
@@ -162,7 +162,12 @@ impl Groups {
                 let (settings, deadlines) = (&self.settings, &mut self.deadlines);
                 let mut turn = Turn { now, settings, catalog, deadlines, effects: &mut effects };
                 match &mut group.kind {
-                    Kind::Consumer(consumer) => consumer_reply(consumer, &group.offsets, catalog, &request),
+                    Kind::Consumer(consumer) => {
+                        let reply = consumer_reply(consumer, &group.offsets, &mut turn, &request);
+                        let is_replacement = matches!(request, GroupRequest::Join(_));
+                        self.downgrade_if_due(now, catalog, &id, is_replacement, &mut effects);
+                        reply
+                    }
                     Kind::Classic(classic) => match request {
                         GroupRequest::Join(join) => {
                             classic.join(&mut turn, ask, join);
@@ -205,31 +210,20 @@ impl Groups {
         beat: &ConsumerBeat,
         effects: &mut Effects,
     ) -> Result<ConsumerTold, Refused> {
-        let known = self.groups.get_mut(&beat.group);
-        let (settings, deadlines) = (&self.settings, &mut self.deadlines);
-        let mut turn = Turn { now, settings, catalog, deadlines, effects };
-        let is_there = match known {
-            Some(Group { kind: Kind::Consumer(consumer), .. }) => return consumer.heartbeat(&mut turn, beat),
-            Some(Group { kind: Kind::Classic(classic), .. }) if beat.epoch != 0 || !classic.is_empty() => {
-                let why = format!("Group {} is not a consumer group.", beat.group);
-                return Err(Refused { error: GroupError::NotConsumer, why });
+        match self.groups.get_mut(&beat.group).map(|known| &mut known.kind) {
+            Some(Kind::Consumer(consumer)) => {
+                let (settings, deadlines) = (&self.settings, &mut self.deadlines);
+                let told = consumer.heartbeat(&mut Turn { now, settings, catalog, deadlines, effects }, beat);
+                self.downgrade_if_due(now, catalog, &beat.group, false, effects);
+                told
             }
-            None if beat.epoch != 0 => return Err(no_consumer_group(&beat.group)),
-            known => known.is_some(),
-        };
-        // An empty classic group makes way. If the member may not join, all stays as it was.
-        if is_there {
-            turn.effects.records.push(GroupRecord::Classic { group: beat.group.clone(), value: None });
+            Some(Kind::Classic(_)) if beat.epoch != 0 => {
+                let why = format!("Group {} is not a consumer group.", beat.group);
+                Err(Refused { error: GroupError::NotConsumer, why })
+            }
+            None if beat.epoch != 0 => Err(no_consumer_group(&beat.group)),
+            Some(Kind::Classic(_)) | None => self.upgrade(now, catalog, beat, effects),
         }
-        let mut made = ConsumerGroup::new(beat.group.clone());
-        let told = made.heartbeat(&mut turn, beat);
-        if told.is_err() {
-            turn.effects.records.clear();
-            return told;
-        }
-        let offsets = self.groups.remove(&beat.group).map(|known| known.offsets).unwrap_or_default();
-        self.groups.insert(beat.group.clone(), Group { offsets, kind: Kind::Consumer(Box::new(made)) });
-        told
     }
 
     /// Does what is due, `most` time-outs and groups with offsets of gone topics at once; what is left is due still.
@@ -246,6 +240,7 @@ impl Groups {
                 Kind::Classic(classic) => classic.fire(&mut turn, place, &timer),
                 Kind::Consumer(consumer) => consumer.fire(&mut turn, place, &timer),
             }
+            self.downgrade_if_due(now, catalog, timer.group(), false, &mut effects);
         }
         effects
     }
@@ -377,22 +372,22 @@ fn classic_reply(
 
 /// What a consumer group answers to requests of the classic protocol and of those who look at it.
 fn consumer_reply(
-    consumer: &ConsumerGroup,
+    consumer: &mut ConsumerGroup,
     offsets: &Offsets,
-    catalog: &Catalog,
+    turn: &mut Turn<'_>,
     request: &GroupRequest,
 ) -> GroupReply {
     match request {
-        GroupRequest::Join(join) => refused(join, GroupError::InconsistentProtocol),
-        GroupRequest::Leave { members, .. } => {
-            GroupReply::Left(Ok(members.iter().map(|_| Err(GroupError::UnknownMember)).collect()))
-        }
+        GroupRequest::Join(join) => GroupReply::Joined(consumer.classic_join(turn, join)),
+        GroupRequest::Sync(sync) => GroupReply::Synced(consumer.classic_sync(turn, sync)),
+        GroupRequest::Heartbeat(member) => GroupReply::Heartbeat(consumer.classic_heartbeat(turn, member)),
+        GroupRequest::Leave { members, .. } => GroupReply::Left(Ok(consumer.classic_leave(turn, members))),
         GroupRequest::FetchOffsets { topics, member, .. } => {
             let allowed = consumer.may_fetch(member.as_ref());
             GroupReply::Offsets(allowed.map(|()| offsets.fetch(topics.as_deref())))
         }
         GroupRequest::Describe { .. } => GroupReply::Described(Err(GroupError::NotClassic)),
-        GroupRequest::DescribeConsumer { .. } => GroupReply::ConsumerDescribed(Ok(consumer.describe(catalog))),
+        GroupRequest::DescribeConsumer { .. } => GroupReply::ConsumerDescribed(Ok(consumer.describe(turn.catalog))),
         other => missing(other),
     }
 }
