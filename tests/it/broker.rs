@@ -23,6 +23,8 @@ pub struct Home {
     dir: TempDir,
     pub data: PathBuf,
     pub address: SocketAddr,
+    /// Brokers run in this one, if any.
+    pub cgroup: Option<PathBuf>,
 }
 
 /// A running broker. Dropping it kills the process.
@@ -47,7 +49,8 @@ impl Home {
         let dir = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory below target/");
         // Free now; the broker binds it in a moment.
         let probe = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-        Self { data: dir.path().join("data"), dir, address: probe.local_addr().expect("its address") }
+        let address = probe.local_addr().expect("its address");
+        Self { data: dir.path().join("data"), dir, address, cgroup: None }
     }
 
     pub fn path(&self) -> &Path {
@@ -86,10 +89,21 @@ impl Home {
         own.into_iter().chain(flags.iter().map(|flag| (*flag).to_owned())).collect()
     }
 
+    /// The binary, without arguments.
+    fn command(&self) -> Command {
+        let binary = env!("CARGO_BIN_EXE_corelog");
+        let Some(cgroup) = &self.cgroup else { return Command::new(binary) };
+        // A shell enters the cgroup and becomes the broker: all of its memory counts.
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", r#"echo $$ > "$0" && exec "$@""#]).arg(cgroup.join("cgroup.procs")).arg(binary);
+        command
+    }
+
     /// Waits until the process says `ready`, or ends.
     fn start(&self, args: &[String]) -> Result<Broker, Left> {
         let stderr = self.path().join("stderr");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_corelog"))
+        let mut child = self
+            .command()
             .args(args)
             // A developer's own settings must not reach the tests.
             .env_clear()
@@ -164,6 +178,13 @@ impl Broker {
         let stream = TcpStream::connect(self.address).expect("the broker listens");
         stream.set_read_timeout(Some(ANSWER)).expect("a timeout");
         Connection(stream)
+    }
+
+    /// A connection whose answers may take longer than others'.
+    pub fn connect_patiently(&self) -> Connection {
+        let connection = self.connect();
+        connection.0.set_read_timeout(Some(3 * ANSWER)).expect("a timeout");
+        connection
     }
 
     /// Waits until the process ends by itself.

@@ -1,13 +1,16 @@
 //! Integration tests of the whole package, one module for each subject.
 
 mod bad_peers;
+mod broken_disk;
 mod broker;
 mod cli;
 mod commands;
 mod device;
 mod dice;
+mod flips;
 mod full_disk;
 mod ledger;
+mod little_memory;
 mod oracle;
 mod peer;
 mod process;

@@ -201,8 +201,8 @@ impl<R: Runtime> Files<R> {
     }
 
     /// Makes the partition's directory and says in it whose it is, as Kafka does. What another topic of the same name left
-    /// there moves aside.
-    pub async fn make_directory(&self, dir: &PartitionDir) -> Result<(), StoreError> {
+    /// there moves aside. A directory that holds files of this partition says something else only if it is damaged.
+    pub async fn make_directory(&self, dir: &PartitionDir, holds_files: bool) -> Result<(), StoreError> {
         let path = self.root.join(dir.name());
         let metadata = path.join(METADATA_FILE);
         let _inside = self.gate.enter().await;
@@ -212,7 +212,9 @@ impl<R: Runtime> Files<R> {
             Ok(found) if found == ours.as_bytes() => self.remove_leftovers(&path).await?,
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e).at(&metadata),
             found => {
-                if found.is_ok() {
+                if holds_files {
+                    tracing::warn!(path = %metadata.display(), "damaged: it is written anew");
+                } else if found.is_ok() {
                     self.move_aside(dir, &path).await?;
                 }
                 self.rt.create_dir_all(&path).await.at(&path)?;
