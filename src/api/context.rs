@@ -4,11 +4,13 @@
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use shards::router::{ReadMemory, Shards};
 use shards::types::Mono;
 
 use super::fetch::sessions::{FetchSessions, SessionLimits};
+use crate::config::described::BrokerSetting;
 use crate::wire::Str;
 
 /// The settings that APIs act on; the same on every core.
@@ -19,14 +21,30 @@ pub struct ApiSettings {
     pub cluster_id: Str,
     /// `broker.rack`.
     pub rack: Option<Str>,
+    /// `log_level`, as Kafka writes one.
+    pub log_level: Str,
+    /// The settings that stay while the broker runs.
+    pub described: Arc<[BrokerSetting]>,
     /// `auto.create.topics.enable`.
     pub auto_create_topics: bool,
     /// `fetch.max.bytes`: most bytes of one fetch, whatever it asks for.
     pub fetch_bytes_max: u32,
     /// A produced batch may decompress to this many bytes.
     pub decompressed_bytes_max: usize,
+    pub log_dir: LogDir,
+    /// `max.request.partition.size.limit`: partitions of one page of DescribeTopicPartitions.
+    pub page_partitions_max: i32,
     /// `max.incremental.fetch.session.cache.slots` of each core.
     pub sessions: SessionLimits,
+}
+
+/// The one log directory.
+#[derive(Clone, Debug)]
+pub struct LogDir {
+    /// Its absolute path, as DescribeLogDirs names it.
+    pub path: Str,
+    /// Bytes of its file system, and those that are left; `None` where they cannot be told.
+    pub space: fn(&str) -> Option<(u64, u64)>,
 }
 
 /// A listener, as clients are told of it.

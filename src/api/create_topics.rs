@@ -9,6 +9,7 @@ use shards::catalog::config::ConfigSource;
 use shards::catalog::{Catalog, CatalogCommand, CatalogError, CatalogReply, CreatedTopic, NewTopic};
 
 use super::RequestContext;
+use super::config_resources::{SOURCE_DEFAULT, SOURCE_TOPIC, layer_code};
 use super::errors::catalog_error_told;
 use super::table::Served;
 use crate::wire::Str;
@@ -63,7 +64,7 @@ fn new_topic(topic: &CreatableTopic) -> NewTopic {
 }
 
 fn made(catalog: &Catalog, name: Str, created: &CreatedTopic) -> CreatableTopicResult {
-    let entries = catalog.settings().topic_defaults.entries(&created.overrides);
+    let entries = catalog.topic_defaults().entries(&created.overrides);
     let configs = entries.map(|entry| CreatableTopicConfigs {
         name: Str::from_static(entry.name),
         value: entry.value.map(Str::from),
@@ -88,12 +89,11 @@ fn failed(name: Str, e: &CatalogError) -> CreatableTopicResult {
     CreatableTopicResult { name, error_code, error_message, ..Default::default() }
 }
 
-/// Where a value is from, as DescribeConfigs and CreateTopics say it (Kafka's `DescribeConfigsResponse.ConfigSource`).
-pub(super) fn source_code(source: ConfigSource) -> i8 {
+fn source_code(source: ConfigSource) -> i8 {
     match source {
-        ConfigSource::Topic => 1,
-        ConfigSource::Broker(_) => 4,
-        ConfigSource::Default => 5,
+        ConfigSource::Topic => SOURCE_TOPIC,
+        ConfigSource::Broker(_, layer) => layer_code(layer),
+        ConfigSource::Default => SOURCE_DEFAULT,
     }
 }
 
@@ -109,7 +109,7 @@ mod tests {
         let catalog = Catalog::new(CatalogSettings::new("c", 1));
         let overrides: BTreeMap<String, String> =
             overrides.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        let config = catalog.settings().topic_defaults.validate(&overrides).expect("good values").into();
+        let config = catalog.topic_defaults().validate(&overrides).expect("good values").into();
         CreatedTopic { id: TopicId([4; 16]), partitions: 3, replication_factor: 1, overrides, config }
     }
 

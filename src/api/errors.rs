@@ -47,13 +47,19 @@ pub(super) fn catalog_error(e: &CatalogError) -> ErrorCode {
         CatalogError::PolicyViolation { .. } | CatalogError::TooManyPartitions { .. } => ErrorCode::PolicyViolation,
         // Clients look for the controller again and retry.
         CatalogError::Stopping => ErrorCode::NotController,
-        CatalogError::ProducerIdsExhausted | CatalogError::Internal { .. } => ErrorCode::UnknownServerError,
+        CatalogError::ProducerIdsExhausted | CatalogError::UnknownConfigOp { .. } | CatalogError::Internal { .. } => {
+            ErrorCode::UnknownServerError
+        }
     }
 }
 
 /// The code with the text that the client shows to its user.
 pub(super) fn catalog_error_told(e: &CatalogError) -> (ErrorCode, Option<Str>) {
-    (catalog_error(e), Some(Str::from(e.to_string())))
+    let text = match e {
+        CatalogError::UnknownConfigOp { .. } => None,
+        _ => Some(Str::from(e.to_string())),
+    };
+    (catalog_error(e), text)
 }
 
 #[cfg(test)]

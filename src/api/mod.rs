@@ -7,23 +7,37 @@
 //! Invariant: what a peer sends can end its own connection, never more; every error has one code, chosen in an
 //! exhaustive match in [`errors`] or beside the API that alone has it.
 
+mod config_resources;
 mod context;
 mod errors;
 pub mod table;
 mod topics;
 
+mod acls;
+mod alter_configs;
+mod alter_replica_log_dirs;
 mod api_versions;
 mod create_partitions;
 mod create_topics;
 mod delete_records;
 mod delete_topics;
+mod describe_client_quotas;
 mod describe_cluster;
+mod describe_configs;
+mod describe_log_dirs;
+mod describe_quorum;
+mod describe_topic_partitions;
+mod describe_user_scram_credentials;
+mod elect_leaders;
 mod fetch;
+mod incremental_alter_configs;
 mod init_producer_id;
+mod list_config_resources;
 mod list_offsets;
 mod metadata;
 mod offset_for_leader_epoch;
 mod produce;
+mod reassignments;
 #[cfg(test)]
 mod tests;
 
@@ -32,7 +46,7 @@ use std::pin::Pin;
 
 use bytes::Bytes;
 
-pub use context::{ApiCore, ApiSettings, Arrival, ListenerInfo, Peer, RequestContext};
+pub use context::{ApiCore, ApiSettings, Arrival, ListenerInfo, LogDir, Peer, RequestContext};
 pub use fetch::sessions::SessionLimits;
 pub use table::dispatch;
 

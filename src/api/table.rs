@@ -8,9 +8,11 @@ use std::rc::Rc;
 use bytes::Bytes;
 
 use super::{
-    ApiCore, Arrival, Outcome, Peer, Pending, Refusal, RequestContext, api_versions, create_partitions, create_topics,
-    delete_records, delete_topics, describe_cluster, fetch, init_producer_id, list_offsets, metadata,
-    offset_for_leader_epoch, produce,
+    ApiCore, Arrival, Outcome, Peer, Pending, Refusal, RequestContext, acls, alter_configs, alter_replica_log_dirs,
+    api_versions, create_partitions, create_topics, delete_records, delete_topics, describe_client_quotas,
+    describe_cluster, describe_configs, describe_log_dirs, describe_quorum, describe_topic_partitions,
+    describe_user_scram_credentials, elect_leaders, fetch, incremental_alter_configs, init_producer_id,
+    list_config_resources, list_offsets, metadata, offset_for_leader_epoch, produce, reassignments,
 };
 use crate::wire::messages::{ApiKey, Response};
 use crate::wire::{HeaderStart, Message, Reader, encode_response};
@@ -28,6 +30,9 @@ pub enum Needs {
     AlterTopic,
     IdempotentWrite,
     DescribeCluster,
+    AlterCluster,
+    DescribeConfigs,
+    AlterConfigs,
 }
 
 /// One served API.
@@ -63,8 +68,24 @@ rows! {
     DeleteRecords, told from 0, DeleteTopic, delete_records::serve;
     InitProducerId, told from 0, IdempotentWrite, init_producer_id::serve;
     OffsetForLeaderEpoch, told from 2, DescribeTopic, offset_for_leader_epoch::serve;
+    DescribeAcls, told from 1, DescribeCluster, acls::serve_describe;
+    CreateAcls, told from 1, AlterCluster, acls::serve_create;
+    DeleteAcls, told from 1, AlterCluster, acls::serve_delete;
+    DescribeConfigs, told from 1, DescribeConfigs, describe_configs::serve;
+    AlterConfigs, told from 0, AlterConfigs, alter_configs::serve;
+    AlterReplicaLogDirs, told from 1, AlterCluster, alter_replica_log_dirs::serve;
+    DescribeLogDirs, told from 1, DescribeCluster, describe_log_dirs::serve;
     CreatePartitions, told from 0, AlterTopic, create_partitions::serve;
+    ElectLeaders, told from 0, AlterCluster, elect_leaders::serve;
+    IncrementalAlterConfigs, told from 0, AlterConfigs, incremental_alter_configs::serve;
+    AlterPartitionReassignments, told from 0, AlterCluster, reassignments::serve_alter;
+    ListPartitionReassignments, told from 0, DescribeCluster, reassignments::serve_list;
+    DescribeClientQuotas, told from 0, DescribeConfigs, describe_client_quotas::serve;
+    DescribeUserScramCredentials, told from 0, DescribeCluster, describe_user_scram_credentials::serve;
+    DescribeQuorum, told from 0, DescribeCluster, describe_quorum::serve;
     DescribeCluster, told from 0, DescribeCluster, describe_cluster::serve;
+    ListConfigResources, told from 0, DescribeConfigs, list_config_resources::serve;
+    DescribeTopicPartitions, told from 0, DescribeTopic, describe_topic_partitions::serve;
 }
 
 /// What a handler's second stage comes to.

@@ -14,7 +14,9 @@ use shards::shard::fence::Fence;
 use shards::shard::settings::{Layout, ShardSettings};
 use shards::shard::start;
 
-use super::ApiSettings;
+use super::{ApiSettings, LogDir};
+use crate::config::Config;
+use crate::config::described::described;
 use crate::launch::core::{self, CorePlan, Lifecycle};
 use crate::listen::test_client::Client;
 use crate::listen::{Admission, ConnectionLimits, ListenSettings, ListenerPlan, ServerPlan};
@@ -49,6 +51,9 @@ macro_rules! ask {
     };
 }
 
+mod admin;
+mod configs;
+
 fn shard_settings() -> ShardSettings {
     ShardSettings {
         layout: Layout { root: "/broker".into() },
@@ -79,6 +84,10 @@ fn server_plan(addr: SocketAddr) -> ServerPlan {
             auto_create_topics: true,
             fetch_bytes_max: 55 << 20,
             decompressed_bytes_max: 64 << 20,
+            log_level: "INFO".into(),
+            described: described(&Config::default(), &[]).into(),
+            log_dir: LogDir { path: "/broker".into(), space: |_| None },
+            page_partitions_max: 2000,
             sessions: Default::default(),
         },
         budget_bytes: 64 << 20,

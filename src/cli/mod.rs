@@ -2,18 +2,28 @@
 //!
 //! Invariant: answers go to stdout and all else to stderr; exit codes are those of README.
 
+mod base64;
 mod bootstrap;
+mod cluster;
+mod completions;
+mod config;
 mod consume;
 mod dev;
 mod format;
+mod man;
 mod output;
 mod printer;
 mod produce;
+mod progress;
 #[cfg(test)]
 mod readme_tests;
+mod record_json;
+mod report;
 mod run;
 mod serve;
+mod time;
 mod topic;
+mod topology;
 
 use std::process::ExitCode;
 
@@ -28,10 +38,28 @@ use crate::launch::process::LaunchError;
 const EXIT_RUNTIME: u8 = 1;
 /// The command line or the configuration is wrong. clap exits with the same.
 const EXIT_USAGE: u8 = 2;
+/// No broker could be reached, or the connection broke for good.
+const EXIT_UNREACHABLE: u8 = 3;
+/// What was named is not there: a topic, a partition, an offset, a key.
+const EXIT_MISSING: u8 = 4;
+/// The broker refused; the message has its error.
+const EXIT_REFUSED: u8 = 5;
+
+/// What `corelog --help` and the manual say of exit codes. README has the same table.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    done, or stopped as asked
+  1    an error at run time
+  2    the command line or the configuration is wrong
+  3    no broker could be reached
+  4    what was named is not there: a topic, a partition, an offset, a key
+  5    the broker refused
+  74   a write or sync of the broker failed
+  130  a second signal cut the stop short";
 
 /// A message broker that speaks Kafka's wire protocol, one core at a time.
 #[derive(Debug, Parser)]
-#[command(name = "corelog", version)]
+#[command(name = "corelog", version, after_help = EXIT_CODES)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -44,6 +72,11 @@ enum Command {
     Topic(topic::Arguments),
     Produce(produce::Arguments),
     Consume(consume::Arguments),
+    Cluster(cluster::Arguments),
+    Config(config::Arguments),
+    Topology(topology::Arguments),
+    Completions(completions::Arguments),
+    Man(man::Arguments),
 }
 
 /// What ends a subcommand early. The text says what to do next.
@@ -53,6 +86,12 @@ pub enum Failure {
     Usage(String),
     #[error("{0}")]
     Runtime(String),
+    #[error("{0}")]
+    Unreachable(String),
+    #[error("{0}")]
+    Missing(String),
+    #[error("{0}")]
+    Refused(String),
 }
 
 impl Failure {
@@ -60,6 +99,9 @@ impl Failure {
         match self {
             Failure::Usage(_) => EXIT_USAGE,
             Failure::Runtime(_) => EXIT_RUNTIME,
+            Failure::Unreachable(_) => EXIT_UNREACHABLE,
+            Failure::Missing(_) => EXIT_MISSING,
+            Failure::Refused(_) => EXIT_REFUSED,
         }
     }
 }
@@ -79,7 +121,23 @@ impl From<BrokerError> for Failure {
 
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Failure {
-        Failure::Runtime(error.to_string())
+        let text = error.to_string();
+        match error {
+            ClientError::Unreachable { .. }
+            | ClientError::ToldUnreachable { .. }
+            | ClientError::Broken { .. }
+            | ClientError::NoLeader { .. } => Failure::Unreachable(text),
+            ClientError::NoTopic { .. } | ClientError::NoPartition { .. } | ClientError::OutOfRange { .. } => {
+                Failure::Missing(text)
+            }
+            ClientError::Refused { .. } | ClientError::NotServed { .. } | ClientError::NoCommonVersion { .. } => {
+                Failure::Refused(text)
+            }
+            ClientError::NotKafka { .. }
+            | ClientError::Damaged { .. }
+            | ClientError::Compress(_)
+            | ClientError::Encode(_) => Failure::Runtime(text),
+        }
     }
 }
 
@@ -97,11 +155,16 @@ pub fn main() -> ExitCode {
         Command::Topic(arguments) => topic::run(arguments),
         Command::Produce(arguments) => produce::run(&arguments),
         Command::Consume(arguments) => consume::run(&arguments),
+        Command::Cluster(arguments) => cluster::run(&arguments),
+        Command::Config(arguments) => config::run(arguments),
+        Command::Topology(arguments) => topology::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments),
+        Command::Man(arguments) => man::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            output::note(&format!("corelog: {failure}"));
+            output::complain(&failure.to_string());
             ExitCode::from(failure.code())
         }
     }
@@ -122,9 +185,27 @@ mod tests {
             "corelog topic create t --partitions 3 --replication-factor 1 --config retention.ms=1 --bootstrap h:1",
             "corelog topic list",
             "corelog topic describe t",
-            "corelog topic delete t",
+            "corelog topic delete t -o json",
+            "corelog topic alter t --partitions 4",
+            "corelog topic config show t retention.ms --own --docs -o yaml",
+            "corelog topic config set t retention.ms=1 max.message.bytes=5 --dry-run",
+            "corelog topic config unset t retention.ms",
             "corelog produce t --key-separator : --header a=b --compression zstd --partition 1 --file lines",
             "corelog produce t -K : -H a=b -z zstd -p 1 -b [::1]:9092",
+            "corelog produce t -i json --file a --file b -r 100 -k key -t 1700000000000",
+            "corelog consume t -o json -o -5 --until 2026-11-25T10:30:00Z",
+            "corelog consume t --since 2h --output json -c 3",
+            "corelog consume t -K :",
+            "corelog cluster --apis -o yaml",
+            "corelog config show --origin --own --config corelog.toml --set shards=2",
+            "corelog config check --config corelog.toml",
+            "corelog config explain num.partitions",
+            "corelog config import server.properties --to corelog.toml",
+            "corelog topology --set shards=4 --topic orders --topic other",
+            "corelog completions zsh",
+            "corelog man topic create",
+            "corelog man --to pages -o json",
+            "corelog topology --topics -b broker:9092",
             "corelog consume t --from 5 --count 3 --follow --format %k=%s\\n",
             "corelog consume t -o -5 -n 3 -F -f %k=%s\\n -p 0 -p 1",
             "corelog consume t --from @1700000000000",
@@ -137,6 +218,10 @@ mod tests {
             "corelog serve",
             "corelog consume t --from x",
             "corelog consume t -f %z",
+            "corelog consume t -o yaml",
+            "corelog consume t --since 2h --from 5",
+            "corelog consume t --until 2h --follow",
+            "corelog produce t --rate 0",
             "corelog topic create t --partitions 0",
             "corelog topic create t --config retention.ms",
             "corelog produce t --bootstrap h",

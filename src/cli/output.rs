@@ -1,6 +1,7 @@
-//! Lines to stdout and stderr, and the log. A reader that has gone is no reason to stop.
+//! Lines to stdout and stderr, colours, and the log. A reader that has gone is no reason to stop.
 //!
-//! Invariant: nothing here panics on a closed pipe, as `println!` would.
+//! Invariant: nothing here panics on a closed pipe, as `println!` would; colours go to a terminal only, and to none
+//! where NO_COLOR is set.
 
 use std::io::{IsTerminal, Write, stderr, stdout};
 
@@ -17,8 +18,24 @@ pub fn note(line: &str) {
     let _closed = writeln!(stderr(), "{line}");
 }
 
+/// What ended a command, on stderr.
+pub fn complain(what: &str) {
+    let name = if stderr().is_terminal() && colours_wanted() { "\x1b[1;31mcorelog:\x1b[0m" } else { "corelog:" };
+    note(&format!("{name} {what}"));
+}
+
+/// A text of an answer that stands out on a terminal.
+pub fn strong(text: &str) -> String {
+    if stdout().is_terminal() && colours_wanted() { format!("\x1b[1m{text}\x1b[0m") } else { text.to_owned() }
+}
+
+/// See no-color.org: set to anything but nothing, it means no.
+fn colours_wanted() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
 /// The log goes to stderr: for eyes on a terminal, JSON otherwise.
 pub fn start_log(level: LevelFilter) {
     let log = tracing_subscriber::fmt().with_max_level(level).with_writer(stderr).with_target(false);
-    if stderr().is_terminal() { log.init() } else { log.json().init() }
+    if stderr().is_terminal() { log.with_ansi(colours_wanted()).init() } else { log.json().init() }
 }

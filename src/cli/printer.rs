@@ -42,18 +42,6 @@ fn judge(written: io::Result<()>) -> Result<Reader, Failure> {
     }
 }
 
-/// A table with aligned columns, its head first.
-pub fn table(rows: &[Vec<String>]) -> String {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
-    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
-    let line = |row: &Vec<String>| {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    rows.iter().map(line).collect::<Vec<_>>().join("\n")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,11 +64,5 @@ mod tests {
         assert_eq!(pipe.write(b"x").ok(), Some(Reader::Gone));
         let mut disk = Printer { to: Broken(io::ErrorKind::StorageFull) };
         assert!(disk.write(b"x").is_err());
-    }
-
-    #[test]
-    fn columns_are_as_wide_as_their_widest_cell() {
-        let row = |cells: [&str; 2]| cells.map(str::to_owned).to_vec();
-        assert_eq!(table(&[row(["NAME", "N"]), row(["a-topic", "12"]), row(["b", ""])]), "NAME     N\na-topic  12\nb");
     }
 }

@@ -1,11 +1,16 @@
 //! What a client changes and asks about topics. Blocking.
 
+use std::collections::BTreeMap;
+
 use super::cluster::{Cluster, unasked};
 use super::error::ClientError;
 use crate::wire::messages::Response;
+use crate::wire::messages::create_partitions::{CreatePartitionsRequest, CreatePartitionsTopic};
 use crate::wire::messages::create_topics::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
 use crate::wire::messages::delete_topics::DeleteTopicsRequest;
-use crate::wire::messages::list_offsets::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
+use crate::wire::messages::list_offsets::{
+    ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsTopic,
+};
 use crate::wire::{ErrorCode, Str};
 
 /// How long the broker may take to do it, in milliseconds.
@@ -62,7 +67,25 @@ pub fn delete_topic(cluster: &mut Cluster, name: &str) -> Result<(), ClientError
     outcome(&format!("topic \"{name}\" was not deleted"), results)
 }
 
-fn outcome(what: &str, mut results: impl Iterator<Item = (ErrorCode, Option<Str>)>) -> Result<(), ClientError> {
+/// Grows a topic to `count` partitions.
+pub fn create_partitions(cluster: &mut Cluster, name: &str, count: i32) -> Result<(), ClientError> {
+    let topic = CreatePartitionsTopic { name: name.into(), count, assignments: None };
+    let request = CreatePartitionsRequest { topics: vec![topic], timeout_ms: TIMEOUT_MS, validate_only: false };
+    let reply = match cluster.call_controller(request)? {
+        Response::CreatePartitions(reply) => reply,
+        other => return Err(unasked("the controller", &other)),
+    };
+    let mut results = reply.results.into_iter().map(|topic| (topic.error_code, topic.error_message)).peekable();
+    if results.peek().is_some_and(|(code, _)| *code == ErrorCode::UnknownTopicOrPartition) {
+        return Err(ClientError::NoTopic { topic: name.to_owned() });
+    }
+    outcome(&format!("topic \"{name}\" was not grown"), results)
+}
+
+pub(super) fn outcome(
+    what: &str,
+    mut results: impl Iterator<Item = (ErrorCode, Option<Str>)>,
+) -> Result<(), ClientError> {
     match results.next() {
         Some((ErrorCode::None, _)) => Ok(()),
         Some((code, message)) => {
@@ -74,30 +97,55 @@ fn outcome(what: &str, mut results: impl Iterator<Item = (ErrorCode, Option<Str>
 
 /// An offset of one partition. `None`: no record is as young as the timestamp.
 pub fn offset_at(cluster: &mut Cluster, topic: &str, partition: i32, at: OffsetAt) -> Result<Option<i64>, ClientError> {
+    Ok(offsets_at(cluster, topic, &[partition], at)?.get(&partition).copied().flatten())
+}
+
+/// The offset of each of these partitions, each named once, with one request to each leader.
+pub fn offsets_at(
+    cluster: &mut Cluster,
+    topic: &str,
+    partitions: &[i32],
+    at: OffsetAt,
+) -> Result<BTreeMap<i32, Option<i64>>, ClientError> {
+    cluster.retrying(|cluster| {
+        let mut offsets = BTreeMap::new();
+        for (leader, partitions) in cluster.leaders(topic, partitions)? {
+            offsets.extend(ask_leader(cluster, leader, topic, &partitions, at)?);
+        }
+        match partitions.iter().find(|partition| !offsets.contains_key(*partition)) {
+            None => Ok(offsets),
+            Some(&partition) => Err(ClientError::NoLeader { topic: topic.to_owned(), partition }),
+        }
+    })
+}
+
+fn ask_leader(
+    cluster: &mut Cluster,
+    leader: i32,
+    topic: &str,
+    partitions: &[i32],
+    at: OffsetAt,
+) -> Result<Vec<(i32, Option<i64>)>, ClientError> {
     let timestamp = match at {
         OffsetAt::Beginning => -2,
         OffsetAt::End => -1,
         OffsetAt::Timestamp(ms) => ms,
     };
-    cluster.retrying(|cluster| {
-        let leader = cluster.leader(topic, partition)?;
-        let partitions =
-            vec![ListOffsetsPartition { partition_index: partition, timestamp, ..ListOffsetsPartition::default() }];
-        let request = ListOffsetsRequest {
-            replica_id: -1,
-            isolation_level: 1,
-            topics: vec![ListOffsetsTopic { name: topic.into(), partitions }],
-            timeout_ms: TIMEOUT_MS,
-        };
-        let reply = match cluster.call(leader, request)? {
-            Response::ListOffsets(reply) => reply,
-            other => return Err(unasked("the leader", &other)),
-        };
-        let found = reply.topics.first().and_then(|topic| topic.partitions.first());
-        match found.map(|found| (found.error_code, found.offset)) {
-            Some((ErrorCode::None, offset)) => Ok(Some(offset).filter(|offset| *offset >= 0)),
-            Some((code, _)) => Err(ClientError::refused(format!("offsets of {topic}-{partition}"), code)),
-            None => Err(ClientError::NoLeader { topic: topic.to_owned(), partition }),
-        }
-    })
+    let part = |&partition_index: &i32| ListOffsetsPartition { partition_index, timestamp, ..Default::default() };
+    let request = ListOffsetsRequest {
+        replica_id: -1,
+        isolation_level: 1,
+        topics: vec![ListOffsetsTopic { name: topic.into(), partitions: partitions.iter().map(part).collect() }],
+        timeout_ms: TIMEOUT_MS,
+    };
+    let reply = match cluster.call(leader, request)? {
+        Response::ListOffsets(reply) => reply,
+        other => return Err(unasked("the leader", &other)),
+    };
+    let parts = reply.topics.into_iter().flat_map(|topic| topic.partitions);
+    let offset = |part: ListOffsetsPartitionResponse| match part.error_code {
+        ErrorCode::None => Ok((part.partition_index, Some(part.offset).filter(|offset| *offset >= 0))),
+        code => Err(ClientError::refused(format!("offsets of {topic}-{}", part.partition_index), code)),
+    };
+    parts.map(offset).collect()
 }

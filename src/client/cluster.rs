@@ -3,8 +3,8 @@
 //! Invariant: what is known of topics and connections is forgotten when a request fails for a passing reason, so that
 //! the next try asks anew.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 use super::connection::Connection;
@@ -45,6 +45,7 @@ pub struct BrokerInfo {
     pub id: i32,
     pub host: String,
     pub port: i32,
+    pub rack: Option<String>,
 }
 
 pub struct Cluster {
@@ -107,16 +108,30 @@ impl Cluster {
 
     /// The number of the broker that leads a partition.
     pub fn leader(&mut self, topic: &str, partition: i32) -> Result<i32, ClientError> {
-        let info = self.topic(topic, false)?;
-        let found = info.partitions.iter().find(|p| p.index == partition).ok_or_else(|| ClientError::NoPartition {
-            topic: topic.to_owned(),
-            partition,
-            last: i32::try_from(info.partitions.len()).unwrap_or(i32::MAX).saturating_sub(1),
-        })?;
-        if found.leader < 0 {
-            return Err(ClientError::NoLeader { topic: topic.to_owned(), partition });
+        let leaders = self.leaders(topic, &[partition])?;
+        leaders.into_keys().next().ok_or_else(|| ClientError::NoLeader { topic: topic.to_owned(), partition })
+    }
+
+    /// These partitions by the broker that leads them.
+    pub fn leaders(&mut self, topic: &str, partitions: &[i32]) -> Result<BTreeMap<i32, Vec<i32>>, ClientError> {
+        if !self.topics.contains_key(topic) {
+            self.topic(topic, false)?;
         }
-        Ok(found.leader)
+        let known = self.topics.get(topic).map_or(&[][..], |info| &info.partitions);
+        let mut by_leader: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
+        for &partition in partitions {
+            let place = known.binary_search_by_key(&partition, |known| known.index);
+            let found = place.ok().and_then(|place| known.get(place)).ok_or_else(|| ClientError::NoPartition {
+                topic: topic.to_owned(),
+                partition,
+                last: i32::try_from(known.len()).unwrap_or(i32::MAX).saturating_sub(1),
+            })?;
+            if found.leader < 0 {
+                return Err(ClientError::NoLeader { topic: topic.to_owned(), partition });
+            }
+            by_leader.entry(found.leader).or_default().push(partition);
+        }
+        Ok(by_leader)
     }
 
     /// Asks this broker.
@@ -198,6 +213,7 @@ impl Cluster {
             id: b.node_id,
             host: b.host.to_string(),
             port: b.port,
+            rack: b.rack.as_ref().map(Str::to_string),
         };
         let brokers: Vec<BrokerInfo> = reply.brokers.iter().map(broker).collect();
         // A broker that moved is connected to anew.

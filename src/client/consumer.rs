@@ -63,13 +63,13 @@ impl Consumer {
         let Consumer { cluster, topic, positions } = self;
         let mut received = Vec::new();
         let outcome = cluster.retrying(|cluster| {
-            let mut by_leader: BTreeMap<i32, Vec<(i32, i64)>> = BTreeMap::new();
-            for (partition, offset) in &*positions {
-                by_leader.entry(cluster.leader(topic, *partition)?).or_default().push((*partition, *offset));
-            }
+            let partitions: Vec<i32> = positions.keys().copied().collect();
+            let by_leader = cluster.leaders(topic, &partitions)?;
             // One broker is asked after the other, so each waits its share.
             let leaders = u32::try_from(by_leader.len()).unwrap_or(u32::MAX).max(1);
             for (leader, parts) in by_leader {
+                let from = |partition: i32| Some((partition, *positions.get(&partition)?));
+                let parts: Vec<(i32, i64)> = parts.into_iter().filter_map(from).collect();
                 for data in fetch(cluster, leader, topic, &parts, wait / leaders)? {
                     let Some(position) = positions.get_mut(&data.partition_index) else { continue };
                     take(cluster, topic, &data, position, &mut received)?;

@@ -17,15 +17,21 @@ pub enum ClientError {
     ToldUnreachable { address: String, bootstrap: String, source: io::Error },
     #[error("the connection to {address} broke: {source}; try again, and look at the broker's log if it goes on")]
     Broken { address: String, source: io::Error },
-    #[error("what answers at {address} is no Kafka broker, or one that this client cannot read: {what}")]
+    #[error(
+        "what answers at {address} is no Kafka broker, or one that this client cannot read: {what}; check the port, and that \
+         the listener is PLAINTEXT"
+    )]
     NotKafka { address: String, what: String },
     #[error(
-        "the broker serves {api} in versions {theirs_min} to {theirs_max}, and this client needs {ours_min} to {ours_max}"
+        "the broker serves {api} in versions {theirs_min} to {theirs_max}, and this client needs {ours_min} to {ours_max}; \
+         use a broker or a corelog that is as new as the other"
     )]
     NoCommonVersion { api: &'static str, theirs_min: i16, theirs_max: i16, ours_min: i16, ours_max: i16 },
-    #[error("the broker does not serve {api}")]
+    #[error(
+        "the broker does not serve {api}; this command needs one that does, and `corelog cluster --apis` lists what is served"
+    )]
     NotServed { api: &'static str },
-    #[error("{what}: {code}{}", said(.message))]
+    #[error("{what}: {code}{}{}", said(.message), advice(*.code))]
     Refused { what: String, code: ErrorCode, message: Option<String> },
     #[error("there is no topic \"{topic}\"; make it with `corelog topic create {topic} --partitions N`")]
     NoTopic { topic: String },
@@ -33,18 +39,47 @@ pub enum ClientError {
     NoPartition { topic: String, partition: i32, last: i32 },
     #[error("{topic}-{partition} has no leader that could be reached; try again when the broker is up")]
     NoLeader { topic: String, partition: i32 },
-    #[error("offset {asked} of {topic}-{partition} is not there; it has {first} to {end}")]
+    #[error(
+        "offset {asked} of {topic}-{partition} is not there; it has {first} to {end}: choose one of these, beginning or end"
+    )]
     OutOfRange { topic: String, partition: i32, asked: i64, first: i64, end: i64 },
-    #[error("{topic}-{partition} holds bytes at offset {offset} that are no records: {what}")]
+    #[error(
+        "{topic}-{partition} holds bytes at offset {offset} that are no records: {what}; read on behind them with --from"
+    )]
     Damaged { topic: String, partition: i32, offset: i64, what: String },
-    #[error("the records cannot be compressed: {0}")]
+    #[error("the records cannot be compressed: {0}; choose another --compression")]
     Compress(#[from] shards::batch::CodecError),
-    #[error("the request cannot be written: {0}")]
+    #[error("the request cannot be written: {0}; ask for less at once")]
     Encode(#[from] EncodeError),
 }
 
 fn said(message: &Option<String>) -> String {
-    message.as_ref().filter(|text| !text.is_empty()).map_or_else(String::new, |text| format!(": {text}"))
+    let text = message.as_ref().map(|text| text.trim_end_matches('.')).filter(|text| !text.is_empty());
+    text.map_or_else(String::new, |text| format!(": {text}"))
+}
+
+/// What to do about a refusal, where the broker's own words do not say it.
+fn advice(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::TopicAlreadyExists => "; choose another name, or change the topic with `corelog topic alter`",
+        ErrorCode::InvalidTopicException => "; a name has letters, digits, `.`, `_` and `-`, and at most 249 of them",
+        ErrorCode::InvalidPartitions => "; a topic only grows: ask for more than it has",
+        ErrorCode::InvalidReplicationFactor => "; ask for at most as many replicas as `corelog cluster` shows brokers",
+        ErrorCode::InvalidConfig => "; `corelog config explain KEY` tells what a key takes",
+        ErrorCode::MessageTooLarge | ErrorCode::RecordListTooLarge => {
+            "; send less at once, or raise the topic's max.message.bytes with `corelog topic config set`"
+        }
+        ErrorCode::PolicyViolation => "; ask for less, or have the broker's limits raised",
+        ErrorCode::TopicAuthorizationFailed
+        | ErrorCode::GroupAuthorizationFailed
+        | ErrorCode::ClusterAuthorizationFailed => "; ask the cluster's operator for the right to do this",
+        ErrorCode::InvalidTimestamp => "; give the record a time nearer to now, or widen the topic's limits for it",
+        ErrorCode::UnsupportedVersion => "; the broker is older than this needs",
+        ErrorCode::UnknownServerError => "; the broker's log says why",
+        ErrorCode::KafkaStorageError => "; look at the broker's log and at its disk",
+        code if is_passing(code) => "; try again in a moment",
+        _ => "",
+    }
 }
 
 impl ClientError {

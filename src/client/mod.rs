@@ -8,19 +8,24 @@
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 mod admin;
+mod api_names;
 mod cluster;
+mod configs;
 mod connection;
 mod consumer;
 mod error;
+mod inspect;
 mod link;
 mod producer;
 #[cfg(test)]
 mod tests;
 
-pub use admin::{OffsetAt, create_topic, delete_topic, offset_at};
+pub use admin::{OffsetAt, create_partitions, create_topic, delete_topic, offset_at, offsets_at};
 pub use cluster::{BrokerInfo, Cluster, PartitionInfo, TopicInfo};
+pub use configs::{ConfigChange, ConfigEntry, ConfigSource, alter_topic_configs, topic_configs};
 pub use connection::Connection;
 pub use consumer::{Consumer, Received};
 pub use error::ClientError;
+pub use inspect::{ClusterInfo, Feature, ServedApi, describe_cluster, features_and_apis};
 pub use link::Link;
 pub use producer::{Outgoing, Producer};

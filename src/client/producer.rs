@@ -22,11 +22,15 @@ pub struct Outgoing {
     pub timestamp_ms: i64,
     pub key: Option<Vec<u8>>,
     pub value: Option<Vec<u8>>,
+    pub headers: Vec<(Vec<u8>, Option<Vec<u8>>)>,
 }
 
 impl Outgoing {
+    /// Of key, value and headers.
     pub fn bytes(&self) -> usize {
-        self.key.as_ref().map_or(0, Vec::len) + self.value.as_ref().map_or(0, Vec::len)
+        let size = |part: &Option<Vec<u8>>| part.as_ref().map_or(0, Vec::len);
+        let headers = self.headers.iter().map(|(name, value)| name.len() + size(value));
+        size(&self.key) + size(&self.value) + headers.sum::<usize>()
     }
 }
 
@@ -35,8 +39,6 @@ pub struct Producer {
     topic: String,
     partitions: i32,
     codec: Compression,
-    /// Every record gets these.
-    headers: Vec<(Vec<u8>, Option<Vec<u8>>)>,
     /// Producer id and epoch; a broker that gives none gets batches without.
     identity: Option<(i64, i16)>,
     /// The next sequence of each partition.
@@ -47,12 +49,7 @@ pub struct Producer {
 
 impl Producer {
     /// The topic is made if the broker does that.
-    pub fn new(
-        mut cluster: Cluster,
-        topic: &str,
-        codec: Compression,
-        headers: Vec<(Vec<u8>, Option<Vec<u8>>)>,
-    ) -> Result<Producer, ClientError> {
+    pub fn new(mut cluster: Cluster, topic: &str, codec: Compression) -> Result<Producer, ClientError> {
         let info = cluster.topic(topic, true)?;
         let partitions = i32::try_from(info.partitions.len()).unwrap_or(i32::MAX);
         let identity = match cluster.retrying(identity) {
@@ -61,7 +58,7 @@ impl Producer {
             Err(e) => return Err(e),
         };
         let topic = topic.to_owned();
-        Ok(Producer { cluster, topic, partitions, codec, headers, identity, sequences: HashMap::new(), unkeyed: 0 })
+        Ok(Producer { cluster, topic, partitions, codec, identity, sequences: HashMap::new(), unkeyed: 0 })
     }
 
     pub fn partitions(&self) -> i32 {
@@ -89,9 +86,9 @@ impl Producer {
         if let Some((id, epoch)) = self.identity {
             builder = builder.producer(id, epoch, sequence);
         }
-        let headers: Vec<(&[u8], Option<&[u8]>)> =
-            self.headers.iter().map(|(name, value)| (name.as_slice(), value.as_deref())).collect();
         for record in records {
+            let headers: Vec<(&[u8], Option<&[u8]>)> =
+                record.headers.iter().map(|(name, value)| (name.as_slice(), value.as_deref())).collect();
             builder.push(&NewRecord {
                 timestamp_ms: record.timestamp_ms,
                 key: record.key.as_deref(),

@@ -1,6 +1,6 @@
 //! Tests of the client against a broker that is made for them: one topic of one partition in memory, and faults on demand.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -12,7 +12,13 @@ use shards::types::{LeaderEpoch, Offset};
 use super::*;
 use crate::wire::messages::api_versions::{ApiVersion, ApiVersionsResponse};
 use crate::wire::messages::create_topics::{CreatableTopicResult, CreateTopicsResponse};
+use crate::wire::messages::describe_configs::{
+    DescribeConfigsResource, DescribeConfigsResourceResult, DescribeConfigsResponse, DescribeConfigsResult,
+};
 use crate::wire::messages::fetch::{AbortedTransaction, FetchResponse, FetchableTopicResponse, PartitionData};
+use crate::wire::messages::incremental_alter_configs::{
+    AlterConfigsResourceResponse, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
+};
 use crate::wire::messages::init_producer_id::InitProducerIdResponse;
 use crate::wire::messages::list_offsets::{
     ListOffsetsPartitionResponse, ListOffsetsResponse, ListOffsetsTopicResponse,
@@ -22,7 +28,7 @@ use crate::wire::messages::metadata::{
 };
 use crate::wire::messages::produce::{PartitionProduceResponse, ProduceResponse, TopicProduceResponse};
 use crate::wire::messages::{ApiKey, Request, Response};
-use crate::wire::{Bytes, ErrorCode, Message, Reader, RequestHeader, encode_response};
+use crate::wire::{Bytes, ErrorCode, Message, Reader, RequestHeader, Str, encode_response};
 
 const TOPIC: &str = "t";
 
@@ -49,6 +55,8 @@ struct State {
     aborted: Vec<(i64, i64)>,
     /// What clients are told to connect to, if not where it listens.
     told_port: Option<u16>,
+    /// What was set for the topic.
+    configs: BTreeMap<String, String>,
 }
 
 #[derive(Clone)]
@@ -86,7 +94,7 @@ impl Fake {
     }
 
     fn producer(&self, codec: Compression) -> Producer {
-        Producer::new(self.cluster(), TOPIC, codec, vec![(b"h".to_vec(), None)]).expect("a producer")
+        Producer::new(self.cluster(), TOPIC, codec).expect("a producer")
     }
 
     fn consumer(&self, offset: i64) -> Consumer {
@@ -165,8 +173,53 @@ impl Fake {
                     FetchableTopicResponse { topic: TOPIC.into(), partitions: vec![part], ..Default::default() };
                 FetchResponse { responses: vec![topic], ..Default::default() }.into()
             }
+            Request::DescribeConfigs(request) => self.describe_configs(&request.resources[0]).into(),
+            Request::IncrementalAlterConfigs(request) => self.alter_configs(&request).into(),
             other => panic!("{other:?}"),
         })
+    }
+
+    /// retention.ms, with 7 as its default.
+    fn describe_configs(&self, asked: &DescribeConfigsResource) -> DescribeConfigsResponse {
+        let known = "retention.ms";
+        let wanted = asked.configuration_keys.as_ref().is_none_or(|keys| keys.iter().any(|key| &**key == known));
+        let set = self.state().configs.get(known).cloned();
+        let config = DescribeConfigsResourceResult {
+            name: known.into(),
+            config_source: if set.is_some() { 1 } else { 5 },
+            value: Some(set.unwrap_or_else(|| "7".to_owned()).into()),
+            ..Default::default()
+        };
+        let there = &*asked.resource_name == TOPIC;
+        let result = DescribeConfigsResult {
+            error_code: if there { ErrorCode::None } else { ErrorCode::UnknownTopicOrPartition },
+            configs: if there && wanted { vec![config] } else { Vec::new() },
+            ..Default::default()
+        };
+        DescribeConfigsResponse { results: vec![result], ..Default::default() }
+    }
+
+    /// Takes numbers only.
+    fn alter_configs(&self, request: &IncrementalAlterConfigsRequest) -> IncrementalAlterConfigsResponse {
+        let resource = &request.resources[0];
+        let sound = |value: &Str| value.parse::<i64>().is_ok();
+        let wrong = resource.configs.iter().any(|change| !change.value.as_ref().is_none_or(sound));
+        if !wrong && !request.validate_only {
+            for change in &resource.configs {
+                let name = change.name.to_string();
+                match (change.config_operation, &change.value) {
+                    (0, Some(value)) => self.state().configs.insert(name, value.to_string()),
+                    (1, None) => self.state().configs.remove(&name),
+                    other => panic!("{other:?}"),
+                };
+            }
+        }
+        let response = AlterConfigsResourceResponse {
+            error_code: if wrong { ErrorCode::InvalidConfig } else { ErrorCode::None },
+            error_message: wrong.then(|| "that is no number.".into()),
+            ..Default::default()
+        };
+        IncrementalAlterConfigsResponse { responses: vec![response], ..Default::default() }
     }
 
     fn metadata(&self) -> MetadataResponse {
@@ -232,8 +285,12 @@ impl Fake {
 }
 
 fn records(values: &[&str]) -> Vec<Outgoing> {
-    let record =
-        |value: &&str| Outgoing { timestamp_ms: 5, key: Some(b"key".to_vec()), value: Some(value.as_bytes().to_vec()) };
+    let record = |value: &&str| Outgoing {
+        timestamp_ms: 5,
+        key: Some(b"key".to_vec()),
+        value: Some(value.as_bytes().to_vec()),
+        headers: vec![(b"h".to_vec(), None)],
+    };
     values.iter().map(record).collect()
 }
 
@@ -289,7 +346,10 @@ fn what_will_never_be_taken_is_not_sent_again() {
     assert!(matches!(refused, ClientError::Refused { code: ErrorCode::MessageTooLarge, .. }), "{refused}");
     assert_eq!(fake.state().sequences.len(), 1);
     let refused = create_topic(&mut fake.cluster(), "x", 1, 1, &[]).expect_err("refused").to_string();
-    assert!(refused.contains("INVALID_CONFIG (40)") && refused.ends_with("that is no config"), "{refused}");
+    assert!(
+        refused.contains("INVALID_CONFIG (40)") && refused.contains("that is no config; `corelog config explain KEY`"),
+        "{refused}"
+    );
 }
 
 #[test]
@@ -343,6 +403,31 @@ fn records_of_an_aborted_transaction_and_its_end_are_passed_over() {
     drop(state);
     let mut consumer = fake.consumer(0);
     assert_eq!(values(&poll(&mut consumer).expect("records")), [at(0, "plain"), at(3, "committed")]);
+}
+
+#[test]
+fn configs_are_set_checked_and_taken_back() {
+    let fake = Fake::start();
+    let mut cluster = fake.cluster();
+    let told = |cluster: &mut Cluster, keys: &[String]| {
+        let entries = topic_configs(cluster, TOPIC, keys, false).expect("configs");
+        entries.into_iter().map(|entry| (entry.value.unwrap_or_default(), entry.source)).collect::<Vec<_>>()
+    };
+    let change =
+        |value: Option<&str>| vec![ConfigChange { key: "retention.ms".to_owned(), value: value.map(str::to_owned) }];
+    assert_eq!(told(&mut cluster, &[]), [("7".to_owned(), ConfigSource::Default)]);
+    alter_topic_configs(&mut cluster, TOPIC, &change(Some("9")), true).expect("it could be");
+    assert_eq!(told(&mut cluster, &[]), [("7".to_owned(), ConfigSource::Default)], "a dry run changes nothing");
+    alter_topic_configs(&mut cluster, TOPIC, &change(Some("9")), false).expect("changed");
+    assert_eq!(told(&mut cluster, &["retention.ms".to_owned()]), [("9".to_owned(), ConfigSource::Topic)]);
+    alter_topic_configs(&mut cluster, TOPIC, &change(None), false).expect("taken back");
+    assert_eq!(told(&mut cluster, &[]), [("7".to_owned(), ConfigSource::Default)]);
+    assert_eq!(told(&mut cluster, &["other".to_owned()]), []);
+
+    let refused = alter_topic_configs(&mut cluster, TOPIC, &change(Some("x")), false).expect_err("no number");
+    let text = refused.to_string();
+    assert!(text.contains("INVALID_CONFIG (40): that is no number; `corelog config explain KEY`"), "{text}");
+    assert!(matches!(topic_configs(&mut cluster, "other", &[], false), Err(ClientError::NoTopic { .. })));
 }
 
 #[test]

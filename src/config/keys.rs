@@ -252,6 +252,12 @@ pub static KEYS: &[Key] = &[
         "Size that a produced batch may decompress to. A batch over it is refused with INVALID_RECORD; each one that is checked may take this much memory for a moment.",
     ),
     key(
+        "max.request.partition.size.limit",
+        int(1, I32_MAX),
+        "2000",
+        "Most partitions of one reply of DescribeTopicPartitions, whatever the client asks for; it asks again for the rest.",
+    ),
+    key(
         "max.incremental.fetch.session.cache.slots",
         int(0, 1_000_000),
         "1000",
@@ -363,6 +369,37 @@ impl Key {
     /// The variable of the environment that sets it.
     pub fn variable(&self) -> String {
         format!("CORELOG_{}", self.name.replace('.', "_").to_ascii_uppercase())
+    }
+
+    /// The value in force where nothing is set; `None`: it is worked out, or another setting counts, as
+    /// [`Key::default_words`] says.
+    pub fn default_text(&self) -> Option<String> {
+        match (self.default, self.topic_config()) {
+            (Default::Is(text), _) => Some(text.to_owned()),
+            (Default::Computed(_), None) => None,
+            (Default::Computed(_), Some(config)) => {
+                // Of several names the last has the default, as in Kafka.
+                let synonym = config.synonyms.last().filter(|synonym| synonym.key == self.name)?;
+                let default = config.default.unwrap_or_default();
+                match default.parse::<i64>() {
+                    Ok(number) if synonym.times > 1 => Some((number / synonym.times).to_string()),
+                    _ => Some(default.to_owned()),
+                }
+            }
+        }
+    }
+
+    /// How the value is found where nothing is set and there is no text for it.
+    pub fn default_words(&self) -> String {
+        match (self.default, self.topic_config().and_then(|config| config.synonyms.last())) {
+            (Default::Computed(_), Some(counts)) => format!("none: `{}` counts", counts.key),
+            (Default::Computed(words) | Default::Is(words), _) => words.to_owned(),
+        }
+    }
+
+    /// What it does; behind a topic config's default that config says it.
+    pub fn explanation(&self) -> &'static str {
+        self.topic_config().map_or(self.doc, |config| config.doc)
     }
 
     /// The topic config whose default this is.

@@ -53,6 +53,8 @@ pub enum ConfigError {
     Unreadable { path: PathBuf, source: std::io::Error },
     #[error("{}:{line}: this is no TOML: {why}", path.display())]
     Toml { path: PathBuf, line: usize, why: String },
+    #[error("{}:{line}: {why}; correct this line", path.display())]
+    Properties { path: PathBuf, line: usize, why: String },
     #[error("{origin}: there is no key `{key}`; the nearest is `{nearest}`")]
     Unknown { origin: Origin, key: String, nearest: String },
     #[error("{origin}: write `\"{key}\" = …`, with the key in quotes")]
@@ -100,26 +102,44 @@ pub struct Config {
 }
 
 impl Config {
-    /// `file` lies below `variables` (those of the process, all of them), and these below `flags`.
+    /// `file` lies below `variables` (those of the process, all of them), and these below `flags`. The first thing that is
+    /// wrong ends it.
     pub fn load(
         file: Option<&Path>,
         variables: impl IntoIterator<Item = (String, String)>,
         flags: &[Flag],
     ) -> Result<Config, ConfigError> {
-        let mut config = Config::default();
+        let (config, wrong) = Config::load_all(file, variables, flags);
+        wrong.into_iter().next().map_or(Ok(config), Err)
+    }
+
+    /// As [`Config::load`], but with all that is wrong, in the order in which it was met. What is right is taken.
+    pub fn load_all(
+        file: Option<&Path>,
+        variables: impl IntoIterator<Item = (String, String)>,
+        flags: &[Flag],
+    ) -> (Config, Vec<ConfigError>) {
+        let (mut config, mut wrong) = (Config::default(), Vec::new());
         if let Some(path) = file {
-            let text =
-                fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-            config.take_toml(path, &text)?;
+            match fs::read_to_string(path) {
+                Ok(text) => config.take_toml(path, &text, &mut wrong),
+                Err(source) => wrong.push(ConfigError::Unreadable { path: path.to_owned(), source }),
+            }
         }
-        for (name, text) in variables {
-            config.take_variable(&name, text)?;
-        }
+        wrong.extend(variables.into_iter().filter_map(|(name, text)| config.take_variable(&name, text).err()));
         for Flag { flag, key, text } in flags {
-            config.take(Origin::Flag(flag), key, text.clone())?;
+            wrong.extend(config.take(Origin::Flag(flag), key, text.clone()).err());
         }
-        config.check_together()?;
-        Ok(config)
+        wrong.extend(config.check_together().err());
+        (config, wrong)
+    }
+
+    /// The settings of a file's text alone.
+    pub fn of_text(path: &Path, text: &str) -> Result<Config, ConfigError> {
+        let (mut config, mut wrong) = (Config::default(), Vec::new());
+        config.take_toml(path, text, &mut wrong);
+        wrong.extend(config.check_together().err());
+        wrong.into_iter().next().map_or(Ok(config), Err)
     }
 
     /// Sets what nothing else has set: a default of a subcommand.
@@ -156,37 +176,42 @@ impl Config {
         }
     }
 
-    fn take_toml(&mut self, path: &Path, text: &str) -> Result<(), ConfigError> {
+    fn take_toml(&mut self, path: &Path, text: &str, wrong: &mut Vec<ConfigError>) {
         let line =
             |at: Option<usize>| text.as_bytes().iter().take(at.unwrap_or(0)).filter(|b| **b == b'\n').count() + 1;
-        let document = Document::parse(text).map_err(|e| ConfigError::Toml {
-            path: path.to_owned(),
-            line: line(e.span().map(|span| span.start)),
-            why: e.message().to_owned(),
-        })?;
+        let document = match Document::parse(text) {
+            Ok(document) => document,
+            Err(e) => {
+                let (line, why) = (line(e.span().map(|span| span.start)), e.message().to_owned());
+                return wrong.push(ConfigError::Toml { path: path.to_owned(), line, why });
+            }
+        };
         let table = document.as_table();
         for (name, item) in table.iter() {
             let key_at = table.key(name).and_then(toml_edit::Key::span).or_else(|| item.span());
             let origin = Origin::File { path: path.to_owned(), line: line(key_at.map(|span| span.start)) };
-            if let Some(inner) = item.as_table_like() {
-                return Err(no_tables(origin, name, inner));
-            }
-            let Some(key) = keys::find(name) else {
-                return Err(ConfigError::Unknown {
-                    origin,
-                    key: name.to_owned(),
-                    nearest: keys::nearest(name).name.to_owned(),
-                });
-            };
-            let text = toml_text(key, item).map_err(|(wanted, found)| ConfigError::Type {
-                origin: origin.clone(),
-                key: key.name,
-                wanted,
-                found,
-            })?;
-            self.take(origin, name, text)?;
+            wrong.extend(self.take_item(origin, name, item).err());
         }
-        Ok(())
+    }
+
+    fn take_item(&mut self, origin: Origin, name: &str, item: &Item) -> Result<(), ConfigError> {
+        if let Some(inner) = item.as_table_like() {
+            return Err(no_tables(origin, name, inner));
+        }
+        let Some(key) = keys::find(name) else {
+            return Err(ConfigError::Unknown {
+                origin,
+                key: name.to_owned(),
+                nearest: keys::nearest(name).name.to_owned(),
+            });
+        };
+        let text = toml_text(key, item).map_err(|(wanted, found)| ConfigError::Type {
+            origin: origin.clone(),
+            key: key.name,
+            wanted,
+            found,
+        })?;
+        self.take(origin, name, text)
     }
 
     /// What settings say together, beyond each by itself.
@@ -373,10 +398,7 @@ mod tests {
     use super::*;
 
     fn file(text: &str) -> Result<Config, String> {
-        let mut config = Config::default();
-        config.take_toml(Path::new("corelog.toml"), text).map_err(|e| e.to_string())?;
-        config.check_together().map_err(|e| e.to_string())?;
-        Ok(config)
+        Config::of_text(Path::new("corelog.toml"), text).map_err(|e| e.to_string())
     }
 
     fn variables(pairs: &[(&str, &str)]) -> Result<Config, String> {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use shards::catalog::config::{Synonym, TOPIC_CONFIGS};
+use shards::catalog::config::TOPIC_CONFIGS;
 
 use super::keys::{Default, KEYS, Key, Kind, binary, topic_range};
 use super::value;
@@ -37,25 +37,16 @@ fn broker_keys() -> String {
     table
 }
 
-/// The setting in its own unit, as far as the topic config's default divides by it.
-fn scaled_default(default: &str, synonym: &Synonym) -> String {
-    match default.parse::<i64>() {
-        Ok(number) if synonym.times > 1 => format!("`{}`", number / synonym.times),
-        _ if default.is_empty() => "empty".to_owned(),
-        _ => format!("`{default}`"),
-    }
-}
-
 fn topic_keys() -> String {
     let mut table = "| key | default | topic config | counts |\n|---|---|---|---|\n".to_owned();
     for key in KEYS.iter().filter(|key| key.kind == Kind::TopicDefault) {
         let config = key.topic_config().expect("a topic config stands behind it");
         let place = config.synonyms.iter().position(|synonym| synonym.key == key.name).expect("it is a synonym");
-        let synonym = &config.synonyms[place];
-        // Of several names the last has the default, as in Kafka.
-        let last = place + 1 == config.synonyms.len();
-        let default =
-            if last { scaled_default(config.default.unwrap_or_default(), synonym) } else { "unset".to_owned() };
+        let default = match key.default_text().as_deref() {
+            None => "unset".to_owned(),
+            Some("") => "empty".to_owned(),
+            Some(text) => format!("`{text}`"),
+        };
         let counts = match place.checked_sub(1) {
             None => "first".to_owned(),
             Some(before) => format!("when `{}` is unset", config.synonyms[before].key),

@@ -32,7 +32,7 @@ pub enum CoreSpec {
 const CPU_MAX: usize = 8191;
 
 /// Names that promise what is not there yet.
-const SECURED: [&str; 3] = ["SSL", "SASL_PLAINTEXT", "SASL_SSL"];
+pub const SECURED: [&str; 3] = ["SSL", "SASL_PLAINTEXT", "SASL_SSL"];
 
 /// Checks a text against the type and range of its key.
 pub fn check(key: &Key, text: &str) -> Result<(), Wrong> {

@@ -4,14 +4,17 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use shards::catalog::{CatalogSettings, Endpoint};
 use shards::shard::settings::{Layout, ShardSettings};
 
 use super::meta::{DataDir, MetaError};
+use super::preflight::{self, PreflightError};
 use super::process::ProcessPlan;
-use crate::api::{ApiSettings, SessionLimits};
+use crate::api::{ApiSettings, LogDir, SessionLimits};
+use crate::config::described::{BrokerSetting, described};
 use crate::config::machine::{Machine, raise_open_files};
 use crate::config::topology::{self, Topology, TopologyError};
 use crate::config::value::Listener;
@@ -42,40 +45,71 @@ pub enum BrokerError {
     Address { origin: Origin, name: String, host: String, why: String },
     #[error(transparent)]
     Data(#[from] MetaError),
+    #[error(transparent)]
+    Preflight(#[from] PreflightError),
 }
 
 impl BrokerError {
     /// Another configuration is the cure.
     pub fn is_configuration(&self) -> bool {
-        !matches!(self, BrokerError::Data(_))
+        !matches!(self, BrokerError::Data(_) | BrokerError::Preflight(_))
     }
 }
 
 /// How a shard's share of the memory is parted, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Memory {
-    window: u64,
-    cache: u64,
-    index: u64,
-    io: u64,
-    requests: u64,
+pub struct Memory {
+    pub window: u64,
+    pub cache: u64,
+    pub index: u64,
+    pub io: u64,
+    pub requests: u64,
+}
+
+impl Memory {
+    /// The whole share of one shard.
+    pub fn share(&self) -> u64 {
+        self.window + self.cache + self.index + self.io + self.requests
+    }
+}
+
+/// What a configuration comes to on this machine. Takes nothing and changes nothing.
+#[derive(Debug)]
+pub struct Outline {
+    pub topology: Topology,
+    pub memory: Memory,
+    /// Every listener with the address that it binds.
+    pub addresses: Vec<(Listener, SocketAddr)>,
+}
+
+/// Works out whether, and how, a broker could run with this configuration.
+pub fn outline(config: &Config, machine: &Machine) -> Result<Outline, BrokerError> {
+    let topology = topology::plan(config, machine)
+        .map_err(|source| BrokerError::Topology { origin: config.origin("cores"), source })?;
+    let memory = memory(config, machine.memory_bytes, topology.cpus.len() as u64)?;
+    let addresses = addresses(config)?;
+    Ok(Outline { topology, memory, addresses })
+}
+
+/// The directory that a broker must be given.
+pub fn data_dir(config: &Config) -> Result<PathBuf, BrokerError> {
+    config.text("data_dir").map(PathBuf::from).ok_or(BrokerError::NoDataDir)
 }
 
 /// Makes the plan, and takes the data directory.
 pub fn plan(config: &Config) -> Result<ProcessPlan, BrokerError> {
-    let machine = Machine::look();
-    let Topology { cpus, warnings } = topology::plan(config, &machine)
-        .map_err(|source| BrokerError::Topology { origin: config.origin("cores"), source })?;
+    preflight::check_clock(SystemTime::now())?;
+    let Outline { topology: Topology { cpus, warnings }, memory, addresses } = outline(config, &Machine::look())?;
+    let root = data_dir(config)?;
     for warning in warnings {
         tracing::warn!("{warning}");
     }
     let shards = cpus.len() as u64;
-    let memory = memory(config, machine.memory_bytes, shards)?;
-    let addresses = addresses(config)?;
     let topic_defaults = config.topic_defaults()?;
     let node_id = number(config, "node.id");
-    let root = PathBuf::from(config.text("data_dir").ok_or(BrokerError::NoDataDir)?);
+    let open_files = open_files(config, shards)?;
     let data = DataDir::open(&root, node_id, new_cluster_id)?;
+    preflight::check_direct_io(&data.path)?;
     let cluster_id = data.meta.cluster_id.clone();
     tracing::info!(
         data_dir = %root.display(), shards, cpus = %told(&cpus), requests_bytes_per_shard = memory.requests, "starting"
@@ -89,7 +123,7 @@ pub fn plan(config: &Config) -> Result<ProcessPlan, BrokerError> {
         journal_bytes_max: config.bytes("journal.bytes.max"),
         window_bytes: memory.window,
         cache_bytes: memory.cache,
-        open_files: open_files(config, shards),
+        open_files,
         index_cache_bytes: narrow(memory.index),
         producer_ids_max: number(config, "producer.ids.max"),
         producer_expiration_ms: config.int("producer.id.expiration.ms"),
@@ -104,7 +138,17 @@ pub fn plan(config: &Config) -> Result<ProcessPlan, BrokerError> {
         topic_defaults,
         ..CatalogSettings::new(cluster_id.clone(), node_id)
     };
-    let server = server(config, &addresses, memory.requests, node_id, &cluster_id);
+    let computed = [
+        ("shards", shards),
+        ("memory", memory.share() * shards),
+        ("write.window.bytes", memory.window),
+        ("read.cache.bytes", memory.cache),
+        ("index.cache.bytes", memory.index),
+        ("io.memory.bytes", memory.io),
+        ("segment.files.open.max", shard.open_files as u64),
+    ];
+    let described = described(config, &computed).into();
+    let server = server(config, &addresses, memory.requests, node_id, &cluster_id, described);
     Ok(ProcessPlan {
         data,
         shard,
@@ -125,6 +169,7 @@ fn server(
     requests_bytes: u64,
     node_id: i32,
     cluster_id: &str,
+    described: Arc<[BrokerSetting]>,
 ) -> ServerPlan {
     let advertised = config.advertised_listeners();
     let told = |name: &str| advertised.iter().find(|l| l.name == name).map(|l| (l.host.clone(), l.port));
@@ -146,6 +191,8 @@ fn server(
             node_id,
             cluster_id: cluster_id.into(),
             rack: config.text("broker.rack").map(Into::into),
+            log_level: config.text("log_level").unwrap_or_default().to_ascii_uppercase().into(),
+            described,
             auto_create_topics: config.flag("auto.create.topics.enable"),
             fetch_bytes_max: narrow(config.bytes("fetch.max.bytes")),
             decompressed_bytes_max: narrow(
@@ -153,6 +200,8 @@ fn server(
                     .bytes_given("batch.decompressed.bytes.max")
                     .unwrap_or(DECOMPRESSED_BYTES_MOST.min(requests_bytes / 2)),
             ),
+            log_dir: LogDir { path: absolute(config.text("data_dir").unwrap_or_default()).into(), space },
+            page_partitions_max: number(config, "max.request.partition.size.limit"),
             sessions: SessionLimits {
                 slots: number(config, "max.incremental.fetch.session.cache.slots"),
                 partitions_max: number(config, "fetch.session.partitions.max"),
@@ -184,12 +233,24 @@ fn memory(config: &Config, machine_bytes: u64, shards: u64) -> Result<Memory, Br
     Ok(Memory { window, cache, index, io, requests })
 }
 
-fn open_files(config: &Config, shards: u64) -> usize {
+/// A path as tools name it, whatever directory the broker was started in.
+fn absolute(path: &str) -> String {
+    std::path::absolute(path).map_or_else(|_| path.to_owned(), |path| path.display().to_string())
+}
+
+/// Bytes of the file system under a path, and those that are left for us.
+fn space(path: &str) -> Option<(u64, u64)> {
+    let told = rustix::fs::statvfs(path).ok()?;
+    Some((told.f_blocks.saturating_mul(told.f_frsize), told.f_bavail.saturating_mul(told.f_frsize)))
+}
+
+/// Segment files that a shard holds open.
+fn open_files(config: &Config, shards: u64) -> Result<usize, PreflightError> {
+    let limit = raise_open_files();
+    preflight::check_open_files(limit, shards)?;
     // The other half is for sockets.
-    let limit = raise_open_files() / 2 / shards;
-    config
-        .int_given("segment.files.open.max")
-        .map_or(narrow(limit.clamp(16, 1000)), |files| narrow(files.unsigned_abs()))
+    let share = (limit / 2 / shards).clamp(16, 1000);
+    Ok(narrow(config.int_given("segment.files.open.max").map_or(share, i64::unsigned_abs)))
 }
 
 /// Every listener with the address that it binds.

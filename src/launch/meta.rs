@@ -13,7 +13,14 @@ pub const FORMAT: u32 = 1;
 
 #[derive(Debug, thiserror::Error)]
 pub enum MetaError {
-    #[error("{}: {source}; choose another directory (--data-dir), or make it writable for this user", path.display())]
+    #[error("{}: user {uid} may not write there: `{cure}`, or choose another directory (--data-dir)", path.display())]
+    Denied { path: PathBuf, uid: u32, cure: String },
+    #[error(
+        "{} is on a file system that is mounted read-only: `mount -o remount,rw` it, or choose another directory (--data-dir)",
+        path.display()
+    )]
+    ReadOnly { path: PathBuf },
+    #[error("{}: {source}; choose another directory (--data-dir)", path.display())]
     Io { path: PathBuf, source: io::Error },
     #[error("{} is in use by another corelog: stop that one first, or choose another directory (--data-dir)", dir.display())]
     Locked { dir: PathBuf },
@@ -24,10 +31,30 @@ pub enum MetaError {
     Foreign { dir: PathBuf, found: String },
     #[error("{} has format {format}; this build knows format {FORMAT}. Nothing was changed; run the version that wrote it", path.display())]
     Format { path: PathBuf, format: u32 },
-    #[error("{} is damaged: {what}", path.display())]
+    #[error("{} is damaged: {what}; nothing was changed: put the file back from a copy of the directory", path.display())]
     Damaged { path: PathBuf, what: String },
     #[error("{} belongs to node {theirs}, and node.id is {ours}: set node.id = {theirs}, or choose another directory", path.display())]
     OtherNode { path: PathBuf, theirs: i32, ours: i32 },
+}
+
+impl MetaError {
+    /// What is wrong with `path`, which is `dir` or in it.
+    fn at(dir: &Path, path: &Path, source: io::Error) -> MetaError {
+        let path = path.to_owned();
+        match source.kind() {
+            io::ErrorKind::PermissionDenied => {
+                let (uid, place) = (rustix::process::geteuid().as_raw(), dir.display());
+                let cure = if dir.exists() {
+                    format!("sudo chown -R {uid} {place}")
+                } else {
+                    format!("sudo install -d -o {uid} {place}")
+                };
+                MetaError::Denied { path, uid, cure }
+            }
+            io::ErrorKind::ReadOnlyFilesystem => MetaError::ReadOnly { path },
+            _ => MetaError::Io { path, source },
+        }
+    }
 }
 
 /// Identity of a data directory.
@@ -48,8 +75,7 @@ pub struct DataDir {
 impl DataDir {
     /// Locks the directory, and makes it one of corelog's if it is empty.
     pub fn open(path: &Path, node_id: i32, new_cluster_id: impl FnOnce() -> String) -> Result<DataDir, MetaError> {
-        let io = |source| MetaError::Io { path: path.to_owned(), source };
-        create_durably(path).map_err(io)?;
+        create_durably(path).map_err(|e| MetaError::at(path, path, e))?;
         let meta_path = path.join("meta");
         let known = meta_path.exists();
         if !known {
@@ -61,19 +87,19 @@ impl DataDir {
             .truncate(false)
             .write(true)
             .open(&lock_path)
-            .map_err(|source| MetaError::Io { path: lock_path.clone(), source })?;
+            .map_err(|e| MetaError::at(path, &lock_path, e))?;
         if let Err(error) = flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             return Err(if error == rustix::io::Errno::WOULDBLOCK {
                 MetaError::Locked { dir: path.to_owned() }
             } else {
-                MetaError::Io { path: lock_path, source: error.into() }
+                MetaError::at(path, &lock_path, error.into())
             });
         }
         let meta = if known {
-            read(&meta_path)?
+            read(path, &meta_path)?
         } else {
             let meta = Meta { cluster_id: new_cluster_id(), node_id };
-            write(path, &meta_path, &meta).map_err(|source| MetaError::Io { path: meta_path.clone(), source })?;
+            write(path, &meta_path, &meta).map_err(|e| MetaError::at(path, &meta_path, e))?;
             meta
         };
         if meta.node_id != node_id {
@@ -95,7 +121,7 @@ fn create_durably(path: &Path) -> io::Result<()> {
 }
 
 fn refuse_foreign(dir: &Path) -> Result<(), MetaError> {
-    let io = |source| MetaError::Io { path: dir.to_owned(), source };
+    let io = |source| MetaError::at(dir, dir, source);
     for entry in fs::read_dir(dir).map_err(io)? {
         let name = entry.map_err(io)?.file_name().to_string_lossy().into_owned();
         // A first start that crashed leaves these; a file system's own directory is nobody's data.
@@ -117,8 +143,8 @@ fn write(dir: &Path, path: &Path, meta: &Meta) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
-fn read(path: &Path) -> Result<Meta, MetaError> {
-    let text = fs::read_to_string(path).map_err(|source| MetaError::Io { path: path.to_owned(), source })?;
+fn read(dir: &Path, path: &Path) -> Result<Meta, MetaError> {
+    let text = fs::read_to_string(path).map_err(|e| MetaError::at(dir, path, e))?;
     let damaged = |what: &str| MetaError::Damaged { path: path.to_owned(), what: what.to_owned() };
     let value = |key: &str| text.lines().find_map(|l| l.strip_prefix(key)?.strip_prefix('='));
     let format = value("format").and_then(|v| v.parse().ok()).ok_or_else(|| damaged("it names no format"))?;

@@ -1,6 +1,6 @@
 //! The order in which a broker starts and stops (R7, R18): locks, executors, shards, listeners; and back.
 //!
-//! `broker` makes the plan out of the configuration; `core` is what runs on each core, for any runtime; `process` starts
+//! `broker` makes the plan out of the configuration; `preflight` looks for what would keep it from starting; `core` is what runs on each core, for any runtime; `process` starts
 //! the cores of a real process on io_uring.
 //!
 //! Invariant: nothing listens before every shard has recovered; nothing is unlocked before every shard has stopped.
@@ -8,6 +8,8 @@
 pub mod broker;
 pub mod core;
 pub mod meta;
+mod port;
+pub mod preflight;
 pub mod process;
 
 use rustix::rand::{GetRandomFlags, getrandom};

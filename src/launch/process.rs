@@ -3,7 +3,6 @@
 //! Invariant: the first failed write or sync ends the process without another word to any client (R16).
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,6 +16,7 @@ use signal_hook::iterator::Signals;
 
 use super::core::{self, CoreError, CorePlan, CoreSummary, Lifecycle};
 use super::meta::DataDir;
+use super::preflight::{self, PreflightError};
 use crate::listen::ServerPlan;
 
 /// Exit status after a failed write or sync.
@@ -32,10 +32,8 @@ pub enum LaunchError {
     Core(#[from] CoreError),
     #[error("signals cannot be caught: {0}")]
     Signals(std::io::Error),
-    #[error("{addr} is taken by another broker: stop it, or listen elsewhere (--listen HOST:PORT)")]
-    AddressTaken { addr: SocketAddr },
-    #[error("the lock for {addr} cannot be made: {source}")]
-    AddressLock { addr: SocketAddr, source: std::io::Error },
+    #[error(transparent)]
+    Preflight(#[from] PreflightError),
 }
 
 /// What a process is made of.
@@ -71,7 +69,7 @@ enum Event {
 /// Runs the broker until SIGTERM or SIGINT. `ready` is called once clients may connect.
 pub fn run(plan: ProcessPlan, ready: impl FnOnce(&[SocketAddr])) -> Result<Summary, LaunchError> {
     let started = Instant::now();
-    let _locks = plan.listen.iter().map(|addr| lock_address(*addr)).collect::<Result<Vec<_>, _>>()?;
+    let _locks = plan.listen.iter().map(|addr| preflight::take_address(*addr)).collect::<Result<Vec<_>, _>>()?;
     let (events_tx, events) = flume::unbounded();
     listen_to_signals(events_tx.clone())?;
     let fence = fence(events_tx);
@@ -202,22 +200,5 @@ fn force_on_second_signal(events: &flume::Receiver<Event>) {
             eprintln!("corelog: stopped at once: what was acked is in the journal and is replayed at the next start");
             std::process::exit(EXIT_FORCED);
         }
-    }
-}
-
-/// SO_REUSEPORT would let a second broker share the port in silence: one lock per address, held while we run.
-fn lock_address(addr: SocketAddr) -> Result<std::fs::File, LaunchError> {
-    let name = addr.to_string().replace([':', '[', ']'], "_");
-    let path = PathBuf::from("/tmp").join(format!(".corelog-{name}.lock"));
-    let file = std::fs::OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(|source| LaunchError::AddressLock { addr, source })?;
-    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(LaunchError::AddressTaken { addr }),
-        Err(error) => Err(LaunchError::AddressLock { addr, source: error.into() }),
     }
 }

@@ -17,6 +17,7 @@ use shards::types::Mono;
 use super::budget::{Held, Lease};
 use super::test_client::{Client, frame};
 use super::*;
+use crate::api::LogDir;
 use crate::api::table::TABLE;
 use crate::wire::ErrorCode;
 use crate::wire::messages::api_versions::ApiVersionsRequest;
@@ -54,9 +55,13 @@ fn plan() -> ServerPlan {
             node_id: 1,
             cluster_id: "cluster".into(),
             rack: None,
+            log_level: "INFO".into(),
+            described: [].into(),
             auto_create_topics: true,
             fetch_bytes_max: 55 << 20,
             decompressed_bytes_max: 64 << 20,
+            log_dir: LogDir { path: "/broker".into(), space: |_| None },
+            page_partitions_max: 2000,
             sessions: Default::default(),
         },
         budget_bytes: 8 << 20,

@@ -6,10 +6,10 @@ use std::process::{Command, Output, Stdio};
 use crate::broker::Home;
 
 /// What a command printed, and its exit status.
-struct Ran {
-    stdout: String,
-    stderr: String,
-    code: Option<i32>,
+pub struct Ran {
+    pub stdout: String,
+    pub stderr: String,
+    pub code: Option<i32>,
 }
 
 impl From<Output> for Ran {
@@ -19,7 +19,7 @@ impl From<Output> for Ran {
     }
 }
 
-fn command(home: &Home, args: &[&str]) -> Command {
+pub fn command(home: &Home, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_corelog"));
     command.args(args).args(["--bootstrap", &home.address.to_string()]).env_clear();
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -27,19 +27,19 @@ fn command(home: &Home, args: &[&str]) -> Command {
 }
 
 /// Runs a command with this input.
-fn fed(home: &Home, args: &[&str], input: &str) -> Ran {
+pub fn fed(home: &Home, args: &[&str], input: &str) -> Ran {
     let mut child = command(home, args).stdin(Stdio::piped()).spawn().expect("the binary runs");
     child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("the command reads");
     child.wait_with_output().expect("it ends").into()
 }
 
-fn ran(home: &Home, args: &[&str]) -> Ran {
+pub fn ran(home: &Home, args: &[&str]) -> Ran {
     fed(home, args, "")
 }
 
 /// Standard output of a command that succeeds.
 #[track_caller]
-fn said(home: &Home, args: &[&str]) -> String {
+pub fn said(home: &Home, args: &[&str]) -> String {
     let ran = ran(home, args);
     assert_eq!(ran.code, Some(0), "{args:?}: {}", ran.stderr);
     ran.stdout
@@ -51,19 +51,19 @@ fn topics_are_made_listed_described_and_deleted() {
     let _broker = home.dev(&["--set", "shards=2"]);
     said(&home, &["topic", "create", "orders", "--partitions", "3", "--config", "retention.ms=1000"]);
     said(&home, &["topic", "create", "plain"]);
-    assert_eq!(said(&home, &["topic", "list"]), "orders\t3\nplain\t1\n");
+    assert_eq!(said(&home, &["topic", "list"]), "topic   partitions\norders  3\nplain   1\n");
     let described = said(&home, &["topic", "describe", "orders"]);
     assert_eq!(described.lines().count(), 5, "{described}");
 
     let again = ran(&home, &["topic", "create", "orders", "--partitions", "3"]);
-    assert!(again.code == Some(1) && again.stderr.contains("TOPIC_ALREADY_EXISTS"), "{}", again.stderr);
+    assert!(again.code == Some(5) && again.stderr.contains("TOPIC_ALREADY_EXISTS"), "{}", again.stderr);
     let wrong = ran(&home, &["topic", "create", "x", "--config", "retention.ms=soon"]);
-    assert!(wrong.code == Some(1) && wrong.stderr.contains("retention.ms"), "{}", wrong.stderr);
+    assert!(wrong.code == Some(5) && wrong.stderr.contains("retention.ms"), "{}", wrong.stderr);
 
     said(&home, &["topic", "delete", "orders"]);
     assert!(!said(&home, &["topic", "list"]).contains("orders"));
-    assert_eq!(ran(&home, &["topic", "delete", "orders"]).code, Some(1));
-    assert_eq!(ran(&home, &["topic", "describe", "orders"]).code, Some(1));
+    assert_eq!(ran(&home, &["topic", "delete", "orders"]).code, Some(4));
+    assert_eq!(ran(&home, &["topic", "describe", "orders"]).code, Some(4));
 }
 
 #[test]
@@ -102,11 +102,11 @@ fn records_are_read_by_offset_count_time_and_partition() {
     assert_eq!(said(&home, &["consume", "t", "-F", "-n", "12"]).lines().count(), 12);
 
     let beyond = ran(&home, &["consume", "t", "-p", "0", "-o", "5"]);
-    assert!(beyond.code == Some(1) && beyond.stderr.contains("0 to 4"), "{}", beyond.stderr);
+    assert!(beyond.code == Some(4) && beyond.stderr.contains("0 to 4"), "{}", beyond.stderr);
     for refused in [ran(&home, &["consume", "t", "-p", "3"]), fed(&home, &["produce", "t", "-p", "3"], "x\n")] {
-        assert!(refused.code == Some(1) && refused.stderr.contains("its partitions are 0 to 2"), "{}", refused.stderr);
+        assert!(refused.code == Some(4) && refused.stderr.contains("its partitions are 0 to 2"), "{}", refused.stderr);
     }
-    assert_eq!(ran(&home, &["consume", "nothing"]).code, Some(1));
+    assert_eq!(ran(&home, &["consume", "nothing"]).code, Some(4));
 }
 
 #[test]
@@ -175,6 +175,6 @@ fn without_a_broker_a_command_says_how_to_start_one() {
     let home = Home::new();
     for args in [&["topic", "list"][..], &["produce", "t"], &["consume", "t"]] {
         let ran = ran(&home, args);
-        assert!(ran.code == Some(1) && ran.stderr.contains("corelog dev"), "{args:?}: {}", ran.stderr);
+        assert!(ran.code == Some(3) && ran.stderr.contains("corelog dev"), "{args:?}: {}", ran.stderr);
     }
 }

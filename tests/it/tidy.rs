@@ -32,7 +32,7 @@ const ROOT_MAY_USE: &[(&str, &[&str], &[&str])] = &[
     ("client", &["wire"], &["batch", "codec", "types"]),
     ("api", &["config", "security", "wire"], &["batch", "catalog", "request", "router", "types"]),
     ("listen", &["api", "config", "security", "wire"], &["request", "router", "runtime", "shard", "types"]),
-    ("cli", &["client", "config", "launch", "wire"], &["batch", "catalog", "runtime", "types"]),
+    ("cli", &["client", "config", "launch", "wire"], &["batch", "catalog", "router", "runtime", "types"]),
 ];
 
 /// Where the type parameter `R: Runtime` may appear; everything else is concrete.

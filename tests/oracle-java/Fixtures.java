@@ -10,7 +10,9 @@ import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Random;
+import java.util.UUID;
 import java.util.function.Supplier;
+import java.util.regex.Pattern;
 import org.apache.kafka.common.message.DescribeLogDirsRequestData;
 import org.apache.kafka.common.message.DescribeLogDirsRequestDataJsonConverter;
 import org.apache.kafka.common.message.DescribeLogDirsResponseData;
@@ -19,12 +21,22 @@ import org.apache.kafka.common.message.ListOffsetsRequestData;
 import org.apache.kafka.common.message.ListOffsetsRequestDataJsonConverter;
 import org.apache.kafka.common.message.ListOffsetsResponseData;
 import org.apache.kafka.common.message.ListOffsetsResponseDataJsonConverter;
+import org.apache.kafka.common.message.OffsetCommitRequestData;
+import org.apache.kafka.common.message.OffsetCommitRequestDataJsonConverter;
+import org.apache.kafka.common.message.OffsetCommitResponseData;
+import org.apache.kafka.common.message.OffsetCommitResponseDataJsonConverter;
+import org.apache.kafka.common.message.OffsetFetchRequestData;
+import org.apache.kafka.common.message.OffsetFetchRequestDataJsonConverter;
+import org.apache.kafka.common.message.OffsetFetchResponseData;
+import org.apache.kafka.common.message.OffsetFetchResponseDataJsonConverter;
+import org.apache.kafka.common.Uuid;
 import org.apache.kafka.common.protocol.ByteBufferAccessor;
 import org.apache.kafka.common.protocol.Message;
 import org.apache.kafka.common.protocol.MessageUtil;
 
 public class Fixtures {
     static final int SAMPLES = 25;
+    static final Pattern TOPIC_ID = Pattern.compile("\"topicId\":\"([^\"]*)\"");
     static final Random RANDOM = new Random(11);
 
     public static void main(String[] args) {
@@ -37,6 +49,14 @@ public class Fixtures {
             print("DescribeLogDirsRequest", dirsRequest, 5, DescribeLogDirsRequestDataJsonConverter.write(dirsRequest, (short) 5));
             DescribeLogDirsResponseData dirsResponse = describeLogDirsResponse();
             print("DescribeLogDirsResponse", dirsResponse, 5, DescribeLogDirsResponseDataJsonConverter.write(dirsResponse, (short) 5));
+            OffsetCommitRequestData commitRequest = offsetCommitRequest();
+            print("OffsetCommitRequest", commitRequest, 10, OffsetCommitRequestDataJsonConverter.write(commitRequest, (short) 10));
+            OffsetCommitResponseData commitResponse = offsetCommitResponse();
+            print("OffsetCommitResponse", commitResponse, 10, OffsetCommitResponseDataJsonConverter.write(commitResponse, (short) 10));
+            OffsetFetchRequestData fetchRequest = offsetFetchRequest();
+            print("OffsetFetchRequest", fetchRequest, 10, OffsetFetchRequestDataJsonConverter.write(fetchRequest, (short) 10));
+            OffsetFetchResponseData fetchResponse = offsetFetchResponse();
+            print("OffsetFetchResponse", fetchResponse, 10, OffsetFetchResponseDataJsonConverter.write(fetchResponse, (short) 10));
         }
     }
 
@@ -44,7 +64,13 @@ public class Fixtures {
         ByteBufferAccessor bytes = MessageUtil.toByteBufferAccessor(message, (short) version);
         byte[] array = new byte[bytes.buffer().remaining()];
         bytes.buffer().get(array);
-        System.out.println(name + " " + version + " " + HexFormat.of().formatHex(array) + " " + json);
+        // A UUID as the hexadecimal digits that it is, not in Kafka's base64.
+        String fields = TOPIC_ID.matcher(json.toString()).replaceAll(match -> {
+            Uuid id = Uuid.fromString(match.group(1));
+            UUID plain = new UUID(id.getMostSignificantBits(), id.getLeastSignificantBits());
+            return "\"topicId\":" + plain;
+        });
+        System.out.println(name + " " + version + " " + HexFormat.of().formatHex(array) + " " + fields);
     }
 
     static ListOffsetsRequestData listOffsetsRequest() {
@@ -101,6 +127,63 @@ public class Fixtures {
                         .setPartitionSize(int64())
                         .setOffsetLag(int64())
                         .setIsFutureKey(RANDOM.nextBoolean())))))));
+    }
+
+    static OffsetCommitRequestData offsetCommitRequest() {
+        return new OffsetCommitRequestData()
+            .setGroupId(text())
+            .setGenerationIdOrMemberEpoch(int32())
+            .setMemberId(text())
+            .setGroupInstanceId(RANDOM.nextBoolean() ? null : text())
+            .setTopics(some(() -> new OffsetCommitRequestData.OffsetCommitRequestTopic()
+                .setTopicId(uuid())
+                .setPartitions(some(() -> new OffsetCommitRequestData.OffsetCommitRequestPartition()
+                    .setPartitionIndex(int32())
+                    .setCommittedOffset(int64())
+                    .setCommittedLeaderEpoch(int32())
+                    .setCommittedMetadata(RANDOM.nextBoolean() ? null : text())))));
+    }
+
+    static OffsetCommitResponseData offsetCommitResponse() {
+        return new OffsetCommitResponseData()
+            .setThrottleTimeMs(int32())
+            .setTopics(some(() -> new OffsetCommitResponseData.OffsetCommitResponseTopic()
+                .setTopicId(uuid())
+                .setPartitions(some(() -> new OffsetCommitResponseData.OffsetCommitResponsePartition()
+                    .setPartitionIndex(int32())
+                    .setErrorCode(int16())))));
+    }
+
+    static OffsetFetchRequestData offsetFetchRequest() {
+        return new OffsetFetchRequestData()
+            .setRequireStable(RANDOM.nextBoolean())
+            .setGroups(some(() -> new OffsetFetchRequestData.OffsetFetchRequestGroup()
+                .setGroupId(text())
+                .setMemberId(RANDOM.nextBoolean() ? null : text())
+                .setMemberEpoch(int32())
+                .setTopics(RANDOM.nextInt(4) == 0 ? null : some(() -> new OffsetFetchRequestData.OffsetFetchRequestTopics()
+                    .setTopicId(uuid())
+                    .setPartitionIndexes(some(Fixtures::int32))))));
+    }
+
+    static OffsetFetchResponseData offsetFetchResponse() {
+        return new OffsetFetchResponseData()
+            .setThrottleTimeMs(int32())
+            .setGroups(some(() -> new OffsetFetchResponseData.OffsetFetchResponseGroup()
+                .setGroupId(text())
+                .setErrorCode(int16())
+                .setTopics(some(() -> new OffsetFetchResponseData.OffsetFetchResponseTopics()
+                    .setTopicId(uuid())
+                    .setPartitions(some(() -> new OffsetFetchResponseData.OffsetFetchResponsePartitions()
+                        .setPartitionIndex(int32())
+                        .setCommittedOffset(int64())
+                        .setCommittedLeaderEpoch(int32())
+                        .setMetadata(RANDOM.nextBoolean() ? null : text())
+                        .setErrorCode(int16())))))));
+    }
+
+    static Uuid uuid() {
+        return new Uuid(RANDOM.nextLong(), RANDOM.nextLong());
     }
 
     static <T> List<T> some(Supplier<T> make) {

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use corelog::api::{ApiSettings, SessionLimits};
+use corelog::api::{ApiSettings, LogDir, SessionLimits};
 use corelog::launch::core::{self, CoreError, CorePlan, CoreSummary, Lifecycle};
 use corelog::listen::{Admission, ConnectionLimits, ListenSettings, ListenerPlan, ServerPlan};
 use shards::catalog::CatalogSettings;
@@ -162,9 +162,13 @@ impl World {
                 node_id: 1,
                 cluster_id: "sim-cluster".into(),
                 rack: None,
+                log_level: "INFO".into(),
+                described: [].into(),
                 auto_create_topics: false,
                 fetch_bytes_max: 4 << 20,
                 decompressed_bytes_max: 16 << 20,
+                log_dir: LogDir { path: "/broker".into(), space: |_| None },
+                page_partitions_max: 2000,
                 sessions: SessionLimits::default(),
             },
             budget_bytes: 16 << 20,

@@ -36,6 +36,8 @@ pub enum ApplyError {
     ProducerIdOrder { next: i64, last: i64 },
     #[error("topic {topic}: {error}")]
     Config { topic: String, error: ConfigError },
+    #[error("a dynamic setting of the broker: {error}")]
+    BrokerConfig { error: ConfigError },
 }
 
 impl Catalog {
@@ -48,6 +50,9 @@ impl Catalog {
             }
             CatalogRecord::RemoveTopic { id } => self.remove_topic(*id),
             CatalogRecord::TopicConfig { topic, key, value } => self.set_config(topic, key, value.as_deref()),
+            CatalogRecord::BrokerConfig { broker, key, value } => {
+                self.set_broker_config(*broker, key, value.as_deref())
+            }
             CatalogRecord::ProducerIds { broker, run: _, next } => self.take_producer_ids(*broker, *next),
             CatalogRecord::RegisterBroker(registration) => self.register(registration),
             CatalogRecord::FeatureLevel { name, level } => {
@@ -142,10 +147,32 @@ impl Catalog {
         } else {
             // Only what each value must be by itself: the records of one change pass through states that, together,
             // `decide` would not let stand.
-            let config = self.settings.topic_defaults.with(&overrides);
+            let config = self.topic_defaults.with(&overrides);
             Arc::new(config.map_err(|error| ApplyError::Config { topic: name.to_owned(), error })?)
         };
         topic.overrides = overrides;
+        Ok(())
+    }
+
+    /// Topics follow at once: what they do not override comes from the broker's settings.
+    fn set_broker_config(&mut self, broker: Option<i32>, key: &str, value: Option<&str>) -> Result<(), ApplyError> {
+        if let Some(broker) = broker {
+            self.own(broker)?;
+        }
+        let defaults = self.topic_defaults.changed(broker.is_none(), key, value);
+        let defaults = Arc::new(defaults.map_err(|error| ApplyError::BrokerConfig { error })?);
+        let plain = Arc::new(defaults.config().clone());
+        for topic in self.topics.values_mut() {
+            topic.config = if topic.overrides.is_empty() {
+                plain.clone()
+            } else {
+                // Each value passed when it was set, and none is checked against another here.
+                let config = defaults.with(&topic.overrides);
+                Arc::new(config.map_err(|error| ApplyError::Config { topic: topic.name.to_string(), error })?)
+            };
+        }
+        self.topic_defaults = defaults;
+        self.plain_config = plain;
         Ok(())
     }
 

@@ -26,7 +26,7 @@ pub enum CatalogCommand {
         topics: Vec<MorePartitions>,
         validate_only: bool,
     },
-    AlterTopicConfigs {
+    AlterConfigs {
         changes: Vec<ConfigChange>,
         validate_only: bool,
     },
@@ -93,8 +93,26 @@ pub struct MorePartitions {
 
 #[derive(Debug, Clone)]
 pub struct ConfigChange {
-    pub topic: String,
+    pub resource: ConfigResource,
     pub edit: ConfigEdit,
+}
+
+/// What configs belong to, as a request names it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ConfigResource {
+    pub kind: ResourceKind,
+    pub name: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ResourceKind {
+    Topic,
+    /// Named by its number; the empty name is all brokers of the cluster.
+    Broker,
+    /// The log levels of a broker.
+    BrokerLogger,
+    /// By its number: what has no configs here.
+    Other(i8),
 }
 
 #[derive(Debug, Clone)]
@@ -111,6 +129,8 @@ pub enum ConfigOp {
     Delete,
     Append,
     Subtract,
+    /// By its number: none that there is.
+    Unknown(i8),
 }
 
 /// What was done, once it is synced and applied on every core; or checked, for `validate_only`. A name that was asked
@@ -195,6 +215,9 @@ pub enum CatalogError {
     /// The broker goes down; ask again later, elsewhere or here.
     #[error("the broker is stopping")]
     Stopping,
+    /// Kafka trips over such a request, and says no more than that (-1).
+    #[error("config operation {op} is unknown")]
+    UnknownConfigOp { op: i8 },
     /// A broken promise of ours, not of the peer (-1).
     #[error("internal error: {why}")]
     Internal { why: String },

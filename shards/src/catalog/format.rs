@@ -78,8 +78,9 @@ message! {
 
 const FRAME_VERSION: u32 = 1;
 
-/// Kafka's number for topics in a ConfigRecord.
+/// Kafka's numbers for the resources of a ConfigRecord. A broker's name is its number; the empty name is all brokers.
 const RESOURCE_TOPIC: i8 = 2;
+const RESOURCE_BROKER: i8 = 4;
 
 /// Kafka's directory id for "not said".
 const DIRECTORY_UNASSIGNED: [u8; 16] = [0; 16];
@@ -112,6 +113,12 @@ impl CatalogRecord {
             CatalogRecord::TopicConfig { topic, key, value } => framed(&ConfigRecord {
                 resource_type: RESOURCE_TOPIC,
                 resource_name: topic.as_str().into(),
+                name: key.as_str().into(),
+                value: value.as_deref().map(Into::into),
+            }),
+            CatalogRecord::BrokerConfig { broker, key, value } => framed(&ConfigRecord {
+                resource_type: RESOURCE_BROKER,
+                resource_name: broker.map_or_else(String::new, |id| id.to_string()).as_str().into(),
                 name: key.as_str().into(),
                 value: value.as_deref().map(Into::into),
             }),
@@ -222,14 +229,17 @@ fn partition(record: PartitionRecord) -> Result<CatalogRecord, RecordError> {
 }
 
 fn config(record: ConfigRecord) -> Result<CatalogRecord, RecordError> {
-    if record.resource_type != RESOURCE_TOPIC {
-        return Err(not_served("ConfigRecord", format!("a config of resource type {}", record.resource_type)));
+    let key = record.name.to_string();
+    let value = record.value.map(|value| value.to_string());
+    match (record.resource_type, record.resource_name.as_str()) {
+        (RESOURCE_TOPIC, topic) => Ok(CatalogRecord::TopicConfig { topic: topic.to_owned(), key, value }),
+        (RESOURCE_BROKER, "") => Ok(CatalogRecord::BrokerConfig { broker: None, key, value }),
+        (RESOURCE_BROKER, name) => match name.parse() {
+            Ok(broker) => Ok(CatalogRecord::BrokerConfig { broker: Some(broker), key, value }),
+            Err(_) => Err(not_served("ConfigRecord", format!("a config of broker {name:?}"))),
+        },
+        (other, _) => Err(not_served("ConfigRecord", format!("a config of resource type {other}"))),
     }
-    Ok(CatalogRecord::TopicConfig {
-        topic: record.resource_name.to_string(),
-        key: record.name.to_string(),
-        value: record.value.map(|value| value.to_string()),
-    })
 }
 
 fn producer_ids(record: ProducerIdsRecord) -> Result<CatalogRecord, RecordError> {

@@ -21,8 +21,8 @@ mod topic;
 
 pub use apply::ApplyError;
 pub use command::{
-    CatalogCommand, CatalogError, CatalogReply, ConfigChange, ConfigEdit, ConfigOp, CreatedTopic, DeletedTopic,
-    MorePartitions, NewTopic, ProducerIdBlock, TopicRef,
+    CatalogCommand, CatalogError, CatalogReply, ConfigChange, ConfigEdit, ConfigOp, ConfigResource, CreatedTopic,
+    DeletedTopic, MorePartitions, NewTopic, ProducerIdBlock, ResourceKind, TopicRef,
 };
 pub use config::{ConfigError, TopicConfig, TopicDefaults};
 pub use decide::Decision;

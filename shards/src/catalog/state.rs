@@ -24,6 +24,7 @@ pub struct CatalogSettings {
     pub default_replication_factor: i16,
     /// `partitions.max`: partitions of the whole broker.
     pub partitions_max: u64,
+    /// Of the configuration at the start; what was changed since is in [`Catalog::topic_defaults`].
     pub topic_defaults: TopicDefaults,
 }
 
@@ -45,6 +46,8 @@ impl CatalogSettings {
 #[derive(Debug, Clone)]
 pub struct Catalog {
     pub(super) settings: Arc<CatalogSettings>,
+    /// What topics have that say nothing themselves, dynamic settings included.
+    pub(super) topic_defaults: Arc<TopicDefaults>,
     /// What a topic without overrides uses.
     pub(super) plain_config: Arc<TopicConfig>,
     pub(super) replicas: [i32; 1],
@@ -63,7 +66,8 @@ pub struct Catalog {
 impl Catalog {
     /// An empty metadata log.
     pub fn new(settings: CatalogSettings) -> Catalog {
-        let plain_config = Arc::new(settings.topic_defaults.config().clone());
+        let topic_defaults = Arc::new(settings.topic_defaults.clone());
+        let plain_config = Arc::new(topic_defaults.config().clone());
         let metadata = Topic {
             id: TopicId::METADATA,
             name: METADATA_TOPIC.into(),
@@ -75,6 +79,7 @@ impl Catalog {
         Catalog {
             replicas: [settings.node_id],
             settings: Arc::new(settings),
+            topic_defaults,
             plain_config,
             registration: None,
             features: BTreeMap::new(),
@@ -98,6 +103,11 @@ impl Catalog {
 
     pub fn settings(&self) -> &CatalogSettings {
         &self.settings
+    }
+
+    /// The broker's defaults for topics as they are now.
+    pub fn topic_defaults(&self) -> &TopicDefaults {
+        &self.topic_defaults
     }
 
     /// The number of the last run that was started; 0 before the first.
@@ -179,6 +189,14 @@ impl Catalog {
             let (broker, run) = (self.settings.node_id, self.run());
             records.push(CatalogRecord::ProducerIds { broker, run, next: self.next_producer_id });
         }
+        for (of_cluster, broker) in [(true, None), (false, Some(self.settings.node_id))] {
+            let settings = self.topic_defaults.layers().dynamic(of_cluster);
+            records.extend(settings.iter().map(|(key, value)| CatalogRecord::BrokerConfig {
+                broker,
+                key: key.clone(),
+                value: Some(value.clone()),
+            }));
+        }
         for topic in self.topics() {
             records.push(CatalogRecord::Topic { name: topic.name.to_string(), id: topic.id });
             records.extend(topic.overrides.iter().map(|(key, value)| CatalogRecord::TopicConfig {
@@ -202,6 +220,7 @@ impl PartialEq for Catalog {
     fn eq(&self, other: &Catalog) -> bool {
         self.registration == other.registration
             && self.features == other.features
+            && self.topic_defaults.layers() == other.topic_defaults.layers()
             && self.next_producer_id == other.next_producer_id
             && self.topics == other.topics
             && self.ids == other.ids

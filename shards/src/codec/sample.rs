@@ -90,7 +90,14 @@ macro_rules! ints {
     )* };
 }
 
-ints!(i8, i16, i32, i64, u16, u32, f64);
+ints!(i8, i16, i32, i64, u16, u32);
+
+impl Sample for f64 {
+    /// A number: one that is none does not equal itself.
+    fn sample(dice: &mut Dice, cx: Cx) -> f64 {
+        i64::sample(dice, cx) as f64 / 1024.0
+    }
+}
 
 impl Sample for bool {
     fn sample(dice: &mut Dice, _: Cx) -> bool {

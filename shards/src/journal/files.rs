@@ -74,7 +74,7 @@ pub async fn make<R: Runtime>(
 }
 
 async fn fill<R: Runtime>(rt: &R, path: &Path, bytes: u64) -> io::Result<R::File> {
-    let file = rt.open(path, OpenMode::Create).await?;
+    let file = rt.open(path, OpenMode::Synced).await?;
     let mut zeros = rt.alloc(FILL_BYTES as usize);
     zeros.extend_from_slice(&vec![0; FILL_BYTES as usize]);
     let zeros = zeros.freeze();

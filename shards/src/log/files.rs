@@ -4,7 +4,8 @@
 //! removed is never made again under its id.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -75,14 +76,28 @@ pub struct Files<R: Runtime> {
     rt: R,
     root: PathBuf,
     open: RefCell<Lru<Key, Rc<R::File>>>,
-    /// Directories whose names of files, or own name, are not synced.
-    unsynced: RefCell<BTreeSet<PartitionId>>,
+    /// Directories that a power cut could still change.
+    unsynced: RefCell<BTreeMap<PartitionId, Unsynced>>,
     root_is_unsynced: Cell<bool>,
     removed: RefCell<BTreeSet<PartitionId>>,
-    gate: Gate,
+    /// One for all directories whose names hash alike.
+    gates: [Gate; GATES],
+    root_gate: Gate,
 }
 
-/// Lets one at a time change what the names of directories mean.
+/// What of a partition's directory is not synced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unsynced {
+    /// Names of files in it.
+    Names,
+    /// It was made since: its own name and `partition.metadata`, too.
+    NamesAndMetadata,
+}
+
+/// Partition directories that are made, renamed or synced at once.
+const GATES: usize = 64;
+
+/// Lets one at a time change what the name of a directory means.
 struct Gate {
     token: flume::Receiver<()>,
     back: flume::Sender<()>,
@@ -118,7 +133,8 @@ impl<R: Runtime> Files<R> {
             unsynced: RefCell::default(),
             root_is_unsynced: Cell::new(false),
             removed: RefCell::default(),
-            gate: Gate::new(),
+            gates: std::array::from_fn(|_| Gate::new()),
+            root_gate: Gate::new(),
         }
     }
 
@@ -161,10 +177,10 @@ impl<R: Runtime> Files<R> {
         }
         let path = self.path(dir, base, kind);
         let file = if create {
-            let _inside = self.gate.enter().await;
+            let _inside = self.enter(dir).await;
             self.refuse_removed(dir, &path)?;
             let file = self.rt.open(&path, OpenMode::Create).await.at(&path)?;
-            self.unsynced.borrow_mut().insert(dir.id);
+            self.unsynced.borrow_mut().entry(dir.id).or_insert(Unsynced::Names);
             file
         } else {
             self.rt.open(&path, OpenMode::Write).await.at(&path)?
@@ -182,6 +198,12 @@ impl<R: Runtime> Files<R> {
             return Err(io::Error::from(io::ErrorKind::NotFound)).at(path);
         }
         Ok(())
+    }
+
+    async fn enter(&self, dir: &PartitionDir) -> Inside<'_> {
+        let mut hasher = DefaultHasher::new();
+        (&dir.topic_name, dir.id.index).hash(&mut hasher);
+        self.gates[hasher.finish() as usize % GATES].enter().await
     }
 
     async fn keep(&self, key: Key, file: &Rc<R::File>) {
@@ -205,23 +227,28 @@ impl<R: Runtime> Files<R> {
     pub async fn make_directory(&self, dir: &PartitionDir, holds_files: bool) -> Result<(), StoreError> {
         let path = self.root.join(dir.name());
         let metadata = path.join(METADATA_FILE);
-        let _inside = self.gate.enter().await;
+        let _inside = self.enter(dir).await;
         self.refuse_removed(dir, &path)?;
         let ours = metadata_text(dir.id.topic);
-        match self.rt.read_whole(&metadata).await {
-            Ok(found) if found == ours.as_bytes() => self.remove_leftovers(&path).await?,
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e).at(&metadata),
-            found => {
-                if holds_files {
+        // Whatever a power cut takes of it before it is synced, the journal still has all of the partition.
+        while !self.rt.make_dir_with(&path, METADATA_FILE, ours.as_bytes()).await.at(&path)? {
+            match self.rt.read_whole(&metadata).await {
+                Ok(found) if found == ours.as_bytes() => {
+                    self.remove_leftovers(&path).await?;
+                    break;
+                }
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e).at(&metadata),
+                _ if holds_files => {
                     tracing::warn!(path = %metadata.display(), "damaged: it is written anew");
-                } else if found.is_ok() {
+                    self.rt.write_whole(&metadata, ours.as_bytes()).await.at(&metadata)?;
+                    break;
+                }
+                _ => {
                     self.move_aside(dir, &path).await?;
                 }
-                self.rt.create_dir_all(&path).await.at(&path)?;
-                self.rt.write_whole(&metadata, ours.as_bytes()).await.at(&metadata)?;
             }
         }
-        self.unsynced.borrow_mut().insert(dir.id);
+        self.unsynced.borrow_mut().insert(dir.id, Unsynced::NamesAndMetadata);
         self.root_is_unsynced.set(true);
         Ok(())
     }
@@ -239,14 +266,21 @@ impl<R: Runtime> Files<R> {
 
     /// Makes the names in a partition's directory durable, and its own, if anything changed.
     pub async fn sync_directory(&self, dir: &PartitionDir) -> Result<(), StoreError> {
-        if !self.unsynced.borrow().contains(&dir.id) {
+        if !self.unsynced.borrow().contains_key(&dir.id) {
             return Ok(());
         }
         let path = self.root.join(dir.name());
-        let _inside = self.gate.enter().await;
-        if self.unsynced.borrow_mut().remove(&dir.id) {
+        let _inside = self.enter(dir).await;
+        let unsynced = self.unsynced.borrow_mut().remove(&dir.id);
+        if let Some(what) = unsynced {
+            if what == Unsynced::NamesAndMetadata {
+                let metadata = path.join(METADATA_FILE);
+                self.rt.sync_file(&metadata).await.at(&metadata)?;
+            }
             self.rt.sync_dir(&path).await.at(&path)?;
         }
+        // Who finds it synced must not be told so before it is.
+        let _root = self.root_gate.enter().await;
         if self.root_is_unsynced.replace(false) {
             self.rt.sync_dir(&self.root).await.at(&self.root)?;
         }
@@ -278,7 +312,7 @@ impl<R: Runtime> Files<R> {
         content: &[u8],
     ) -> Result<(), StoreError> {
         let path = self.path(dir, base, kind);
-        let _inside = self.gate.enter().await;
+        let _inside = self.enter(dir).await;
         if self.removed.borrow().contains(&dir.id) {
             return Ok(());
         }
@@ -304,7 +338,7 @@ impl<R: Runtime> Files<R> {
         self.close(gone).await;
         let path = self.root.join(dir.name());
         let metadata = path.join(METADATA_FILE);
-        let inside = self.gate.enter().await;
+        let inside = self.enter(dir).await;
         self.unsynced.borrow_mut().remove(&dir.id);
         let aside = match self.rt.read_whole(&metadata).await {
             Ok(found) if found == metadata_text(dir.id.topic).as_bytes() => self.move_aside(dir, &path).await?,

@@ -34,6 +34,15 @@ pub enum OpenMode {
     Write,
     /// Reads and writes; made (length 0) when it does not exist.
     Create,
+    /// As `Create`; takes `write_synced` as well.
+    Synced,
+}
+
+impl OpenMode {
+    /// Whether a file that is not there is made.
+    pub fn creates(self) -> bool {
+        matches!(self, OpenMode::Create | OpenMode::Synced)
+    }
 }
 
 /// One name in a directory.
@@ -73,6 +82,10 @@ pub trait Runtime: Clone + 'static {
     /// Creates or replaces the file, writes all, syncs it. Not atomic: write beside and rename.
     async fn write_whole(&self, path: &Path, content: &[u8]) -> io::Result<()>;
     /// Sorted by name. NotFound when the directory is missing.
+    /// Makes a directory with one small file in it, in one trip; `false` if the directory is there already. The file's
+    /// content is not sure before `sync_file`, nor are the names before their directories are synced.
+    async fn make_dir_with(&self, path: &Path, name: &str, content: &[u8]) -> io::Result<bool>;
+    async fn sync_file(&self, path: &Path) -> io::Result<()>;
     async fn read_dir(&self, path: &Path) -> io::Result<Vec<DirEntry>>;
     async fn create_dir_all(&self, path: &Path) -> io::Result<()>;
     async fn sync_dir(&self, path: &Path) -> io::Result<()>;
@@ -94,6 +107,9 @@ pub trait File: 'static {
     /// `data` may be shared with readers: it is frozen. Filled on this core it is written as it is, else copied first.
     /// Two writes in flight never share a block: the simulator panics when they do.
     async fn write(&self, pos: u64, data: &Frozen) -> io::Result<()>;
+    /// Writes as `write` does, and is done when these bytes are on stable storage (O_DSYNC): one trip instead of two. Earlier
+    /// writes are not covered, since a device may do this with forced unit access. The file is open with `OpenMode::Synced`.
+    async fn write_synced(&self, pos: u64, data: &Frozen) -> io::Result<()>;
     /// fdatasync. Covers exactly the writes whose completion was seen before the call.
     async fn sync(&self) -> io::Result<()>;
     /// Cuts or extends (with a hole) to `len` bytes, which need not be whole blocks.

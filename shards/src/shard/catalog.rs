@@ -39,8 +39,10 @@ impl ShardCore {
                     CatalogRecord::TopicConfig { topic, .. } => {
                         touched.extend(catalog.topic(topic).map(|topic| topic.id));
                     }
-                    // A new run: every leader epoch has grown.
-                    CatalogRecord::RegisterBroker(_) => touched.extend(catalog.topics().map(|topic| topic.id)),
+                    // A new run: every leader epoch has grown. A new default: it is in every topic's config.
+                    CatalogRecord::RegisterBroker(_) | CatalogRecord::BrokerConfig { .. } => {
+                        touched.extend(catalog.topics().map(|topic| topic.id));
+                    }
                     CatalogRecord::ProducerIds { .. } | CatalogRecord::FeatureLevel { .. } => {}
                 }
             }

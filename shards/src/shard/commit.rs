@@ -1,5 +1,8 @@
 //! Group commit: whatever came in while the last commit was on the disk becomes the next one. Owning core only.
 //!
+//! A commit that must be synced is written and synced in one operation: that saves a trip through the ring and a wake-up. Only
+//! if something before it is written and not synced (topics that relaxed their flushing), a sync of its own covers both.
+//!
 //! Invariant: one commit is in flight (R2: depth 1); replies, high watermarks and watches move only when it is synced,
 //! or written where the topic relaxed its flushing (R1, R3), and never after the fence was tripped (R16).
 
@@ -164,6 +167,12 @@ impl ShardCore {
         }
     }
 
+    /// Nothing is written that no sync has covered: the next commit's own sync is enough (R2).
+    fn all_before_is_synced(&self) -> bool {
+        // Planted, an ack follows the write: that needs a write alone.
+        self.unsynced_file.is_none() && !is_planted(PlantedFault::AckBeforeSync)
+    }
+
     /// The write is complete: releases what does not wait for the sync. Returns whether to sync now.
     fn commit_written(&mut self, now: Mono, wall_ms: i64, file: FileIndex, mut notes: CommitNotes) -> bool {
         if self.fence.is_tripped() {
@@ -325,8 +334,23 @@ async fn write<R: Runtime>(
         // The buffer is on its way: the next commit opens.
         core.admit_waiting(now, wall_ms);
     });
+    let position = place.closing.position;
     let started = shard.now();
-    let written = file.file.write(place.closing.position, &frozen).await;
+    if notes.strict && shard.step(|core, _, _| core.all_before_is_synced()) {
+        let synced = match is_planted(PlantedFault::SyncSkipped) {
+            true => file.file.write(position, &frozen).await,
+            false => file.file.write_synced(position, &frozen).await,
+        };
+        stand(shard, synced.map_err(|e| fail(&file.path, "write", &e)))?;
+        shard.step(|core, now, wall_ms| {
+            core.stages.record(Stage::WriteSynced, now.since(started));
+            core.unsynced.push_back(notes);
+            core.release_synced();
+            core.admit_waiting(now, wall_ms);
+        });
+        return Ok(());
+    }
+    let written = file.file.write(position, &frozen).await;
     stand(shard, written.map_err(|e| fail(&file.path, "write", &e)))?;
     let sync_now = shard.step(|core, now, wall_ms| {
         core.stages.record(Stage::Write, now.since(started));

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use hdrhistogram::Histogram;
 
-/// A stretch of a request's way. Produce goes through all of them in this order.
+/// A stretch of a request's way. Produce goes through them in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// Frame complete → decoded, checked and handed to the owners.
@@ -19,13 +19,23 @@ pub enum Stage {
     Write,
     /// The journal sync.
     Sync,
+    /// A journal write that is synced when it is done: the usual case.
+    WriteSynced,
     /// Released → written to the socket.
     Reply,
 }
 
 impl Stage {
-    pub const ALL: [Stage; 7] =
-        [Stage::Decode, Stage::Route, Stage::Queue, Stage::CommitWait, Stage::Write, Stage::Sync, Stage::Reply];
+    pub const ALL: [Stage; 8] = [
+        Stage::Decode,
+        Stage::Route,
+        Stage::Queue,
+        Stage::CommitWait,
+        Stage::Write,
+        Stage::Sync,
+        Stage::WriteSynced,
+        Stage::Reply,
+    ];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -35,6 +45,7 @@ impl Stage {
             Stage::CommitWait => "commit wait",
             Stage::Write => "write",
             Stage::Sync => "sync",
+            Stage::WriteSynced => "write+sync",
             Stage::Reply => "reply",
         }
     }

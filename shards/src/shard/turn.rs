@@ -124,8 +124,10 @@ async fn turn<R: Runtime>(shard: &Shard<R>, kind: TurnKind) {
     {
         shard.step(|core, _, _| core.space.retire(target));
     }
+    tracing::debug!(?kind, "turn: sync the journal");
     // What the files to be freed hold must be synced and written before anything else.
     sync_journal(shard).await;
+    tracing::debug!("turn: write the window out");
     match kind {
         TurnKind::Free(_) | TurnKind::Stop => drain_all(shard).await,
         TurnKind::Settle => {
@@ -138,9 +140,11 @@ async fn turn<R: Runtime>(shard: &Shard<R>, kind: TurnKind) {
         TurnKind::Settle | TurnKind::Stop => VecDeque::new(),
     };
     write_out(shard, resting.clone(), WriteKind::Everything).await;
+    tracing::debug!("turn: sync segments");
     sync_segments(shard).await;
     shard.step(|core, _, _| core.let_go_of(&resting));
     if kind != TurnKind::Stop && !is_planted(PlantedFault::NothingCarried) {
+        tracing::debug!("turn: carry partial blocks");
         carry_all(shard).await;
     }
     if shard.fence().is_tripped() {
@@ -150,6 +154,7 @@ async fn turn<R: Runtime>(shard: &Shard<R>, kind: TurnKind) {
         TurnKind::Free(freed) => freed + 1,
         TurnKind::Settle | TurnKind::Stop => core.space.first_generation(),
     });
+    tracing::debug!("turn: write the checkpoint");
     if let Err(why) = write_checkpoint(shard, first_generation).await {
         shard.fence().trip(why);
         return;

@@ -194,6 +194,18 @@ pub async fn two_handles_see_one_file<R: Runtime>(rt: R, place: Place) {
     assert_eq!(reader.len().await.unwrap(), BLOCK);
 }
 
+pub async fn a_synced_write_is_read_back_beside_plain_ones<R: Runtime>(rt: R, place: Place) {
+    let file = open(&rt, &place, "a", OpenMode::Synced).await;
+    file.write(0, &blocks(&rt, b"a")).await.unwrap();
+    file.write_synced(BLOCK, &blocks(&rt, b"c")).await.unwrap();
+    assert_eq!(file.read(0, 2 * BLOCK_BYTES).await.unwrap()[0], b'a');
+    assert_eq!(file.read(BLOCK, BLOCK_BYTES).await.unwrap()[0], b'c');
+    file.close().await.unwrap();
+    // The mode makes a file and keeps one that is there.
+    let again = open(&rt, &place, "a", OpenMode::Synced).await;
+    assert_eq!(again.len().await.unwrap(), 2 * BLOCK);
+}
+
 pub async fn directories_list_sorted_with_kinds_and_lengths<R: Runtime>(rt: R, place: Place) {
     let dir = place.dir.join("list/of");
     rt.create_dir_all(&dir).await.unwrap();
@@ -238,6 +250,18 @@ pub async fn whole_files_are_replaced<R: Runtime>(rt: R, place: Place) {
     assert_eq!(rt.read_whole(&path).await.unwrap(), b"short");
     let file = open(&rt, &place, "a", OpenMode::Read).await;
     assert_eq!(&file.read(0, BLOCK_BYTES).await.unwrap()[..], b"short");
+}
+
+pub async fn a_directory_is_made_with_a_file_in_it_once<R: Runtime>(rt: R, place: Place) {
+    let dir = place.dir.join("one");
+    let file = dir.join("small");
+    assert_eq!(rt.sync_file(&file).await.unwrap_err().kind(), ErrorKind::NotFound);
+    assert!(rt.make_dir_with(&dir, "small", b"first").await.unwrap());
+    assert!(!rt.make_dir_with(&dir, "small", b"second").await.unwrap());
+    rt.sync_file(&file).await.unwrap();
+    assert_eq!(rt.read_whole(&file).await.unwrap(), b"first");
+    let nowhere = place.dir.join("two/below");
+    assert_eq!(rt.make_dir_with(&nowhere, "small", b"x").await.unwrap_err().kind(), ErrorKind::NotFound);
 }
 
 pub async fn a_buffer_of_another_origin_can_be_written<R: Runtime>(rt: R, place: Place) {

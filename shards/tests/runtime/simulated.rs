@@ -173,6 +173,30 @@ fn a_sync_covers_only_writes_that_were_done_before_it() {
 }
 
 #[test]
+fn a_synced_write_covers_itself_and_nothing_before_it() {
+    let mut lost = 0;
+    for seed in 0..200 {
+        let (sim, host) = one_host(seed);
+        with_safe_file(&sim, host, b"aa");
+        let done = Rc::new(Cell::new(false));
+        let told = done.clone();
+        sim.spawn(host, |rt| async move {
+            let file = rt.open(Path::new(FILE), OpenMode::Synced).await.unwrap();
+            file.write(0, &blocks(&rt, b"b")).await.unwrap();
+            file.write_synced(BLOCK, &blocks(&rt, b"b")).await.unwrap();
+            told.set(true);
+            std::future::pending::<()>().await;
+        });
+        assert!(sim.run_until(Duration::from_secs(1), || done.get()));
+        sim.crash(host);
+        let content = sim.disk(host).content(Path::new(FILE)).unwrap();
+        assert!(content[BLOCK_BYTES..].iter().all(|b| *b == b'b'), "a synced write is sure");
+        lost += u64::from(content[..BLOCK_BYTES].contains(&b'a'));
+    }
+    assert!(lost > 20, "a write before it is not covered, yet was lost only {lost} times");
+}
+
+#[test]
 fn names_survive_only_when_their_directory_was_synced() {
     let (mut kept, mut lost) = (0, 0);
     for seed in 0..100 {

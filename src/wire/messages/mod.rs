@@ -145,20 +145,50 @@ apis! {
     Fetch { fetch, FetchRequest, FetchResponse }
     ListOffsets { list_offsets, ListOffsetsRequest, ListOffsetsResponse }
     Metadata { metadata, MetadataRequest, MetadataResponse }
+    OffsetCommit { offset_commit, OffsetCommitRequest, OffsetCommitResponse }
+    OffsetFetch { offset_fetch, OffsetFetchRequest, OffsetFetchResponse }
+    FindCoordinator { find_coordinator, FindCoordinatorRequest, FindCoordinatorResponse }
+    JoinGroup { join_group, JoinGroupRequest, JoinGroupResponse }
+    Heartbeat { heartbeat, HeartbeatRequest, HeartbeatResponse }
+    LeaveGroup { leave_group, LeaveGroupRequest, LeaveGroupResponse }
+    SyncGroup { sync_group, SyncGroupRequest, SyncGroupResponse }
+    DescribeGroups { describe_groups, DescribeGroupsRequest, DescribeGroupsResponse }
+    ListGroups { list_groups, ListGroupsRequest, ListGroupsResponse }
     ApiVersions { api_versions, ApiVersionsRequest, ApiVersionsResponse }
     CreateTopics { create_topics, CreateTopicsRequest, CreateTopicsResponse }
     DeleteTopics { delete_topics, DeleteTopicsRequest, DeleteTopicsResponse }
     DeleteRecords { delete_records, DeleteRecordsRequest, DeleteRecordsResponse }
     InitProducerId { init_producer_id, InitProducerIdRequest, InitProducerIdResponse }
     OffsetForLeaderEpoch { offset_for_leader_epoch, OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse }
+    DescribeAcls { describe_acls, DescribeAclsRequest, DescribeAclsResponse }
+    CreateAcls { create_acls, CreateAclsRequest, CreateAclsResponse }
+    DeleteAcls { delete_acls, DeleteAclsRequest, DeleteAclsResponse }
     DescribeConfigs { describe_configs, DescribeConfigsRequest, DescribeConfigsResponse }
     AlterConfigs { alter_configs, AlterConfigsRequest, AlterConfigsResponse }
+    AlterReplicaLogDirs { alter_replica_log_dirs, AlterReplicaLogDirsRequest, AlterReplicaLogDirsResponse }
     DescribeLogDirs { describe_log_dirs, DescribeLogDirsRequest, DescribeLogDirsResponse }
     CreatePartitions { create_partitions, CreatePartitionsRequest, CreatePartitionsResponse }
+    DeleteGroups { delete_groups, DeleteGroupsRequest, DeleteGroupsResponse }
+    ElectLeaders { elect_leaders, ElectLeadersRequest, ElectLeadersResponse }
     IncrementalAlterConfigs {
         incremental_alter_configs, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse
     }
+    AlterPartitionReassignments {
+        alter_partition_reassignments, AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse
+    }
+    ListPartitionReassignments {
+        list_partition_reassignments, ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse
+    }
+    OffsetDelete { offset_delete, OffsetDeleteRequest, OffsetDeleteResponse }
+    DescribeClientQuotas { describe_client_quotas, DescribeClientQuotasRequest, DescribeClientQuotasResponse }
+    DescribeUserScramCredentials {
+        describe_user_scram_credentials, DescribeUserScramCredentialsRequest, DescribeUserScramCredentialsResponse
+    }
+    DescribeQuorum { describe_quorum, DescribeQuorumRequest, DescribeQuorumResponse }
     DescribeCluster { describe_cluster, DescribeClusterRequest, DescribeClusterResponse }
+    ConsumerGroupHeartbeat { consumer_group_heartbeat, ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse }
+    ConsumerGroupDescribe { consumer_group_describe, ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse }
+    ListConfigResources { list_config_resources, ListConfigResourcesRequest, ListConfigResourcesResponse }
     DescribeTopicPartitions {
         describe_topic_partitions, DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse
     }

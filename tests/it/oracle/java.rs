@@ -9,6 +9,14 @@ use corelog::wire::{EncodeError, Reader, Writer};
 use super::NOT_IN_CRATE;
 use super::canon::canon;
 
+/// Fields that Kafka's JSON leaves out because the version lacks them, at the defaults that ours then have.
+const NOT_IN_VERSION: [(&str, &str); 4] = [
+    (" retentiontimems: -1", ""),
+    (" name: \"\" topicid:", " topicid:"),
+    (" groupid: \"\" topics: [ ] groups:", " groups:"),
+    (" topics: [ ] errorcode: 0 groups:", " groups:"),
+];
+
 const FIXTURES: &str = include_str!("fixtures/java.txt");
 
 #[test]
@@ -21,7 +29,8 @@ fn what_kafkas_classes_wrote_means_the_same_to_us_and_is_written_the_same() {
             for fixture in fixtures {
                 let (hex, json) = fixture.split_once(' ').expect("bytes, then JSON");
                 let (debug, again) = reread(api, direction, version, &unhex(hex));
-                assert_eq!(canon(&debug), canon(json), "{message}{hex}");
+                let ours = NOT_IN_VERSION.iter().fold(canon(&debug), |text, (field, rest)| text.replace(field, rest));
+                assert_eq!(ours, canon(json), "{message}{hex}");
                 assert_eq!(again, hex, "{message}{json}");
             }
         }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use super::effective::{CleanupPolicy, TopicConfig};
 use super::error::{CONFIG_BYTES_MAX, ConfigError};
+use super::layers::{Layer, Layers};
 use super::table::{ConfigKey, Synonym, TOPIC_CONFIGS, config_key};
 
 /// What a topic has that overrides nothing.
@@ -13,7 +14,8 @@ use super::table::{ConfigKey, Synonym, TOPIC_CONFIGS, config_key};
 pub struct TopicDefaults {
     config: TopicConfig,
     /// Value as text, and the broker setting that it is from; in the order of the table.
-    values: Vec<(Option<String>, Option<&'static str>)>,
+    values: Vec<(Option<String>, Option<(&'static str, Layer)>)>,
+    layers: Layers,
 }
 
 /// One config of a topic, for descriptions.
@@ -29,15 +31,15 @@ pub struct ConfigEntry<'a> {
 pub enum ConfigSource {
     /// Set for the topic.
     Topic,
-    /// From this setting of the broker.
-    Broker(&'static str),
+    /// From this setting of the broker, which this layer set.
+    Broker(&'static str, Layer),
     Default,
 }
 
 impl Default for TopicDefaults {
     fn default() -> TopicDefaults {
         let values = TOPIC_CONFIGS.iter().map(|key| (key.default.map(str::to_owned), None)).collect();
-        TopicDefaults { config: TopicConfig::from_table(), values }
+        TopicDefaults { config: TopicConfig::from_table(), values, layers: Layers::default() }
     }
 }
 
@@ -45,16 +47,39 @@ impl TopicDefaults {
     /// Takes over the broker settings that stand behind topic configs (`log.segment.bytes`, `log.retention.hours`, …).
     /// `setting` gives the text of a setting that was set, `None` for one that was not.
     pub fn from_broker<'a>(setting: impl Fn(&str) -> Option<&'a str>) -> Result<TopicDefaults, ConfigError> {
-        let mut defaults = TopicDefaults::default();
-        for (key, slot) in TOPIC_CONFIGS.iter().zip(&mut defaults.values) {
-            let found = key.synonyms.iter().find_map(|synonym| Some((synonym, setting(synonym.key)?)));
-            let Some((synonym, given)) = found else { continue };
-            let text = scaled(synonym, given)?;
-            defaults.config.set(key, key.parse_as(synonym.key, &text)?);
-            *slot = (Some(text), Some(synonym.key));
-        }
+        let defaults = TopicDefaults::from_layers(Layers::at_start(setting))?;
         defaults.config.check()?;
         Ok(defaults)
+    }
+
+    /// These with one more dynamic setting of the broker, or of the whole cluster; `None` undoes it. Checks the value, not
+    /// what the settings say together, as Kafka does.
+    pub(in crate::catalog) fn changed(
+        &self,
+        of_cluster: bool,
+        name: &str,
+        value: Option<&str>,
+    ) -> Result<TopicDefaults, ConfigError> {
+        let mut layers = self.layers.clone();
+        layers.change(of_cluster, name, value)?;
+        TopicDefaults::from_layers(layers)
+    }
+
+    fn from_layers(layers: Layers) -> Result<TopicDefaults, ConfigError> {
+        let mut defaults = TopicDefaults::default();
+        for (key, slot) in TOPIC_CONFIGS.iter().zip(&mut defaults.values) {
+            let found = key.synonyms.iter().find_map(|synonym| Some((synonym, layers.get(synonym.key)?)));
+            let Some((synonym, (given, layer))) = found else { continue };
+            let text = scaled(synonym, given)?;
+            defaults.config.set(key, key.parse_as(synonym.key, &text)?);
+            *slot = (Some(text), Some((synonym.key, layer)));
+        }
+        Ok(TopicDefaults { layers, ..defaults })
+    }
+
+    /// Who set what.
+    pub fn layers(&self) -> &Layers {
+        &self.layers
     }
 
     pub fn config(&self) -> &TopicConfig {
@@ -64,7 +89,7 @@ impl TopicDefaults {
     /// The default of a key as text, and the broker setting that it is from.
     pub fn value(&self, name: &str) -> (Option<&str>, Option<&'static str>) {
         let found = TOPIC_CONFIGS.iter().zip(&self.values).find(|(key, _)| key.name == name);
-        found.map_or((None, None), |(_, (value, from))| (value.as_deref(), *from))
+        found.map_or((None, None), |(_, (value, from))| (value.as_deref(), from.map(|(setting, _)| setting)))
     }
 
     /// What is in force with these overrides; checks each value, not what they say together.
@@ -100,8 +125,9 @@ impl TopicDefaults {
             }
             Some(match (set, from) {
                 (Some(set), _) => ConfigEntry { name: key.name, value: Some(set), source: ConfigSource::Topic },
-                (None, Some(from)) => {
-                    ConfigEntry { name: key.name, value: value.as_deref(), source: ConfigSource::Broker(from) }
+                (None, Some((from, layer))) => {
+                    let source = ConfigSource::Broker(from, *layer);
+                    ConfigEntry { name: key.name, value: value.as_deref(), source }
                 }
                 (None, None) => ConfigEntry { name: key.name, value: value.as_deref(), source: ConfigSource::Default },
             })

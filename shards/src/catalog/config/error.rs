@@ -17,7 +17,7 @@ pub enum ConfigError {
     #[error("Invalid value for configuration {key}: {bytes} bytes are over {CONFIG_BYTES_MAX}")]
     TooLong { key: String, bytes: usize },
     #[error("Configuration '{key}' values must not be empty.")]
-    EmptyItem { key: &'static str },
+    EmptyItem { key: String },
     #[error("conflict topic config setting min.compaction.lag.ms ({min}) > max.compaction.lag.ms ({max})")]
     CompactionLag { min: i64, max: i64 },
     #[error(
@@ -26,4 +26,9 @@ pub enum ConfigError {
     TieredStorage,
     #[error("Can't {verb} to key {key} because its type is not LIST.")]
     NotAList { verb: &'static str, key: String },
+    /// As [`ConfigError::NotAList`], of a broker's setting.
+    #[error("Config value {verb} is not allowed for config key: {key}")]
+    NotAListSetting { verb: &'static str, key: String },
+    #[error("Logger {logger} does not exist!")]
+    NoLogger { logger: String },
 }

@@ -5,6 +5,7 @@
 mod defaults;
 mod effective;
 mod error;
+mod layers;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -13,5 +14,6 @@ mod value;
 pub use defaults::{ConfigEntry, ConfigSource, TopicDefaults};
 pub use effective::{CleanupPolicy, Compression, TimestampType, TopicConfig};
 pub use error::{CONFIG_BYTES_MAX, ConfigError};
-pub use table::{ConfigKey, Kind, Synonym, TOPIC_CONFIGS, config_key};
+pub use layers::{Layer, LayeredValue, Layers};
+pub use table::{ConfigKey, Kind, SettingDefault, Synonym, TOPIC_CONFIGS, config_key, setting_key};
 pub use value::Value;

@@ -20,6 +20,15 @@ pub struct ConfigKey {
 }
 
 impl ConfigKey {
+    /// The default of one of the settings behind this key.
+    pub fn setting_default(&self, setting: &Synonym) -> Option<&'static str> {
+        match setting.default {
+            SettingDefault::Same => self.default,
+            SettingDefault::Is(text) => Some(text),
+            SettingDefault::Null => None,
+        }
+    }
+
     pub fn is_list(&self) -> bool {
         matches!(self.kind, Kind::ListOf(_) | Kind::ThrottledReplicas)
     }
@@ -51,13 +60,37 @@ pub enum Kind {
 pub struct Synonym {
     pub key: &'static str,
     pub times: i64,
+    /// May be changed while the broker runs, as in Kafka.
+    pub dynamic: bool,
+    pub default: SettingDefault,
+}
+
+/// What a broker's setting is where nobody set it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SettingDefault {
+    /// The topic config's own default.
+    Same,
+    Is(&'static str),
+    /// Kafka's null: a setting of another unit counts.
+    Null,
 }
 
 const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
 
+/// The only setting behind a topic config.
 const fn same(key: &'static str) -> Synonym {
-    Synonym { key, times: 1 }
+    Synonym { key, times: 1, dynamic: true, default: SettingDefault::Same }
+}
+
+/// The setting of the finest unit, where coarser ones follow.
+const fn finest(key: &'static str) -> Synonym {
+    Synonym { key, times: 1, dynamic: true, default: SettingDefault::Null }
+}
+
+/// A setting of a coarser unit, or one that only stands in for another.
+const fn coarser(key: &'static str, times: i64, default: SettingDefault) -> Synonym {
+    Synonym { key, times, dynamic: false, default }
 }
 
 const fn int(min: i32) -> Kind {
@@ -106,14 +139,14 @@ pub static TOPIC_CONFIGS: [ConfigKey; 34] = [
         "segment.ms",
         long(1),
         "604800000",
-        &[same("log.roll.ms"), Synonym { key: "log.roll.hours", times: HOUR_MS }],
+        &[finest("log.roll.ms"), coarser("log.roll.hours", HOUR_MS, SettingDefault::Is("168"))],
         "Age at which a segment is closed even if it is not full, so that retention can take it.",
     ),
     kept(
         "segment.jitter.ms",
         long(0),
         "0",
-        &[same("log.roll.jitter.ms"), Synonym { key: "log.roll.jitter.hours", times: HOUR_MS }],
+        &[finest("log.roll.jitter.ms"), coarser("log.roll.jitter.hours", HOUR_MS, SettingDefault::Is("0"))],
         "Most that is taken off segment.ms at random, so that segments are not all closed at once.",
     ),
     kept(
@@ -134,7 +167,7 @@ pub static TOPIC_CONFIGS: [ConfigKey; 34] = [
         "flush.ms",
         long(0),
         LONG_MAX,
-        &[same("log.flush.interval.ms"), same("log.flush.scheduler.interval.ms")],
+        &[finest("log.flush.interval.ms"), coarser("log.flush.scheduler.interval.ms", 1, SettingDefault::Is(LONG_MAX))],
         "Longest that a record acked before its sync waits for it.",
     ),
     acts(
@@ -149,9 +182,9 @@ pub static TOPIC_CONFIGS: [ConfigKey; 34] = [
         long(-1),
         "604800000",
         &[
-            same("log.retention.ms"),
-            Synonym { key: "log.retention.minutes", times: MINUTE_MS },
-            Synonym { key: "log.retention.hours", times: HOUR_MS },
+            finest("log.retention.ms"),
+            coarser("log.retention.minutes", MINUTE_MS, SettingDefault::Null),
+            coarser("log.retention.hours", HOUR_MS, SettingDefault::Is("168")),
         ],
         "Age of its newest record above which a segment is deleted. -1: no limit.",
     ),
@@ -340,6 +373,12 @@ pub static TOPIC_CONFIGS: [ConfigKey; 34] = [
         doc: "Kafka's own tests use it for segments below 1 MiB.",
     },
 ];
+
+/// The topic config behind which a broker's setting stands, and the setting; `None`: it stands behind none.
+pub fn setting_key(name: &str) -> Option<(&'static ConfigKey, &'static Synonym)> {
+    let within = |key: &'static ConfigKey| Some((key, key.synonyms.iter().find(|setting| setting.key == name)?));
+    TOPIC_CONFIGS.iter().find_map(within)
+}
 
 /// `None`: no topic config has this name.
 pub fn config_key(name: &str) -> Option<&'static ConfigKey> {

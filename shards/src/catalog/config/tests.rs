@@ -186,7 +186,7 @@ fn entries_tell_value_and_source() {
     assert_eq!(entries.len(), 34);
     let find = |name: &str| entries.iter().find(|entry| entry.name == name).map(|entry| (entry.value, entry.source));
     assert_eq!(find("retention.ms"), Some((Some("5"), ConfigSource::Topic)));
-    assert_eq!(find("segment.bytes"), Some((Some("2097152"), ConfigSource::Broker("log.segment.bytes"))));
+    assert_eq!(find("segment.bytes"), Some((Some("2097152"), ConfigSource::Broker("log.segment.bytes", Layer::Start))));
     assert_eq!(find("flush.messages"), Some((Some("1"), ConfigSource::Default)));
     assert_eq!(find("internal.segment.bytes"), Some((Some("9"), ConfigSource::Topic)));
 }

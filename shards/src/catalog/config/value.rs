@@ -2,6 +2,8 @@
 //!
 //! Invariant: what Kafka 4.3 refuses is refused with its message. Stricter in one place: NaN is no number.
 
+use std::fmt;
+
 use super::error::ConfigError;
 use super::table::{ConfigKey, Kind};
 
@@ -17,14 +19,33 @@ pub enum Value {
     List(Vec<String>),
 }
 
+/// As Kafka describes it: without the spaces that it was given with.
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Int(n) => n.fmt(f),
+            Value::Long(n) => n.fmt(f),
+            Value::Double(n) => write!(f, "{n:?}"),
+            Value::Bool(b) => b.fmt(f),
+            Value::Text(text) => f.write_str(text),
+            Value::List(items) => f.write_str(&items.join(",")),
+        }
+    }
+}
+
 impl ConfigKey {
+    /// A text that was checked, as Kafka describes its value.
+    pub fn described(&self, text: &str) -> String {
+        self.parse(text).map_or_else(|_| text.to_owned(), |value| value.to_string())
+    }
+
     /// Parses and checks a value that was set for this key.
     pub fn parse(&self, text: &str) -> Result<Value, ConfigError> {
         self.parse_as(self.name, text)
     }
 
     /// As [`ConfigKey::parse`], for a broker setting called `name` that gives this key its default.
-    pub(super) fn parse_as(&self, name: &str, text: &str) -> Result<Value, ConfigError> {
+    pub(in crate::catalog) fn parse_as(&self, name: &str, text: &str) -> Result<Value, ConfigError> {
         let invalid = |value: &str, why: &str| {
             Err(ConfigError::Invalid { key: name.to_owned(), value: value.to_owned(), why: why.to_owned() })
         };
@@ -65,7 +86,7 @@ impl ConfigKey {
             Kind::ListOf(allowed) => {
                 let items = java_list(trimmed);
                 if items.iter().any(String::is_empty) {
-                    return Err(ConfigError::EmptyItem { key: self.name });
+                    return Err(ConfigError::EmptyItem { key: name.to_owned() });
                 }
                 match items.iter().find(|item| !allowed.contains(&item.as_str())) {
                     Some(item) => invalid(item, &format!("String must be one of: {}", allowed.join(", "))),

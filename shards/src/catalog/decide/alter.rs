@@ -1,10 +1,10 @@
-//! AlterConfigs and IncrementalAlterConfigs of topics. Shard 0 only.
+//! AlterConfigs and IncrementalAlterConfigs: what holds for every resource, and topics. Shard 0 only.
 //!
 //! Invariant: records carry only what changes.
 
 use std::collections::BTreeMap;
 
-use super::super::command::{CatalogError, ConfigChange, ConfigEdit, ConfigOp};
+use super::super::command::{CatalogError, ConfigChange, ConfigEdit, ConfigOp, ConfigResource, ResourceKind};
 use super::super::config::{ConfigError, config_key};
 use super::super::name::check_topic_name;
 use super::super::record::CatalogRecord;
@@ -12,7 +12,7 @@ use super::super::state::Catalog;
 use super::super::topic::Topic;
 use super::count_by;
 
-type Overrides = BTreeMap<String, String>;
+pub(super) type Settings = BTreeMap<String, String>;
 
 impl Catalog {
     pub(super) fn alter_configs(
@@ -21,43 +21,36 @@ impl Catalog {
         validate_only: bool,
         records: &mut Vec<CatalogRecord>,
     ) -> Vec<Result<(), CatalogError>> {
-        let names = count_by(changes, |change| change.topic.as_str());
+        let resources = count_by(changes, |change| &change.resource);
         let replies = changes.iter().map(|change| {
-            if names.get(change.topic.as_str()).is_some_and(|&times| times > 1) {
+            if resources.get(&change.resource).is_some_and(|&times| times > 1) {
                 return Err(invalid("Each resource must appear at most once."));
             }
-            let (topic, after) = self.check_change(change)?;
+            check_keys(&change.edit)?;
+            let ConfigResource { kind, name } = &change.resource;
+            let changed = match kind {
+                ResourceKind::Topic => self.alter_topic(name, &change.edit)?,
+                ResourceKind::Broker => self.alter_broker(name, &change.edit)?,
+                ResourceKind::BrokerLogger => return self.alter_logger(name, &change.edit),
+                ResourceKind::Other(kind) => return Err(invalid(&format!("Unknown resource type {kind}"))),
+            };
             if !validate_only {
-                records.extend(difference(topic, &after));
+                records.extend(changed);
             }
             Ok(())
         });
         replies.collect()
     }
 
-    /// The topic and its overrides after the change.
-    fn check_change(&self, change: &ConfigChange) -> Result<(&Topic, Overrides), CatalogError> {
-        check_keys(&change.edit)?;
-        let name = &change.topic;
+    fn alter_topic(&self, name: &str, edit: &ConfigEdit) -> Result<Vec<CatalogRecord>, CatalogError> {
         if name.is_empty() {
             return Err(invalid("Default topic resources are not allowed."));
         }
         check_topic_name(name).map_err(|why| CatalogError::InvalidTopicName { why })?;
-        let topic = self.topic(name).ok_or_else(|| CatalogError::UnknownTopic { name: name.clone() })?;
-        let after = match &change.edit {
-            ConfigEdit::Replace(values) => {
-                values.iter().filter_map(|(key, value)| Some((key.clone(), value.clone()?))).collect()
-            }
-            ConfigEdit::Incremental(edits) => {
-                let mut after = topic.overrides.clone();
-                for (key, op, value) in edits {
-                    edit(&mut after, key, *op, value.as_deref().unwrap_or_default())?;
-                }
-                after
-            }
-        };
-        self.settings.topic_defaults.validate(&after)?;
-        Ok((topic, after))
+        let topic = self.topic(name).ok_or_else(|| CatalogError::UnknownTopic { name: name.to_owned() })?;
+        let after = edited(&topic.overrides, edit, append_to_topic)?;
+        self.topic_defaults.validate(&after)?;
+        Ok(topic_records(topic, &after))
     }
 }
 
@@ -81,55 +74,82 @@ fn check_keys(edit: &ConfigEdit) -> Result<(), CatalogError> {
         return Err(invalid("Error due to duplicate config keys"));
     }
     if !nulls.is_empty() {
-        // Kafka's two requests join the keys differently.
-        let comma = if matches!(edit, ConfigEdit::Replace(_)) { "," } else { ", " };
-        return Err(invalid(&format!("Null value not supported for : {}", nulls.join(comma))));
+        return Err(invalid(&format!("Null value not supported for : {}", nulls.join(", "))));
     }
     Ok(())
 }
 
-fn edit(overrides: &mut Overrides, key: &str, op: ConfigOp, value: &str) -> Result<(), CatalogError> {
-    match op {
-        ConfigOp::Set => {
-            overrides.insert(key.to_owned(), value.to_owned());
+/// What is set after an edit. `list_before` tells what a list has that is not set, or why its key has no list.
+pub(super) fn edited(
+    before: &Settings,
+    edit: &ConfigEdit,
+    list_before: impl Fn(&str, ConfigOp) -> Result<&'static str, CatalogError>,
+) -> Result<Settings, CatalogError> {
+    let edits = match edit {
+        ConfigEdit::Replace(values) => {
+            return Ok(values.iter().filter_map(|(key, value)| Some((key.clone(), value.clone()?))).collect());
         }
-        ConfigOp::Delete => {
-            overrides.remove(key);
-        }
-        ConfigOp::Append | ConfigOp::Subtract => {
-            let listed = config_key(key).filter(|known| known.is_list());
-            let Some(known) = listed else {
-                let verb = if op == ConfigOp::Append { "APPEND" } else { "SUBTRACT" };
-                return Err(ConfigError::NotAList { verb, key: key.to_owned() }.into());
-            };
-            // Without an override Kafka starts from the key's own default, whatever the broker's is.
-            let before = overrides.get(key).map_or(known.default.unwrap_or_default(), String::as_str);
-            let mut parts: Vec<&str> = before.split(',').filter(|part| !part.is_empty()).collect();
-            for part in value.split(',') {
-                let at = parts.iter().position(|&p| p == part);
-                match (op, at) {
-                    (ConfigOp::Append, None) => parts.push(part),
-                    (ConfigOp::Subtract, Some(at)) => {
-                        parts.remove(at);
-                    }
-                    _ => {}
-                }
+        ConfigEdit::Incremental(edits) => edits,
+    };
+    let mut after = before.clone();
+    for (key, op, value) in edits {
+        let value = value.as_deref().unwrap_or_default();
+        let joined = match op {
+            ConfigOp::Set => value.to_owned(),
+            ConfigOp::Delete => {
+                after.remove(key);
+                continue;
             }
-            let joined = parts.join(",");
-            overrides.insert(key.to_owned(), joined);
+            ConfigOp::Append | ConfigOp::Subtract => {
+                let unset = list_before(key, *op)?;
+                merged(after.get(key).map_or(unset, String::as_str), *op, value)
+            }
+            ConfigOp::Unknown(op) => return Err(CatalogError::UnknownConfigOp { op: *op }),
+        };
+        after.insert(key.clone(), joined);
+    }
+    Ok(after)
+}
+
+/// A list with items appended that it lacks, or without those subtracted.
+fn merged(before: &str, op: ConfigOp, value: &str) -> String {
+    let mut parts: Vec<&str> = before.split(',').filter(|part| !part.is_empty()).collect();
+    for part in value.split(',') {
+        let at = parts.iter().position(|&p| p == part);
+        match (op, at) {
+            (ConfigOp::Append, None) => parts.push(part),
+            (ConfigOp::Subtract, Some(at)) => {
+                parts.remove(at);
+            }
+            _ => {}
         }
     }
-    Ok(())
+    parts.join(",")
 }
 
-fn difference(topic: &Topic, after: &Overrides) -> Vec<CatalogRecord> {
-    let record =
-        |key: &str, value| CatalogRecord::TopicConfig { topic: topic.name.to_string(), key: key.to_owned(), value };
-    let gone = topic.overrides.keys().filter(|&key| !after.contains_key(key)).map(|key| record(key, None));
-    let set = after.iter().filter(|&(key, value)| topic.overrides.get(key) != Some(value));
-    gone.chain(set.map(|(key, value)| record(key, Some(value.clone())))).collect()
+/// Without an override Kafka starts from the key's own default, whatever the broker's is.
+fn append_to_topic(key: &str, op: ConfigOp) -> Result<&'static str, CatalogError> {
+    match config_key(key).filter(|known| known.is_list()) {
+        Some(known) => Ok(known.default.unwrap_or_default()),
+        None => {
+            let verb = if op == ConfigOp::Append { "APPEND" } else { "SUBTRACT" };
+            Err(ConfigError::NotAList { verb, key: key.to_owned() }.into())
+        }
+    }
 }
 
-fn invalid(why: &str) -> CatalogError {
+fn topic_records(topic: &Topic, after: &Settings) -> Vec<CatalogRecord> {
+    let changes = difference(&topic.overrides, after);
+    changes.map(|(key, value)| CatalogRecord::TopicConfig { topic: topic.name.to_string(), key, value }).collect()
+}
+
+/// Each key that changes, with its new value.
+pub(super) fn difference(before: &Settings, after: &Settings) -> impl Iterator<Item = (String, Option<String>)> {
+    let gone = before.keys().filter(|&key| !after.contains_key(key)).map(|key| (key.clone(), None));
+    let set = after.iter().filter(|&(key, value)| before.get(key) != Some(value));
+    gone.chain(set.map(|(key, value)| (key.clone(), Some(value.clone()))))
+}
+
+pub(super) fn invalid(why: &str) -> CatalogError {
     CatalogError::InvalidRequest { why: why.to_owned() }
 }

@@ -80,7 +80,7 @@ impl Catalog {
         let config = if overrides.is_empty() {
             self.plain_config.clone()
         } else {
-            self.settings.topic_defaults.validate(&overrides)?.into()
+            self.topic_defaults.validate(&overrides)?.into()
         };
         let partitions = self.partitions_of(topic)?;
         self.check_room(partitions.unsigned_abs().into(), made.partitions)?;

@@ -3,6 +3,7 @@
 //! Invariant: applying the records in order never fails, and an item that is refused leaves no record.
 
 mod alter;
+mod alter_broker;
 mod create;
 mod delete;
 mod partitions;
@@ -48,7 +49,7 @@ impl Catalog {
             CatalogCommand::CreatePartitions { topics, validate_only } => {
                 CatalogReply::PartitionsCreated(self.create_partitions(topics, *validate_only, &mut records))
             }
-            CatalogCommand::AlterTopicConfigs { changes, validate_only } => {
+            CatalogCommand::AlterConfigs { changes, validate_only } => {
                 CatalogReply::ConfigsAltered(self.alter_configs(changes, *validate_only, &mut records))
             }
             CatalogCommand::AllocateProducerIds => CatalogReply::ProducerIds(self.allocate_producer_ids(&mut records)?),
@@ -103,7 +104,7 @@ impl Catalog {
     }
 
     /// Checks the brokers that a request wants for one partition.
-    fn check_replicas(&self, brokers: &[i32]) -> Result<(), CatalogError> {
+    pub fn check_replicas(&self, brokers: &[i32]) -> Result<(), CatalogError> {
         let invalid = |why: String| Err(CatalogError::InvalidReplicaAssignment { why });
         if brokers.is_empty() {
             return invalid("The manual partition assignment includes an empty replica list.".into());

@@ -13,8 +13,8 @@ fn replace(catalog: &mut Catalog, values: &[(&str, Option<&str>)]) -> Result<(),
 }
 
 fn alter(catalog: &mut Catalog, topic: &str, edit: ConfigEdit) -> Result<(), CatalogError> {
-    let changes = vec![ConfigChange { topic: topic.into(), edit }];
-    match run(catalog, &CatalogCommand::AlterTopicConfigs { changes, validate_only: false }, &[]) {
+    let changes = vec![change(ResourceKind::Topic, topic, edit)];
+    match run(catalog, &CatalogCommand::AlterConfigs { changes, validate_only: false }, &[]) {
         Ok(CatalogReply::ConfigsAltered(mut replies)) => replies.remove(0),
         other => panic!("{other:?}"),
     }
@@ -48,11 +48,12 @@ fn replacing_drops_what_is_not_named() {
     replace(&mut catalog, &[("retention.ms", Some("5")), ("segment.ms", Some("7"))]).unwrap();
     replace(&mut catalog, &[("segment.ms", Some("8"))]).unwrap();
     assert_eq!((overridden(&catalog, "retention.ms"), overridden(&catalog, "segment.ms")), (None, Some("8")));
-    let nothing = CatalogCommand::AlterTopicConfigs {
-        changes: vec![ConfigChange {
-            topic: "t".into(),
-            edit: ConfigEdit::Replace(vec![("segment.ms".into(), Some("8".into()))]),
-        }],
+    let nothing = CatalogCommand::AlterConfigs {
+        changes: vec![change(
+            ResourceKind::Topic,
+            "t",
+            ConfigEdit::Replace(vec![("segment.ms".into(), Some("8".into()))]),
+        )],
         validate_only: false,
     };
     assert!(catalog.decide(&nothing, &[]).unwrap().records.is_empty());
@@ -90,7 +91,7 @@ fn refusals_are_worded_as_kafka_words_them() {
     let nulls = [("retention.ms", Set, None), ("segment.ms", Append, None)];
     assert_eq!(text(&incremental(&mut catalog, &nulls)), "Null value not supported for : retention.ms, segment.ms");
     let nulls = [("retention.ms", None), ("segment.ms", None)];
-    assert_eq!(text(&replace(&mut catalog, &nulls)), "Null value not supported for : retention.ms,segment.ms");
+    assert_eq!(text(&replace(&mut catalog, &nulls)), "Null value not supported for : retention.ms, segment.ms");
     let nothing = || ConfigEdit::Incremental(Vec::new());
     assert_eq!(text(&alter(&mut catalog, "x", nothing())), "The topic 'x' does not exist.");
     assert_eq!(text(&alter(&mut catalog, "", nothing())), "Default topic resources are not allowed.");

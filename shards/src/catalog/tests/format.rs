@@ -17,6 +17,11 @@ fn kafkas() -> Vec<(CatalogRecord, &'static str)> {
         key: "retention.ms".into(),
         value: value.map(str::to_owned),
     };
+    let setting = |broker, value: &str| CatalogRecord::BrokerConfig {
+        broker,
+        key: "log.retention.ms".into(),
+        value: Some(value.to_owned()),
+    };
     vec![
         (
             CatalogRecord::Topic { name: "orders".into(), id: topic_id() },
@@ -30,6 +35,8 @@ fn kafkas() -> Vec<(CatalogRecord, &'static str)> {
         (CatalogRecord::RemoveTopic { id: topic_id() }, "0109000102030405060708090a0b0c0d0e0f1000"),
         (config(Some("5")), "01040002076f72646572730d726574656e74696f6e2e6d73023500"),
         (config(None), "01040002076f72646572730d726574656e74696f6e2e6d730000"),
+        (setting(Some(1), "5"), "010400040231116c6f672e726574656e74696f6e2e6d73023500"),
+        (setting(None, "5"), "0104000401116c6f672e726574656e74696f6e2e6d73023500"),
         (
             CatalogRecord::ProducerIds { broker: 1, run: 7, next: 2000 },
             "010f0000000001000000000000000700000000000007d000",
@@ -85,11 +92,8 @@ fn what_only_a_cluster_would_write_is_refused() {
     bytes[epoch] = 1;
     let refused = CatalogRecord::decode(&bytes.into());
     assert!(matches!(refused, Err(RecordError::NotServed { record: "PartitionRecord", .. })), "{refused:?}");
-    let broker_config = Bytes::from_static(&[1, 4, 0, 4, 2, b'1', 2, b'k', 2, b'v', 0]);
-    assert!(matches!(
-        CatalogRecord::decode(&broker_config),
-        Err(RecordError::NotServed { record: "ConfigRecord", .. })
-    ));
+    let group_config = Bytes::from_static(&[1, 4, 0, 32, 2, b'1', 2, b'k', 2, b'v', 0]);
+    assert!(matches!(CatalogRecord::decode(&group_config), Err(RecordError::NotServed { record: "ConfigRecord", .. })));
 }
 
 #[test]

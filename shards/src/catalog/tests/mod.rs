@@ -1,6 +1,7 @@
 //! Tests of the catalog: what commands get, what the records say, and that replay equals live.
 
 mod alter;
+mod alter_broker;
 mod create;
 mod format;
 mod replay;
@@ -52,4 +53,8 @@ pub(super) fn topic(name: &str) -> NewTopic {
 
 pub(super) fn text<T: std::fmt::Debug>(result: &Result<T, CatalogError>) -> String {
     result.as_ref().unwrap_err().to_string()
+}
+
+pub(super) fn change(kind: ResourceKind, name: &str, edit: ConfigEdit) -> ConfigChange {
+    ConfigChange { resource: ConfigResource { kind, name: name.to_owned() }, edit }
 }

@@ -10,6 +10,7 @@ enum Op {
     Delete(u8),
     Grow(u8, i32),
     Alter(u8, &'static str, Option<&'static str>),
+    Broker(&'static str, &'static str, Option<&'static str>),
     ProducerIds,
     Start,
 }
@@ -28,11 +29,19 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         ("cleanup.policy", Some("compact")),
         ("foo", Some("1")),
     ]);
+    let setting = prop::sample::select(vec![
+        ("log.retention.ms", Some("9")),
+        ("log.retention.ms", None),
+        ("compression.type", Some("lz4")),
+        ("log.cleanup.policy", Some("compact,delete")),
+        ("log.retention.hours", Some("2")),
+    ]);
     let op = prop_oneof![
         4 => (name.clone(), -2i32..5, any::<bool>()).prop_map(|(n, p, c)| Op::Create(n, p, c)),
         2 => name.clone().prop_map(Op::Delete),
         2 => (name.clone(), 0i32..8).prop_map(|(n, c)| Op::Grow(n, c)),
         4 => (name, config).prop_map(|(n, (key, value))| Op::Alter(n, key, value)),
+        2 => (any::<bool>(), setting).prop_map(|(all, (key, value))| Op::Broker(if all { "" } else { "1" }, key, value)),
         1 => Just(Op::ProducerIds),
         1 => Just(Op::Start),
     ];
@@ -56,10 +65,14 @@ fn command(op: &Op) -> CatalogCommand {
         Op::Alter(n, key, value) => {
             let op = if value.is_some() { ConfigOp::Set } else { ConfigOp::Delete };
             let edit = ConfigEdit::Incremental(vec![(key.to_string(), op, value.map(str::to_owned))]);
-            CatalogCommand::AlterTopicConfigs {
-                changes: vec![ConfigChange { topic: name(*n), edit }],
-                validate_only: false,
-            }
+            let changes = vec![change(ResourceKind::Topic, &name(*n), edit)];
+            CatalogCommand::AlterConfigs { changes, validate_only: false }
+        }
+        Op::Broker(broker, key, value) => {
+            let op = if value.is_some() { ConfigOp::Set } else { ConfigOp::Delete };
+            let edit = ConfigEdit::Incremental(vec![(key.to_string(), op, value.map(str::to_owned))]);
+            let changes = vec![change(ResourceKind::Broker, broker, edit)];
+            CatalogCommand::AlterConfigs { changes, validate_only: false }
         }
         Op::ProducerIds => CatalogCommand::AllocateProducerIds,
         Op::Start => CatalogCommand::StartRun { incarnation: [3; 16], endpoints: Vec::new(), rack: Some("r".into()) },
@@ -146,6 +159,9 @@ fn records_that_cannot_follow_are_refused_and_change_nothing() {
         CatalogRecord::RemoveTopic { id: id(1) },
         CatalogRecord::TopicConfig { topic: "u".into(), key: "retention.ms".into(), value: None },
         CatalogRecord::TopicConfig { topic: "t".into(), key: "foo".into(), value: Some("1".into()) },
+        CatalogRecord::BrokerConfig { broker: Some(2), key: "log.retention.ms".into(), value: None },
+        CatalogRecord::BrokerConfig { broker: None, key: "log.retention.hours".into(), value: Some("1".into()) },
+        CatalogRecord::BrokerConfig { broker: None, key: "log.retention.ms".into(), value: Some("x".into()) },
         CatalogRecord::ProducerIds { broker: 2, run: 1, next: 1000 },
         CatalogRecord::RegisterBroker(Registration { run: 1, ..before.registration().unwrap().clone() }),
         CatalogRecord::RegisterBroker(Registration { run: 9, broker: 2, ..before.registration().unwrap().clone() }),

@@ -189,6 +189,25 @@ impl FileState {
         self.push_done(change);
     }
 
+    /// The write `id` is read from now on, and sure; earlier ones become no surer by it.
+    ///
+    /// # Panics
+    /// When a change of the same bytes is not sure yet: it could land over this one.
+    pub(super) fn finish_synced_write(&mut self, id: u64) {
+        let Some(index) = self.pending.iter().position(|pending| pending.id == id && !pending.done) else { return };
+        let Pending { change, .. } = self.pending.remove(index);
+        if let Change::Write { pos, data } = &change {
+            let end = *pos + data.len() as u64;
+            for pending in &self.pending {
+                let apart = matches!(&pending.change, Change::Write { pos: other, data: other_data }
+                    if end <= *other || *other + other_data.len() as u64 <= *pos);
+                assert!(apart, "a synced write over a change that is not synced, at {pos}");
+            }
+        }
+        change.apply(&mut self.live);
+        change.apply(&mut self.durable);
+    }
+
     /// The write failed; what of it a power cut keeps stays open. It is in no one's way any more.
     pub(super) fn fail_write(&mut self, id: u64, random: &mut Random) {
         let Some(index) = self.pending.iter().position(|pending| pending.id == id && !pending.done) else { return };

@@ -294,6 +294,17 @@ impl Disk {
         Ok(())
     }
 
+    /// `false` if there is something of this name.
+    pub(super) fn create_dir(&mut self, path: &Path) -> Result<bool, Errno> {
+        let (dir, name) = self.parent(path)?;
+        if self.names(dir)?.contains_key(&name) {
+            return Ok(false);
+        }
+        let inode = self.add(Inode::Dir { live: BTreeMap::new(), durable: BTreeMap::new() });
+        self.change_names(vec![Edit::Link { dir, name, inode }]);
+        Ok(true)
+    }
+
     pub(super) fn begin_dir_sync(&self, path: &Path) -> Result<DirSyncPoint, Errno> {
         let dir = self.resolve(path)?;
         self.names(dir)?;

@@ -98,19 +98,20 @@ impl SimRuntime {
         .await
     }
 
-    pub(super) async fn write_whole_file(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+    /// Makes or replaces a file; returns it, not synced.
+    pub(super) async fn write_content(&self, path: &Path, content: &[u8]) -> io::Result<SimFile> {
         let file = self.open_file(path, OpenMode::Create).await?;
         file.changed(|_| Some(Change::Resize(0))).await?;
         if !content.is_empty() {
-            file.write_bytes(0, Bytes::copy_from_slice(content)).await?;
+            file.write_bytes(0, Bytes::copy_from_slice(content), false).await?;
         }
-        file.sync().await
+        Ok(file)
     }
 
     pub(super) async fn open_file(&self, path: &Path, mode: OpenMode) -> io::Result<SimFile> {
         let (rt, at) = (self.clone(), path.to_owned());
         self.on_disk(DiskOp::Other, path, move |disk| {
-            let inode = disk.open(&at, mode == OpenMode::Create)?;
+            let inode = disk.open(&at, mode.creates())?;
             // Made here and not by the one who waits: if nobody does any more, it is dropped and so closed.
             Ok(SimFile { rt, inode, path: at, mode })
         })
@@ -130,8 +131,8 @@ impl SimFile {
         if self.mode == OpenMode::Read { Err(Errno::BADF.into()) } else { Ok(()) }
     }
 
-    /// `len` need not be whole blocks.
-    async fn write_bytes(&self, pos: u64, data: Bytes) -> io::Result<()> {
+    /// `len` need not be whole blocks. `synced`: what is done is sure as well.
+    async fn write_bytes(&self, pos: u64, data: Bytes, synced: bool) -> io::Result<()> {
         self.check_writable()?;
         let world = &self.rt.world;
         world.note(pos, data.len() as u64);
@@ -142,11 +143,20 @@ impl SimFile {
         let (host, inode, path) = (self.rt.host, self.inode, self.path.clone());
         let len = data.len();
         let id = self.rt.with_disk(|disk| Ok::<_, Errno>(disk.file(inode)?.begin_write(pos, data)))?;
-        let done = later(&self.rt, self.rt.latency(DiskOp::Write), move |world| {
+        let mut latency = self.rt.latency(DiskOp::Write);
+        if synced {
+            latency += self.rt.latency(DiskOp::Sync);
+        }
+        let done = later(&self.rt, latency, move |world| {
             let disk = &mut world.hosts.borrow_mut()[host.0].disk;
-            let outcome = disk.strike(DiskOp::Write, &path).and_then(|()| disk.admit(inode, pos, len));
+            let mut outcome = disk.strike(DiskOp::Write, &path);
+            if synced && outcome.is_ok() {
+                outcome = disk.strike(DiskOp::Sync, &path);
+            }
+            let outcome = outcome.and_then(|()| disk.admit(inode, pos, len));
             let random = &mut world.random.borrow_mut();
             disk.accounted(inode, |file| match outcome {
+                Ok(()) if synced => file.finish_synced_write(id),
                 Ok(()) => file.finish_write(id),
                 Err(_) => file.fail_write(id, random),
             })?;
@@ -184,7 +194,16 @@ impl File for SimFile {
         if data.is_empty() {
             return Ok(());
         }
-        self.write_bytes(pos, data.bytes()).await
+        self.write_bytes(pos, data.bytes(), false).await
+    }
+
+    async fn write_synced(&self, pos: u64, data: &Frozen) -> io::Result<()> {
+        assert_whole_blocks(pos, data.len());
+        assert!(self.mode == OpenMode::Synced, "the file is open for synced writes");
+        if data.is_empty() {
+            return Ok(());
+        }
+        self.write_bytes(pos, data.bytes(), true).await
     }
 
     async fn sync(&self) -> io::Result<()> {

@@ -26,7 +26,7 @@ pub use net::{SimConn, SimListener};
 pub use world::HostId;
 
 use super::buf::IoBuf;
-use super::{DirEntry, OpenMode, Runtime};
+use super::{DirEntry, File, OpenMode, Runtime};
 use crate::types::Mono;
 use disk::Disk;
 use world::{Event, EventKey, Host, World};
@@ -330,7 +330,20 @@ impl Runtime for SimRuntime {
     }
 
     async fn write_whole(&self, path: &Path, content: &[u8]) -> std::io::Result<()> {
-        self.write_whole_file(path, content).await
+        self.write_content(path, content).await?.sync().await
+    }
+
+    async fn make_dir_with(&self, path: &Path, name: &str, content: &[u8]) -> std::io::Result<bool> {
+        let at = path.to_owned();
+        let made = self.on_disk(DiskOp::Other, path, move |disk| disk.create_dir(&at)).await?;
+        if made {
+            self.write_content(&path.join(name), content).await?;
+        }
+        Ok(made)
+    }
+
+    async fn sync_file(&self, path: &Path) -> std::io::Result<()> {
+        self.open_file(path, OpenMode::Read).await?.sync().await
     }
 
     async fn read_dir(&self, path: &Path) -> std::io::Result<Vec<DirEntry>> {

@@ -19,7 +19,7 @@ pub(super) async fn blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send 
 pub(super) async fn open(path: PathBuf, mode: OpenMode) -> io::Result<fs::File> {
     blocking(move || {
         let mut options = OpenOptions::new();
-        options.read(true).write(mode != OpenMode::Read).create(mode == OpenMode::Create);
+        options.read(true).write(mode != OpenMode::Read).create(mode.creates());
         let file = options.open(path)?;
         if file.metadata()?.is_dir() {
             return Err(io::ErrorKind::IsADirectory.into());
@@ -40,6 +40,19 @@ pub(super) async fn write_whole(path: PathBuf, content: Vec<u8>) -> io::Result<(
         file.sync_all()
     })
     .await
+}
+
+pub(super) async fn make_dir_with(path: PathBuf, name: String, content: Vec<u8>) -> io::Result<bool> {
+    blocking(move || match fs::create_dir(&path) {
+        Ok(()) => fs::write(path.join(name), content).map(|()| true),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(e) => Err(e),
+    })
+    .await
+}
+
+pub(super) async fn sync_file(path: PathBuf) -> io::Result<()> {
+    blocking(move || fs::File::open(path)?.sync_all()).await
 }
 
 pub(super) async fn read_dir(path: PathBuf) -> io::Result<Vec<DirEntry>> {

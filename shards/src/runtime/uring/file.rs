@@ -9,6 +9,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use glommio::GlommioError;
 use glommio::io::{DmaFile, OpenOptions};
+use rustix::fs::OFlags;
 
 use super::memory::DmaBlocks;
 use super::{Core, blocking};
@@ -20,6 +21,8 @@ pub(super) const PROC_DESCRIPTORS: &str = "/proc/self/fd";
 
 pub struct UringFile {
     file: DmaFile,
+    /// The same file with O_DSYNC: glommio has no flags for a single write.
+    synced: Option<DmaFile>,
     core: Rc<Core>,
 }
 
@@ -31,8 +34,13 @@ impl UringFile {
         let mut options = OpenOptions::new();
         options.read(true).write(mode != OpenMode::Read);
         let file = options.dma_open(by_descriptor(&held)).await.map_err(io_error)?;
+        let mut synced = None;
+        if mode == OpenMode::Synced {
+            options.custom_flags(OFlags::DSYNC.bits().cast_signed());
+            synced = Some(options.dma_open(by_descriptor(&held)).await.map_err(io_error)?);
+        }
         drop(held);
-        Ok(UringFile { file, core })
+        Ok(UringFile { file, synced, core })
     }
 
     fn descriptor(&self) -> BorrowedFd<'_> {
@@ -43,6 +51,29 @@ impl UringFile {
     fn len_now(&self) -> io::Result<u64> {
         let size = rustix::fs::fstat(self.descriptor())?.st_size;
         u64::try_from(size).map_err(|_| io::Error::other("the file system reports a negative length"))
+    }
+
+    async fn write_by(&self, file: &DmaFile, pos: u64, data: &Frozen) -> io::Result<()> {
+        assert_whole_blocks(pos, data.len());
+        if data.is_empty() {
+            return Ok(());
+        }
+        let buffer = match data.dma().and_then(|dma| dma.written()) {
+            Some(buffer) => buffer,
+            // Filled on another core or on the heap: only this executor's own buffers can be written by it.
+            None => {
+                let mut copy = IoBuf::dma(DmaBlocks::new(data.len(), &self.core.home));
+                copy.extend_from_slice(data.as_slice());
+                let copy = copy.freeze();
+                copy.dma().and_then(|dma| dma.written()).expect("the copy was made on this core")
+            }
+        };
+        let written = file.write_rc_at(buffer, pos).await.map_err(io_error)?;
+        if written != data.len() {
+            let what = format!("short write: {written} of {} bytes at {pos}", data.len());
+            return Err(io::Error::new(io::ErrorKind::WriteZero, what));
+        }
+        Ok(())
     }
 }
 
@@ -66,32 +97,17 @@ impl File for UringFile {
     }
 
     async fn write(&self, pos: u64, data: &Frozen) -> io::Result<()> {
-        assert_whole_blocks(pos, data.len());
-        if data.is_empty() {
-            return Ok(());
-        }
-        let buffer = match data.dma().and_then(|dma| dma.written()) {
-            Some(buffer) => buffer,
-            // Filled on another core or on the heap: only this executor's own buffers can be written by it.
-            None => {
-                let mut copy = IoBuf::dma(DmaBlocks::new(data.len(), &self.core.home));
-                copy.extend_from_slice(data.as_slice());
-                let copy = copy.freeze();
-                copy.dma().and_then(|dma| dma.written()).expect("the copy was made on this core")
-            }
-        };
-        let written = self.file.write_rc_at(buffer, pos).await.map_err(io_error)?;
-        if written != data.len() {
-            let what = format!("short write: {written} of {} bytes at {pos}", data.len());
-            return Err(io::Error::new(io::ErrorKind::WriteZero, what));
-        }
-        Ok(())
+        self.write_by(&self.file, pos, data).await
+    }
+
+    async fn write_synced(&self, pos: u64, data: &Frozen) -> io::Result<()> {
+        let synced = self.synced.as_ref().expect("the file is open for synced writes");
+        self.write_by(synced, pos, data).await
     }
 
     async fn sync(&self) -> io::Result<()> {
         self.file.fdatasync().await.map_err(io_error)
     }
-
     async fn resize(&self, len: u64) -> io::Result<()> {
         self.file.truncate(len).await.map_err(io_error)
     }
@@ -108,6 +124,9 @@ impl File for UringFile {
     }
 
     async fn close(self) -> io::Result<()> {
+        if let Some(synced) = self.synced {
+            synced.close().await.map_err(io_error)?;
+        }
         self.file.close().await.map_err(io_error)
     }
 }

@@ -54,7 +54,7 @@ pub enum LaunchError {
     KernelTooOld { release: String },
     #[error(
         "io_uring is switched off by the sysctl kernel.io_uring_disabled = {value}: allow it with \
-         `sysctl -w kernel.io_uring_disabled=0`"
+         `sysctl -w kernel.io_uring_disabled=0`, and in /etc/sysctl.d to keep it"
     )]
     DisabledBySysctl { value: String },
     #[error(
@@ -229,10 +229,21 @@ fn check_io_uring() -> Result<(), LaunchError> {
     }
 }
 
+/// 1 keeps io_uring from processes without privileges only, 2 from all.
 fn disabled_by_sysctl() -> Option<String> {
     let value = fs::read_to_string("/proc/sys/kernel/io_uring_disabled").ok()?;
     let value = value.trim();
-    (value != "0").then(|| value.to_owned())
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ours = value == "2" || (value == "1" && !may_administer(&status));
+    ours.then(|| value.to_owned())
+}
+
+/// Whether a process with this `/proc/PID/status` has CAP_SYS_ADMIN in effect.
+fn may_administer(status: &str) -> bool {
+    const CAP_SYS_ADMIN: u32 = 21;
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let effective = effective.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok());
+    effective.is_some_and(|capabilities| capabilities >> CAP_SYS_ADMIN & 1 == 1)
 }
 
 /// `(6, 18)` of `6.18.44-amd64`; `None` for a release named in some other way, which is then tried.
@@ -292,6 +303,13 @@ mod tests {
             assert_eq!(kernel_version(release), version, "{release}");
         }
         assert!((5, 4) < KERNEL_MIN && (5, 10) > KERNEL_MIN);
+    }
+
+    #[test]
+    fn privileges_are_read_from_the_process_status() {
+        assert!(may_administer("Name:\tx\nCapPrm:\t0000000000000000\nCapEff:\t000001ffffffffff\n"));
+        assert!(may_administer("CapEff:\t0000000000200000"));
+        assert!(!may_administer("CapEff:\t00000000ffdfffff") && !may_administer("CapEff:\t0") && !may_administer(""));
     }
 
     #[test]

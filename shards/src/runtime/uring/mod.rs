@@ -172,6 +172,14 @@ impl Runtime for UringRuntime {
         blocking::write_whole(path.to_owned(), content.to_vec()).await
     }
 
+    async fn make_dir_with(&self, path: &Path, name: &str, content: &[u8]) -> io::Result<bool> {
+        blocking::make_dir_with(path.to_owned(), name.to_owned(), content.to_vec()).await
+    }
+
+    async fn sync_file(&self, path: &Path) -> io::Result<()> {
+        blocking::sync_file(path.to_owned()).await
+    }
+
     async fn read_dir(&self, path: &Path) -> io::Result<Vec<DirEntry>> {
         blocking::read_dir(path.to_owned()).await
     }

@@ -1,5 +1,6 @@
-//! Runs cases one by one, prints a line for each and the counts at the end.
+//! Runs cases one by one; prints a line for each, one for each feature, and the counts at the end.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
@@ -20,16 +21,22 @@ pub struct Report {
     pub only: Option<String>,
     passed: u32,
     failed: u32,
+    /// Whether all cases of a feature passed.
+    features: BTreeMap<String, bool>,
 }
 
 impl Report {
-    pub fn case(&mut self, name: &str, run: impl FnOnce() -> Outcome) {
+    /// What the case proves are words of `features.tsv`.
+    pub fn case(&mut self, proves: &str, name: &str, run: impl FnOnce() -> Outcome) {
         if self.only.as_ref().is_some_and(|part| !name.contains(part)) {
             return;
         }
         let begun = Instant::now();
         let outcome = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| Err("panicked, see above".into()));
         let took_ms = begun.elapsed().as_millis();
+        for feature in proves.split_whitespace() {
+            *self.features.entry(feature.into()).or_insert(true) &= outcome.is_ok();
+        }
         match outcome {
             Ok(()) => {
                 self.passed += 1;
@@ -44,6 +51,9 @@ impl Report {
 
     /// Prints the counts and gives the exit status: failure too when no case ran.
     pub fn close(self) -> std::process::ExitCode {
+        for (feature, passed) in &self.features {
+            println!("feature {feature} {}", if *passed { "passed" } else { "failed" });
+        }
         println!("{} passed, {} failed", self.passed, self.failed);
         if self.failed == 0 && self.passed > 0 {
             std::process::ExitCode::SUCCESS

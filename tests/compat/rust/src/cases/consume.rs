@@ -13,7 +13,7 @@ use crate::report::{Outcome, Report, ensure};
 const T0: i64 = 1_600_000_000_000;
 
 pub fn run(cluster: &Cluster, report: &mut Report) {
-    report.case("reading starts at the earliest, at an offset, or near the end", || {
+    report.case("earliest offset", "reading starts at the earliest, at an offset, or near the end", || {
         let topic = cluster.create("from", 1, &[])?;
         let sent = records(0, 100);
         cluster.produce_all(&topic, &[("batch.num.messages", "9")], &sent)?;
@@ -22,7 +22,7 @@ pub fn run(cluster: &Cluster, report: &mut Report) {
         same(&sent[41..], &cluster.read(&topic, 0, Offset::Offset(41), 59)?, 41)?;
         same(&sent[97..], &cluster.read(&topic, 0, Offset::OffsetTail(3), 3)?, 97)
     });
-    report.case("reading from the latest sees only what comes after", || {
+    report.case("latest", "reading from the latest sees only what comes after", || {
         let topic = cluster.create("latest", 1, &[])?;
         cluster.produce_all(&topic, &[], &records(0, 10))?;
         let consumer = cluster.assigned(&topic, &[(0, Offset::End)])?;
@@ -37,7 +37,7 @@ pub fn run(cluster: &Cluster, report: &mut Report) {
         let read: Vec<_> = poll_records(&consumer, 5)?.into_iter().map(|(_, record)| record).collect();
         same(&later, &read, 10)
     });
-    report.case("offsets are found by timestamp, and reading starts there", || {
+    report.case("timestamp", "offsets are found by timestamp, and reading starts there", || {
         let topic = cluster.create("by-time", 1, &[])?;
         let stamped =
             |at: i64| Record { timestamp_ms: Some(T0 + at * 1_000), value: Some(vec![at as u8]), ..Record::default() };
@@ -51,7 +51,7 @@ pub fn run(cluster: &Cluster, report: &mut Report) {
         ensure(beyond == Offset::End, || format!("after the last record: {beyond:?}"))?;
         same(&sent[30..], &cluster.read(&topic, 0, cluster.offset_at(&topic, 0, T0 + 30_000)?, 30)?, 30)
     });
-    report.case("timestamps out of order are found all the same", || {
+    report.case("timestamp", "timestamps out of order are found all the same", || {
         let topic = cluster.create("time-disorder", 1, &[])?;
         let stamps = [50, 10, 40, 20, 90, 30];
         let record = |at: &i64| Record { timestamp_ms: Some(T0 + at), value: Some(vec![1]), ..Record::default() };
@@ -63,7 +63,7 @@ pub fn run(cluster: &Cluster, report: &mut Report) {
         }
         Ok(())
     });
-    report.case("watermarks are 0 and 0 on an empty partition and move with its records", || {
+    report.case("list-offsets", "watermarks are 0 and 0 on an empty partition and move with its records", || {
         let topic = cluster.create("watermarks", 2, &[])?;
         cluster.produce_all(&topic, &[], &records(0, 11))?;
         let consumer = cluster.consumer()?;
@@ -73,7 +73,7 @@ pub fn run(cluster: &Cluster, report: &mut Report) {
         }
         Ok(())
     });
-    report.case("an offset beyond the end is out of range", || {
+    report.case("offset", "an offset beyond the end is out of range", || {
         let topic = cluster.create("out-of-range", 1, &[])?;
         cluster.produce_all(&topic, &[], &records(0, 3))?;
         let consumer = cluster.assigned(&topic, &[(0, Offset::Offset(100))])?;
@@ -91,7 +91,7 @@ pub fn run(cluster: &Cluster, report: &mut Report) {
             }
         }
     });
-    report.case("many partitions are read at once, each in order", || {
+    report.case("many", "many partitions are read at once, each in order", || {
         let topic = cluster.create("fan-in", 16, &[])?;
         let sent: Vec<Record> = (0..50).flat_map(|_| (0..16).flat_map(|partition| records(partition, 1))).collect();
         cluster.produce_all(&topic, &[], &sent)?;
@@ -104,7 +104,7 @@ pub fn run(cluster: &Cluster, report: &mut Report) {
         }
         Ok(())
     });
-    report.case("a waiting reader gets a record soon after it is sent", || wake(cluster));
+    report.case("latest", "a waiting reader gets a record soon after it is sent", || wake(cluster));
 }
 
 /// A parked fetch is answered when a record comes, not at its deadline.

@@ -12,13 +12,13 @@ use crate::report::{Outcome, Report, ensure};
 
 pub fn run(cluster: &Cluster, report: &mut Report) {
     for codec in CODECS {
-        report.case(&format!("records with keys and headers in {codec} come back as sent"), || {
+        report.case(codec, &format!("records with keys and headers in {codec} come back as sent"), || {
             let topic = cluster.create(&format!("codec-{codec}"), 1, &[])?;
             round_trip(cluster, &topic, &[("compression.type", codec), ("linger.ms", "20")], &records(0, 500))
         });
     }
     for codec in ["uncompressed", "gzip", "snappy", "lz4", "zstd"] {
-        report.case(&format!("a topic with compression.type={codec} recompresses what producers send"), || {
+        report.case(codec, &format!("a topic with compression.type={codec} recompresses what producers send"), || {
             let topic = cluster.create(&format!("recompress-{codec}"), 1, &[("compression.type", codec)])?;
             let sent = records(0, 200);
             for (round, producer) in (0..).zip(CODECS) {
@@ -29,13 +29,13 @@ pub fn run(cluster: &Cluster, report: &mut Report) {
             Ok(())
         });
     }
-    report.case("idempotent records are acked once each, in order", || {
+    report.case("idempotent", "idempotent records are acked once each, in order", || {
         let topic = cluster.create("idempotent", 1, &[])?;
         let settings = [("enable.idempotence", "true"), ("linger.ms", "0"), ("batch.num.messages", "7")];
         round_trip(cluster, &topic, &settings, &records(0, 2_000))
     });
     for acks in ["0", "1", "all"] {
-        report.case(&format!("records sent with acks={acks} are there"), || {
+        report.case("none", &format!("records sent with acks={acks} are there"), || {
             let topic = cluster.create(&format!("acks-{acks}"), 1, &[])?;
             let sent = records(0, 50);
             for ack in cluster.produce(&topic, &[("acks", acks)], &sent)? {
@@ -44,7 +44,7 @@ pub fn run(cluster: &Cluster, report: &mut Report) {
             same(&sent, &cluster.read(&topic, 0, Offset::Beginning, sent.len())?, 0)
         });
     }
-    report.case("empty values, null values and null keys stay apart", || {
+    report.case("empty", "empty values, null values and null keys stay apart", || {
         let topic = cluster.create("empty", 1, &[("cleanup.policy", "delete")])?;
         let record = |key: Option<&[u8]>, value: Option<&[u8]>| Record {
             key: key.map(<[u8]>::to_vec),
@@ -56,7 +56,7 @@ pub fn run(cluster: &Cluster, report: &mut Report) {
             [none, empty, some].into_iter().flat_map(|k| [none, empty, some].map(|v| record(k, v))).collect();
         round_trip(cluster, &topic, &[], &sent)
     });
-    report.case("a tombstone on a compacted topic is kept; a record without a key is refused there", || {
+    report.case("empty", "a tombstone on a compacted topic is kept; a record without a key is refused there", || {
         let topic = cluster.create("tombstone", 1, &[("cleanup.policy", "compact")])?;
         let keyed = |value: Option<&[u8]>| Record {
             key: Some(b"k".to_vec()),
@@ -68,13 +68,13 @@ pub fn run(cluster: &Cluster, report: &mut Report) {
         let acks = cluster.produce(&topic, &[], &[keyless])?;
         ensure(acks == [Err(Code::InvalidRecord)], || format!("no key: {acks:?}"))
     });
-    report.case("records of 950,000 bytes come back as sent", || {
+    report.case("large", "records of 950,000 bytes come back as sent", || {
         let topic = cluster.create("large", 1, &[])?;
         let large = |seed| Record { value: Some(noise(seed, 950_000)), ..Record::default() };
         let sent: Vec<Record> = (0..12).map(large).collect();
         round_trip(cluster, &topic, &[("message.max.bytes", "2000000")], &sent)
     });
-    report.case("a record over max.message.bytes is refused, and the next one is taken", || {
+    report.case("too-large", "a record over max.message.bytes is refused, and the next one is taken", || {
         let topic = cluster.create("too-large", 1, &[("max.message.bytes", "100000")])?;
         let settings = [("message.max.bytes", "2000000"), ("batch.num.messages", "1")];
         let of = |len| Record { value: Some(noise(1, len)), ..Record::default() };
@@ -84,8 +84,8 @@ pub fn run(cluster: &Cluster, report: &mut Report) {
         let acks = cluster.produce(&default, &settings, &[of(1_100_000)])?;
         ensure(acks == [Err(Code::MessageSizeTooLarge)], || format!("default limit: {acks:?}"))
     });
-    report.case("ten producers at once keep their order in each of six partitions", || order(cluster));
-    report.case("CreateTime keeps the producer's timestamps, LogAppendTime sets the broker's", || {
+    report.case("idempotent", "ten producers at once keep their order in each of six partitions", || order(cluster));
+    report.case("timestamp", "CreateTime keeps the producer's timestamps, LogAppendTime sets the broker's", || {
         let asked = Record { timestamp_ms: Some(1_500_000_000_123), value: Some(vec![1]), ..Record::default() };
         let topic = cluster.create("create-time", 1, &[])?;
         cluster.produce_all(&topic, &[], std::slice::from_ref(&asked))?;
@@ -98,7 +98,7 @@ pub fn run(cluster: &Cluster, report: &mut Report) {
         let right = matches!(stamp, Timestamp::LogAppendTime(ms) if (before..before + 60_000).contains(&ms));
         ensure(right, || format!("{stamp:?}, sent at {before}"))
     });
-    report.case("a timestamp outside the topic's bounds is refused", || {
+    report.case("timestamp", "a timestamp outside the topic's bounds is refused", || {
         let topic = cluster.create("bounds", 1, &[("message.timestamp.before.max.ms", "60000")])?;
         let old = Record { timestamp_ms: Some(1_500_000_000_000), value: Some(vec![1]), ..Record::default() };
         let acks = cluster.produce(&topic, &[], &[old])?;

@@ -12,11 +12,11 @@ use crate::report::{Failure, Outcome, Report, ensure};
 const MANY: i32 = 1_000;
 
 pub fn run(cluster: &Cluster, report: &mut Report) {
-    report.case("a new topic shows its partitions in metadata", || {
+    report.case("create", "a new topic shows its partitions in metadata", || {
         let topic = cluster.create("new", 7, &[("segment.bytes", "1048576"), ("retention.ms", "-1")])?;
         shows(cluster, &topic, Some(7))
     });
-    report.case("a topic that exists, a bad name, no partitions and a bad config are refused", || {
+    report.case("create", "a topic that exists, a bad name, no partitions and a bad config are refused", || {
         let topic = cluster.create("once", 1, &[])?;
         let refused = |name: &str, partitions, settings: &[(&str, &str)], code| -> Outcome {
             let answer = cluster.try_create(name, partitions, settings)?;
@@ -29,7 +29,7 @@ pub fn run(cluster: &Cluster, report: &mut Report) {
         refused(&cluster.name("bad"), 1, &[("segment.bytes", "many")], Code::InvalidConfig)?;
         refused(&cluster.name("unknown"), 1, &[("no.such.config", "1")], Code::InvalidConfig)
     });
-    report.case("a topic grows and its new partitions take records", || {
+    report.case("grow", "a topic grows and its new partitions take records", || {
         let topic = cluster.create("grow", 2, &[])?;
         cluster.grow(&topic, 5)?.map_err(|code| format!("growing: {code}"))?;
         shows(cluster, &topic, Some(5))?;
@@ -39,7 +39,7 @@ pub fn run(cluster: &Cluster, report: &mut Report) {
         let answer = cluster.grow(&topic, 3)?;
         ensure(answer == Err(Code::InvalidPartitions), || format!("shrinking: {answer:?}"))
     });
-    report.case("a deleted topic is gone, and its name can be used again, empty", || {
+    report.case("create", "a deleted topic is gone, and its name can be used again, empty", || {
         let topic = cluster.create("gone", 2, &[])?;
         cluster.produce_all(&topic, &[], &records(0, 10))?;
         cluster.delete(&topic)?.map_err(|code| format!("deleting: {code}"))?;
@@ -52,13 +52,13 @@ pub fn run(cluster: &Cluster, report: &mut Report) {
         ensure(offsets == [0, 1, 2], || format!("offsets {offsets:?}"))?;
         same(&sent, &cluster.read(&topic, 0, Offset::Beginning, 3)?, 0)
     });
-    report.case("producing to an unknown topic makes it", || {
+    report.case("by-use", "producing to an unknown topic makes it", || {
         let topic = cluster.name("made-by-use");
         let sent = records(0, 5);
         cluster.produce_all(&topic, &[], &sent)?;
         same(&sent, &cluster.read(&topic, 0, Offset::Beginning, 5)?, 0)
     });
-    report.case("1,000 partitions are made, written and read", || many_partitions(cluster));
+    report.case("many", "1,000 partitions are made, written and read", || many_partitions(cluster));
 }
 
 fn many_partitions(cluster: &Cluster) -> Outcome {

@@ -39,36 +39,30 @@ import org.apache.kafka.common.record.TimestampType;
 public final class Suite {
     private static final long T0_MS = 1_600_000_000_000L;
 
-    private interface Case {
-        void run(Cluster cluster) throws Exception;
-    }
-
-    private static final Map<String, Case> CASES = new LinkedHashMap<>();
-
-    static {
-        CASES.put("topics are made, described, refused twice, grown, deleted", Suite::topics);
-        CASES.put("a topic made again has another id and is empty", Suite::madeAgain);
-        CASES.put("bad names, counts and configs are refused", Suite::refused);
-        CASES.put("producing to an unknown topic makes it", cluster -> roundTrip(cluster, cluster.name("made-by-use"), 5));
+    private static void cases(Report report) {
+        report.add("create grow", "topics are made, described, refused twice, grown, deleted", Suite::topics);
+        report.add("create", "a topic made again has another id and is empty", Suite::madeAgain);
+        report.add("create", "bad names, counts and configs are refused", Suite::refused);
+        report.add("by-use", "producing to an unknown topic makes it", cluster -> roundTrip(cluster, cluster.name("made-by-use"), 5));
         for (String codec : List.of("none", "gzip", "snappy", "lz4", "zstd")) {
-            CASES.put("records with keys and headers in " + codec + " come back as sent", cluster -> {
+            report.add(codec, "records with keys and headers in " + codec + " come back as sent", cluster -> {
                 String topic = cluster.create("codec-" + codec, 1);
                 roundTrip(cluster, topic, 500, "compression.type", codec, "linger.ms", "20");
             });
         }
-        CASES.put("idempotent records are acked once each, in order", cluster -> roundTrip(
+        report.add("idempotent", "idempotent records are acked once each, in order", cluster -> roundTrip(
                 cluster, cluster.create("idempotent", 1), 3_000, "enable.idempotence", "true", "batch.size", "600", "linger.ms", "0"));
-        CASES.put("records of a producer that is not idempotent are acked too", cluster -> roundTrip(
+        report.add("none", "records of a producer that is not idempotent are acked too", cluster -> roundTrip(
                 cluster, cluster.create("plain", 1), 300, "enable.idempotence", "false", "acks", "1"));
-        CASES.put("empty values, null values and null keys stay apart", Suite::empty);
-        CASES.put("records of 950,000 bytes come back as sent", Suite::large);
-        CASES.put("a record over max.message.bytes is refused, and the next one is taken", Suite::tooLarge);
-        CASES.put("reading starts at the beginning, at an offset, at a time, at the end", Suite::readFrom);
-        CASES.put("an offset beyond the end is out of range", Suite::outOfRange);
-        CASES.put("listOffsets gives the earliest, the latest, by time and of the highest timestamp", Suite::listOffsets);
-        CASES.put("LogAppendTime sets the broker's timestamp", Suite::appendTime);
-        CASES.put("1,000 partitions are made, written and read", Suite::many);
-        CASES.put("one fetch session reads many partitions while some are paused", Suite::session);
+        report.add("empty", "empty values, null values and null keys stay apart", Suite::empty);
+        report.add("large", "records of 950,000 bytes come back as sent", Suite::large);
+        report.add("too-large", "a record over max.message.bytes is refused, and the next one is taken", Suite::tooLarge);
+        report.add("earliest latest offset timestamp", "reading starts at the beginning, at an offset, at a time, at the end", Suite::readFrom);
+        report.add("offset", "an offset beyond the end is out of range", Suite::outOfRange);
+        report.add("list-offsets", "listOffsets gives the earliest, the latest, by time and of the highest timestamp", Suite::listOffsets);
+        report.add("timestamp", "LogAppendTime sets the broker's timestamp", Suite::appendTime);
+        report.add("many", "1,000 partitions are made, written and read", Suite::many);
+        report.add("many", "one fetch session reads many partitions while some are paused", Suite::session);
     }
 
     public static void main(String[] args) {
@@ -84,27 +78,13 @@ public final class Suite {
         if (bootstrap == null) {
             throw new IllegalArgumentException("--bootstrap HOST:PORT or BOOTSTRAP is needed");
         }
-        int passed = 0;
-        int failed = 0;
+        Report report = new Report(only);
+        cases(report);
+        boolean good;
         try (Cluster cluster = new Cluster(bootstrap)) {
-            for (Map.Entry<String, Case> each : CASES.entrySet()) {
-                if (!each.getKey().contains(only)) {
-                    continue;
-                }
-                long begun = System.nanoTime();
-                try {
-                    each.getValue().run(cluster);
-                    passed++;
-                    System.out.printf("ok     %s (%d ms)%n", each.getKey(), (System.nanoTime() - begun) / 1_000_000);
-                } catch (Exception | AssertionError failure) {
-                    failed++;
-                    System.out.printf("FAILED %s%n", each.getKey());
-                    failure.printStackTrace(System.out);
-                }
-            }
+            good = report.run(cluster);
         }
-        System.out.printf("%d passed, %d failed%n", passed, failed);
-        System.exit(passed > 0 && failed == 0 ? 0 : 1);
+        System.exit(good ? 0 : 1);
     }
 
     private static void topics(Cluster cluster) throws Exception {

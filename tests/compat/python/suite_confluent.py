@@ -1,11 +1,6 @@
-"""confluent-kafka against a broker, case by case: suite.py --bootstrap HOST:PORT [--only PART]."""
+"""confluent-kafka against a broker, case by case: suite_confluent.py --bootstrap HOST:PORT [--only PART]."""
 
-import argparse
-import os
-import random
-import sys
 import time
-import traceback
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
@@ -19,37 +14,21 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic, OffsetSpec
 
-CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
-STEP_SECONDS = 60
-T0_MS = 1_600_000_000_000
-
-CASES = []
-
-
-def case(name):
-    """Registers a function as a case of that name."""
-
-    def register(run):
-        CASES.append((name, run))
-        return run
-
-    return register
+from records import CODECS, MANY, STEP_SECONDS, T0_MS, Names, check_same, keyed, noise, plain, until
+from report import case, main
 
 
 class Cluster:
-    """A broker to test, and topic names that no other run uses."""
+    """A broker to test."""
 
     def __init__(self, bootstrap):
         self.bootstrap = bootstrap
-        self.run = f"{int(time.time() * 1000):x}"
+        self.name = Names("confluent").of
         self.admin = AdminClient(self.config())
 
     def config(self, **settings):
         base = {"bootstrap.servers": self.bootstrap, "broker.address.family": "v4"}
         return base | {key.replace("_", "."): value for key, value in settings.items()}
-
-    def name(self, topic):
-        return f"python-{topic}-{self.run}"
 
     def create(self, topic, partitions=1, **config):
         name = self.name(topic)
@@ -91,7 +70,7 @@ class Cluster:
     def read(self, topic, count, partition=0, offset=OFFSET_BEGINNING):
         consumer = self.consumer((topic, partition, offset))
         try:
-            return take(consumer, count)
+            return parts(take(consumer, count))
         finally:
             consumer.close()
 
@@ -118,43 +97,14 @@ def take(consumer, count):
     return messages
 
 
-def keyed(count, seed=0):
-    """Records with keys and headers; half of each value is noise."""
-    noise = random.Random(seed)
-    return [
-        (
-            f"key-{at}".encode(),
-            b"text " * (at % 50) + noise.randbytes(at % 400),
-            [("at", str(at).encode()), ("none", None), ("at", b"")],
-            None,
-        )
-        for at in range(count)
-    ]
-
-
-def plain(value, key=None, timestamp=None):
-    return (key, value, None, timestamp)
-
-
-def check_same(sent, read, first=0):
-    assert len(sent) == len(read), f"{len(sent)} sent, {len(read)} read"
-    for offset, ((key, value, headers, _), message) in enumerate(zip(sent, read), first):
-        assert message.offset() == offset, f"offset {message.offset()} where {offset} comes next"
-        found = (message.key(), message.value(), message.headers())
-        assert found == (key, value, headers), f"offset {offset} differs: {found!r:.300}"
+def parts(messages):
+    return [(m.offset(), m.key(), m.value(), m.headers() or []) for m in messages]
 
 
 def round_trip(cluster, topic, sent, **settings):
     acks = cluster.produce(topic, sent, **settings)
     assert acks == list(range(len(sent))), f"acked at {acks!r:.300}"
     check_same(sent, cluster.read(topic, len(sent)))
-
-
-def until(expected, ask):
-    deadline = time.monotonic() + STEP_SECONDS
-    while (found := ask()) != expected:
-        assert time.monotonic() < deadline, f"{found!r}, not {expected!r}"
-        time.sleep(0.02)
 
 
 def error_of(ask):
@@ -166,23 +116,30 @@ def error_of(ask):
     return None
 
 
-@case("topics are made, shown, refused twice, grown, deleted")
+@case("create", "topics are made, shown, refused twice, deleted")
 def topics(cluster):
     topic = cluster.create("life", 3, segment_bytes="1048576")
     until(3, lambda: cluster.partitions(topic))
     assert error_of(lambda: cluster.create("life", 3)) == KafkaError.TOPIC_ALREADY_EXISTS
-    cluster.admin.create_partitions([NewPartitions(topic, 5)])[topic].result()
-    until(5, lambda: cluster.partitions(topic))
-    sent = keyed(10)
-    cluster.produce(topic, sent, partition=4)
-    check_same(sent, cluster.read(topic, 10, partition=4))
     cluster.admin.delete_topics([topic])[topic].result()
     until(None, lambda: cluster.partitions(topic))
     again = error_of(lambda: cluster.admin.delete_topics([topic])[topic].result())
     assert again == KafkaError.UNKNOWN_TOPIC_OR_PART, again
 
 
-@case("validate_only makes nothing")
+@case("grow", "a topic grows and its new partitions take records")
+def grow(cluster):
+    topic = cluster.create("grow", 2)
+    cluster.admin.create_partitions([NewPartitions(topic, 5)])[topic].result()
+    until(5, lambda: cluster.partitions(topic))
+    sent = keyed(10)
+    cluster.produce(topic, sent, partition=4)
+    check_same(sent, cluster.read(topic, 10, partition=4))
+    code = error_of(lambda: cluster.admin.create_partitions([NewPartitions(topic, 3)])[topic].result())
+    assert code == KafkaError.INVALID_PARTITIONS, code
+
+
+@case("create", "validate_only makes nothing")
 def validate_only(cluster):
     name = cluster.name("validated")
     cluster.admin.create_topics([NewTopic(name, 2, 1)], validate_only=True)[name].result()
@@ -192,14 +149,14 @@ def validate_only(cluster):
     assert code == KafkaError.INVALID_CONFIG, code
 
 
-@case("producing to an unknown topic makes it")
+@case("by-use", "producing to an unknown topic makes it")
 def made_by_use(cluster):
     topic = cluster.name("made-by-use")
     round_trip(cluster, topic, keyed(5))
 
 
 def codec_case(codec):
-    @case(f"records with keys and headers in {codec} come back as sent")
+    @case(codec, f"records with keys and headers in {codec} come back as sent")
     def run(cluster):
         topic = cluster.create(f"codec-{codec}")
         round_trip(cluster, topic, keyed(500), compression_type=codec, linger_ms=20)
@@ -209,60 +166,75 @@ for each in CODECS:
     codec_case(each)
 
 
-@case("idempotent records are acked once each, in order")
+@case("idempotent", "idempotent records are acked once each, in order")
 def idempotent(cluster):
     topic = cluster.create("idempotent")
     round_trip(cluster, topic, keyed(2_000), enable_idempotence=True, batch_num_messages=7, linger_ms=0)
 
 
-@case("empty values, null values and null keys stay apart")
+@case("empty", "empty values, null values and null keys stay apart")
 def empty(cluster):
     topic = cluster.create("empty")
     some = [None, b"", b"x"]
     round_trip(cluster, topic, [plain(value, key) for key in some for value in some])
 
 
-@case("a tombstone on a compacted topic is kept; a record without a key is refused there")
+@case("empty", "a tombstone on a compacted topic is kept; a record without a key is refused there")
 def tombstone(cluster):
     topic = cluster.create("tombstone", cleanup_policy="compact")
     round_trip(cluster, topic, [plain(b"v", b"k"), plain(None, b"k")])
     assert cluster.produce(topic, [plain(b"v")]) == [KafkaError.INVALID_RECORD]
 
 
-@case("records of 950,000 bytes come back as sent")
+@case("large", "records of 950,000 bytes come back as sent")
 def large(cluster):
     topic = cluster.create("large")
-    sent = [plain(random.Random(seed).randbytes(950_000)) for seed in range(8)]
+    sent = [plain(noise(seed, 950_000)) for seed in range(8)]
     round_trip(cluster, topic, sent, message_max_bytes=2_000_000)
 
 
-@case("a record over max.message.bytes is refused, and the next one is taken")
+@case("too-large", "a record over max.message.bytes is refused, and the next one is taken")
 def too_large(cluster):
     topic = cluster.create("too-large", max_message_bytes="100000")
-    sent = [plain(random.Random(1).randbytes(size)) for size in (90_000, 100_001, 10)]
+    sent = [plain(noise(1, size)) for size in (90_000, 100_001, 10)]
     acks = cluster.produce(topic, sent, message_max_bytes=2_000_000, batch_num_messages=1)
     assert acks == [0, KafkaError.MSG_SIZE_TOO_LARGE, 1], acks
 
 
-@case("reading starts at the earliest, at an offset, at a time")
-def read_from(cluster):
-    topic = cluster.create("from")
+@case("earliest", "reading starts at the earliest")
+def read_earliest(cluster):
+    topic = cluster.create("earliest")
+    sent = keyed(50)
+    cluster.produce(topic, sent)
+    check_same(sent, cluster.read(topic, 50, offset=OFFSET_BEGINNING))
+
+
+@case("offset", "reading starts at an offset")
+def read_offset(cluster):
+    topic = cluster.create("offset")
+    sent = keyed(100)
+    cluster.produce(topic, sent, batch_num_messages=9)
+    check_same(sent[41:], cluster.read(topic, 59, offset=41), 41)
+
+
+@case("timestamp", "reading starts at a timestamp")
+def read_timestamp(cluster):
+    topic = cluster.create("timestamp")
     sent = [plain(bytes([at]), timestamp=T0_MS + at * 1000) for at in range(100)]
     cluster.produce(topic, sent, batch_num_messages=9)
-    check_same(sent, cluster.read(topic, 100))
-    check_same(sent[41:], cluster.read(topic, 59, offset=41), 41)
     consumer = cluster.consumer()
     [found] = consumer.offsets_for_times([TopicPartition(topic, 0, T0_MS + 70_001)], timeout=STEP_SECONDS)
     assert found.offset == 71, found
     [beyond] = consumer.offsets_for_times([TopicPartition(topic, 0, T0_MS + 100_000)], timeout=STEP_SECONDS)
     assert beyond.offset == OFFSET_END, beyond
-    consumer.close()
-    read = cluster.read(topic, 29, offset=71)
-    check_same(sent[71:], read, 71)
+    consumer.assign([TopicPartition(topic, 0, found.offset)])
+    read = take(consumer, 29)
+    check_same(sent[71:], parts(read), 71)
     assert read[0].timestamp()[1] == T0_MS + 71_000, read[0].timestamp()
+    consumer.close()
 
 
-@case("reading from the latest sees only what comes after")
+@case("latest", "reading from the latest sees only what comes after")
 def read_latest(cluster):
     topic = cluster.create("latest")
     cluster.produce(topic, keyed(10))
@@ -273,11 +245,11 @@ def read_latest(cluster):
         assert early is None or early.error().code() in PASSING, "an old record came"
     later = keyed(5, seed=1)
     cluster.produce(topic, later)
-    check_same(later, take(consumer, 5), 10)
+    check_same(later, parts(take(consumer, 5)), 10)
     consumer.close()
 
 
-@case("list_offsets gives the earliest, the latest, by timestamp and of the highest timestamp")
+@case("list-offsets", "list_offsets gives the earliest, the latest, by timestamp and of the highest timestamp")
 def list_offsets(cluster):
     topic = cluster.create("list")
     stamps = [50, 10, 90, 20, 40]
@@ -296,20 +268,20 @@ def list_offsets(cluster):
     assert listed(OffsetSpec.max_timestamp()) == 2
 
 
-@case("1,000 partitions are made, written and read")
+@case("many", "1,000 partitions are made, written and read")
 def many(cluster):
-    topic = cluster.create("many", 1_000)
-    until(1_000, lambda: cluster.partitions(topic))
+    topic = cluster.create("many", MANY)
+    until(MANY, lambda: cluster.partitions(topic))
     producer, failed = Producer(cluster.config(enable_idempotence=True)), []
-    for rnd in range(3):
-        for partition in range(1_000):
-            value = f"{partition}:{rnd}".encode()
+    for number in range(3):
+        for partition in range(MANY):
+            value = f"{partition}:{number}".encode()
             producer.produce(topic, value, partition=partition, on_delivery=lambda e, _: e and failed.append(e))
         producer.poll(0)
     assert producer.flush(STEP_SECONDS) == 0 and not failed, failed[:3]
-    consumer = cluster.consumer(*((topic, partition, OFFSET_BEGINNING) for partition in range(1_000)))
-    following = [0] * 1_000
-    for message in take(consumer, 3_000):
+    consumer = cluster.consumer(*((topic, partition, OFFSET_BEGINNING) for partition in range(MANY)))
+    following = [0] * MANY
+    for message in take(consumer, 3 * MANY):
         partition = message.partition()
         expected = (following[partition], f"{partition}:{following[partition]}".encode())
         assert (message.offset(), message.value()) == expected, expected
@@ -318,7 +290,7 @@ def many(cluster):
     cluster.admin.delete_topics([topic])[topic].result()
 
 
-@case("four producers at once keep their order in a partition")
+@case("idempotent", "four producers at once keep their order in a partition")
 def order(cluster):
     topic = cluster.create("order")
     producers = [Producer(cluster.config(enable_idempotence=True, linger_ms=1)) for _ in range(4)]
@@ -335,28 +307,4 @@ def order(cluster):
     consumer.close()
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--bootstrap", default=os.environ.get("BOOTSTRAP"))
-    parser.add_argument("--only", default="")
-    args = parser.parse_args()
-    if not args.bootstrap:
-        parser.error("--bootstrap HOST:PORT or BOOTSTRAP is needed")
-    cluster, passed, failed = Cluster(args.bootstrap), 0, 0
-    for name, run in CASES:
-        if args.only not in name:
-            continue
-        begun = time.monotonic()
-        try:
-            run(cluster)
-        except Exception:  # a case may fail in any way; each is told, and the next one runs
-            failed += 1
-            print(f"FAILED {name}\n{traceback.format_exc()}", flush=True)
-        else:
-            passed += 1
-            print(f"ok     {name} ({(time.monotonic() - begun) * 1000:.0f} ms)", flush=True)
-    print(f"{passed} passed, {failed} failed")
-    sys.exit(0 if passed and not failed else 1)
-
-
-main()
+main(__doc__, Cluster)

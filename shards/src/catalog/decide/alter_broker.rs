@@ -1,0 +1,79 @@
+//! AlterConfigs and IncrementalAlterConfigs of brokers: settings that may change while the broker runs. Shard 0 only.
+//!
+//! Invariant: a setting that does not act at once is refused, never taken and forgotten.
+
+use super::super::command::{CatalogError, ConfigEdit, ConfigOp};
+use super::super::config::{CONFIG_BYTES_MAX, ConfigError, setting_key};
+use super::super::record::CatalogRecord;
+use super::super::state::Catalog;
+use super::alter::{Settings, difference, edited, invalid};
+
+impl Catalog {
+    /// `name` is this broker's number, or nothing for all brokers of the cluster.
+    pub(super) fn alter_broker(&self, name: &str, edit: &ConfigEdit) -> Result<Vec<CatalogRecord>, CatalogError> {
+        let ours = self.settings.node_id;
+        let broker = match name {
+            "" => None,
+            _ => match node_number(name)? {
+                id if id == ours => Some(id),
+                id => return Err(invalid(&format!("Unexpected broker id, expected {ours}, but received {id}"))),
+            },
+        };
+        let before = self.topic_defaults.layers().dynamic(broker.is_none());
+        let after = edited(before, edit, append_to_setting).map_err(|e| match e {
+            CatalogError::UnknownConfigOp { op } => invalid(&format!("Unknown operations type {op}")),
+            other => other,
+        })?;
+        check_settings(&after)?;
+        let changes = difference(before, &after);
+        Ok(changes.map(|(key, value)| CatalogRecord::BrokerConfig { broker, key, value }).collect())
+    }
+
+    /// Log levels do not change while the broker runs, so what is left is what Kafka says of a logger that it lacks.
+    pub(super) fn alter_logger(&self, name: &str, edit: &ConfigEdit) -> Result<(), CatalogError> {
+        let ConfigEdit::Incremental(edits) = edit else { return Err(invalid("Unknown resource type 8")) };
+        let (ours, id) = (self.settings.node_id, node_number(name)?);
+        if id != ours {
+            return Err(invalid(&format!("Unexpected node id. Expected {ours}, but received {id}")));
+        }
+        match edits.first() {
+            None => Ok(()),
+            Some((logger, ..)) => Err(ConfigError::NoLogger { logger: logger.clone() }.into()),
+        }
+    }
+}
+
+fn node_number(name: &str) -> Result<i32, CatalogError> {
+    name.parse().map_err(|_| invalid(&format!("Node id must be an integer, but it is: {name}")))
+}
+
+/// Without a change Kafka starts from the setting's own default, whatever the broker was started with.
+fn append_to_setting(key: &str, op: ConfigOp) -> Result<&'static str, CatalogError> {
+    match setting_key(key).filter(|(known, _)| known.is_list()) {
+        Some((known, setting)) => Ok(known.setting_default(setting).unwrap_or_default()),
+        None => {
+            let verb = if op == ConfigOp::Append { "append" } else { "subtract" };
+            Err(ConfigError::NotAListSetting { verb, key: key.to_owned() }.into())
+        }
+    }
+}
+
+/// Only settings that may change, each with a value that is one. Kafka answers INVALID_REQUEST here, where a topic gets
+/// INVALID_CONFIG.
+fn check_settings(settings: &Settings) -> Result<(), CatalogError> {
+    let dynamic = |name: &str| setting_key(name).filter(|(_, setting)| setting.dynamic);
+    let fixed: Vec<&str> = settings.keys().map(String::as_str).filter(|name| dynamic(name).is_none()).collect();
+    if !fixed.is_empty() {
+        return Err(invalid(&format!("Cannot update these configs dynamically: [{}]", fixed.join(", "))));
+    }
+    for (name, text) in settings {
+        if let Some((key, _)) = dynamic(name) {
+            key.parse_as(name, text).map_err(|e| invalid(&e.to_string()))?;
+        }
+        if text.len() > CONFIG_BYTES_MAX {
+            let too_long = ConfigError::TooLong { key: name.clone(), bytes: text.len() };
+            return Err(invalid(&too_long.to_string()));
+        }
+    }
+    Ok(())
+}

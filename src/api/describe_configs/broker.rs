@@ -1,0 +1,104 @@
+//! The settings of this broker, and those changed for the whole cluster. Invariant: each value is the one that acts.
+
+use shards::catalog::Catalog;
+use shards::catalog::config::{ConfigKey, Layer, Synonym, TOPIC_CONFIGS, setting_key};
+
+use super::super::ApiSettings;
+use super::super::config_resources::{layer_code, topic_type_code, type_code};
+use super::{Asked, synonym, topic};
+use crate::config::described::{BrokerSetting, SettingType};
+use crate::wire::Str;
+use crate::wire::messages::describe_configs::{DescribeConfigsResourceResult, DescribeConfigsSynonym};
+
+pub(super) fn described(
+    catalog: &Catalog,
+    settings: &ApiSettings,
+    asked: &Asked<'_>,
+) -> Vec<DescribeConfigsResourceResult> {
+    let fixed = settings.described.iter().filter(|setting| asked.wants(setting.name));
+    let of_topics = TOPIC_CONFIGS.iter().flat_map(|key| key.synonyms.iter().map(move |setting| (key, setting)));
+    let of_topics = of_topics.filter(|(_, setting)| asked.wants(setting.key));
+    let all = fixed.map(|setting| fixed_setting(setting, asked));
+    let mut all: Vec<_> =
+        all.chain(of_topics.map(|(key, setting)| topic_default(catalog, key, setting, asked))).collect();
+    all.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    all
+}
+
+/// What was changed for all brokers.
+pub(super) fn cluster(catalog: &Catalog, asked: &Asked<'_>) -> Vec<DescribeConfigsResourceResult> {
+    let changed = catalog.topic_defaults().layers().dynamic(true);
+    let wanted = changed.iter().filter(|(name, _)| asked.wants(name));
+    let told = wanted.filter_map(|(name, value)| {
+        let (key, setting) = setting_key(name)?;
+        let only = DescribeConfigsSynonym {
+            name: Str::from_static(setting.key),
+            value: Some(value.as_str().into()),
+            source: layer_code(Layer::Cluster),
+        };
+        let (config_source, synonyms) = asked.sources(vec![only]);
+        Some(DescribeConfigsResourceResult {
+            name: Str::from_static(setting.key),
+            value: Some(value.as_str().into()),
+            read_only: !setting.dynamic,
+            config_source,
+            synonyms,
+            config_type: setting_type(key, setting),
+            documentation: asked.doc(doc(key, setting)),
+            ..Default::default()
+        })
+    });
+    told.collect()
+}
+
+fn fixed_setting(setting: &BrokerSetting, asked: &Asked<'_>) -> DescribeConfigsResourceResult {
+    let name = Str::from_static(setting.name);
+    let of = |value: &Option<String>, layer| {
+        let value = Str::from(value.as_deref()?);
+        Some(DescribeConfigsSynonym { name: name.clone(), value: Some(value), source: layer_code(layer) })
+    };
+    let all = of(&setting.given, Layer::Start).into_iter().chain(of(&setting.default, Layer::Default));
+    let (config_source, synonyms) = asked.sources(all.collect());
+    DescribeConfigsResourceResult {
+        name: name.clone(),
+        value: setting.value().map(Str::from),
+        read_only: true,
+        config_source,
+        synonyms,
+        config_type: type_code(setting.kind),
+        documentation: asked.doc(setting.doc.as_ref()),
+        ..Default::default()
+    }
+}
+
+/// A setting that topics take their default from.
+fn topic_default(
+    catalog: &Catalog,
+    key: &ConfigKey,
+    setting: &Synonym,
+    asked: &Asked<'_>,
+) -> DescribeConfigsResourceResult {
+    let all = catalog.topic_defaults().layers().synonyms(setting.key);
+    let value = all.first().map(|first| Str::from(key.described(first.value)));
+    let (config_source, synonyms) = asked.sources(all.iter().map(synonym).collect());
+    DescribeConfigsResourceResult {
+        name: Str::from_static(setting.key),
+        value,
+        read_only: !setting.dynamic,
+        config_source,
+        synonyms,
+        config_type: setting_type(key, setting),
+        documentation: asked.doc(doc(key, setting)),
+        ..Default::default()
+    }
+}
+
+/// The coarser units are small numbers.
+fn setting_type(key: &ConfigKey, setting: &Synonym) -> i8 {
+    if setting.times == 1 { topic_type_code(key) } else { type_code(SettingType::Int) }
+}
+
+fn doc(key: &ConfigKey, setting: &Synonym) -> Str {
+    let unit = if setting.times == 1 { "" } else { ", in a coarser unit" };
+    Str::from(format!("Default of the topic config {}{unit}. {}", key.name, topic::doc(key).as_str()))
+}

@@ -1,0 +1,173 @@
+//! DescribeConfigs (key 32): configs of topics and brokers, with where each value comes from. Runs on the connection's
+//! core, from its own copy of the catalog. Invariant: one result for each resource, in the order asked.
+
+mod broker;
+mod topic;
+
+use std::future::Future;
+
+use shards::catalog::config::LayeredValue;
+use shards::catalog::{Catalog, check_topic_name};
+
+use super::config_resources::{
+    BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP, SOURCE_DEFAULT, SOURCE_LOGGER, TOPIC, layer_code, type_code,
+};
+use super::table::Served;
+use super::{ApiSettings, RequestContext};
+use crate::config::described::SettingType;
+use crate::wire::messages::describe_configs::{
+    DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult, DescribeConfigsResponse,
+    DescribeConfigsResult, DescribeConfigsSynonym,
+};
+use crate::wire::{ErrorCode, Str};
+
+/// Kafka's words where it says nothing of its own.
+pub(super) const MALFORMED: &str = "This most likely occurs because of a request being malformed by the client library or the \
+                         message was sent to an incompatible broker. See the broker logs for more details.";
+
+/// Why a resource is not described. Kafka's message is never null here.
+type Refused = (ErrorCode, String);
+
+pub(super) fn serve(
+    ctx: &RequestContext<'_>,
+    request: DescribeConfigsRequest,
+) -> impl Future<Output = Served<DescribeConfigsResponse>> + use<> {
+    let catalog = ctx.core.shards.catalog();
+    let known = [TOPIC, BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP];
+    // Kafka gives up on the whole request.
+    let hopeless = request.resources.iter().any(|resource| !known.contains(&resource.resource_type));
+    let results = request.resources.iter().map(|resource| {
+        let asked = Asked {
+            keys: resource.configuration_keys.as_deref().unwrap_or_default(),
+            synonyms: request.include_synonyms,
+            docs: request.include_documentation,
+        };
+        let described = if hopeless {
+            Err((ErrorCode::InvalidRequest, MALFORMED.to_owned()))
+        } else {
+            describe(&catalog, &ctx.core.settings, resource, &asked)
+        };
+        result(resource, described)
+    });
+    let reply = DescribeConfigsResponse { results: results.collect(), ..Default::default() };
+    std::future::ready(reply.into())
+}
+
+fn result(
+    resource: &DescribeConfigsResource,
+    described: Result<Vec<DescribeConfigsResourceResult>, Refused>,
+) -> DescribeConfigsResult {
+    let (error_code, told, configs) = match described {
+        Ok(configs) => (ErrorCode::None, String::new(), configs),
+        Err((code, why)) => (code, why, Vec::new()),
+    };
+    DescribeConfigsResult {
+        error_code,
+        error_message: Some(Str::from(told)),
+        resource_type: resource.resource_type,
+        resource_name: resource.resource_name.as_str().into(),
+        configs,
+    }
+}
+
+fn describe(
+    catalog: &Catalog,
+    settings: &ApiSettings,
+    resource: &DescribeConfigsResource,
+    asked: &Asked<'_>,
+) -> Result<Vec<DescribeConfigsResourceResult>, Refused> {
+    let name = resource.resource_name.as_str();
+    let invalid = |why: String| Err((ErrorCode::InvalidRequest, why));
+    match resource.resource_type {
+        TOPIC => {
+            check_topic_name(name).map_err(|why| (ErrorCode::InvalidTopicException, why))?;
+            let topic = catalog.topic(name).ok_or((ErrorCode::UnknownTopicOrPartition, String::new()))?;
+            Ok(topic::described(catalog, topic, asked))
+        }
+        BROKER if name.is_empty() => Ok(broker::cluster(catalog, asked)),
+        BROKER => match broker_number(name)? {
+            id if id == settings.node_id => Ok(broker::described(catalog, settings, asked)),
+            id => invalid(format!(
+                "Unexpected broker id, expected {} or empty string, but received {id}",
+                settings.node_id
+            )),
+        },
+        BROKER_LOGGER if name.is_empty() => invalid("Broker id must not be empty".to_owned()),
+        BROKER_LOGGER => match broker_number(name)? {
+            id if id == settings.node_id => Ok(loggers(settings, asked)),
+            id => invalid(format!("Unexpected broker id, expected {} but received {id}", settings.node_id)),
+        },
+        CLIENT_METRICS if name.is_empty() => invalid("Client metrics subscription name must not be empty".to_owned()),
+        CLIENT_METRICS => Ok(client_metrics(asked)),
+        _ if name.is_empty() => invalid("Group name must not be empty".to_owned()),
+        _ => invalid("Groups are not served by this broker".to_owned()),
+    }
+}
+
+fn broker_number(name: &str) -> Result<i32, Refused> {
+    let told = |_| (ErrorCode::InvalidRequest, format!("Broker id must be an integer, but it is: {name}"));
+    name.parse().map_err(told)
+}
+
+/// What a request wants of each resource.
+struct Asked<'a> {
+    /// None: all.
+    keys: &'a [Str],
+    synonyms: bool,
+    docs: bool,
+}
+
+impl Asked<'_> {
+    fn wants(&self, name: &str) -> bool {
+        self.keys.is_empty() || self.keys.iter().any(|key| key.as_str() == name)
+    }
+
+    fn doc(&self, text: impl Into<Str>) -> Option<Str> {
+        self.docs.then(|| text.into())
+    }
+
+    /// The source of the first, and all of them if they were asked for.
+    fn sources(&self, all: Vec<DescribeConfigsSynonym>) -> (i8, Vec<DescribeConfigsSynonym>) {
+        let source = all.first().map_or(SOURCE_DEFAULT, |first| first.source);
+        (source, if self.synonyms { all } else { Vec::new() })
+    }
+}
+
+fn synonym(value: &LayeredValue<'_>) -> DescribeConfigsSynonym {
+    DescribeConfigsSynonym {
+        name: Str::from_static(value.name),
+        value: Some(value.value.into()),
+        source: layer_code(value.layer),
+    }
+}
+
+/// There is one logger: the level of all lines.
+fn loggers(settings: &ApiSettings, asked: &Asked<'_>) -> Vec<DescribeConfigsResourceResult> {
+    let root = DescribeConfigsResourceResult {
+        name: Str::from_static("root"),
+        value: Some(settings.log_level.clone()),
+        config_source: SOURCE_LOGGER,
+        documentation: Some(Str::default()),
+        ..Default::default()
+    };
+    if asked.wants("root") { vec![root] } else { Vec::new() }
+}
+
+/// Nothing is ever pushed here, so every subscription is what it is where nobody set one.
+fn client_metrics(asked: &Asked<'_>) -> Vec<DescribeConfigsResourceResult> {
+    let defaults = [
+        ("interval.ms", "300000", SettingType::Int, "Time between two pushes of a client."),
+        ("match", "", SettingType::List, "Which clients are meant. Empty: all."),
+        ("metrics", "", SettingType::List, "Prefixes of the metrics that clients push. Empty: none."),
+    ];
+    let wanted = defaults.into_iter().filter(|(name, ..)| asked.wants(name));
+    let told = wanted.map(|(name, value, kind, doc)| DescribeConfigsResourceResult {
+        name: Str::from_static(name),
+        value: Some(Str::from_static(value)),
+        config_source: SOURCE_DEFAULT,
+        config_type: type_code(kind),
+        documentation: asked.doc(Str::from_static(doc)),
+        ..Default::default()
+    });
+    told.collect()
+}

@@ -1,0 +1,255 @@
+//! `corelog produce TOPIC`: each line of standard input or of files, or each file, becomes a record.
+//!
+//! Invariant: the command succeeds only if every record was acked.
+
+mod input;
+mod pace;
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal, stdin};
+use std::path::PathBuf;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::{Duration, Instant};
+
+use clap::ValueEnum;
+use shards::batch::Compression;
+
+use self::input::{Input, Piece, Source};
+use self::pace::Pace;
+use super::bootstrap::{Bootstrap, pair};
+use super::progress::Progress;
+use super::time::now_ms;
+use super::{Failure, format, output, record_json};
+use crate::client::{ClientError, Outgoing, Producer};
+
+/// A batch is sent when it has these bytes of keys and values; well below Kafka's default limit of 1 MiB.
+const BATCH_BYTES: usize = 256 << 10;
+/// … or when no record came for so long.
+const LINGER: Duration = Duration::from_millis(5);
+/// What a record takes beside key, value and headers, at most.
+const RECORD_BYTES: usize = 32;
+
+/// Sends records, each as soon as it is there.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    topic: String,
+    /// Reads this file instead of standard input; repeatable.
+    #[arg(long = "file", value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// How the input becomes records.
+    #[arg(short, long, value_enum, default_value_t = Input::Lines)]
+    input: Input,
+    /// What stands between key and value in a line; lines without it have no key.
+    #[arg(short = 'K', long, value_name = "TEXT", value_parser = format::separator)]
+    key_separator: Option<format::Separator>,
+    /// The key of every record that has none itself.
+    #[arg(short, long, value_name = "TEXT")]
+    key: Option<String>,
+    /// A header of every record, before its own; repeatable.
+    #[arg(short = 'H', long = "header", value_name = "NAME=VALUE", value_parser = pair)]
+    headers: Vec<(String, String)>,
+    /// The partition; by key if not given, and in turn without a key.
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..))]
+    partition: Option<i32>,
+    /// The time of every record that has none itself, in milliseconds since 1970; now if not given.
+    #[arg(short, long, value_name = "MS", value_parser = clap::value_parser!(i64).range(0..))]
+    timestamp: Option<i64>,
+    /// How batches are compressed.
+    #[arg(short = 'z', long, value_enum, default_value_t = Codec::None)]
+    compression: Codec,
+    /// Take an empty value for null, which deletes the key in a compacted topic.
+    #[arg(short = 'Z', long)]
+    null: bool,
+    /// Send so many records a second, and no more.
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    rate: Option<u32>,
+    #[command(flatten)]
+    bootstrap: Bootstrap,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Codec {
+    None,
+    Gzip,
+    Snappy,
+    Lz4,
+    Zstd,
+}
+
+impl From<Codec> for Compression {
+    fn from(codec: Codec) -> Compression {
+        match codec {
+            Codec::None => Compression::None,
+            Codec::Gzip => Compression::Gzip,
+            Codec::Snappy => Compression::Snappy,
+            Codec::Lz4 => Compression::Lz4,
+            Codec::Zstd => Compression::Zstd,
+        }
+    }
+}
+
+pub fn run(args: &Arguments) -> Result<(), Failure> {
+    let mut producer = Producer::new(args.bootstrap.connect()?, &args.topic, args.compression.into())?;
+    if let Some(partition) = args.partition {
+        check(partition, &producer, args)?;
+    }
+    let source = input::read(&args.files, args.input)?;
+    let typed = args.files.is_empty() && stdin().is_terminal();
+    let mut progress = Progress::new(source.bytes, !typed);
+    let mut pace = args.rate.map(|rate| Pace::new(rate, Instant::now()));
+    let mut sent = 0u64;
+    let outcome = loop {
+        let gathered = gather(&source, args, &producer, pace.as_mut());
+        // What came before a record that is wrong is sent all the same.
+        let failed = send(&mut producer, &gathered.batches, &mut sent).err().map(Failure::from).or(gathered.failed);
+        progress.advance(gathered.taken, gathered.batches.values().map(|batch| batch.len() as u64).sum());
+        match failed {
+            Some(failure) => break Err(failure),
+            None if gathered.ended => break Ok(()),
+            None => producer.turn(),
+        }
+    };
+    drop(progress);
+    let plural = if sent == 1 { "" } else { "s" };
+    output::note(&format!("{sent} record{plural} acked for \"{}\"", args.topic));
+    outcome
+}
+
+fn send(producer: &mut Producer, batches: &BTreeMap<i32, Vec<Outgoing>>, sent: &mut u64) -> Result<(), ClientError> {
+    for (partition, records) in batches {
+        producer.send(*partition, records)?;
+        *sent += records.len() as u64;
+    }
+    Ok(())
+}
+
+fn check(partition: i32, producer: &Producer, args: &Arguments) -> Result<(), ClientError> {
+    if partition < producer.partitions() {
+        return Ok(());
+    }
+    let last = producer.partitions().saturating_sub(1);
+    Err(ClientError::NoPartition { topic: args.topic.clone(), partition, last })
+}
+
+/// The records of the next batches.
+#[derive(Default)]
+struct Gathered {
+    batches: BTreeMap<i32, Vec<Outgoing>>,
+    /// Bytes of the input that they took.
+    taken: u64,
+    ended: bool,
+    /// Why nothing comes after them.
+    failed: Option<Failure>,
+}
+
+fn gather(source: &Source, args: &Arguments, producer: &Producer, mut pace: Option<&mut Pace>) -> Gathered {
+    let mut gathered = Gathered::default();
+    let mut bytes = 0;
+    let mut deadline = None;
+    while bytes < BATCH_BYTES {
+        if let Some(pace) = &mut pace
+            && let Some(early) = pace.early(Instant::now())
+        {
+            if !gathered.batches.is_empty() {
+                return gathered;
+            }
+            std::thread::sleep(early);
+        }
+        let piece = match deadline {
+            None => source.pieces.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(deadline) => source.pieces.recv_timeout(Instant::saturating_duration_since(&deadline, Instant::now())),
+        };
+        let piece = match piece {
+            Ok(Ok(piece)) => piece,
+            Ok(Err(e)) => {
+                gathered.failed = Some(Failure::Runtime(format!("the input cannot be read: {e}")));
+                return gathered;
+            }
+            Err(RecvTimeoutError::Timeout) => return gathered,
+            Err(RecvTimeoutError::Disconnected) => {
+                gathered.ended = true;
+                return gathered;
+            }
+        };
+        deadline = deadline.or_else(|| Some(Instant::now() + LINGER));
+        gathered.taken += piece.taken;
+        match record(piece, args, producer, now_ms()) {
+            Ok((partition, record)) => {
+                bytes += record.bytes() + RECORD_BYTES;
+                gathered.batches.entry(partition).or_default().push(record);
+            }
+            Err(failure) => {
+                gathered.failed = Some(failure);
+                return gathered;
+            }
+        }
+        if let Some(pace) = &mut pace {
+            pace.sent(Instant::now());
+        }
+    }
+    gathered
+}
+
+/// The record of a piece, and the partition that it goes to.
+fn record(piece: Piece, args: &Arguments, producer: &Producer, now_ms: i64) -> Result<(i32, Outgoing), Failure> {
+    let now_ms = args.timestamp.unwrap_or(now_ms);
+    let separator = args.key_separator.as_ref().map(|separator| separator.0.as_slice());
+    let (own, mut record) = match args.input {
+        Input::Lines => (None, cut(piece.bytes, separator, args.null, now_ms)),
+        Input::Whole => (None, cut(piece.bytes, None, args.null, now_ms)),
+        Input::Json => {
+            let written = record_json::parse(&piece.bytes)
+                .map_err(|why| Failure::Usage(format!("{}: {why}; records before it were sent", piece.place)))?;
+            (written.partition, written.outgoing(now_ms))
+        }
+    };
+    record.key = record.key.or_else(|| args.key.as_ref().map(|key| key.as_bytes().to_vec()));
+    let bytes = |text: &str| text.as_bytes().to_vec();
+    record.headers.splice(0..0, args.headers.iter().map(|(name, value)| (bytes(name), Some(bytes(value)))));
+    let partition = args.partition.or(own).unwrap_or_else(|| producer.partition_of(record.key.as_deref()));
+    check(partition, producer, args)?;
+    Ok((partition, record))
+}
+
+/// Key and value of a line.
+fn cut(line: Vec<u8>, separator: Option<&[u8]>, null: bool, timestamp_ms: i64) -> Outgoing {
+    let split = separator.and_then(|separator| {
+        let at = line.windows(separator.len()).position(|window| window == separator)?;
+        Some((line[..at].to_vec(), line[at + separator.len()..].to_vec()))
+    });
+    let (key, value) = match split {
+        Some((key, value)) => (Some(key), value),
+        None => (None, line),
+    };
+    Outgoing {
+        timestamp_ms,
+        key,
+        value: if null && value.is_empty() { None } else { Some(value) },
+        headers: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(line: &str, separator: Option<&str>, null: bool) -> (Option<String>, Option<String>) {
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+        let made = cut(line.as_bytes().to_vec(), separator.map(str::as_bytes), null, 1);
+        (made.key.map(text), made.value.map(text))
+    }
+
+    #[test]
+    fn a_line_is_cut_at_the_first_separator() {
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(parts("a:b:c", None, false), (None, some("a:b:c")));
+        assert_eq!(parts("a:b:c", Some(":"), false), (some("a"), some("b:c")));
+        assert_eq!(parts("a=>b", Some("=>"), false), (some("a"), some("b")));
+        assert_eq!(parts("abc", Some(":"), false), (None, some("abc")));
+        assert_eq!(parts(":b", Some(":"), false), (some(""), some("b")));
+        assert_eq!(parts("a:", Some(":"), false), (some("a"), some("")));
+        assert_eq!(parts("a:", Some(":"), true), (some("a"), None));
+        assert_eq!(parts("", None, true), (None, None));
+        assert_eq!(parts("x", Some("longer than the line"), false), (None, some("x")));
+    }
+}

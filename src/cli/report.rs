@@ -1,0 +1,192 @@
+//! An answer as data, shown as a table, JSON or YAML.
+//!
+//! Invariant: JSON and YAML carry the same names and values in the same order; the table is for eyes and may leave out
+//! some of it.
+
+use serde_json::Value;
+
+use super::printer::Printer;
+use super::{Failure, output};
+
+/// How an answer is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Shape {
+    /// Columns for eyes.
+    #[default]
+    Table,
+    /// One JSON document.
+    Json,
+    /// One YAML document.
+    Yaml,
+}
+
+/// The flag of every command that answers.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct Shown {
+    /// How to write the answer.
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: Shape,
+}
+
+impl Shown {
+    /// Writes the answer to standard output.
+    pub fn show(self, data: &Value, table: impl FnOnce() -> String) -> Result<(), Failure> {
+        let text = match self.output {
+            Shape::Table => table(),
+            Shape::Json => format!("{data:#}"),
+            Shape::Yaml => yaml(data),
+        };
+        let mut out = Printer::stdout();
+        out.write(text.as_bytes())?;
+        if !text.is_empty() {
+            out.write(b"\n")?;
+        }
+        // Nobody may be reading any more: the answer was given all the same.
+        out.flush().map(|_| ())
+    }
+}
+
+/// A table with aligned columns; its head stands out on a terminal.
+pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+    let head: Vec<String> = head.iter().map(|&name| name.to_owned()).collect();
+    let widest = |column: usize| {
+        let cells = rows.iter().chain([&head]).filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..head.len()).map(widest).collect();
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    let head = output::strong(&line(&head));
+    std::iter::once(head).chain(rows.iter().map(line)).collect::<Vec<_>>().join("\n")
+}
+
+/// Numbers with commas between them.
+pub fn numbers(ids: &[i32]) -> String {
+    ids.iter().map(i32::to_string).collect::<Vec<_>>().join(",")
+}
+
+fn yaml(value: &Value) -> String {
+    let mut out = String::new();
+    block(value, 0, &mut out);
+    out.trim_end().to_owned()
+}
+
+/// Writes from where the line stands; ends with the end of a line.
+fn block(value: &Value, indent: usize, out: &mut String) {
+    match value {
+        Value::Object(map) if !map.is_empty() => {
+            for (at, (name, value)) in map.iter().enumerate() {
+                if at > 0 {
+                    out.push_str(&" ".repeat(indent));
+                }
+                out.push_str(&scalar(name));
+                out.push(':');
+                if is_flat(value) {
+                    out.push(' ');
+                    block(value, indent, out);
+                } else {
+                    out.push('\n');
+                    out.push_str(&" ".repeat(indent + 2));
+                    block(value, indent + 2, out);
+                }
+            }
+        }
+        Value::Array(items) if !is_flat(value) => {
+            for (at, item) in items.iter().enumerate() {
+                if at > 0 {
+                    out.push_str(&" ".repeat(indent));
+                }
+                out.push_str("- ");
+                block(item, indent + 2, out);
+            }
+        }
+        flat => {
+            out.push_str(&in_line(flat));
+            out.push('\n');
+        }
+    }
+}
+
+/// It fits behind its name.
+fn is_flat(value: &Value) -> bool {
+    match value {
+        Value::Object(map) => map.is_empty(),
+        Value::Array(items) => items.iter().all(|item| !item.is_object() && !item.is_array()),
+        _ => true,
+    }
+}
+
+fn in_line(value: &Value) -> String {
+    match value {
+        Value::String(text) => scalar(text),
+        Value::Array(items) => format!("[{}]", items.iter().map(in_line).collect::<Vec<_>>().join(", ")),
+        other => other.to_string(),
+    }
+}
+
+/// A text as it is where no reader could take it for something else, in quotes otherwise.
+fn scalar(text: &str) -> String {
+    const WORDS: [&str; 9] = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"];
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_./-".contains(c);
+    let starts = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/' || c == '_');
+    if starts && text.chars().all(plain) && !WORDS.contains(&text.to_ascii_lowercase().as_str()) {
+        return text.to_owned();
+    }
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            '\n' => quoted.push_str("\\n"),
+            '\t' => quoted.push_str("\\t"),
+            c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}') => {
+                quoted.push_str(&format!("\\u{:04x}", u32::from(c)));
+            }
+            c => quoted.push(c),
+        }
+    }
+    quoted + "\""
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let row = |cells: [&str; 2]| cells.map(str::to_owned).to_vec();
+        assert_eq!(table(&["NAME", "N"], &[row(["a-topic", "12"]), row(["b", ""])]), "NAME     N\na-topic  12\nb");
+    }
+
+    #[test]
+    fn yaml_nests_by_indent_and_keeps_the_order() {
+        let data = json!({
+            "topic": "orders",
+            "partitions": [{"index": 0, "replicas": [1, 2], "offsets": {"first": 0}}, {"index": 1, "none": []}],
+            "empty": {}, "null": null,
+        });
+        let wanted = "topic: orders\npartitions:\n  - index: 0\n    replicas: [1, 2]\n    offsets:\n      first: 0\n  \
+                      - index: 1\n    none: []\nempty: {}\n\"null\": null";
+        assert_eq!(yaml(&data), wanted);
+        assert_eq!(yaml(&json!([{"a": 1}, 2])), "- a: 1\n- 2");
+    }
+
+    #[test]
+    fn a_text_that_reads_as_something_else_is_quoted() {
+        for (text, written) in [
+            ("retention.ms", "retention.ms"),
+            ("/var/lib", "/var/lib"),
+            ("", "\"\""),
+            ("no", "\"no\""),
+            ("1000", "\"1000\""),
+            ("a: b", "\"a: b\""),
+            ("say \"x\"\n\u{7}", "\"say \\\"x\\\"\\n\\u0007\""),
+            ("-1", "\"-1\""),
+        ] {
+            assert_eq!(scalar(text), written);
+        }
+    }
+}

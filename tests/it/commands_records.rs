@@ -1,0 +1,103 @@
+//! `corelog produce` and `corelog consume` against a real broker: every kind of input and every way to choose and print.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use crate::broker::Home;
+use crate::commands::{fed, ran, said};
+
+#[test]
+fn json_lines_carry_key_headers_partition_and_time_and_come_back_the_same() {
+    let home = Home::new();
+    let _broker = home.dev(&["--set", "shards=2"]);
+    said(&home, &["topic", "create", "t", "--partitions", "3"]);
+    said(&home, &["topic", "create", "copy", "--partitions", "3"]);
+    let lines = concat!(
+        r#"{"key":"k","value":"v","headers":{"a":"1","b":null},"partition":2,"timestamp":1700000000000}"#,
+        "\n",
+        r#"{"value":null,"partition":2,"timestamp":1700000000001}"#,
+        "\n",
+        r#"{"value":{"price":7},"key_base64":"/w==","partition":2,"timestamp":1700000000002}"#,
+        "\n",
+    );
+    let sent = fed(&home, &["produce", "t", "--input", "json", "-z", "zstd"], lines);
+    assert_eq!((sent.code, sent.stderr.as_str()), (Some(0), "3 records acked for \"t\"\n"));
+    let read = said(&home, &["consume", "t", "-o", "json"]);
+    let wanted = concat!(
+        r#"{"topic":"t","partition":2,"offset":0,"timestamp":1700000000000,"key":"k","value":"v","#,
+        r#""headers":[{"name":"a","value":"1"},{"name":"b","value":null}]}"#,
+        "\n",
+        r#"{"topic":"t","partition":2,"offset":1,"timestamp":1700000000001,"key":null,"value":null,"headers":[]}"#,
+        "\n",
+        r#"{"topic":"t","partition":2,"offset":2,"timestamp":1700000000002,"key_base64":"/w==","#,
+        r#""value":"{\"price\":7}","headers":[]}"#,
+        "\n",
+    );
+    assert_eq!(read, wanted);
+    assert_eq!(fed(&home, &["produce", "copy", "-i", "json"], &read).code, Some(0));
+    assert_eq!(said(&home, &["consume", "copy", "-o", "json"]), read.replace(r#""topic":"t""#, r#""topic":"copy""#));
+}
+
+#[test]
+fn a_line_that_is_no_record_is_told_with_its_place_and_those_before_it_were_sent() {
+    let home = Home::new();
+    let _broker = home.dev(&[]);
+    let wrong =
+        fed(&home, &["produce", "t", "-i", "json"], "{\"value\":\"a\"}\n{\"value\":\"b\"}\n{\"vaule\":\"c\"}\n");
+    assert_eq!(wrong.code, Some(2));
+    let told = "2 records acked for \"t\"\ncorelog: standard input, line 3: it has no \"value\"";
+    assert!(wrong.stderr.starts_with(told), "{}", wrong.stderr);
+    assert_eq!(said(&home, &["consume", "t"]), "a\nb\n");
+    let missing = ran(&home, &["produce", "t", "--file", "nothing-here"]);
+    assert!(missing.code == Some(2) && missing.stderr.contains("nothing-here: "), "{}", missing.stderr);
+}
+
+#[test]
+fn files_are_read_by_lines_or_whole() {
+    let home = Home::new();
+    let _broker = home.dev(&[]);
+    let [one, two] = ["one", "two"].map(|name| home.path().join(name).to_str().expect("UTF-8").to_owned());
+    fs::write(&one, "a\nb").expect("written");
+    fs::write(&two, "c\n").expect("written");
+    said(&home, &["produce", "lines", "--file", &one, "--file", &two]);
+    assert_eq!(said(&home, &["consume", "lines", "-f", "%s|"]), "a|b|c|");
+    let flags = ["--input", "whole", "-k", "name", "-t", "1700000000000", "-H", "a=b"];
+    said(&home, &[&["produce", "whole", "--file", &one, "--file", &two][..], &flags].concat());
+    assert_eq!(said(&home, &["consume", "whole", "-f", "%k %T %h %S %s|"]), {
+        "name 1700000000000 a=b 3 a\nb|name 1700000000000 a=b 2 c\n|"
+    });
+    assert_eq!(said(&home, &["consume", "whole", "-K", "=>", "-n", "1"]), "name=>a\nb\n");
+}
+
+#[test]
+fn a_rate_is_kept() {
+    let home = Home::new();
+    let _broker = home.dev(&[]);
+    said(&home, &["topic", "create", "t"]);
+    let lines: String = (0..50).map(|n| format!("{n}\n")).collect();
+    let began = Instant::now();
+    assert_eq!(fed(&home, &["produce", "t", "--rate", "100"], &lines).code, Some(0));
+    // The first is due at once.
+    assert!(began.elapsed() >= Duration::from_millis(490), "{:?}", began.elapsed());
+    assert_eq!(said(&home, &["consume", "t"]), lines);
+}
+
+#[test]
+fn records_are_chosen_by_time() {
+    let home = Home::new();
+    let _broker = home.dev(&[]);
+    // 2026-01-01T00:00:00Z and each of the nine seconds after it.
+    let record = |n: i64| format!("{{\"value\":\"{n}\",\"timestamp\":{}}}\n", 1_767_225_600_000 + n * 1000);
+    let lines: String = (0..10).map(record).collect();
+    assert_eq!(fed(&home, &["produce", "t", "-i", "json"], &lines).code, Some(0));
+    let read = |flags: &[&str]| said(&home, &[&["consume", "t", "-f", "%s"], flags].concat());
+    assert_eq!(read(&["--since", "2026-01-01T00:00:07Z"]), "789");
+    assert_eq!(read(&["--until", "2026-01-01T01:00:02+01:00"]), "01");
+    assert_eq!(read(&["--since", "1767225603000", "--until", "2026-01-01 00:00:06"]), "345");
+    assert_eq!(read(&["--since", "1h"]), "");
+    assert_eq!(read(&["--from", "@2026-01-01T00:00:08"]), "89");
+    assert_eq!(read(&["-o", "-2"]), "89");
+    assert_eq!(read(&["-o", "earliest", "-c", "3"]), "012");
+    let twice = ran(&home, &["consume", "t", "-o", "5", "--since", "1h"]);
+    assert!(twice.code == Some(2) && twice.stderr.contains("keep one of"), "{}", twice.stderr);
+}
