@@ -1,5 +1,6 @@
 //! Lends fetches the memory of their replies, out of the core's budget, before they read. Owning core only.
 //! Invariant: what fetches read and nobody has sent yet is in the budget, but for first batches above [`READ_BYTES_MIN`].
+//! A read is ours until its reply is being sent: it has the reserve, and does not queue behind frames that peers hold open.
 
 use std::future::{Future, ready};
 use std::pin::Pin;
@@ -33,12 +34,12 @@ impl<R: Runtime> ReadMemory for ReplyMemory<R> {
     fn lend(&self, max_bytes: u32) -> Pin<Box<dyn Future<Output = Option<Box<dyn ReadLease>>>>> {
         let half = self.budget.free_bytes() / 2;
         let bytes = usize::try_from(max_bytes).unwrap_or(usize::MAX).min(half).max(READ_BYTES_MIN);
-        if let Some(lease) = self.budget.try_take(Held::ByPeer, bytes) {
+        if let Some(lease) = self.budget.try_take(Held::ByUs, bytes) {
             return Box::pin(ready(Some(lent(&self.budget, lease))));
         }
         let (runtime, budget) = (self.runtime.clone(), self.budget.clone());
         Box::pin(async move {
-            let granted = async { Some(lent(&budget, budget.take(Held::ByPeer, READ_BYTES_MIN).await)) };
+            let granted = async { Some(lent(&budget, budget.take(Held::ByUs, READ_BYTES_MIN).await)) };
             let given_up = async {
                 runtime.sleep_until(runtime.now().after(WAIT_MAX)).await;
                 None
