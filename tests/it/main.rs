@@ -13,6 +13,7 @@ mod device;
 mod dice;
 mod flips;
 mod full_disk;
+mod large_batches;
 mod ledger;
 mod little_memory;
 mod oracle;
