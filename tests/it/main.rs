@@ -2,17 +2,20 @@
 
 mod bad_peers;
 mod broken_disk;
+mod bench;
 mod broker;
 mod cli;
 mod commands;
 mod commands_config;
 mod commands_ending;
+mod commands_group;
 mod commands_records;
 mod commands_topic;
 mod device;
 mod dice;
 mod flips;
 mod full_disk;
+mod groups;
 mod large_batches;
 mod ledger;
 mod little_memory;
