@@ -1,8 +1,8 @@
 //! Integration tests of the whole package, one module for each subject.
 
 mod bad_peers;
-mod broken_disk;
 mod bench;
+mod broken_disk;
 mod broker;
 mod cli;
 mod commands;
