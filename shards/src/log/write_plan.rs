@@ -39,6 +39,8 @@ pub struct WriteJob {
     /// Pages of the sidecar that are full now.
     pub(super) index: Vec<PageImage>,
     pub(super) make_directory: bool,
+    /// Files of this partition are in its directory, so it is nobody else's, whatever it says.
+    pub(super) holds_files: bool,
 }
 
 impl WriteJob {
@@ -99,6 +101,7 @@ impl PartitionLog {
             seal: finishes.then_some(FilePos(upto)),
             index: pages_due(segment, upto, finishes),
             make_directory: !self.directory_is_made,
+            holds_files: segment.written > 0 || segment.base > self.first_segment_base(),
         };
         self.write_in_flight = true;
         Some(job)
