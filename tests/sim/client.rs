@@ -12,6 +12,15 @@ use shards::types::TopicId;
 use crate::history::{History, Part, Value};
 use crate::world::{Gate, World};
 
+/// Who may delete a topic's oldest records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shrinks {
+    Never,
+    /// Clients ask for it.
+    ByRequest,
+    ByRetention,
+}
+
 /// A topic that clients use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Topic {
@@ -20,6 +29,7 @@ pub struct Topic {
     pub partitions: i32,
     /// `flush.messages` above 1: acks need not outlive a power cut.
     pub relaxed: bool,
+    pub shrinks: Shrinks,
 }
 
 impl Topic {
@@ -102,6 +112,11 @@ impl Clients {
 
     pub fn topic(&self, id: TopicId) -> Option<Topic> {
         self.topics.borrow().iter().find(|topic| topic.id == id).cloned()
+    }
+
+    /// What was at an offset need not be there for ever.
+    pub fn may_lose_records(&self, id: TopicId) -> bool {
+        self.topic(id).is_some_and(|topic| topic.relaxed || topic.shrinks != Shrinks::Never)
     }
 
     pub fn is_relaxed(&self, id: TopicId) -> bool {

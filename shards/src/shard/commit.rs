@@ -160,6 +160,8 @@ impl ShardCore {
         self.stages.commits += 1;
         self.stages.commit_bytes += frozen.len() as u64;
         if !notes.pieces.is_empty() {
+            let within = self.window_bytes <= self.settings.window_bytes;
+            assert!(within, "no append was let in while the window was full (R17): {} bytes", self.window_bytes);
             // The whole buffer stays in memory while a slice of it is in use.
             self.window.push_back(CommitBuffer { sequence: notes.sequence, bytes: capacity, touched: notes.touched() });
             self.window_bytes += capacity;
