@@ -74,6 +74,8 @@ pub struct Clients {
     pub gate: Gate,
     /// Those that clients may use; a deleted one is taken out before it is deleted.
     pub topics: Rc<RefCell<Vec<Topic>>>,
+    /// Nobody produces to it for now.
+    pub resting: Rc<Cell<Option<TopicId>>>,
     pub load: Rc<Cell<Load>>,
     next_value: Rc<Cell<Value>>,
     next_producer: Rc<Cell<u64>>,
@@ -90,6 +92,7 @@ impl Clients {
             history: world.history.clone(),
             gate: world.gate.clone(),
             topics: Rc::default(),
+            resting: Rc::default(),
             load: Rc::new(Cell::new(load)),
             next_value: Rc::new(Cell::new(1)),
             next_producer: Rc::default(),

@@ -96,9 +96,9 @@ pub fn resting(seed: u64) -> Outcome {
     stage.cast();
     stage.run_for(10, 30);
     for _ in 0..2 {
-        stage.clients.topics.borrow_mut().retain(|topic| topic.name == "busy");
+        stage.clients.resting.set(quiet.as_ref().map(|topic| topic.id));
         stage.run_for(150, 300);
-        stage.clients.topics.borrow_mut().extend(quiet.clone());
+        stage.clients.resting.set(None);
         stage.run_for(0, 20);
         stage.world.power_cut();
         if !stage.start(1) {
