@@ -32,6 +32,8 @@ pub enum Property {
     LeaderEpochGrowsByOnePerStart,
     /// Epochs of batches never fall along the log.
     EpochsAscend,
+    /// What a segment holds was synced in the journal before, and is there after any crash (R9).
+    SegmentsHoldTheSynced,
     ReadsStopAtHighWatermark,
     NothingAckedAfterTheFence,
     /// A topic is there from its creation to its deletion, and then no more.
@@ -107,6 +109,8 @@ struct PartState {
     epoch: Option<(i32, i32)>,
     /// Power was cut since the last survey.
     uncertain: bool,
+    /// Where the batches end that the power cut left in segments.
+    in_segments: i64,
 }
 
 #[derive(Clone, Copy)]
@@ -181,6 +185,7 @@ impl Checker {
             }
             Event::Starts { part, asked, log_start } => self.starts_at(at, *part, *asked, *log_start),
             Event::Surveyed { part, high_watermark, epoch } => self.surveyed(at, *part, *high_watermark, *epoch),
+            Event::InSegments { part, end } => self.parts.entry(*part).or_default().in_segments = *end,
             Event::Topics { ids } => self.topics(ids),
             Event::Starting => {
                 self.starts += 1;
@@ -286,6 +291,7 @@ impl Checker {
         let before = state.epoch.replace((epoch, starts));
         let lost_from = state.known.range(high_watermark..).next().map(|(offset, known)| (*offset, known.value));
         let known_end = state.high_watermark.before(at);
+        let in_segments = std::mem::take(&mut state.in_segments);
         if std::mem::take(&mut state.uncertain) && relaxed {
             let gone = state.known.split_off(&high_watermark);
             for known in gone.values() {
@@ -298,6 +304,10 @@ impl Checker {
         } else if high_watermark < known_end {
             let what = format!("{part:?}: {high_watermark} after {known_end}, over a start");
             self.fault(Property::HighWatermarkNeverBack, what);
+        }
+        if in_segments > high_watermark {
+            let what = format!("{part:?}: segments held all up to {in_segments}, and the log ends at {high_watermark}");
+            self.fault(Property::SegmentsHoldTheSynced, what);
         }
         if let Some((old, then)) = before
             && !(old + 1..=old + (starts - then)).contains(&epoch)

@@ -161,3 +161,11 @@ fn a_topic_that_is_lost_or_comes_back_is_caught() {
 fn an_unexpected_answer_is_caught() {
     caught(Property::AnswersAreExpected, &[Event::Unexpected { what: "an error".to_owned() }]);
 }
+
+#[test]
+fn a_segment_that_held_more_than_the_log_after_a_cut_is_caught() {
+    let relaxed = Event::Created { topic: TOPIC, relaxed: true, expires: false };
+    let cut = |end| [relaxed.clone(), Event::PowerCut, Event::InSegments { part: PART, end }, Event::Starting];
+    caught(Property::SegmentsHoldTheSynced, &[&cut(8)[..], &[surveyed(7, 1)]].concat());
+    assert_eq!(check(&[&cut(7)[..], &[surveyed(7, 1)]].concat()), []);
+}

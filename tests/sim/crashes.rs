@@ -50,6 +50,7 @@ fn heavy(seed: u64, configs: &[(&str, &str)]) -> Outcome {
     for _ in 0..2 {
         stage.run_for(50, 250);
         stage.world.power_cut();
+        stage.look_at_cut_segments();
         if !stage.start(1) {
             return stage.verdict();
         }

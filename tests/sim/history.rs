@@ -97,6 +97,11 @@ pub enum Event {
         high_watermark: i64,
         epoch: i32,
     },
+    /// After a power cut, batches that end here were in segment files.
+    InSegments {
+        part: Part,
+        end: i64,
+    },
     /// All topics there are, before any load.
     Topics {
         ids: Vec<TopicId>,

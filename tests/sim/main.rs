@@ -13,7 +13,7 @@
 //! | R5, R6 | `crashes`; planted: chain ignored, torn commit taken; unit: `journal/replay_tests.rs` |
 //! | R7 | `crashes`: a start that crashes; epochs by one per start; planted: the new run current too early |
 //! | R8 | `mixed`, `topics`; planted: a deletion forgotten, or told before its sync; unit: `log` replay tests |
-//! | R9 | `crashes`; planted in `log/tests/model.rs`: no client can see it, as the bytes are written once more |
+//! | R9 | `crashes` (heavy): what a cut left in segments; planted: unsynced bytes in a segment, here and in `log/tests/model.rs` |
 //! | R10 | the simulated disk panics on writes that share a block; `mixed` (resting); planted: block not carried |
 //! | R11 | `crashes` (stops); planted: uncut segment |
 //! | R12 | `crashes` (heavy); planted: reused early, nothing carried |
@@ -23,6 +23,10 @@
 //! | R16 | `disks`: failed writes and syncs; planted: fence ignored |
 //! | R17 | small windows and caches in every scenario; planted: window without bound; unit: `log` tests |
 //! | R18 | `crashes` (stops), `mixed` (clock jumps); planted: nothing synced at the stop, jumps believed |
+
+/// As the broker's own program has it: a seed allocates much.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 mod admin;
 mod checker;

@@ -4,7 +4,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use shards::planted::{PlantedFault, planted};
 
-use crate::crashes::{crashes_during_start, heavy_power_cuts, power_cuts, relaxed_power_cuts, stops};
+use crate::crashes::{
+    crashes_during_start, heavy_power_cuts, heavy_relaxed_power_cuts, power_cuts, relaxed_power_cuts, stops,
+};
 use crate::disks::{full_disk, io_errors, kills_on_a_slow_disk, slow_disk};
 use crate::mixed::{clock_jumps, mixed, resting};
 use crate::scenario::Scenario;
@@ -48,6 +50,7 @@ planted! {
     r7_a_run_that_is_current_too_early_is_caught: RunSwitchedEarly in crashes_during_start;
     r8_a_deletion_that_replay_forgets_is_caught: LogStartForgotten in mixed;
     r8_a_deletion_that_is_told_before_its_sync_is_caught: LogStartToldEarly in mixed;
+    r9_an_unsynced_byte_in_a_segment_is_caught: UnsyncedInSegment in heavy_relaxed_power_cuts;
     r10_a_block_written_again_without_its_copy_is_caught: WarmTailNotCarried in resting;
     r11_an_uncut_segment_is_caught: SealNotCut in stops;
     r12_a_journal_file_that_is_reused_early_is_caught: JournalReusedEarly in heavy_power_cuts;

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use shards::batch::walk;
+use shards::batch::crc::crc32c;
+use shards::batch::{BatchHeader, CRC_FROM, walk};
 
 use crate::admin::Admin;
 use crate::checker::{Violation, check};
@@ -82,6 +83,27 @@ impl Stage {
                     let what = format!("{}/{} goes on behind its last batch, at {end}", dir.name, log.name);
                     self.world.history.unexpected(what);
                 }
+            }
+        }
+    }
+
+    /// After a power cut: notes how far the batches go that are in segment files.
+    pub fn look_at_cut_segments(&self) {
+        let disk = self.world.disk();
+        for topic in self.clients.topics.borrow().iter() {
+            for part in topic.parts() {
+                let dir = Path::new(ROOT).join("data").join(format!("{}-{}", topic.name, part.index));
+                let mut end = 0;
+                for log in disk.list(&dir).unwrap_or_default().iter().filter(|file| file.name.ends_with(".log")) {
+                    let content = disk.content(&dir.join(&log.name)).unwrap_or_default();
+                    let is_whole = |(at, head): &(usize, BatchHeader)| {
+                        let end = at + head.total_bytes().unwrap_or(0);
+                        content.get(at + CRC_FROM..end).is_some_and(|covered| crc32c(covered) == head.crc)
+                    };
+                    let last = walk(&content).take_while(is_whole).last();
+                    end = end.max(last.map_or(0, |(_, head)| head.base_offset + i64::from(head.last_offset_delta) + 1));
+                }
+                self.world.history.push(Event::InSegments { part, end });
             }
         }
     }
