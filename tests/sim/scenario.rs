@@ -19,7 +19,7 @@ use crate::producer::Producer;
 use crate::world::{ROOT, Setup, World};
 
 /// Seeds of the mixed scenario, as CI runs them; each other scenario runs its share of as many, in percent.
-const SEEDS_DEFAULT: u64 = 500;
+const SEEDS_DEFAULT: u64 = 200;
 
 /// A world with a broker that is up and clients that push.
 pub struct Stage {
