@@ -36,12 +36,19 @@ pub struct Setup {
     pub window_bytes: u64,
     pub cache_bytes: u64,
     pub clients: usize,
+    pub retention_check_ms: u64,
 }
 
 impl Default for Setup {
     /// Small enough that write-behind, eviction, turns and rolls all happen within seconds of load.
     fn default() -> Setup {
-        Setup { journal_bytes: 4 << 20, window_bytes: 512 << 10, cache_bytes: 256 << 10, clients: 3 }
+        Setup {
+            journal_bytes: 4 << 20,
+            window_bytes: 512 << 10,
+            cache_bytes: 256 << 10,
+            clients: 3,
+            retention_check_ms: 1_000,
+        }
     }
 }
 
@@ -151,7 +158,7 @@ impl World {
             index_cache_bytes: 64 << 10,
             producer_ids_max: 10_000,
             producer_expiration_ms: 86_400_000,
-            retention_check_ms: 1_000,
+            retention_check_ms: self.setup.retention_check_ms,
             mailbox_bytes: 1 << 20,
             mailbox_messages: 64,
             groups: GroupSettings {
@@ -270,6 +277,9 @@ impl World {
         let clean = running.ends.borrow().iter().all(|end| end.clean);
         // What is left of the process ends with it.
         self.sim.kill(self.broker);
+        if clean {
+            self.history.push(Event::Stopped);
+        }
         clean
     }
 }

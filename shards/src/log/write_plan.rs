@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 use super::index::PageImage;
 use super::segment::{Segment, Stage, block_floor};
 use super::state::PartitionLog;
+use crate::planted::{PlantedFault, is_planted};
 use crate::runtime::BLOCK_BYTES;
 use crate::types::{FilePos, Offset};
 
@@ -78,17 +79,19 @@ impl PartitionLog {
             return None;
         }
         let segment = self.unsealed().next()?;
-        let whole_end = block_floor(segment.durable).min(segment.written.saturating_add(WRITE_JOB_BYTES_MAX));
-        let rest = segment.durable - segment.written;
+        let early = is_planted(PlantedFault::UnsyncedInSegment);
+        let durable = if early { segment.attached } else { segment.durable };
+        let whole_end = block_floor(durable).min(segment.written.saturating_add(WRITE_JOB_BYTES_MAX));
+        let rest = durable - segment.written;
         let finishes = segment.stage == Stage::Rolled { seal_is_synced: true }
-            && segment.durable == segment.placed
+            && durable == segment.placed
             && rest <= WRITE_JOB_BYTES_MAX;
         let upto = if finishes {
             segment.placed
         } else if whole_end > segment.written {
             whole_end
         } else if kind == WriteKind::Everything && segment.is_active() && rest > 0 {
-            segment.durable
+            durable
         } else {
             return None;
         };
