@@ -82,6 +82,7 @@ fn server_plan(addr: SocketAddr) -> ServerPlan {
             cluster_id: "cluster".into(),
             rack: None,
             auto_create_topics: true,
+            delete_topics: true,
             fetch_bytes_max: 55 << 20,
             decompressed_bytes_max: 64 << 20,
             log_level: "INFO".into(),

@@ -186,6 +186,8 @@ fn server(
             idle_max: millis("connections.max.idle.ms"),
             partial_frame_max: millis("partial.frame.max.ms"),
             unread_max: millis("unread.reply.max.ms"),
+            in_flight_max: number(config, "requests.in.flight.per.connection.max"),
+            backlog: number(config, "socket.listen.backlog.size"),
         },
         api: ApiSettings {
             node_id,
@@ -194,6 +196,7 @@ fn server(
             log_level: config.text("log_level").unwrap_or_default().to_ascii_uppercase().into(),
             described,
             auto_create_topics: config.flag("auto.create.topics.enable"),
+            delete_topics: config.flag("delete.topic.enable"),
             fetch_bytes_max: narrow(config.bytes("fetch.max.bytes")),
             decompressed_bytes_max: narrow(
                 config

@@ -165,6 +165,7 @@ impl World {
                 log_level: "INFO".into(),
                 described: [].into(),
                 auto_create_topics: false,
+                delete_topics: true,
                 fetch_bytes_max: 4 << 20,
                 decompressed_bytes_max: 16 << 20,
                 log_dir: LogDir { path: "/broker".into(), space: |_| None },
