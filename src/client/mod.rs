@@ -1,7 +1,8 @@
 //! A thin Kafka client on `wire`: [`Link`] is the protocol without a socket, [`Connection`] the same on a blocking one,
-//! and on top of that what commands need: a [`Cluster`], topics, a [`Producer`], a [`Consumer`].
+//! and on top of that what commands need: a [`Cluster`], topics, groups, a [`Producer`], a [`Consumer`], which reads what
+//! it is told to, and a [`Member`], which reads its share of a group's.
 //!
-//! Works with any broker that speaks Kafka's protocol. Topics are named by name, partitions are assigned by hand.
+//! Works with any broker that speaks Kafka's protocol. Topics are named by name.
 //!
 //! Invariant: bytes of a broker become a value or a typed error; nothing here panics on them.
 
@@ -14,9 +15,13 @@ mod configs;
 mod connection;
 mod consumer;
 mod error;
+mod groups;
 mod inspect;
 mod link;
+mod member;
+mod offsets;
 mod producer;
+mod subscription;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +31,9 @@ pub use configs::{ConfigChange, ConfigEntry, ConfigSource, alter_topic_configs, 
 pub use connection::Connection;
 pub use consumer::{Consumer, Received};
 pub use error::ClientError;
+pub use groups::{GroupInfo, GroupListing, GroupMember, delete_group, describe_group, list_groups};
 pub use inspect::{ClusterInfo, Feature, ServedApi, describe_cluster, features_and_apis};
 pub use link::Link;
-pub use producer::{Outgoing, Producer};
+pub use member::Member;
+pub use offsets::{Committer, TopicPartition, commit_offsets, committed_offsets, delete_offsets};
+pub use producer::{Outgoing, Producer, producer_identity};

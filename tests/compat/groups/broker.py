@@ -1,0 +1,38 @@
+"""The broker under test, as a process of its own."""
+
+import socket
+import subprocess
+
+
+class Broker:
+    """The process of a broker on one directory and port."""
+
+    def __init__(self, path, directory):
+        self.command, self.directory = path, directory
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.bootstrap = "127.0.0.1:%d" % probe.getsockname()[1]
+        self.process = None
+
+    # Members of the consumer protocol take these times from the broker.
+    SETTINGS = ["shards=2", "group.consumer.session.timeout.ms=6000", "group.consumer.heartbeat.interval.ms=500"]
+
+    def start(self):
+        settings = [word for setting in self.SETTINGS for word in ("--set", setting)]
+        words = [self.command, "dev", "--data-dir", f"{self.directory}/data", "--listen", self.bootstrap]
+        with open(f"{self.directory}/stderr", "a") as stderr:
+            self.process = subprocess.Popen(
+                [*words, *settings], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, text=True
+            )
+        ready = self.process.stdout.readline()
+        assert "ready" in ready, f"the broker does not start: see {self.directory}/stderr"
+
+    def stop(self):
+        """The orderly end, which must be a success."""
+        self.process.terminate()
+        status = self.process.wait(60)
+        assert status == 0, f"the broker left with {status}: see {self.directory}/stderr"
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
