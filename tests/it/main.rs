@@ -21,5 +21,6 @@ mod peer;
 mod process;
 mod refused;
 mod restart;
+mod settings;
 mod startup;
 mod tidy;
