@@ -188,6 +188,12 @@ pub static KEYS: &[Key] = &[
         "268435456",
         "Of each shard: how far the journal grows under load. A start after a crash replays at most this. A larger journal is recycled less often.",
     ),
+    key(
+        "metadata.log.max.record.bytes.between.snapshots",
+        bytes(1 << 10, GIB),
+        "20971520",
+        "Bytes of the metadata log after which topics and configs are put into a snapshot, and the log before it is deleted. A start reads the last snapshot and the log behind it; a smaller value starts faster after many changes, and writes the whole catalog more often.",
+    ),
     computed_key(
         "segment.files.open.max",
         int(16, 1_000_000),

@@ -129,6 +129,7 @@ pub fn plan(config: &Config) -> Result<ProcessPlan, BrokerError> {
         producer_ids_max: number(config, "producer.ids.max"),
         producer_expiration_ms: config.int("producer.id.expiration.ms"),
         retention_check_ms: number(config, "log.retention.check.interval.ms"),
+        catalog_snapshot_bytes: config.bytes("metadata.log.max.record.bytes.between.snapshots"),
         mailbox_bytes: narrow(config.bytes("mailbox.bytes")),
         mailbox_messages: number(config, "mailbox.messages"),
         groups: groups(config),

@@ -35,13 +35,20 @@ pub struct Setup {
     pub journal_bytes: u64,
     pub window_bytes: u64,
     pub cache_bytes: u64,
+    pub catalog_snapshot_bytes: u64,
     pub clients: usize,
 }
 
 impl Default for Setup {
     /// Small enough that write-behind, eviction, turns and rolls all happen within seconds of load.
     fn default() -> Setup {
-        Setup { journal_bytes: 4 << 20, window_bytes: 512 << 10, cache_bytes: 256 << 10, clients: 3 }
+        Setup {
+            journal_bytes: 4 << 20,
+            window_bytes: 512 << 10,
+            cache_bytes: 256 << 10,
+            catalog_snapshot_bytes: 1 << 10,
+            clients: 3,
+        }
     }
 }
 
@@ -152,6 +159,7 @@ impl World {
             producer_ids_max: 10_000,
             producer_expiration_ms: 86_400_000,
             retention_check_ms: 1_000,
+            catalog_snapshot_bytes: self.setup.catalog_snapshot_bytes,
             mailbox_bytes: 1 << 20,
             mailbox_messages: 64,
             groups: GroupSettings {

@@ -24,6 +24,7 @@ pub mod read;
 pub mod recovery;
 pub mod settings;
 pub mod signal;
+pub mod snapshot;
 pub mod stages;
 pub mod start;
 pub mod stop;
