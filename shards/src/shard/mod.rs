@@ -22,6 +22,8 @@ pub mod log_start;
 pub mod partition;
 pub mod read;
 pub mod recovery;
+#[cfg(test)]
+mod room_tests;
 pub mod settings;
 pub mod signal;
 pub mod snapshot;
