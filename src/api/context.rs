@@ -27,6 +27,8 @@ pub struct ApiSettings {
     pub described: Arc<[BrokerSetting]>,
     /// `auto.create.topics.enable`.
     pub auto_create_topics: bool,
+    /// `delete.topic.enable`.
+    pub delete_topics: bool,
     /// `fetch.max.bytes`: most bytes of one fetch, whatever it asks for.
     pub fetch_bytes_max: u32,
     /// A produced batch may decompress to this many bytes.

@@ -121,7 +121,7 @@ impl<R: Runtime> Server<R> {
             return conn.shutdown();
         }
         let peer = Rc::new(Peer { addr, local: conn.local_addr(), listener: listener.clone() });
-        let link = Rc::new(Link::new(conn, now));
+        let link = Rc::new(Link::new(conn, now, self.settings.in_flight_max));
         let id = self.next_link.replace(self.next_link.get() + 1);
         self.links.borrow_mut().insert(id, link.clone());
         let place = Rc::new(Place { server: self.clone(), id, _permit: permit });
@@ -141,6 +141,12 @@ impl<R: Runtime> Server<R> {
     /// The memory of this core's requests and replies.
     pub fn budget(&self) -> &Budget {
         &self.budget
+    }
+
+    /// Requests without a reply, of all connections.
+    #[cfg(test)]
+    pub(super) fn requests_waiting(&self) -> usize {
+        self.links.borrow().values().map(|link| link.waiting()).sum()
     }
 
     /// Connections of this core.

@@ -24,5 +24,6 @@ mod peer;
 mod process;
 mod refused;
 mod restart;
+mod settings;
 mod startup;
 mod tidy;

@@ -130,6 +130,34 @@ impl Admin {
         }
     }
 
+    /// Makes topics that no client uses, all in one request, and deletes them in the next.
+    pub fn create_and_delete(&self, world: &World, names: &[String]) {
+        let names = names.to_vec();
+        self.run(world, move |_, mut link, _| {
+            let creatable = |name: &String| CreatableTopic {
+                name: name.as_str().into(),
+                num_partitions: 1,
+                replication_factor: 1,
+                assignments: Vec::new(),
+                configs: Vec::new(),
+            };
+            let topics = names.iter().map(creatable).collect();
+            let topic_names = names.iter().map(|name| name.as_str().into()).collect();
+            async move {
+                let create = CreateTopicsRequest { topics, timeout_ms: 10_000, validate_only: false };
+                let Response::CreateTopics(reply) = link.ask(create, 7, REPLY_MAX).await? else { return Ok(()) };
+                let delete = DeleteTopicsRequest { topics: Vec::new(), topic_names, timeout_ms: 10_000 };
+                let Response::DeleteTopics(gone) = link.ask(delete, 5, REPLY_MAX).await? else { return Ok(()) };
+                let created = reply.topics.iter().map(|topic| topic.error_code);
+                let all = created.chain(gone.responses.iter().map(|topic| topic.error_code));
+                match all.into_iter().find(|code| *code != ErrorCode::None) {
+                    None => Ok(()),
+                    Some(code) => Err(Broken::Nonsense(format!("a topic that comes and goes: {}", code.name()))),
+                }
+            }
+        });
+    }
+
     /// Deletes without waiting for the answer, to be cut short by whatever comes next.
     pub fn begin_delete(&self, world: &World, topic: &Topic) {
         self.clients.topics.borrow_mut().retain(|known| known.id != topic.id);

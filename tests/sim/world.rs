@@ -35,6 +35,7 @@ pub struct Setup {
     pub journal_bytes: u64,
     pub window_bytes: u64,
     pub cache_bytes: u64,
+    pub catalog_snapshot_bytes: u64,
     pub clients: usize,
     pub retention_check_ms: u64,
 }
@@ -46,6 +47,7 @@ impl Default for Setup {
             journal_bytes: 4 << 20,
             window_bytes: 512 << 10,
             cache_bytes: 256 << 10,
+            catalog_snapshot_bytes: 1 << 10,
             clients: 3,
             retention_check_ms: 1_000,
         }
@@ -159,6 +161,7 @@ impl World {
             producer_ids_max: 10_000,
             producer_expiration_ms: 86_400_000,
             retention_check_ms: self.setup.retention_check_ms,
+            catalog_snapshot_bytes: self.setup.catalog_snapshot_bytes,
             mailbox_bytes: 1 << 20,
             mailbox_messages: 64,
             groups: GroupSettings {
@@ -178,6 +181,7 @@ impl World {
                 log_level: "INFO".into(),
                 described: [].into(),
                 auto_create_topics: false,
+                delete_topics: true,
                 fetch_bytes_max: 4 << 20,
                 decompressed_bytes_max: 16 << 20,
                 log_dir: LogDir { path: "/broker".into(), space: |_| None },

@@ -318,7 +318,11 @@ impl ShardCore {
             return false;
         }
         if !self.space.could_hold(total as u64) {
-            self.file_wanted = Some(total as u64);
+            let alone = (HEADER_BYTES + more).next_multiple_of(BLOCK_BYTES) as u64;
+            // In a commit of its own it may well have room: the open one leaves first.
+            if empty || !self.space.could_hold(alone) {
+                self.file_wanted = Some(alone);
+            }
             return false;
         }
         let has_room = self.space.has_room(total as u64, false);

@@ -98,8 +98,11 @@ impl ShardCore {
         if let Some(open) = self.open.take_if(|open| !open.is_empty()) {
             let bytes = open.padded_bytes();
             let Some(place) = self.space.place(bytes as u64, self.synced_through) else {
-                // Only a carry can find the journal full to the last byte; the turn under way makes room.
+                // Carried blocks and log starts ask for no room: they made it larger than any file, or used up what is kept
+                // free for them.
                 self.open = Some(open);
+                self.place_wanted = Some(bytes as u64);
+                self.signals.no_place.notify();
                 self.signals.turn.notify();
                 return Work::Idle;
             };

@@ -44,12 +44,20 @@ pub enum StartError {
     MetadataLog(#[from] ReadFailure),
     #[error("the metadata log has a record at offset {offset} that this build cannot take: {what}")]
     MetadataRecord { offset: i64, what: String },
+    #[error("{}: {why}", path.display())]
+    Snapshot { path: PathBuf, why: String },
     #[error("the catalog could not be changed at the start: {0}")]
     Catalog(#[from] crate::catalog::CatalogError),
     #[error("{0}")]
     Fenced(String),
     #[error("another core could not start")]
     OtherCore,
+}
+
+impl From<StoreError> for StartError {
+    fn from(StoreError { path, source }: StoreError) -> StartError {
+        StartError::Io { path, source }
+    }
 }
 
 /// What shard 0 deals out to each shard.
@@ -271,7 +279,8 @@ async fn deal_out<R: Runtime>(
     let journals_bytes = u64::from(settings.shards) * settings.journal_bytes
         + recovered.partitions.len() as u64 * JOURNAL_BYTES_PER_PARTITION;
     let disk_full = lacks_space(rt, settings, journals_bytes).await?;
-    let catalog: Arc<[CatalogRecord]> = recovered.catalog.into();
+    // What every shard needs is the state, not how it came about.
+    let catalog: Arc<[CatalogRecord]> = recovered.catalog.snapshot().into();
     let mut dealt: Vec<Vec<RestoredPartition>> = (0..settings.shards).map(|_| Vec::new()).collect();
     for partition in recovered.partitions {
         let to = crate::router::placement::owner(partition.id, settings.shards);
