@@ -16,6 +16,7 @@ mod frames;
 mod limits;
 mod link;
 mod peer_log;
+mod report;
 #[cfg(test)]
 pub(crate) mod test_client;
 #[cfg(test)]
@@ -24,6 +25,7 @@ mod tests;
 pub use acceptor::Server;
 pub use budget::{Budget, Lease};
 pub use limits::{Admission, ConnectionLimits, Permit, Refused};
+pub use report::ServerReport;
 
 use std::io;
 use std::net::SocketAddr;

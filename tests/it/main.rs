@@ -14,6 +14,7 @@ mod device;
 mod dice;
 mod full_disk;
 mod groups;
+mod http;
 mod large_batches;
 mod ledger;
 mod oracle;

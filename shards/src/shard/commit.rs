@@ -157,8 +157,8 @@ impl ShardCore {
                 bytes: frozen.slice(piece.range.clone()),
             });
         }
-        self.stages.commits += 1;
-        self.stages.commit_bytes += frozen.len() as u64;
+        self.counters.commits += 1;
+        self.counters.commit_bytes += frozen.len() as u64;
         if !notes.pieces.is_empty() {
             // The whole buffer stays in memory while a slice of it is in use.
             self.window.push_back(CommitBuffer { sequence: notes.sequence, bytes: capacity, touched: notes.touched() });
