@@ -17,6 +17,7 @@ class Broker:
     # Members of the consumer protocol take these times from the broker.
     SETTINGS = [
         "shards=2",
+        "admin.listen=",
         "group.consumer.min.session.timeout.ms=6000",
         "group.consumer.session.timeout.ms=6000",
         "group.consumer.min.heartbeat.interval.ms=500",
