@@ -34,6 +34,7 @@ mod client;
 mod consumer;
 mod crashes;
 mod disks;
+mod group_consumer;
 mod group_ledger;
 mod group_member;
 mod groups;
