@@ -45,6 +45,7 @@ mod offsets;
 mod payload;
 mod planted;
 mod producer;
+mod rot;
 mod scenario;
 mod topics;
 mod trace;

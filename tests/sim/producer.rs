@@ -249,7 +249,7 @@ impl Producer {
     fn take_answer(&mut self, part: Part, first: i32, answer: &PartitionProduceResponse) {
         let is_relaxed = self.clients.is_relaxed(part.topic);
         let is_known = self.clients.topic(part.topic).is_some();
-        let Load { may_be_full, may_refuse, .. } = self.clients.load.get();
+        let Load { may_be_full, may_refuse, may_be_damaged, .. } = self.clients.load.get();
         let Some(lane) = self.lanes.get_mut(&part) else { return };
         lane.outstanding -= 1;
         match answer.error_code {
@@ -265,7 +265,7 @@ impl Producer {
                 }
                 self.clients.acks.set(self.clients.acks.get() + 1);
             }
-            ErrorCode::KafkaStorageError if may_be_full => {
+            ErrorCode::KafkaStorageError if may_be_full || may_be_damaged => {
                 (lane.failed, lane.was_refused) = (true, true);
                 self.clients.refusals.set(self.clients.refusals.get() + 1);
             }
