@@ -3,6 +3,7 @@
 //! Path of a request: `listen` (frames) → `wire` (messages) → `api` (one file per Kafka API) → `shards::router`.
 
 pub mod api;
+pub mod bench;
 pub mod cli;
 pub mod client;
 pub mod config;

@@ -6,6 +6,7 @@
 pub mod batch;
 pub mod catalog;
 pub mod codec;
+pub mod group;
 pub mod journal;
 pub mod log;
 pub mod partition;

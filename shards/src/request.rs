@@ -10,6 +10,7 @@ use thiserror::Error;
 
 use crate::batch::ValidBatch;
 use crate::catalog::CatalogRecord;
+use crate::group::{GroupError, GroupReply, GroupRequest, ListedGroup};
 use crate::router::oneshot::Reply;
 pub use crate::types::Listed;
 use crate::types::{LeaderEpoch, Mono, Offset, PartitionId, ProducerId};
@@ -218,6 +219,16 @@ pub enum ShardRequest {
         partitions: Vec<PartitionId>,
         reply: Reply<Vec<Result<PartitionSize, ReadError>>>,
     },
+    /// To the coordinator that has its groups in `partition`. A join and a sync are answered when the group moves on.
+    Group {
+        partition: PartitionId,
+        request: Box<GroupRequest>,
+        reply: Reply<Result<GroupReply, GroupError>>,
+    },
+    /// The groups of every coordinator there.
+    ListGroups {
+        reply: Reply<Result<Vec<ListedGroup>, GroupError>>,
+    },
     /// Synced records of the metadata log, in order.
     ApplyCatalog {
         records: Arc<[CatalogRecord]>,
@@ -240,7 +251,11 @@ impl ShardRequest {
             ShardRequest::EpochEnds { parts, .. } => parts.len() * size_of::<EpochPart>(),
             ShardRequest::MoveLogStart { parts, .. } => parts.len() * size_of::<(PartitionId, Upto)>(),
             ShardRequest::Sizes { partitions, .. } => partitions.len() * size_of::<PartitionId>(),
-            ShardRequest::Unwatch { .. } | ShardRequest::ApplyCatalog { .. } | ShardRequest::Stages { .. } => 0,
+            ShardRequest::Group { request, .. } => request.bytes(),
+            ShardRequest::Unwatch { .. }
+            | ShardRequest::ListGroups { .. }
+            | ShardRequest::ApplyCatalog { .. }
+            | ShardRequest::Stages { .. } => 0,
         }
     }
 }

@@ -34,8 +34,25 @@ pub struct ApiSettings {
     pub log_dir: LogDir,
     /// `max.request.partition.size.limit`: partitions of one page of DescribeTopicPartitions.
     pub page_partitions_max: i32,
+    pub offsets_topic: OffsetsTopic,
     /// `max.incremental.fetch.session.cache.slots` of each core.
     pub sessions: SessionLimits,
+}
+
+/// How `__consumer_offsets` is made when it is first needed.
+#[derive(Clone, Copy, Debug)]
+pub struct OffsetsTopic {
+    /// `offsets.topic.num.partitions`.
+    pub partitions: i32,
+    /// `offsets.topic.segment.bytes`.
+    pub segment_bytes: i32,
+}
+
+/// Kafka's defaults.
+impl Default for OffsetsTopic {
+    fn default() -> OffsetsTopic {
+        OffsetsTopic { partitions: 50, segment_bytes: 100 << 20 }
+    }
 }
 
 /// The one log directory.
@@ -114,6 +131,7 @@ pub struct RequestContext<'a> {
     pub core: &'a Rc<ApiCore>,
     pub peer: &'a Rc<Peer>,
     pub arrival: Arrival,
-    /// Of the request's header.
+    /// Of the request's header; this and the next.
     pub version: i16,
+    pub client_id: Option<Str>,
 }

@@ -2,6 +2,7 @@
 //! choose its code here.
 
 use shards::catalog::CatalogError;
+use shards::group::GroupError;
 use shards::request::{AppendError, ReadError};
 
 use crate::wire::{ErrorCode, Str};
@@ -50,6 +51,31 @@ pub(super) fn catalog_error(e: &CatalogError) -> ErrorCode {
         CatalogError::ProducerIdsExhausted | CatalogError::UnknownConfigOp { .. } | CatalogError::Internal { .. } => {
             ErrorCode::UnknownServerError
         }
+    }
+}
+
+pub(super) fn group_error(e: GroupError) -> ErrorCode {
+    match e {
+        GroupError::Loading => ErrorCode::CoordinatorLoadInProgress,
+        GroupError::NotAvailable => ErrorCode::CoordinatorNotAvailable,
+        GroupError::NotCoordinator => ErrorCode::NotCoordinator,
+        GroupError::IllegalGeneration => ErrorCode::IllegalGeneration,
+        GroupError::InconsistentProtocol => ErrorCode::InconsistentGroupProtocol,
+        GroupError::UnknownMember => ErrorCode::UnknownMemberId,
+        GroupError::InvalidSessionTimeout => ErrorCode::InvalidSessionTimeout,
+        GroupError::RebalanceInProgress => ErrorCode::RebalanceInProgress,
+        GroupError::MetadataTooLarge => ErrorCode::OffsetMetadataTooLarge,
+        GroupError::NotEmpty => ErrorCode::NonEmptyGroup,
+        GroupError::UnsupportedVersion => ErrorCode::UnsupportedVersion,
+        GroupError::UnknownGroup | GroupError::NotClassic | GroupError::NotConsumer => ErrorCode::GroupIdNotFound,
+        GroupError::MemberIdRequired => ErrorCode::MemberIdRequired,
+        GroupError::MaxSizeReached => ErrorCode::GroupMaxSizeReached,
+        GroupError::FencedInstance => ErrorCode::FencedInstanceId,
+        GroupError::Subscribed => ErrorCode::GroupSubscribedToTopic,
+        GroupError::FencedEpoch => ErrorCode::FencedMemberEpoch,
+        GroupError::UnreleasedInstance => ErrorCode::UnreleasedInstanceId,
+        GroupError::StaleEpoch => ErrorCode::StaleMemberEpoch,
+        GroupError::InvalidRegex => ErrorCode::InvalidRegularExpression,
     }
 }
 

@@ -10,6 +10,7 @@
 mod config_resources;
 mod context;
 mod errors;
+mod groups;
 pub mod table;
 mod topics;
 
@@ -17,27 +18,40 @@ mod acls;
 mod alter_configs;
 mod alter_replica_log_dirs;
 mod api_versions;
+mod consumer_group_describe;
+mod consumer_group_heartbeat;
 mod create_partitions;
 mod create_topics;
+mod delete_groups;
 mod delete_records;
 mod delete_topics;
 mod describe_client_quotas;
 mod describe_cluster;
 mod describe_configs;
+mod describe_groups;
 mod describe_log_dirs;
 mod describe_quorum;
 mod describe_topic_partitions;
 mod describe_user_scram_credentials;
 mod elect_leaders;
 mod fetch;
+mod find_coordinator;
+mod heartbeat;
 mod incremental_alter_configs;
 mod init_producer_id;
+mod join_group;
+mod leave_group;
 mod list_config_resources;
+mod list_groups;
 mod list_offsets;
 mod metadata;
+mod offset_commit;
+mod offset_delete;
+mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
 mod reassignments;
+mod sync_group;
 #[cfg(test)]
 mod tests;
 
@@ -46,7 +60,7 @@ use std::pin::Pin;
 
 use bytes::Bytes;
 
-pub use context::{ApiCore, ApiSettings, Arrival, ListenerInfo, LogDir, Peer, RequestContext};
+pub use context::{ApiCore, ApiSettings, Arrival, ListenerInfo, LogDir, OffsetsTopic, Peer, RequestContext};
 pub use fetch::sessions::SessionLimits;
 pub use table::dispatch;
 

@@ -9,10 +9,12 @@ use bytes::Bytes;
 
 use super::{
     ApiCore, Arrival, Outcome, Peer, Pending, Refusal, RequestContext, acls, alter_configs, alter_replica_log_dirs,
-    api_versions, create_partitions, create_topics, delete_records, delete_topics, describe_client_quotas,
-    describe_cluster, describe_configs, describe_log_dirs, describe_quorum, describe_topic_partitions,
-    describe_user_scram_credentials, elect_leaders, fetch, incremental_alter_configs, init_producer_id,
-    list_config_resources, list_offsets, metadata, offset_for_leader_epoch, produce, reassignments,
+    api_versions, consumer_group_describe, consumer_group_heartbeat, create_partitions, create_topics, delete_groups,
+    delete_records, delete_topics, describe_client_quotas, describe_cluster, describe_configs, describe_groups,
+    describe_log_dirs, describe_quorum, describe_topic_partitions, describe_user_scram_credentials, elect_leaders,
+    fetch, find_coordinator, heartbeat, incremental_alter_configs, init_producer_id, join_group, leave_group,
+    list_config_resources, list_groups, list_offsets, metadata, offset_commit, offset_delete, offset_fetch,
+    offset_for_leader_epoch, produce, reassignments, sync_group,
 };
 use crate::wire::messages::{ApiKey, Response};
 use crate::wire::{HeaderStart, Message, Reader, encode_response};
@@ -29,6 +31,9 @@ pub enum Needs {
     DeleteTopic,
     AlterTopic,
     IdempotentWrite,
+    DescribeGroup,
+    ReadGroup,
+    DeleteGroup,
     DescribeCluster,
     AlterCluster,
     DescribeConfigs,
@@ -62,6 +67,15 @@ rows! {
     Fetch, told from 4, ReadTopic, fetch::serve;
     ListOffsets, told from 1, DescribeTopic, list_offsets::serve;
     Metadata, told from 0, DescribeTopic, metadata::serve;
+    OffsetCommit, told from 2, ReadGroup, offset_commit::serve;
+    OffsetFetch, told from 1, DescribeGroup, offset_fetch::serve;
+    FindCoordinator, told from 0, DescribeGroup, find_coordinator::serve;
+    JoinGroup, told from 0, ReadGroup, join_group::serve;
+    Heartbeat, told from 0, ReadGroup, heartbeat::serve;
+    LeaveGroup, told from 0, ReadGroup, leave_group::serve;
+    SyncGroup, told from 0, ReadGroup, sync_group::serve;
+    DescribeGroups, told from 0, DescribeGroup, describe_groups::serve;
+    ListGroups, told from 0, DescribeGroup, list_groups::serve;
     ApiVersions, told from 0, Nothing, api_versions::serve;
     CreateTopics, told from 2, CreateTopic, create_topics::serve;
     DeleteTopics, told from 1, DeleteTopic, delete_topics::serve;
@@ -76,14 +90,18 @@ rows! {
     AlterReplicaLogDirs, told from 1, AlterCluster, alter_replica_log_dirs::serve;
     DescribeLogDirs, told from 1, DescribeCluster, describe_log_dirs::serve;
     CreatePartitions, told from 0, AlterTopic, create_partitions::serve;
+    DeleteGroups, told from 0, DeleteGroup, delete_groups::serve;
     ElectLeaders, told from 0, AlterCluster, elect_leaders::serve;
     IncrementalAlterConfigs, told from 0, AlterConfigs, incremental_alter_configs::serve;
     AlterPartitionReassignments, told from 0, AlterCluster, reassignments::serve_alter;
     ListPartitionReassignments, told from 0, DescribeCluster, reassignments::serve_list;
+    OffsetDelete, told from 0, DeleteGroup, offset_delete::serve;
     DescribeClientQuotas, told from 0, DescribeConfigs, describe_client_quotas::serve;
     DescribeUserScramCredentials, told from 0, DescribeCluster, describe_user_scram_credentials::serve;
     DescribeQuorum, told from 0, DescribeCluster, describe_quorum::serve;
     DescribeCluster, told from 0, DescribeCluster, describe_cluster::serve;
+    ConsumerGroupHeartbeat, told from 0, ReadGroup, consumer_group_heartbeat::serve;
+    ConsumerGroupDescribe, told from 0, DescribeGroup, consumer_group_describe::serve;
     ListConfigResources, told from 0, DescribeConfigs, list_config_resources::serve;
     DescribeTopicPartitions, told from 0, DescribeTopic, describe_topic_partitions::serve;
 }
@@ -121,8 +139,8 @@ pub fn dispatch(core: &Rc<ApiCore>, peer: &Rc<Peer>, frame: &Bytes, arrival: Arr
         return Err(Refusal { api: api.name(), reason: format!("version {version} is not served") });
     }
     let malformed = |e: crate::wire::DecodeError| Refusal { api: api.name(), reason: e.to_string() };
-    start.decode_rest(&mut body, api).map_err(malformed)?;
-    let ctx = RequestContext { core, peer, arrival, version };
+    let client_id = start.decode_rest(&mut body, api).map_err(malformed)?.client_id;
+    let ctx = RequestContext { core, peer, arrival, version, client_id };
     (row.serve)(&ctx, body, start.correlation_id)
 }
 

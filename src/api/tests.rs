@@ -70,6 +70,7 @@ fn shard_settings() -> ShardSettings {
         retention_check_ms: 300_000,
         mailbox_bytes: 4 << 20,
         mailbox_messages: 1024,
+        groups: Default::default(),
     }
 }
 
@@ -88,6 +89,7 @@ fn server_plan(addr: SocketAddr) -> ServerPlan {
             described: described(&Config::default(), &[]).into(),
             log_dir: LogDir { path: "/broker".into(), space: |_| None },
             page_partitions_max: 2000,
+            offsets_topic: Default::default(),
             sessions: Default::default(),
         },
         budget_bytes: 64 << 20,

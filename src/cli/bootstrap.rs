@@ -11,12 +11,17 @@ pub struct Bootstrap {
 }
 
 impl Bootstrap {
+    pub fn address(&self) -> &str {
+        &self.bootstrap
+    }
+
     pub fn connect(&self) -> Result<Cluster, ClientError> {
         Cluster::connect(&self.bootstrap, "corelog-cli")
     }
 }
 
-fn host_port(text: &str) -> Result<String, String> {
+/// The address of a broker, as it is typed.
+pub fn host_port(text: &str) -> Result<String, String> {
     let sound =
         |host: &str| !host.is_empty() && (!host.contains(':') || (host.starts_with('[') && host.ends_with(']')));
     match text.rsplit_once(':') {

@@ -3,6 +3,7 @@
 //! Invariant: answers go to stdout and all else to stderr; exit codes are those of README.
 
 mod base64;
+mod bench;
 mod bootstrap;
 mod cluster;
 mod completions;
@@ -10,6 +11,7 @@ mod config;
 mod consume;
 mod dev;
 mod format;
+mod group;
 mod man;
 mod output;
 mod printer;
@@ -40,7 +42,7 @@ const EXIT_RUNTIME: u8 = 1;
 const EXIT_USAGE: u8 = 2;
 /// No broker could be reached, or the connection broke for good.
 const EXIT_UNREACHABLE: u8 = 3;
-/// What was named is not there: a topic, a partition, an offset, a key.
+/// What was named is not there: a topic, a group, a partition, an offset, a key.
 const EXIT_MISSING: u8 = 4;
 /// The broker refused; the message has its error.
 const EXIT_REFUSED: u8 = 5;
@@ -52,7 +54,7 @@ Exit codes:
   1    an error at run time
   2    the command line or the configuration is wrong
   3    no broker could be reached
-  4    what was named is not there: a topic, a partition, an offset, a key
+  4    what was named is not there: a topic, a group, a partition, an offset, a key
   5    the broker refused
   74   a write or sync of the broker failed
   130  a second signal cut the stop short";
@@ -72,6 +74,8 @@ enum Command {
     Topic(topic::Arguments),
     Produce(produce::Arguments),
     Consume(consume::Arguments),
+    Group(group::Arguments),
+    Bench(bench::Arguments),
     Cluster(cluster::Arguments),
     Config(config::Arguments),
     Topology(topology::Arguments),
@@ -127,9 +131,10 @@ impl From<ClientError> for Failure {
             | ClientError::ToldUnreachable { .. }
             | ClientError::Broken { .. }
             | ClientError::NoLeader { .. } => Failure::Unreachable(text),
-            ClientError::NoTopic { .. } | ClientError::NoPartition { .. } | ClientError::OutOfRange { .. } => {
-                Failure::Missing(text)
-            }
+            ClientError::NoTopic { .. }
+            | ClientError::NoGroup { .. }
+            | ClientError::NoPartition { .. }
+            | ClientError::OutOfRange { .. } => Failure::Missing(text),
             ClientError::Refused { .. } | ClientError::NotServed { .. } | ClientError::NoCommonVersion { .. } => {
                 Failure::Refused(text)
             }
@@ -155,6 +160,8 @@ pub fn main() -> ExitCode {
         Command::Topic(arguments) => topic::run(arguments),
         Command::Produce(arguments) => produce::run(&arguments),
         Command::Consume(arguments) => consume::run(&arguments),
+        Command::Group(arguments) => group::run(arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Cluster(arguments) => cluster::run(&arguments),
         Command::Config(arguments) => config::run(arguments),
         Command::Topology(arguments) => topology::run(&arguments),
@@ -196,6 +203,18 @@ mod tests {
             "corelog consume t -o json -o -5 --until 2026-11-25T10:30:00Z",
             "corelog consume t --since 2h --output json -c 3",
             "corelog consume t -K :",
+            "corelog consume t -g g --follow --from end",
+            "corelog group list --state stable --state empty -o json",
+            "corelog group describe g -o yaml",
+            "corelog group lag --all --watch",
+            "corelog group lag g h --watch 5",
+            "corelog group reset g --topic t:0,1 --topic u --to-datetime 2026-11-25T10:30:00Z --dry-run",
+            "corelog group reset g --shift-by -5",
+            "corelog group reset g --by-duration 2h",
+            "corelog group delete g h",
+            "corelog group offsets export g --to file",
+            "corelog group offsets import g file --dry-run",
+            "corelog group offsets delete g --topic t",
             "corelog cluster --apis -o yaml",
             "corelog config show --origin --own --config corelog.toml --set shards=2",
             "corelog config check --config corelog.toml",
@@ -209,6 +228,11 @@ mod tests {
             "corelog consume t --from 5 --count 3 --follow --format %k=%s\\n",
             "corelog consume t -o -5 -n 3 -F -f %k=%s\\n -p 0 -p 1",
             "corelog consume t --from @1700000000000",
+            "corelog bench -b h:1 --topic t --partitions 6 --rate max --record-size 100 --duration 30s --warmup 5s --clients 4",
+            "corelog bench --rate 5000 --linger 5ms --codec zstd --batch-size 1000 --in-flight 1 --threads 2 --produce-only",
+            "corelog bench --arrivals bursts:10 --broker-pid 1 --out report",
+            "corelog bench --one-outstanding --clients 64",
+            "corelog bench compare h:1 g:2 --rounds 3 --rate 5000 --duration 10s",
         ] {
             if let Err(e) = Arguments::try_parse_from(line.split(' ')) {
                 panic!("{line}: {e}");
@@ -222,12 +246,24 @@ mod tests {
             "corelog consume t --since 2h --from 5",
             "corelog consume t --until 2h --follow",
             "corelog produce t --rate 0",
+            "corelog bench --rate 0",
+            "corelog bench --duration 30",
+            "corelog bench --one-outstanding --rate 5",
+            "corelog bench compare h:1",
+            "corelog bench -b h:1 compare h:1 g:2",
+            "corelog bench --partitions 0",
             "corelog topic create t --partitions 0",
             "corelog topic create t --config retention.ms",
             "corelog produce t --bootstrap h",
             "corelog produce t --bootstrap :9092",
             "corelog produce t --bootstrap ::1:9092",
             "corelog produce t --partition -1",
+            "corelog consume t --group g --partition 1",
+            "corelog group lag",
+            "corelog group lag g --all",
+            "corelog group reset g",
+            "corelog group reset g --to-earliest --to-latest",
+            "corelog group reset g --topic t:x --to-latest",
         ] {
             assert!(Arguments::try_parse_from(line.split(' ')).is_err(), "{line}");
         }

@@ -34,6 +34,25 @@ impl When {
     }
 }
 
+/// A length of time for eyes, in its two largest units: `850ms`, `12s`, `3m 20s`, `2h 5m`, `4d 6h`.
+pub fn span(ms: i64) -> String {
+    let two = |of: i64, unit: &str, part: i64, part_unit: &str| match ms % of / part {
+        0 => format!("{}{unit}", ms / of),
+        rest => format!("{}{unit} {rest}{part_unit}", ms / of),
+    };
+    if ms < SECOND_MS {
+        format!("{ms}ms")
+    } else if ms < MINUTE_MS {
+        format!("{}s", ms / SECOND_MS)
+    } else if ms < HOUR_MS {
+        two(MINUTE_MS, "m", SECOND_MS, "s")
+    } else if ms < DAY_MS {
+        two(HOUR_MS, "h", MINUTE_MS, "m")
+    } else {
+        two(DAY_MS, "d", HOUR_MS, "h")
+    }
+}
+
 /// Milliseconds since 1970.
 pub fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -137,6 +156,23 @@ mod tests {
         }
         assert_eq!(When::parse("15m").map(|when| when.ms(1_000_000)), Ok(100_000));
         assert_eq!(When::parse("7d").map(|when| when.ms(1_000_000)), Ok(0));
+    }
+
+    #[test]
+    fn a_span_is_told_in_its_two_largest_units() {
+        for (ms, told) in [
+            (0, "0ms"),
+            (999, "999ms"),
+            (1000, "1s"),
+            (59_999, "59s"),
+            (60_000, "1m"),
+            (200_000, "3m 20s"),
+            (7_500_000, "2h 5m"),
+            (86_400_000, "1d"),
+            (367_200_000, "4d 6h"),
+        ] {
+            assert_eq!(span(ms), told);
+        }
     }
 
     #[test]

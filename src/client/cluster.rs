@@ -9,9 +9,13 @@ use std::time::{Duration, Instant};
 
 use super::connection::Connection;
 use super::error::ClientError;
+use crate::wire::messages::find_coordinator::FindCoordinatorRequest;
 use crate::wire::messages::metadata::{MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseTopic};
-use crate::wire::messages::{Request, Response};
+use crate::wire::messages::{ApiKey, Request, Response};
 use crate::wire::{ErrorCode, Str, TopicId};
+
+/// From this version on FindCoordinator asks for several at once (KIP-699).
+const SEVERAL_COORDINATORS: i16 = 4;
 
 /// How long passing errors are tried again.
 const RETRY_MAX: Duration = Duration::from_secs(30);
@@ -48,6 +52,14 @@ pub struct BrokerInfo {
     pub rack: Option<String>,
 }
 
+impl BrokerInfo {
+    /// `HOST:PORT`.
+    pub fn address(&self) -> String {
+        let BrokerInfo { host, port, .. } = self;
+        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+    }
+}
+
 pub struct Cluster {
     bootstrap: String,
     client_id: String,
@@ -57,6 +69,8 @@ pub struct Cluster {
     brokers: Vec<BrokerInfo>,
     controller: i32,
     topics: HashMap<String, TopicInfo>,
+    /// The broker that coordinates each group that was asked about.
+    coordinators: HashMap<String, i32>,
 }
 
 impl Cluster {
@@ -70,11 +84,18 @@ impl Cluster {
             brokers: Vec::new(),
             controller: -1,
             topics: HashMap::new(),
+            coordinators: HashMap::new(),
         })
     }
 
+    /// Those that are known so far.
     pub fn brokers(&self) -> &[BrokerInfo] {
         &self.brokers
+    }
+
+    /// Asks for the brokers that there are now.
+    pub fn refresh(&mut self) -> Result<(), ClientError> {
+        self.metadata(Some(""), false).map(|_| ())
     }
 
     /// Every topic, by name.
@@ -136,28 +157,70 @@ impl Cluster {
 
     /// Asks this broker.
     pub fn call(&mut self, broker: i32, request: impl Into<Request>) -> Result<Response, ClientError> {
-        let Some(info) = self.brokers.iter().find(|info| info.id == broker) else {
-            return Err(ClientError::refused(format!("broker {broker}"), ErrorCode::BrokerNotAvailable));
-        };
-        let connection = match self.connections.entry(broker) {
-            Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => {
-                let address = address(&info.host, info.port);
-                let opened = Connection::open(&address, &self.client_id);
-                entry.insert(opened.map_err(|e| told_elsewhere(e, &self.bootstrap))?)
-            }
-        };
-        let reply = connection.call(request);
+        let reply = self.connection(broker)?.call(request);
         if matches!(reply, Err(ClientError::Broken { .. } | ClientError::NotKafka { .. })) {
             self.connections.remove(&broker);
         }
         reply
     }
 
+    /// The version that an API is spoken in with this broker.
+    pub fn version(&mut self, broker: i32, api: ApiKey) -> Result<i16, ClientError> {
+        self.connection(broker)?.link().version(api)
+    }
+
+    fn connection(&mut self, broker: i32) -> Result<&mut Connection, ClientError> {
+        let Some(info) = self.brokers.iter().find(|info| info.id == broker) else {
+            return Err(ClientError::refused(format!("broker {broker}"), ErrorCode::BrokerNotAvailable));
+        };
+        match self.connections.entry(broker) {
+            Entry::Occupied(entry) => Ok(entry.into_mut()),
+            Entry::Vacant(entry) => {
+                let opened = Connection::open(&info.address(), &self.client_id);
+                Ok(entry.insert(opened.map_err(|e| told_elsewhere(e, &self.bootstrap))?))
+            }
+        }
+    }
+
+    /// The broker that coordinates a group.
+    pub fn coordinator(&mut self, group: &str) -> Result<i32, ClientError> {
+        if let Some(known) = self.coordinators.get(group) {
+            return Ok(*known);
+        }
+        let mut request = FindCoordinatorRequest::default();
+        if self.seed()?.link().version(ApiKey::FindCoordinator)? < SEVERAL_COORDINATORS {
+            request.key = group.into();
+        } else {
+            request.coordinator_keys = vec![group.into()];
+        }
+        let reply = match self.call_seed(request.into())? {
+            Response::FindCoordinator(reply) => reply,
+            other => return Err(unasked(&self.bootstrap, &other)),
+        };
+        let (code, broker) = match reply.coordinators.first() {
+            Some(found) => (found.error_code, found.node_id),
+            None => (reply.error_code, reply.node_id),
+        };
+        if code != ErrorCode::None {
+            return Err(ClientError::refused(format!("the coordinator of group \"{group}\""), code));
+        }
+        if self.brokers.iter().all(|known| known.id != broker) {
+            self.refresh()?;
+        }
+        self.coordinators.insert(group.to_owned(), broker);
+        Ok(broker)
+    }
+
+    /// Asks the broker that coordinates a group.
+    pub fn call_coordinator(&mut self, group: &str, request: impl Into<Request>) -> Result<Response, ClientError> {
+        let coordinator = self.coordinator(group)?;
+        self.call(coordinator, request)
+    }
+
     /// Asks the broker that decides about topics.
     pub fn call_controller(&mut self, request: impl Into<Request>) -> Result<Response, ClientError> {
         if self.controller < 0 {
-            self.metadata(Some(""), false)?;
+            self.refresh()?;
         }
         match self.controller {
             controller if controller >= 0 => self.call(controller, request),
@@ -167,15 +230,18 @@ impl Cluster {
 
     /// Asks whoever answers at the bootstrap address.
     pub fn call_seed(&mut self, request: Request) -> Result<Response, ClientError> {
-        let seed = match self.seed.as_mut() {
-            Some(seed) => seed,
-            None => self.seed.insert(Connection::open(&self.bootstrap, &self.client_id)?),
-        };
-        let reply = seed.call(request);
+        let reply = self.seed()?.call(request);
         if matches!(reply, Err(ClientError::Broken { .. } | ClientError::NotKafka { .. })) {
             self.seed = None;
         }
         reply
+    }
+
+    fn seed(&mut self) -> Result<&mut Connection, ClientError> {
+        match &mut self.seed {
+            Some(seed) => Ok(seed),
+            none => Ok(none.insert(Connection::open(&self.bootstrap, &self.client_id)?)),
+        }
     }
 
     /// Runs `attempt` until it succeeds, fails for good, or has failed in passing for too long.
@@ -189,6 +255,7 @@ impl Cluster {
             match attempt(self) {
                 Err(e) if e.is_passing() && Instant::now() + backoff < deadline => {
                     self.topics.clear();
+                    self.coordinators.clear();
                     std::thread::sleep(backoff);
                     backoff = (backoff * 2).min(BACKOFF_MAX);
                 }
@@ -258,8 +325,4 @@ fn told_elsewhere(error: ClientError, bootstrap: &str) -> ClientError {
         }
         other => other,
     }
-}
-
-fn address(host: &str, port: i32) -> String {
-    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }

@@ -57,6 +57,11 @@ impl Connection {
         &self.link
     }
 
+    /// For whoever wants many requests on their way at once.
+    pub fn into_parts(self) -> (Link, TcpStream) {
+        (self.link, self.stream)
+    }
+
     /// Sends a request and waits for its reply.
     pub fn call(&mut self, request: impl Into<Request>) -> Result<Response, ClientError> {
         let frame = self.link.request(&request.into())?;

@@ -18,6 +18,8 @@ use crate::wire::{Bytes, ErrorCode};
 /// Of one reply, and of one partition in it; a larger batch comes whole.
 const REPLY_BYTES: i32 = 32 << 20;
 const PARTITION_BYTES: i32 = 4 << 20;
+/// … where one record of each partition is enough.
+const GLANCE_BYTES: i32 = 16 << 10;
 /// Most that a batch may decompress to, in bytes.
 const DECOMPRESSED_BYTES_MAX: usize = 1 << 30;
 
@@ -38,11 +40,27 @@ pub struct Consumer {
     topic: String,
     /// The next offset of each partition that is read.
     positions: BTreeMap<i32, i64>,
+    /// Of one partition in one reply.
+    partition_bytes: i32,
 }
 
 impl Consumer {
     pub fn new(cluster: Cluster, topic: &str) -> Consumer {
-        Consumer { cluster, topic: topic.to_owned(), positions: BTreeMap::new() }
+        let partition_bytes = PARTITION_BYTES;
+        Consumer { cluster, topic: topic.to_owned(), positions: BTreeMap::new(), partition_bytes }
+    }
+
+    /// Reads little at a time, for a look at many partitions.
+    pub fn glancing(cluster: Cluster, topic: &str) -> Consumer {
+        Consumer { partition_bytes: GLANCE_BYTES, ..Consumer::new(cluster, topic) }
+    }
+
+    pub fn into_cluster(self) -> Cluster {
+        self.cluster
+    }
+
+    pub(super) fn cluster(&mut self) -> &mut Cluster {
+        &mut self.cluster
     }
 
     /// Reads this partition too, from this offset.
@@ -60,7 +78,7 @@ impl Consumer {
 
     /// What has come, in the order of each partition; waits for it no longer than `wait`.
     pub fn poll(&mut self, wait: Duration) -> Result<Vec<Received>, ClientError> {
-        let Consumer { cluster, topic, positions } = self;
+        let Consumer { cluster, topic, positions, partition_bytes } = self;
         let mut received = Vec::new();
         let outcome = cluster.retrying(|cluster| {
             let partitions: Vec<i32> = positions.keys().copied().collect();
@@ -70,7 +88,7 @@ impl Consumer {
             for (leader, parts) in by_leader {
                 let from = |partition: i32| Some((partition, *positions.get(&partition)?));
                 let parts: Vec<(i32, i64)> = parts.into_iter().filter_map(from).collect();
-                for data in fetch(cluster, leader, topic, &parts, wait / leaders)? {
+                for data in fetch(cluster, leader, topic, &parts, *partition_bytes, wait / leaders)? {
                     let Some(position) = positions.get_mut(&data.partition_index) else { continue };
                     take(cluster, topic, &data, position, &mut received)?;
                 }
@@ -93,12 +111,13 @@ fn fetch(
     leader: i32,
     topic: &str,
     parts: &[(i32, i64)],
+    partition_max_bytes: i32,
     wait: Duration,
 ) -> Result<Vec<PartitionData>, ClientError> {
     let part = |&(partition, fetch_offset): &(i32, i64)| FetchPartition {
         partition,
         fetch_offset,
-        partition_max_bytes: PARTITION_BYTES,
+        partition_max_bytes,
         ..FetchPartition::default()
     };
     let partitions = parts.iter().map(part).collect();

@@ -35,6 +35,8 @@ pub enum ClientError {
     Refused { what: String, code: ErrorCode, message: Option<String> },
     #[error("there is no topic \"{topic}\"; make it with `corelog topic create {topic} --partitions N`")]
     NoTopic { topic: String },
+    #[error("there is no group \"{group}\"; `corelog group list` names those there are")]
+    NoGroup { group: String },
     #[error("topic \"{topic}\" has no partition {partition}; its partitions are 0 to {last}")]
     NoPartition { topic: String, partition: i32, last: i32 },
     #[error("{topic}-{partition} has no leader that could be reached; try again when the broker is up")]
@@ -76,6 +78,11 @@ fn advice(code: ErrorCode) -> &'static str {
         ErrorCode::InvalidTimestamp => "; give the record a time nearer to now, or widen the topic's limits for it",
         ErrorCode::UnsupportedVersion => "; the broker is older than this needs",
         ErrorCode::UnknownServerError => "; the broker's log says why",
+        ErrorCode::NonEmptyGroup | ErrorCode::UnknownMemberId => {
+            "; the group has members: stop its consumers, and wait for their session time-out if one was killed"
+        }
+        ErrorCode::GroupSubscribedToTopic => "; a member of the group reads that topic: stop it first",
+        ErrorCode::InvalidGroupId => "; a group's name is not empty",
         ErrorCode::KafkaStorageError => "; look at the broker's log and at its disk",
         code if is_passing(code) => "; try again in a moment",
         _ => "",

@@ -13,7 +13,13 @@ use crate::wire::{Bytes, ErrorCode, Reader, ResponseHeader, Str, Versions, encod
 const REPLY_OBJECTS_MAX: usize = 1 << 24;
 
 /// The highest versions that this client speaks, where later ones name topics by id instead of by name.
-const BY_NAME_MAX: &[(ApiKey, i16)] = &[(ApiKey::Produce, 12), (ApiKey::Fetch, 12), (ApiKey::DeleteTopics, 5)];
+const BY_NAME_MAX: &[(ApiKey, i16)] = &[
+    (ApiKey::Produce, 12),
+    (ApiKey::Fetch, 12),
+    (ApiKey::OffsetCommit, 9),
+    (ApiKey::OffsetFetch, 9),
+    (ApiKey::DeleteTopics, 5),
+];
 
 /// The first version of ApiVersions that names the client. A broker that lacks it answers in version 0.
 const NAMED_HELLO_VERSION: i16 = 3;

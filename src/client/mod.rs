@@ -14,9 +14,13 @@ mod configs;
 mod connection;
 mod consumer;
 mod error;
+mod groups;
 mod inspect;
 mod link;
+mod member;
+mod offsets;
 mod producer;
+mod subscription;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +30,9 @@ pub use configs::{ConfigChange, ConfigEntry, ConfigSource, alter_topic_configs, 
 pub use connection::Connection;
 pub use consumer::{Consumer, Received};
 pub use error::ClientError;
+pub use groups::{GroupInfo, GroupListing, GroupMember, delete_group, describe_group, list_groups};
 pub use inspect::{ClusterInfo, Feature, ServedApi, describe_cluster, features_and_apis};
 pub use link::Link;
-pub use producer::{Outgoing, Producer};
+pub use member::Member;
+pub use offsets::{Committer, TopicPartition, commit_offsets, committed_offsets, delete_offsets};
+pub use producer::{Outgoing, Producer, producer_identity};

@@ -52,11 +52,7 @@ impl Producer {
     pub fn new(mut cluster: Cluster, topic: &str, codec: Compression) -> Result<Producer, ClientError> {
         let info = cluster.topic(topic, true)?;
         let partitions = i32::try_from(info.partitions.len()).unwrap_or(i32::MAX);
-        let identity = match cluster.retrying(identity) {
-            Ok(identity) => Some(identity),
-            Err(ClientError::NotServed { .. }) => None,
-            Err(e) => return Err(e),
-        };
+        let identity = producer_identity(&mut cluster)?;
         let topic = topic.to_owned();
         Ok(Producer { cluster, topic, partitions, codec, identity, sequences: HashMap::new(), unkeyed: 0 })
     }
@@ -108,6 +104,15 @@ impl Producer {
 /// From 2^31-1 it goes on at 0.
 fn next_sequence(sequence: i32, count: i32) -> i32 {
     sequence.wrapping_add(count) & i32::MAX
+}
+
+/// Id and epoch for a new producer; `None`: the broker gives none, and takes batches without.
+pub fn producer_identity(cluster: &mut Cluster) -> Result<Option<(i64, i16)>, ClientError> {
+    match cluster.retrying(identity) {
+        Ok(identity) => Ok(Some(identity)),
+        Err(ClientError::NotServed { .. }) => Ok(None),
+        Err(e) => Err(e),
+    }
 }
 
 fn identity(cluster: &mut Cluster) -> Result<(i64, i16), ClientError> {

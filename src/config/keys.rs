@@ -232,6 +232,61 @@ pub static KEYS: &[Key] = &[
         "86400000",
         "Time after its last batch at which an idempotent producer is forgotten, and a repeat of that batch would be taken again.",
     ),
+    // Groups.
+    key(
+        "group.initial.rebalance.delay.ms",
+        int(0, I32_MAX),
+        "3000",
+        "How long a group that was empty waits for more members before its first rebalance; each one that comes puts the end off, up to the members' own rebalance time-out. Costs that much time before the first record; saves a rebalance for each member that starts a little later.",
+    ),
+    key(
+        "group.min.session.timeout.ms",
+        int(0, I32_MAX),
+        "6000",
+        "Shortest session time-out that a member may have. Shorter ones find dead members sooner, and cost more heartbeats.",
+    ),
+    key(
+        "group.max.session.timeout.ms",
+        int(0, I32_MAX),
+        "1800000",
+        "Longest session time-out that a member may have: for so long nobody reads what a dead member was to read.",
+    ),
+    key(
+        "group.max.size",
+        int(1, I32_MAX),
+        "2147483647",
+        "Members of one group. One more is refused with GROUP_MAX_SIZE_REACHED.",
+    ),
+    key(
+        "offset.metadata.max.bytes",
+        int(0, I32_MAX),
+        "4096",
+        "Longest text that a client may store with an offset, in UTF-16 units as Kafka counts. All of it is in memory.",
+    ),
+    key(
+        "offsets.retention.minutes",
+        int(1, I32_MAX),
+        "10080",
+        "How long stored offsets are kept once their group is empty, or, without a group, once they were stored.",
+    ),
+    key(
+        "offsets.retention.check.interval.ms",
+        int(1, i64::MAX),
+        "600000",
+        "Time between two looks for stored offsets that are due for deletion. Each look passes over every group, in memory, in small steps.",
+    ),
+    key(
+        "offsets.topic.num.partitions",
+        int(1, I32_MAX),
+        "50",
+        "Partitions of `__consumer_offsets`, which is made when the first group is looked for. A group belongs to one of them, and so to one core; changing this later has no effect.",
+    ),
+    key(
+        "offsets.topic.segment.bytes",
+        int(1024 * 1024, I32_MAX),
+        "104857600",
+        "Segment size of `__consumer_offsets`, when it is made.",
+    ),
     // What peers may do.
     key(
         "socket.request.max.bytes",

@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use shards::catalog::{CatalogSettings, Endpoint};
+use shards::group::{ConsumerSettings, GroupSettings};
 use shards::shard::settings::{Layout, ShardSettings};
 
 use super::meta::{DataDir, MetaError};
 use super::preflight::{self, PreflightError};
 use super::process::ProcessPlan;
-use crate::api::{ApiSettings, LogDir, SessionLimits};
+use crate::api::{ApiSettings, LogDir, OffsetsTopic, SessionLimits};
 use crate::config::described::{BrokerSetting, described};
 use crate::config::machine::{Machine, raise_open_files};
 use crate::config::topology::{self, Topology, TopologyError};
@@ -130,6 +131,7 @@ pub fn plan(config: &Config) -> Result<ProcessPlan, BrokerError> {
         retention_check_ms: number(config, "log.retention.check.interval.ms"),
         mailbox_bytes: narrow(config.bytes("mailbox.bytes")),
         mailbox_messages: number(config, "mailbox.messages"),
+        groups: groups(config),
     };
     let catalog = CatalogSettings {
         num_partitions: number(config, "num.partitions"),
@@ -160,6 +162,20 @@ pub fn plan(config: &Config) -> Result<ProcessPlan, BrokerError> {
         server: Box::new(move |_| server.clone()),
         listen: addresses.into_iter().map(|(_, addr)| addr).collect(),
     })
+}
+
+fn groups(config: &Config) -> GroupSettings {
+    const MINUTE_MS: i64 = 60_000;
+    let shortest = number(config, "group.min.session.timeout.ms");
+    GroupSettings {
+        initial_rebalance_delay_ms: number(config, "group.initial.rebalance.delay.ms"),
+        session_timeouts_ms: shortest..=number(config, "group.max.session.timeout.ms"),
+        members_max: number(config, "group.max.size"),
+        consumer: ConsumerSettings::default(),
+        offset_metadata_max: number(config, "offset.metadata.max.bytes"),
+        offsets_retention_ms: config.int("offsets.retention.minutes") * MINUTE_MS,
+        retention_check_ms: number(config, "offsets.retention.check.interval.ms"),
+    }
 }
 
 /// Each shard gets the same; connections are counted together.
@@ -202,6 +218,10 @@ fn server(
             ),
             log_dir: LogDir { path: absolute(config.text("data_dir").unwrap_or_default()).into(), space },
             page_partitions_max: number(config, "max.request.partition.size.limit"),
+            offsets_topic: OffsetsTopic {
+                partitions: number(config, "offsets.topic.num.partitions"),
+                segment_bytes: number(config, "offsets.topic.segment.bytes"),
+            },
             sessions: SessionLimits {
                 slots: number(config, "max.incremental.fetch.session.cache.slots"),
                 partitions_max: number(config, "fetch.session.partitions.max"),

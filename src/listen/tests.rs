@@ -62,6 +62,7 @@ fn plan() -> ServerPlan {
             decompressed_bytes_max: 64 << 20,
             log_dir: LogDir { path: "/broker".into(), space: |_| None },
             page_partitions_max: 2000,
+            offsets_topic: Default::default(),
             sessions: Default::default(),
         },
         budget_bytes: 8 << 20,

@@ -21,8 +21,9 @@ const SHARDS_MAY_USE: &[(&str, &[&str])] = &[
     ("catalog", &["codec", "types"]),
     ("log", &["batch", "request", "runtime", "types", "planted"]),
     ("journal", &["batch", "codec", "log", "partition", "runtime", "types", "planted"]),
-    ("request", &["batch", "catalog", "router", "types"]),
-    ("router", &["batch", "catalog", "request", "shard", "types"]),
+    ("group", &["catalog", "codec", "types"]),
+    ("request", &["batch", "catalog", "group", "router", "types"]),
+    ("router", &["batch", "catalog", "group", "request", "shard", "types"]),
 ];
 
 /// What a folder below `src` may import from its own package, and from `shards`. Absent: anything.
@@ -30,9 +31,10 @@ const ROOT_MAY_USE: &[(&str, &[&str], &[&str])] = &[
     ("wire", &[], &["codec"]),
     ("config", &[], &["catalog", "types"]),
     ("client", &["wire"], &["batch", "codec", "types"]),
-    ("api", &["config", "security", "wire"], &["batch", "catalog", "request", "router", "types"]),
+    ("bench", &["client", "wire"], &["batch"]),
+    ("api", &["config", "security", "wire"], &["batch", "catalog", "group", "request", "router", "types"]),
     ("listen", &["api", "config", "security", "wire"], &["request", "router", "runtime", "shard", "types"]),
-    ("cli", &["client", "config", "launch", "wire"], &["batch", "catalog", "router", "runtime", "types"]),
+    ("cli", &["bench", "client", "config", "launch", "wire"], &["batch", "catalog", "router", "runtime", "types"]),
 ];
 
 /// Where the type parameter `R: Runtime` may appear; everything else is concrete.

@@ -10,10 +10,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use corelog::api::{ApiSettings, LogDir, SessionLimits};
+use corelog::api::{ApiSettings, LogDir, OffsetsTopic, SessionLimits};
 use corelog::launch::core::{self, CoreError, CorePlan, CoreSummary, Lifecycle};
 use corelog::listen::{Admission, ConnectionLimits, ListenSettings, ListenerPlan, ServerPlan};
 use shards::catalog::CatalogSettings;
+use shards::group::GroupSettings;
 use shards::runtime::Runtime;
 use shards::runtime::sim::{HostId, Sim, SimDisk};
 use shards::shard::fence::Fence;
@@ -153,6 +154,11 @@ impl World {
             retention_check_ms: 1_000,
             mailbox_bytes: 1 << 20,
             mailbox_messages: 64,
+            groups: GroupSettings {
+                initial_rebalance_delay_ms: 200,
+                session_timeouts_ms: 100..=60_000,
+                ..GroupSettings::default()
+            },
         };
         let catalog = CatalogSettings::new("sim-cluster", 1);
         let server = ServerPlan {
@@ -169,6 +175,7 @@ impl World {
                 decompressed_bytes_max: 16 << 20,
                 log_dir: LogDir { path: "/broker".into(), space: |_| None },
                 page_partitions_max: 2000,
+                offsets_topic: OffsetsTopic { partitions: 4, segment_bytes: 1 << 20 },
                 sessions: SessionLimits::default(),
             },
             budget_bytes: 16 << 20,

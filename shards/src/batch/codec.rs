@@ -12,6 +12,8 @@ use thiserror::Error;
 /// Xerial's framing of snappy, which Java clients write: magic, two versions, then blocks with their lengths.
 const XERIAL_MAGIC: [u8; 8] = [0x82, b'S', b'N', b'A', b'P', b'P', b'Y', 0];
 const XERIAL_HEAD_BYTES: usize = 16;
+/// The bit in the fifth byte of an lz4 frame that says that each block is compressed for itself.
+const LZ4_INDEPENDENT: u8 = 0x20;
 /// Uncompressed bytes in one block of that framing, as Java writes them.
 const XERIAL_BLOCK_BYTES: usize = 32 << 10;
 
@@ -82,6 +84,10 @@ pub fn decompress(codec: Compression, bytes: &[u8], max: usize, out: &mut Vec<u8
         }
         Compression::Gzip => read_bounded(MultiGzDecoder::new(bytes), max, out),
         Compression::Snappy => snappy(bytes, max, out),
+        // Kafka's broker and its Java client read no other frames, so a batch of them would be stored for nobody.
+        Compression::Lz4 if bytes.get(4).is_some_and(|flags| flags & LZ4_INDEPENDENT == 0) => {
+            Err(CodecError::Damaged("the blocks of an lz4 frame depend on each other".into()))
+        }
         Compression::Lz4 => read_bounded(FrameDecoder::new(bytes), max, out),
         Compression::Zstd => {
             let decoder = zstd::stream::read::Decoder::with_buffer(bytes).map_err(damaged)?;
@@ -221,6 +227,17 @@ mod tests {
             let refused = decompress(codec, &packed, 1 << 20, &mut out);
             assert!(matches!(refused, Err(CodecError::TooLarge { .. })), "{codec:?}: {refused:?}");
             assert!(out.capacity() < 8 << 20, "{codec:?} took {} bytes", out.capacity());
+        }
+    }
+
+    #[test]
+    fn lz4_blocks_that_depend_on_each_other_are_refused_as_by_kafka() {
+        for (mode, read) in [(BlockMode::Independent, true), (BlockMode::Linked, false)] {
+            let mut encoder = FrameEncoder::with_frame_info(FrameInfo::new().block_mode(mode), Vec::new());
+            encoder.write_all(b"the same text").expect("compressed");
+            let packed = encoder.finish().expect("compressed");
+            let mut out = Vec::new();
+            assert_eq!(decompress(Compression::Lz4, &packed, 100, &mut out).is_ok(), read, "{mode:?}");
         }
     }
 

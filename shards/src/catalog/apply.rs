@@ -43,6 +43,11 @@ pub enum ApplyError {
 impl Catalog {
     /// Applies one record. After an error the state is as before.
     pub fn apply(&mut self, record: &CatalogRecord) -> Result<(), ApplyError> {
+        if let CatalogRecord::Topic { .. } | CatalogRecord::Partition { .. } | CatalogRecord::RemoveTopic { .. } =
+            record
+        {
+            self.topic_changes += 1;
+        }
         match record {
             CatalogRecord::Topic { name, id } => self.add_topic(name, *id),
             CatalogRecord::Partition { topic, index, replicas, leader_epoch } => {

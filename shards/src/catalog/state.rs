@@ -60,6 +60,7 @@ pub struct Catalog {
     /// Collision key → the one topic that has it.
     pub(super) collisions: HashMap<Box<str>, Arc<str>>,
     pub(super) partitions: u64,
+    pub(super) topic_changes: u64,
     metadata: Topic,
 }
 
@@ -89,6 +90,7 @@ impl Catalog {
             sorted: BTreeMap::new(),
             collisions: HashMap::new(),
             partitions: 0,
+            topic_changes: 0,
             metadata,
         }
     }
@@ -159,6 +161,11 @@ impl Catalog {
     /// Partitions of all topics, without the metadata log's.
     pub fn partition_count(&self) -> u64 {
         self.partitions
+    }
+
+    /// Grows whenever a topic or a partition comes or goes; says nothing across starts.
+    pub fn topic_changes(&self) -> u64 {
+        self.topic_changes
     }
 
     /// Runs started since the topic was made: 0 for a new one.

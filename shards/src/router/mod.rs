@@ -19,6 +19,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 
 use crate::catalog::{Catalog, CatalogCommand, CatalogError, CatalogReply};
+use crate::group::{self, GroupError, GroupReply, GroupRequest, ListedGroup, OFFSETS_TOPIC};
 use crate::request::{
     AppendError, AppendPart, Appended, EpochEnd, EpochPart, FetchAsk, Fetched, ListPart, Listed, PartitionSize,
     ReadError, ShardRequest, Upto,
@@ -28,7 +29,7 @@ pub use crate::shard::stages::Stage;
 use crate::types::{Mono, Offset, PartitionId, ProducerId};
 use mailbox::Postbox;
 use oneshot::{Asked, Reply, oneshot};
-use placement::ShardIndex;
+use placement::{ShardIndex, owner};
 
 /// An answer on its way. Dropping it gives up the answer, not the work.
 pub type Answer<T> = Pin<Box<dyn Future<Output = T>>>;
@@ -112,12 +113,15 @@ impl Shards {
         u32::try_from(self.inner.handles.len()).unwrap_or(u32::MAX)
     }
 
-    /// From now on fetches answer at once with what there is; those parked on this core's shard are woken (R18).
+    /// From now on fetches answer at once with what there is; those parked on this core's shard are woken, and whoever
+    /// waits for a group is sent to look for its coordinator again (R18).
     pub fn stop_waiting(&self) {
         self.inner.stopping.set(true);
         for handle in &self.inner.handles {
             if let ShardHandle::Local(core) = handle {
-                core.borrow_mut().watches.fire_all();
+                let mut core = core.borrow_mut();
+                core.watches.fire_all();
+                core.groups.turn_all_away();
             }
         }
     }
@@ -195,6 +199,36 @@ impl Shards {
             |partitions, reply| ShardRequest::Sizes { partitions, reply },
             || Err(ReadError::Stopping),
         )
+    }
+
+    /// Asks the coordinator of the request's group. A join and a sync are answered when the group moves on.
+    pub fn ask_group(&self, request: GroupRequest) -> Answer<Result<GroupReply, GroupError>> {
+        let partition = {
+            let catalog = self.catalog();
+            let topic = catalog.topic(OFFSETS_TOPIC);
+            topic.and_then(|topic| topic.partition(group::partition_of(request.group(), topic.partitions)))
+        };
+        let Some(partition) = partition else {
+            return Box::pin(std::future::ready(Err(GroupError::NotCoordinator)));
+        };
+        let to = owner(partition, self.count());
+        let request = Box::new(request);
+        let asked = self.ask(self.now(), to, |reply| ShardRequest::Group { partition, request, reply });
+        Box::pin(async move { asked.await.unwrap_or(Err(GroupError::NotCoordinator)) })
+    }
+
+    /// All groups of the broker; fails while some of them are not known.
+    pub fn list_groups(&self) -> Answer<Result<Vec<ListedGroup>, GroupError>> {
+        let now = self.now();
+        let ask = |to| self.ask(now, ShardIndex(to), |reply| ShardRequest::ListGroups { reply });
+        let asked: Vec<_> = (0..self.count()).map(ask).collect();
+        Box::pin(async move {
+            let mut listed = Vec::new();
+            for one in asked {
+                listed.extend(one.await.unwrap_or(Err(GroupError::NotCoordinator))?);
+            }
+            Ok(listed)
+        })
     }
 
     /// Changes the catalog; answers once the change is synced and every core has applied it.

@@ -10,6 +10,7 @@ use super::core::{Dropped, ShardCore};
 use super::partition::Partition;
 use crate::batch::{BatchBuilder, NewRecord, ValidBatch};
 use crate::catalog::{ApplyError, CatalogCommand, CatalogError, CatalogRecord, CatalogReply, Decision, TopicConfig};
+use crate::group::OFFSETS_TOPIC;
 use crate::log::PartitionLog;
 use crate::partition::epochs::Epochs;
 use crate::partition::producers::Producers;
@@ -17,7 +18,7 @@ use crate::request::AppendPart;
 use crate::router::placement::owner;
 use crate::router::{CatalogAsk, Shards};
 use crate::runtime::Runtime;
-use crate::types::{LeaderEpoch, PartitionId, TopicId};
+use crate::types::{LeaderEpoch, Mono, PartitionId, TopicId};
 
 /// The metadata log's only partition.
 pub const METADATA_PARTITION: PartitionId = PartitionId { topic: TopicId::METADATA, index: 0 };
@@ -27,11 +28,15 @@ impl ShardCore {
     ///
     /// # Errors
     /// A record that cannot follow those before it: our own invariant is broken.
-    pub fn apply_catalog(&mut self, records: &[CatalogRecord]) -> Result<(), ApplyError> {
+    pub fn apply_catalog(&mut self, now: Mono, wall_ms: i64, records: &[CatalogRecord]) -> Result<(), ApplyError> {
         let mut touched: Vec<TopicId> = Vec::new();
+        let mut removed: Vec<Arc<str>> = Vec::new();
         {
             let mut catalog = self.catalog.borrow_mut();
             for record in records {
+                if let CatalogRecord::RemoveTopic { id } = record {
+                    removed.extend(catalog.topic_by_id(*id).map(|topic| topic.name.clone()));
+                }
                 catalog.apply(record)?;
                 match record {
                     CatalogRecord::Topic { id, .. } | CatalogRecord::RemoveTopic { id } => touched.push(*id),
@@ -51,6 +56,9 @@ impl ShardCore {
         touched.dedup();
         for topic in touched {
             self.agree_on(topic);
+        }
+        for topic in removed {
+            self.forget_offsets_of(now, wall_ms, &topic);
         }
         // More partitions may need a larger journal.
         self.signals.turn.notify();
@@ -77,6 +85,9 @@ impl ShardCore {
                 }
                 None => {
                     self.insert(fresh(id, known.name.clone(), known.config.clone(), epoch));
+                    if &*known.name == OFFSETS_TOPIC {
+                        self.add_coordinator(id, true);
+                    }
                 }
             }
         }
@@ -86,6 +97,7 @@ impl ShardCore {
         let ids: Vec<PartitionId> = self.partitions().map(|(_, p)| p.id).filter(|id| id.topic == topic).collect();
         for id in ids {
             let Some(partition) = self.remove(id) else { continue };
+            self.remove_coordinator(id);
             for watch in &partition.watches {
                 watch.fire();
             }

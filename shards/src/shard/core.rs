@@ -13,6 +13,7 @@ use hashbrown::HashMap;
 use super::append::PendingPart;
 use super::commit::CommitNotes;
 use super::fence::Fence;
+use super::groups::Coordinators;
 use super::hash::FixedState;
 use super::partition::{Partition, Slot};
 use super::read::DiskJob;
@@ -50,6 +51,12 @@ pub struct Signals {
     pub watch: Signal,
     /// `dropped` has entries.
     pub clean_up: Signal,
+    /// A coordinator's log is to be read.
+    pub group_loads: Signal,
+    /// Replies of coordinators wait for an append.
+    pub group_replies: Signal,
+    /// A time-out of a group comes before all that were known.
+    pub group_timers: Signal,
 }
 
 /// A commit whose bytes are not all in segments, or are kept for readers.
@@ -116,6 +123,7 @@ pub struct ShardCore {
     pub cold_tails: VecDeque<Slot>,
     pub dropped: VecDeque<Dropped>,
     pub watches: Watches,
+    pub groups: Coordinators,
     pub signals: Rc<Signals>,
     pub stages: Stages,
     /// The ballast is gone: appends wait for space on the disk (R14).
@@ -135,6 +143,7 @@ impl ShardCore {
         alloc: Rc<dyn Fn(usize) -> IoBuf>,
     ) -> ShardCore {
         let producer_room = ProducerRoom::new(settings.producer_ids_max);
+        let groups = Coordinators::new(Arc::new(settings.groups.clone()));
         ShardCore {
             index,
             settings,
@@ -168,6 +177,7 @@ impl ShardCore {
             cold_tails: VecDeque::new(),
             dropped: VecDeque::new(),
             watches: Watches::default(),
+            groups,
             signals: Rc::new(Signals::default()),
             stages: Stages::default(),
             disk_full: false,

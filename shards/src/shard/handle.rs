@@ -20,9 +20,13 @@ impl ShardCore {
             ShardRequest::EpochEnds { parts, reply } => self.epoch_ends(&parts, reply),
             ShardRequest::MoveLogStart { parts, reply } => self.move_log_starts(&parts, reply),
             ShardRequest::Sizes { partitions, reply } => self.sizes(&partitions, reply),
+            ShardRequest::Group { partition, request, reply } => {
+                self.ask_group(now, wall_ms, partition, *request, reply);
+            }
+            ShardRequest::ListGroups { reply } => reply.send(self.list_groups()),
             ShardRequest::ApplyCatalog { records, reply } => {
                 // Synced and refused: shard 0 and this one disagree. Going on would serve from a wrong catalog.
-                if let Err(error) = self.apply_catalog(&records) {
+                if let Err(error) = self.apply_catalog(now, wall_ms, &records) {
                     self.fence.trip(format!("a record of the metadata log cannot be applied: {error}"));
                 }
                 reply.send(());

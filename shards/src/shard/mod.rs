@@ -3,7 +3,7 @@
 //! `core` is the state and its steps, `handle` the door; `append`, `read`, `log_start` and `catalog` the steps by subject.
 //! Around them run the tasks of the core, generic over the runtime: `commit` (group commit), `write_behind` (segments),
 //! `turn` (reuse of journal files), `disk` (cold reads), `timers` (deadlines, retention), `clean_up` (renames, unlinks),
-//! `start`, `recovery` and `stop`.
+//! `groups` (the coordinators of groups), `start`, `recovery` and `stop`.
 //!
 //! Invariant: a step never awaits and a task never holds a borrow of the core across an await: mutate, then await.
 
@@ -15,6 +15,7 @@ pub mod commit;
 pub mod core;
 pub mod disk;
 pub mod fence;
+pub mod groups;
 pub mod handle;
 pub mod hash;
 pub mod log_start;
@@ -88,6 +89,10 @@ impl<R: Runtime> Shard<R> {
         rt.spawn(timers::run_retention(self.clone()));
         rt.spawn(ballast::run(self.clone()));
         rt.spawn(clean_up::run(self.clone()));
+        rt.spawn(groups::run_loads(self.clone()));
+        rt.spawn(groups::run_replies(self.clone()));
+        rt.spawn(groups::run_timers(self.clone()));
+        rt.spawn(groups::run_expiry(self.clone()));
         rt.spawn(take_letters(self.clone(), mailbox));
     }
 

@@ -21,6 +21,7 @@ use super::settings::ShardSettings;
 use super::start::StartError;
 use crate::batch::{self, BatchHeader, HEADER_BYTES, Records};
 use crate::catalog::{ApplyError, Catalog, CatalogRecord, CatalogSettings, TopicConfig};
+use crate::group::OFFSETS_TOPIC;
 use crate::journal::checkpoint::{Checkpoint, PartitionCheckpoint};
 use crate::journal::files;
 use crate::journal::format::{Entry, EntryKind};
@@ -232,6 +233,9 @@ pub fn restore(
                 None => fresh(id, name, config, epoch),
             };
             core.insert(partition);
+            if &*topic.name == OFFSETS_TOPIC {
+                core.add_coordinator(id, false);
+            }
         }
     }
     Ok(())

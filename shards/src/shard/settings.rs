@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::group::GroupSettings;
+
 /// Largest buffer of a commit with more than one entry, bytes. At 2 GB/s a write of it takes 2 ms: more would only add
 /// latency.
 pub const COMMIT_BYTES_MAX: usize = 4 << 20;
@@ -60,4 +62,5 @@ pub struct ShardSettings {
     /// Bytes in flight to another shard, and messages.
     pub mailbox_bytes: usize,
     pub mailbox_messages: usize,
+    pub groups: GroupSettings,
 }

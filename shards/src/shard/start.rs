@@ -200,6 +200,7 @@ pub async fn start<R: Runtime>(rt: R, plan: ShardPlan) -> Result<StartedShard<R>
         catalog::change(&shard, &shards, start_run).await?;
         rt.spawn(catalog::lead(shard.clone(), shards.clone(), asks));
     }
+    shard.step(|core, _, _| core.load_coordinators());
     Ok(StartedShard { shard, shards, postboxes })
 }
 

@@ -33,6 +33,9 @@ impl<R: Runtime> Shard<R> {
             &signals.tails,
             &signals.watch,
             &signals.clean_up,
+            &signals.group_loads,
+            &signals.group_replies,
+            &signals.group_timers,
         ] {
             signal.notify();
         }

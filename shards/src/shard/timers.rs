@@ -14,7 +14,7 @@ use crate::types::Mono;
 /// Partitions looked at in one step.
 const PARTITIONS_PER_STEP: usize = 256;
 /// A stopping shard is noticed at the latest after this.
-const TICK: Duration = Duration::from_secs(1);
+pub(super) const TICK: Duration = Duration::from_secs(1);
 /// If wall and monotonic time part by more than this, retention pauses (R18).
 const CLOCK_DRIFT_MAX_MS: i64 = 5 * 60 * 1000;
 /// It goes on after the clocks agreed for so long.
@@ -78,7 +78,7 @@ impl ShardCore {
 }
 
 /// Tells whether the wall clock can be trusted with deleting data.
-struct ClockWatch {
+pub(super) struct ClockWatch {
     /// Wall minus monotonic time, when they last agreed.
     offset_ms: i64,
     /// Set after a jump: retention acts again from here on.
@@ -86,12 +86,12 @@ struct ClockWatch {
 }
 
 impl ClockWatch {
-    fn new(now: Mono, wall_ms: i64) -> ClockWatch {
+    pub(super) fn new(now: Mono, wall_ms: i64) -> ClockWatch {
         ClockWatch { offset_ms: wall_ms - millis(now), paused_until: None }
     }
 
     /// Whether retention may act; a jump pauses it until the clocks agreed for an hour.
-    fn may_act(&mut self, now: Mono, wall_ms: i64) -> bool {
+    pub(super) fn may_act(&mut self, now: Mono, wall_ms: i64) -> bool {
         let jump_ms = wall_ms - millis(now) - self.offset_ms;
         if jump_ms.abs() > CLOCK_DRIFT_MAX_MS {
             tracing::warn!(jump_ms, "the wall clock jumped: retention pauses until it is steady for an hour");

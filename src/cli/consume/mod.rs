@@ -1,6 +1,7 @@
-//! `corelog consume TOPIC`: prints records of the partitions and offsets that were asked for.
+//! `corelog consume TOPIC`: prints records of the partitions and offsets that were asked for, or of a group's share.
 
 mod begin;
+mod group;
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, stdout};
@@ -51,6 +52,10 @@ pub struct Arguments {
     /// Print the key and this before each value.
     #[arg(short = 'K', long, value_name = "TEXT", value_parser = separator, conflicts_with = "format")]
     key_separator: Option<Separator>,
+    /// Read as a member of this group, from where it stands; all of what comes is stored as read. The beginning counts
+    /// where the group has not been yet: beginning, end or @TIME.
+    #[arg(short, long, value_name = "GROUP", conflicts_with_all = ["partitions", "until"])]
+    group: Option<String>,
     /// How to print: text, or json, one record a line.
     #[arg(long, value_name = "SHAPE", value_parser = Shape::parse)]
     output: Option<Shape>,
@@ -115,6 +120,9 @@ impl Arguments {
 pub fn run(args: &Arguments) -> Result<(), Failure> {
     let from = args.begin()?;
     let mut cluster = args.bootstrap.connect()?;
+    if let Some(name) = &args.group {
+        return group::run(args, cluster, name, from);
+    }
     let info = cluster.topic(&args.topic, false)?;
     let there = info.partitions.iter().map(|partition| partition.index);
     let mut partitions: Vec<i32> = if args.partitions.is_empty() { there.collect() } else { args.partitions.clone() };

@@ -67,8 +67,9 @@ pub struct Arguments {
     bootstrap: Bootstrap,
 }
 
+/// A compression as it is typed.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Codec {
+pub enum Codec {
     None,
     Gzip,
     Snappy,

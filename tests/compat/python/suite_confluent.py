@@ -10,9 +10,25 @@ from confluent_kafka import (
     KafkaError,
     KafkaException,
     Producer,
+    ElectionType,
+    TopicCollection,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic, OffsetSpec
+from confluent_kafka.admin import (
+    AclBinding,
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewPartitions,
+    NewTopic,
+    OffsetSpec,
+    ResourcePatternType,
+    ResourceType,
+)
 
 from records import CODECS, MANY, STEP_SECONDS, T0_MS, Names, check_same, keyed, noise, plain, until
 from report import case, main
@@ -305,6 +321,97 @@ def order(cluster):
         assert int(message.value()) == following[number], f"producer {number}: {message.value()}"
         following[number] += 1
     consumer.close()
+
+
+@case("delete-records", "records before an offset are deleted")
+def delete_records(cluster):
+    topic = cluster.create("delete-records")
+    sent = keyed(100)
+    cluster.produce(topic, sent)
+
+    def delete(offset):
+        source = TopicPartition(topic, 0, offset)
+        return cluster.admin.delete_records([source])[source].result().low_watermark
+
+    assert delete(40) == 40
+    check_same(sent[40:], cluster.read(topic, 60), 40)
+    assert error_of(lambda: delete(101)) == KafkaError.OFFSET_OUT_OF_RANGE
+
+
+# This client describes topics and the cluster with Metadata and DescribeCluster.
+@case("create describe-cluster", "topics and the cluster are described")
+def describe(cluster):
+    topic = cluster.create("described", 3)
+    shown = cluster.admin.describe_topics(TopicCollection([topic]))[topic].result()
+    assert len(shown.partitions) == 3 and shown.topic_id, shown
+    of_cluster = cluster.admin.describe_cluster().result()
+    [node] = of_cluster.nodes
+    assert f"{node.host}:{node.port}" == cluster.bootstrap and of_cluster.controller.id == node.id, node
+
+
+def configs_of(cluster, kind, name):
+    resource = ConfigResource(kind, name)
+    return {key: each.value for key, each in cluster.admin.describe_configs([resource])[resource].result().items()}
+
+
+@case("describe-configs alter-configs incremental-configs", "a topic's configs are described, altered and replaced")
+def topic_configs(cluster):
+    topic = cluster.create("configs", retention_ms="3600000")
+
+    def shown():
+        configs = configs_of(cluster, ConfigResource.Type.TOPIC, topic)
+        return configs["retention.ms"], configs["segment.bytes"], configs["cleanup.policy"]
+
+    def alter(*entries):
+        entries = [ConfigEntry(name, value, incremental_operation=op) for name, op, value in entries]
+        resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=entries)
+        return cluster.admin.incremental_alter_configs([resource])[resource].result()
+
+    assert shown() == ("3600000", "1073741824", "delete"), shown()
+    wrong = error_of(lambda: alter(("segment.bytes", AlterConfigOpType.SET, "-1")))
+    assert wrong == KafkaError.INVALID_CONFIG, wrong
+    alter(("segment.bytes", AlterConfigOpType.SET, "2097152"), ("cleanup.policy", AlterConfigOpType.APPEND, "compact"))
+    assert shown() == ("3600000", "2097152", "delete,compact"), shown()
+    alter(("segment.bytes", AlterConfigOpType.DELETE, None), ("cleanup.policy", AlterConfigOpType.SUBTRACT, "delete"))
+    assert shown() == ("3600000", "1073741824", "compact"), shown()
+    whole = ConfigResource(ConfigResource.Type.TOPIC, topic, set_config={"segment.bytes": "4194304"})
+    cluster.admin.alter_configs([whole])[whole].result()
+    assert shown() == ("604800000", "4194304", "delete"), shown()
+
+
+@case("describe-configs", "a broker's configs are described")
+def broker_configs(cluster):
+    [broker] = cluster.admin.list_topics(timeout=STEP_SECONDS).brokers
+    configs = configs_of(cluster, ConfigResource.Type.BROKER, str(broker))
+    assert "num.partitions" in configs and "log.retention.ms" in configs, sorted(configs)
+
+
+@case("elect", "an election is not needed")
+def elect(cluster):
+    source = TopicPartition(cluster.create("elect"), 0)
+    for kind in (ElectionType.PREFERRED, ElectionType.UNCLEAN):
+        answer = cluster.admin.elect_leaders(kind, [source]).result()
+        assert answer[source].code() == KafkaError.ELECTION_NOT_NEEDED, answer
+
+
+@case("acls", "ACLs are off")
+def acls(cluster):
+    what = (ResourceType.TOPIC, "a", ResourcePatternType.LITERAL, "User:one", "*")
+    acl = AclBinding(*what, AclOperation.READ, AclPermissionType.ALLOW)
+    every = AclBindingFilter(
+        ResourceType.ANY, None, ResourcePatternType.ANY, None, None, AclOperation.ANY, AclPermissionType.ANY
+    )
+    for answer in (cluster.admin.create_acls([acl])[acl], cluster.admin.delete_acls([every])[every]):
+        assert error_of(answer.result) == KafkaError.SECURITY_DISABLED
+    # Here the client keeps the error to itself.
+    assert cluster.admin.describe_acls(every).result() == []
+
+
+@case("scram", "no credential is described")
+def scram(cluster):
+    assert cluster.admin.describe_user_scram_credentials().result() == {}
+    nobody = cluster.admin.describe_user_scram_credentials(["nobody"])["nobody"]
+    assert error_of(nobody.result) == KafkaError.RESOURCE_NOT_FOUND
 
 
 main(__doc__, Cluster)

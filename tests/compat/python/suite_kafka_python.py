@@ -280,4 +280,138 @@ def describe_cluster(cluster):
     assert shown["cluster_id"] and shown["controller_id"] == broker["broker_id"], shown
 
 
+def configs_of(cluster, kind, name, config_filter="all"):
+    described = cluster.admin.describe_configs([ConfigResource(kind, name)], config_filter=config_filter)
+    return {key: entry["value"] for key, entry in described[kind.lower()][name].items()}
+
+
+@case("describe-configs alter-configs incremental-configs", "a topic's configs are described, altered, reset, replaced")
+def topic_configs(cluster):
+    topic = cluster.create("configs", retention_ms="3600000")
+
+    def shown():
+        configs = configs_of(cluster, "TOPIC", topic)
+        return configs["retention.ms"], configs["segment.bytes"], configs["cleanup.policy"]
+
+    def alter(incremental, **configs):
+        resource = ConfigResource("TOPIC", topic, {key.replace("_", "."): value for key, value in configs.items()})
+        return cluster.admin.alter_configs([resource], incremental=incremental)["topic"][topic]
+
+    assert shown() == ("3600000", "1073741824", "delete"), shown()
+    assert configs_of(cluster, "TOPIC", topic, "modified").keys() == {"retention.ms"}
+    assert "InvalidConfiguration" in alter(True, segment_bytes="-1")
+    assert alter(True, segment_bytes="2097152", cleanup_policy=(AlterConfigOp.APPEND, "compact")) == "OK"
+    assert shown() == ("3600000", "2097152", "delete,compact"), shown()
+    assert alter(True, cleanup_policy=(AlterConfigOp.SUBTRACT, "delete"), segment_bytes=(AlterConfigOp.DELETE, None)) == "OK"
+    assert shown() == ("3600000", "1073741824", "compact"), shown()
+    assert alter(False, segment_bytes="4194304") == "OK"
+    # This client keeps what is set when it replaces all.
+    assert shown() == ("3600000", "4194304", "compact"), shown()
+
+
+@case("describe-configs incremental-configs", "a broker's configs are described, set and unset")
+def broker_configs(cluster):
+    broker = str(cluster.admin.describe_cluster()["brokers"][0]["broker_id"])
+    before = configs_of(cluster, "BROKER", broker)
+    assert "num.partitions" in before and "log.retention.ms" in before, sorted(before)
+    key = "log.retention.ms"
+
+    def alter(op, value):
+        resource = ConfigResource("BROKER", broker, {key: (op, value)})
+        return cluster.admin.alter_configs([resource], raise_on_unknown=False)["broker"][broker]
+
+    assert alter(AlterConfigOp.SET, "7200000") == "OK"
+    until("7200000", lambda: configs_of(cluster, "BROKER", broker)[key])
+    assert alter(AlterConfigOp.DELETE, None) == "OK"
+    until(before[key], lambda: configs_of(cluster, "BROKER", broker)[key])
+
+
+@case("list-configs", "the resources that have configs are listed")
+def list_configs(cluster):
+    topic = cluster.create("listed")
+    assert topic in cluster.admin.list_config_resources([ConfigResourceType.TOPIC])["topic"]
+    everything = cluster.admin.list_config_resources()
+    assert topic in everything["topic"] and everything["broker"], everything
+
+
+@case("log-dirs move-replica", "log directories are described, and a replica stays in its own")
+def log_dirs(cluster):
+    topic = cluster.create("log-dirs")
+    cluster.produce(topic, sent_by(100))
+    [of_broker] = cluster.admin.describe_log_dirs({topic: [0]})
+    [found] = [each for each in of_broker["log_dirs"] if each["topics"]]
+    assert found["topics"][0]["partitions"][0]["partition_size"] > 0, found
+    replica = (topic, 0, of_broker["broker"])
+    assert list(cluster.admin.alter_replica_log_dirs({replica: found["log_dir"]}).values()) == [errors.NoError]
+    moved = cluster.admin.alter_replica_log_dirs({replica: "/no/such/dir"})
+    assert [error.errno for error in moved.values()] == [57], moved  # LOG_DIR_NOT_FOUND
+
+
+@case("describe-partitions", "partitions are described page by page")
+def describe_partitions(cluster):
+    topic = cluster.create("pages", 5)
+    first = cluster.admin.describe_topic_partitions([topic], response_partition_limit=3)
+    assert [each["partition_index"] for each in first["topics"][0]["partitions"]] == [0, 1, 2], first
+    assert first["next_cursor"] == {"topic_name": topic, "partition_index": 3}, first
+    rest = cluster.admin.describe_topic_partitions([topic], cursor=first["next_cursor"])
+    assert [each["partition_index"] for each in rest["topics"][0]["partitions"]] == [3, 4], rest
+    assert rest["next_cursor"] is None, rest
+
+
+@case("elect", "an election is not needed")
+def elect(cluster):
+    topic = cluster.create("elect")
+    for kind in (0, 1):
+        answer = cluster.admin.elect_leaders(kind, {topic: [0]})
+        codes = [part.error_code for each in answer.replica_election_results for part in each.partition_result]
+        assert codes == [errors.ElectionNotNeededError.errno], codes
+
+
+@case("reassign list-reassignments", "a partition is assigned to where it is; nothing moves")
+def reassign(cluster):
+    topic = cluster.create("reassign")
+    source = TopicPartition(topic, 0)
+    broker = cluster.admin.describe_cluster()["brokers"][0]["broker_id"]
+    assert cluster.admin.alter_partition_reassignments({source: [broker]}) == {source: None}
+    away = cluster.admin.alter_partition_reassignments({source: [broker + 1]})[source]
+    assert away.errno == errors.InvalidReplicationAssignmentError.errno, away
+    cancelled = cluster.admin.alter_partition_reassignments({source: None})[source]
+    assert cancelled.errno == 85, cancelled  # NO_REASSIGNMENT_IN_PROGRESS
+    assert cluster.admin.list_partition_reassignments({topic: [0]}) == {}
+
+
+@case("quorum", "the quorum is described")
+def quorum(cluster):
+    shown = cluster.admin.describe_metadata_quorum()
+    [topic] = shown["topics"]
+    [partition] = topic["partitions"]
+    assert partition["error"] is None and topic["topic_name"] == "__cluster_metadata", shown
+    assert [each["replica_id"] for each in partition["current_voters"]] == [partition["leader_id"]], shown
+
+
+@case("features", "versions and features are told")
+def features(cluster):
+    shown = cluster.admin.describe_features()
+    assert shown["metadata.version"]["finalized"], shown
+
+
+@case("acls", "ACLs are off")
+def acls(cluster):
+    pattern = ResourcePattern(ResourceType.TOPIC, "a")
+    acl = ACL("User:one", "*", ACLOperation.READ, ACLPermissionType.ALLOW, pattern)
+    every = ResourcePatternFilter(ResourceType.ANY, None, ACLResourcePatternType.ANY)
+    some = ACLFilter(None, None, ACLOperation.ANY, ACLPermissionType.ANY, every)
+    refused(errors.SecurityDisabledError, lambda: cluster.admin.describe_acls(some))
+    assert cluster.admin.create_acls([acl])["failed"] == [errors.SecurityDisabledError]
+    [deleted] = cluster.admin.delete_acls([some])
+    assert any(part is errors.SecurityDisabledError for part in deleted), deleted
+
+
+@case("scram", "no credential is described")
+def scram(cluster):
+    assert cluster.admin.describe_user_scram_credentials() == {}
+    [nobody] = cluster.admin.describe_user_scram_credentials(["nobody"]).values()
+    assert nobody["error"], nobody
+
+
 main(__doc__, Cluster)

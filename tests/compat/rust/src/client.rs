@@ -255,6 +255,7 @@ fn one<T>(answer: Vec<T>) -> Result<T, Failure> {
     answer.into_iter().next().ok_or_else(|| "the answer names no topic".into())
 }
 
-fn patient() -> AdminOptions {
+/// Options of an admin call that may take as long as a step.
+pub fn patient() -> AdminOptions {
     AdminOptions::new().request_timeout(Some(STEP)).operation_timeout(Some(STEP))
 }

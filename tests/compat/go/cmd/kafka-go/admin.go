@@ -19,6 +19,7 @@ func (c *cluster) adminCases() []suite.Case {
 		{"reassign list-reassignments", "a partition is assigned to where it is; nothing moves", c.reassign},
 		{"features", "versions are told", c.versions},
 		{"acls", "ACLs are off", c.acls},
+		{"quotas", "no quota is described", c.quotas},
 		{"scram", "no credential is described", c.scram},
 	}
 }
@@ -208,6 +209,14 @@ func (c *cluster) acls() error {
 		suite.Refused(described.Error, kafka.SecurityDisabled),
 		suite.Refused(deleted.Results[0].Error, kafka.SecurityDisabled),
 	)
+}
+
+func (c *cluster) quotas() error {
+	described, err := c.client.DescribeClientQuotas(c.ctx, &kafka.DescribeClientQuotasRequest{})
+	if err != nil {
+		return err
+	}
+	return errors.Join(described.Error, suite.Check(len(described.Entries) == 0, "%v", described.Entries))
 }
 
 func (c *cluster) scram() error {

@@ -1,5 +1,6 @@
 //! The cases, by subject. Each makes topics of its own, so that they need no order.
 
+mod admin;
 mod consume;
 mod produce;
 mod topics;
@@ -16,6 +17,7 @@ pub fn run(cluster: &Cluster, report: &mut Report) {
     topics::run(cluster, report);
     produce::run(cluster, report);
     consume::run(cluster, report);
+    admin::run(cluster, report);
 }
 
 /// Half of it text that codecs shrink, half noise that they do not.

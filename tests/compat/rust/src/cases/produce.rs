@@ -17,17 +17,23 @@ pub fn run(cluster: &Cluster, report: &mut Report) {
             round_trip(cluster, &topic, &[("compression.type", codec), ("linger.ms", "20")], &records(0, 500))
         });
     }
-    for codec in ["uncompressed", "gzip", "snappy", "lz4", "zstd"] {
-        report.case(codec, &format!("a topic with compression.type={codec} recompresses what producers send"), || {
-            let topic = cluster.create(&format!("recompress-{codec}"), 1, &[("compression.type", codec)])?;
-            let sent = records(0, 200);
-            for (round, producer) in (0..).zip(CODECS) {
-                cluster.produce_all(&topic, &[("compression.type", producer), ("linger.ms", "20")], &sent)?;
-                let first = round * sent.len() as i64;
-                same(&sent, &cluster.read(&topic, 0, Offset::Offset(first), sent.len())?, first)?;
-            }
-            Ok(())
-        });
+    for feature in CODECS {
+        // Topics have their own word for it.
+        let codec = if feature == "none" { "uncompressed" } else { feature };
+        report.case(
+            feature,
+            &format!("a topic with compression.type={codec} recompresses what producers send"),
+            || {
+                let topic = cluster.create(&format!("recompress-{codec}"), 1, &[("compression.type", codec)])?;
+                let sent = records(0, 200);
+                for (round, producer) in (0..).zip(CODECS) {
+                    cluster.produce_all(&topic, &[("compression.type", producer), ("linger.ms", "20")], &sent)?;
+                    let first = round * sent.len() as i64;
+                    same(&sent, &cluster.read(&topic, 0, Offset::Offset(first), sent.len())?, first)?;
+                }
+                Ok(())
+            },
+        );
     }
     report.case("idempotent", "idempotent records are acked once each, in order", || {
         let topic = cluster.create("idempotent", 1, &[])?;

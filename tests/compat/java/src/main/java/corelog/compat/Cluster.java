@@ -118,6 +118,18 @@ final class Cluster implements AutoCloseable {
         }
     }
 
+    interface Condition {
+        boolean holds() throws Exception;
+    }
+
+    static void await(String what, Condition condition) throws Exception {
+        long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(STEP_SECONDS);
+        while (!condition.holds()) {
+            check(System.nanoTime() < deadline, "still not: " + what);
+            Thread.sleep(20);
+        }
+    }
+
     private Properties settings() {
         Properties settings = new Properties();
         settings.put("bootstrap.servers", bootstrap);

@@ -1,6 +1,7 @@
 package corelog.compat;
 
 import static corelog.compat.Cluster.STEP_SECONDS;
+import static corelog.compat.Cluster.await;
 import static corelog.compat.Cluster.check;
 import static corelog.compat.Cluster.checkSame;
 import static corelog.compat.Cluster.take;
@@ -63,6 +64,7 @@ public final class Suite {
         report.add("timestamp", "LogAppendTime sets the broker's timestamp", Suite::appendTime);
         report.add("many", "1,000 partitions are made, written and read", Suite::many);
         report.add("many", "one fetch session reads many partitions while some are paused", Suite::session);
+        AdminCases.add(report);
     }
 
     public static void main(String[] args) {
@@ -107,6 +109,7 @@ public final class Suite {
         Uuid first = describe(cluster, topic).topicId();
         delete(cluster, topic);
         cluster.create("again", 1);
+        await("the topic", () -> cluster.admin.listTopics().names().get(STEP_SECONDS, TimeUnit.SECONDS).contains(topic));
         Uuid second = describe(cluster, topic).topicId();
         check(!first.equals(second) && !second.equals(Uuid.ZERO_UUID), "ids " + first + " and " + second);
         roundTrip(cluster, topic, 3);
@@ -337,18 +340,6 @@ public final class Suite {
             return;
         }
         throw new AssertionError("no " + expected.getSimpleName());
-    }
-
-    private interface Condition {
-        boolean holds() throws Exception;
-    }
-
-    private static void await(String what, Condition condition) throws Exception {
-        long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(STEP_SECONDS);
-        while (!condition.holds()) {
-            check(System.nanoTime() < deadline, "still not: " + what);
-            Thread.sleep(20);
-        }
     }
 
     private Suite() {}

@@ -1,0 +1,74 @@
+//! One member of a consumer group. Owning core only; plain state.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::super::deadlines::Alarm;
+use super::record::{Current, MemberSaid, MemberState, Owned};
+use crate::types::TopicId;
+
+/// A static member that is away for a short while has this epoch.
+pub const AWAY: i32 = -2;
+
+#[derive(Debug)]
+pub struct Member {
+    pub id: Arc<str>,
+    pub said: MemberSaid,
+    pub current: Current,
+    /// It must be heard of before.
+    pub session: Alarm,
+    /// It must have given up before what it is to give up.
+    pub rebalance: Alarm,
+}
+
+impl MemberSaid {
+    /// Of a member that has said nothing yet.
+    pub fn nothing() -> MemberSaid {
+        MemberSaid {
+            instance: None,
+            rack: None,
+            client_id: "".into(),
+            client_host: "".into(),
+            topics: BTreeSet::new(),
+            regex: None,
+            rebalance_timeout_ms: -1,
+            assignor: None,
+            classic: None,
+        }
+    }
+
+    /// The expression that it reads by, if it has one.
+    pub fn pattern(&self) -> Option<&Arc<str>> {
+        self.regex.as_ref().filter(|regex| !regex.is_empty())
+    }
+}
+
+impl Member {
+    pub fn new(id: Arc<str>) -> Member {
+        Member {
+            id,
+            said: MemberSaid::nothing(),
+            current: Current::default(),
+            session: Alarm::default(),
+            rebalance: Alarm::default(),
+        }
+    }
+
+    /// Whether it has all of the target of this epoch.
+    pub fn is_reconciled_to(&self, target_epoch: i32) -> bool {
+        self.current.state == MemberState::Stable && self.current.epoch == target_epoch
+    }
+}
+
+impl Current {
+    /// All partitions that nobody else may have.
+    pub fn held(&self) -> impl Iterator<Item = (TopicId, i32)> + '_ {
+        let all = self.assigned.iter().chain(&self.revoking);
+        all.flat_map(|(topic, epochs)| epochs.keys().map(move |index| (*topic, *index)))
+    }
+}
+
+/// The epoch at which a partition was given to its owner.
+pub fn epoch_in(owned: &Owned, topic: TopicId, index: i32) -> Option<i32> {
+    owned.get(&topic)?.get(&index).copied()
+}

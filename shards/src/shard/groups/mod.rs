@@ -1,0 +1,276 @@
+//! The coordinators of a core: one for each `__consumer_offsets` partition that it owns. Owning core only.
+//!
+//! `load` reads a partition's log into a machine, `tasks` are time-outs, expiry, and replies that wait for the disk.
+//!
+//! Invariant: what a coordinator says leaves only when everything that it appended before is durable (R1). A machine whose
+//! append failed is ahead of its log: it is thrown away and made anew from the log.
+
+mod load;
+mod tasks;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use super::append::AppendResult;
+use super::core::ShardCore;
+use crate::batch::{BatchBuilder, NewRecord, ValidBatch};
+use crate::catalog::Catalog;
+use crate::group::{
+    AskId, Effects, GroupError, GroupRecord, GroupReply, GroupRequest, GroupSettings, Groups, ListedGroup, Now,
+};
+use crate::request::{AppendError, AppendPart};
+use crate::router::oneshot::{Asked, Reply, oneshot};
+use crate::types::{Mono, PartitionId};
+
+pub use load::run as run_loads;
+pub use tasks::{run_expiry, run_replies, run_timers};
+
+/// What an asker gets: the machine's answer, or why there is none.
+pub type GroupAnswer = Result<GroupReply, GroupError>;
+
+/// Records of one batch; a batch of offsets stays far below what every reader takes.
+const RECORDS_PER_BATCH: usize = 1000;
+
+/// All coordinators of this core.
+pub struct Coordinators {
+    settings: Arc<GroupSettings>,
+    of: BTreeMap<PartitionId, Coordinator>,
+    to_load: VecDeque<PartitionId>,
+    /// In the order of their appends.
+    unsent: VecDeque<Unsent>,
+    next_ask: u64,
+    /// When the time-outs are looked at next, as far as their task knows.
+    next_look: Mono,
+}
+
+struct Coordinator {
+    state: State,
+    /// Who waits for a later step.
+    askers: BTreeMap<AskId, Reply<GroupAnswer>>,
+    /// Steps whose records are not durable yet.
+    unsynced: usize,
+}
+
+enum State {
+    Loading,
+    Ready(Groups),
+    /// The log cannot be read.
+    Failed,
+}
+
+/// What may leave once an append is durable.
+struct Unsent {
+    partition: PartitionId,
+    /// `None`: there was nothing to append, and something before it is not durable yet.
+    appended: Option<Asked<Vec<AppendResult>>>,
+    replies: Vec<(Reply<GroupAnswer>, GroupReply)>,
+}
+
+impl Coordinators {
+    pub fn new(settings: Arc<GroupSettings>) -> Coordinators {
+        Coordinators {
+            settings,
+            of: BTreeMap::new(),
+            to_load: VecDeque::new(),
+            unsent: VecDeque::new(),
+            next_ask: 0,
+            next_look: Mono(0),
+        }
+    }
+}
+
+impl ShardCore {
+    /// This core owns a partition that holds groups; a fresh one has nothing to be read.
+    pub fn add_coordinator(&mut self, partition: PartitionId, is_fresh: bool) {
+        let state = if is_fresh { State::Ready(Groups::new(self.groups.settings.clone())) } else { State::Loading };
+        let coordinator = Coordinator { state, askers: BTreeMap::new(), unsynced: 0 };
+        self.groups.of.insert(partition, coordinator);
+    }
+
+    /// The partition is gone, and its groups with it.
+    pub fn remove_coordinator(&mut self, partition: PartitionId) {
+        if let Some(mut coordinator) = self.groups.of.remove(&partition) {
+            coordinator.turn_all_away();
+        }
+    }
+
+    /// Reads the logs of what a start found. Until then whoever asks is told to come again.
+    pub fn load_coordinators(&mut self) {
+        let groups = &mut self.groups;
+        let loading = groups.of.iter().filter(|(_, coordinator)| matches!(coordinator.state, State::Loading));
+        groups.to_load = loading.map(|(partition, _)| *partition).collect();
+        self.signals.group_loads.notify();
+    }
+
+    /// Carries out a request about a group; the answer may come in a later step.
+    pub fn ask_group(
+        &mut self,
+        now: Mono,
+        wall_ms: i64,
+        partition: PartitionId,
+        request: GroupRequest,
+        reply: Reply<GroupAnswer>,
+    ) {
+        let may_append = self.may_append_records(partition);
+        let groups = &mut self.groups;
+        let Some(coordinator) = groups.of.get_mut(&partition) else {
+            return reply.send(Err(GroupError::NotCoordinator));
+        };
+        let machine = match &mut coordinator.state {
+            State::Loading => return reply.send(Err(GroupError::Loading)),
+            State::Failed => return reply.send(Err(GroupError::NotAvailable)),
+            State::Ready(machine) => machine,
+        };
+        // Whatever changes a group may have to store it.
+        if let Err(error) = may_append
+            && !request.only_reads()
+        {
+            return reply.send(Err(error));
+        }
+        groups.next_ask += 1;
+        let ask = AskId(groups.next_ask);
+        let effects = machine.handle(Now { mono: now, wall_ms }, &self.catalog.borrow(), ask, request);
+        coordinator.askers.insert(ask, reply);
+        self.carry_out(now, wall_ms, partition, effects);
+    }
+
+    /// The groups of all coordinators of this core; fails while one of them cannot tell.
+    pub fn list_groups(&self) -> Result<Vec<ListedGroup>, GroupError> {
+        let mut listed = Vec::new();
+        for coordinator in self.groups.of.values() {
+            match &coordinator.state {
+                State::Loading => return Err(GroupError::Loading),
+                State::Failed => return Err(GroupError::NotAvailable),
+                State::Ready(machine) => listed.extend(machine.list()),
+            }
+        }
+        Ok(listed)
+    }
+
+    /// A topic is gone: no group keeps offsets in it.
+    pub fn forget_offsets_of(&mut self, now: Mono, wall_ms: i64, topic: &str) {
+        self.step_coordinators(now, wall_ms, |machine, _| machine.forget_topics(|name| name == topic));
+    }
+
+    /// One step on every coordinator that is ready and can store what comes of it.
+    fn step_coordinators(&mut self, now: Mono, wall_ms: i64, mut step: impl FnMut(&mut Groups, &Catalog) -> Effects) {
+        let all: Vec<PartitionId> = self.groups.of.keys().copied().collect();
+        for partition in all {
+            if self.may_append_records(partition).is_err() {
+                continue;
+            }
+            let Some(coordinator) = self.groups.of.get_mut(&partition) else { continue };
+            let State::Ready(machine) = &mut coordinator.state else { continue };
+            let effects = step(machine, &self.catalog.borrow());
+            self.carry_out(now, wall_ms, partition, effects);
+        }
+    }
+
+    /// Whether a record would be taken now.
+    fn may_append_records(&self, partition: PartitionId) -> Result<(), GroupError> {
+        if self.stopping {
+            return Err(GroupError::NotCoordinator);
+        }
+        let known = self.slot_of(partition).and_then(|slot| self.get(slot)).ok_or(GroupError::NotCoordinator)?;
+        if self.disk_full || known.offline.is_some() { Err(GroupError::NotAvailable) } else { Ok(()) }
+    }
+
+    /// Appends records and lets replies go once they may.
+    fn carry_out(&mut self, now: Mono, wall_ms: i64, partition: PartitionId, effects: Effects) {
+        let Effects { records, replies } = effects;
+        let appended = (!records.is_empty()).then(|| {
+            let (reply, appended) = oneshot();
+            match parts_of(partition, &records, wall_ms) {
+                Ok(parts) => self.append(now, wall_ms, parts, reply),
+                Err(why) => {
+                    tracing::error!(partition = partition.index, why, "records of groups cannot be written");
+                    reply.send(vec![Err(AppendError::Unknown)]);
+                }
+            }
+            appended
+        });
+        let Some(coordinator) = self.groups.of.get_mut(&partition) else { return };
+        let replies: Vec<_> =
+            replies.into_iter().filter_map(|(ask, answer)| Some((coordinator.askers.remove(&ask)?, answer))).collect();
+        if appended.is_none() && coordinator.unsynced == 0 {
+            send(replies);
+        } else if appended.is_some() || !replies.is_empty() {
+            coordinator.unsynced += 1;
+            self.groups.unsent.push_back(Unsent { partition, appended, replies });
+            self.signals.group_replies.notify();
+        }
+        self.wake_timers();
+    }
+
+    /// The time-outs are looked at no later than the next of them.
+    fn wake_timers(&mut self) {
+        if self.groups.next_deadline().is_some_and(|next| next < self.groups.next_look) {
+            self.signals.group_timers.notify();
+        }
+    }
+
+    /// A step's records are durable, or will never be.
+    fn step_is_over(&mut self, unsent: Unsent, outcome: Result<(), AppendError>) {
+        let Some(coordinator) = self.groups.of.get_mut(&unsent.partition) else { return };
+        coordinator.unsynced = coordinator.unsynced.saturating_sub(1);
+        let Err(error) = outcome else { return send(unsent.replies) };
+        for (reply, _) in unsent.replies {
+            reply.send(Err(GroupError::NotAvailable));
+        }
+        if matches!(coordinator.state, State::Ready(_)) && !self.stopping {
+            tracing::warn!(partition = unsent.partition.index, %error, "groups could not be stored: they are read anew");
+            coordinator.state = State::Loading;
+            coordinator.turn_all_away();
+            self.groups.to_load.push_back(unsent.partition);
+            self.signals.group_loads.notify();
+        }
+    }
+}
+
+impl Coordinators {
+    /// Nobody waits any more.
+    pub fn turn_all_away(&mut self) {
+        for coordinator in self.of.values_mut() {
+            coordinator.turn_all_away();
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Mono> {
+        let next = self.of.values().filter_map(|coordinator| match &coordinator.state {
+            State::Ready(machine) => machine.next_deadline(),
+            State::Loading | State::Failed => None,
+        });
+        next.min()
+    }
+}
+
+impl Coordinator {
+    /// Whoever waits looks for the coordinator again.
+    fn turn_all_away(&mut self) {
+        for reply in std::mem::take(&mut self.askers).into_values() {
+            reply.send(Err(GroupError::NotCoordinator));
+        }
+    }
+}
+
+fn send(replies: Vec<(Reply<GroupAnswer>, GroupReply)>) {
+    for (reply, answer) in replies {
+        reply.send(Ok(answer));
+    }
+}
+
+/// The records as batches, in their order.
+fn parts_of(partition: PartitionId, records: &[GroupRecord], wall_ms: i64) -> Result<Vec<AppendPart>, String> {
+    let batches = records.chunks(RECORDS_PER_BATCH).map(|some| {
+        let mut builder = BatchBuilder::new(wall_ms);
+        for record in some {
+            let (key, value) = record.encode().map_err(|e| e.to_string())?;
+            let new = NewRecord { timestamp_ms: wall_ms, key: Some(&key), value: value.as_deref(), headers: &[] };
+            builder.push(&new);
+        }
+        let bytes = builder.finish().map_err(|e| e.to_string())?;
+        let batch = ValidBatch::parse(bytes).map_err(|e| e.to_string())?;
+        Ok(AppendPart { partition, batch, acks_all: false })
+    });
+    batches.collect()
+}

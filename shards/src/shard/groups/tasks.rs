@@ -1,0 +1,99 @@
+//! The tasks around the coordinators of a core: replies that wait for the disk, time-outs, expiry. Owning core only.
+//!
+//! Invariant: work comes in bounded steps, so that a large rebalance does not hold up a produce on the same core.
+
+use std::time::Duration;
+
+use futures_lite::future::or;
+
+use super::State;
+use crate::group::Now;
+use crate::request::AppendError;
+use crate::runtime::Runtime;
+use crate::shard::Shard;
+use crate::shard::core::ShardCore;
+use crate::shard::timers::{ClockWatch, TICK};
+use crate::types::{Mono, PartitionId};
+
+/// Time-outs fired, and groups looked at for expiry, in one step.
+const PER_STEP: usize = 64;
+
+/// Sends replies in the order of the appends that they wait for.
+pub async fn run_replies<R: Runtime>(shard: Shard<R>) {
+    let signals = shard.signals();
+    while !shard.journal_is_closed() {
+        signals.group_replies.wait().await;
+        while let Some(mut unsent) = shard.step(|core, _, _| core.groups.unsent.pop_front()) {
+            let outcome = match unsent.appended.take() {
+                None => Ok(()),
+                Some(appended) => match appended.await {
+                    Some(results) => results.into_iter().find_map(Result::err).map_or(Ok(()), Err),
+                    None => Err(AppendError::Stopping),
+                },
+            };
+            shard.step(|core, _, _| core.step_is_over(unsent, outcome));
+        }
+    }
+}
+
+/// Fires time-outs of members and rebalances.
+pub async fn run_timers<R: Runtime>(shard: Shard<R>) {
+    let signals = shard.signals();
+    while !shard.journal_is_closed() {
+        let next = shard.step(|core, now, wall_ms| {
+            core.fire_groups(now, wall_ms);
+            // What could not be fired now, since nothing can be stored, is looked at again after a tick.
+            let next = core.groups.next_deadline().map_or(Mono::FAR, |next| next.max(now));
+            core.groups.next_look = next.min(now.after(TICK));
+            core.groups.next_look
+        });
+        shard.rt().quantum().await;
+        or(shard.rt().sleep_until(next), signals.group_timers.wait()).await;
+    }
+}
+
+/// Looks for expired offsets each `offsets.retention.check.interval.ms`.
+pub async fn run_expiry<R: Runtime>(shard: Shard<R>) {
+    let every = Duration::from_millis(shard.step(|core, _, _| core.groups.settings.retention_check_ms));
+    let mut clock = ClockWatch::new(shard.now(), shard.wall_ms());
+    let mut next = shard.now().after(every);
+    while !shard.journal_is_closed() {
+        shard.rt().sleep_until(next.min(shard.now().after(TICK))).await;
+        let may_act = clock.may_act(shard.now(), shard.wall_ms());
+        if shard.now() < next {
+            continue;
+        }
+        next = shard.now().after(every);
+        if may_act {
+            let all: Vec<PartitionId> = shard.step(|core, _, _| core.groups.of.keys().copied().collect());
+            for partition in all {
+                expire(&shard, partition).await;
+            }
+        }
+    }
+}
+
+async fn expire<R: Runtime>(shard: &Shard<R>, partition: PartitionId) {
+    let mut from = None;
+    loop {
+        from = shard.step(|core, now, wall_ms| {
+            core.may_append_records(partition).ok()?;
+            let State::Ready(machine) = &mut core.groups.of.get_mut(&partition)?.state else { return None };
+            let (effects, last) = machine.expire(Now { mono: now, wall_ms }, from.as_ref(), PER_STEP);
+            core.carry_out(now, wall_ms, partition, effects);
+            last
+        });
+        if from.is_none() {
+            return;
+        }
+        shard.rt().quantum().await;
+    }
+}
+
+impl ShardCore {
+    fn fire_groups(&mut self, now: Mono, wall_ms: i64) {
+        self.step_coordinators(now, wall_ms, |machine, catalog| {
+            machine.fire(Now { mono: now, wall_ms }, catalog, PER_STEP)
+        });
+    }
+}

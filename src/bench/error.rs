@@ -1,0 +1,32 @@
+//! What can go wrong with a run. Plain values; each text says what to do next.
+
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::client::ClientError;
+
+#[derive(Debug, Error)]
+pub enum BenchError {
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error(
+        "topic \"{topic}\" has {has} partitions, and the run wants {wants}; name another topic, or say --partitions {has}"
+    )]
+    Shape { topic: String, has: usize, wants: u32 },
+    #[error("{0}")]
+    Plan(String),
+    #[error("the system refuses {what}: {source}")]
+    System { what: &'static str, source: io::Error },
+    #[error("{} cannot be written: {source}; name another directory with --out", path.display())]
+    Report { path: PathBuf, source: io::Error },
+    #[error("a thread of the run ended in a panic: {0}; this is a bug of corelog's")]
+    Panicked(String),
+}
+
+impl BenchError {
+    pub(super) fn system(what: &'static str) -> impl Fn(rustix::io::Errno) -> BenchError {
+        move |e| BenchError::System { what, source: e.into() }
+    }
+}

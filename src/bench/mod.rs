@@ -1,0 +1,45 @@
+//! The benchmark: a load whose latencies count from the moment each record was due, for any broker that speaks Kafka's
+//! protocol, and what is said about it.
+//!
+//! [`run()`] carries out a [`Plan`] and gives an [`Outcome`]. `setup` makes the topic and the connections, `writer` makes
+//! and sends records on few threads, `reader` reads and checks them; `pace` says when records are due, `checker` finds
+//! what was lost, repeated or reordered, `latency` and `meter` hold what was measured, and
+//! `report` shows it.
+//!
+//! Invariant: a figure that may mislead says so: a run that lags, breaks off or loses records is never a plain success.
+
+mod checker;
+mod clock;
+mod compare;
+mod error;
+mod latency;
+mod machine;
+mod meter;
+mod outcome;
+mod pace;
+mod payload;
+mod pipe;
+mod plan;
+mod poll;
+mod random;
+mod reader;
+mod report;
+mod run;
+mod sender;
+mod setup;
+mod stamp;
+mod usage;
+mod writer;
+
+pub use checker::Findings;
+pub use compare::{Ratio, compare, ratios};
+pub use error::BenchError;
+pub use latency::{Latency, time_text};
+pub use machine::Machine;
+pub use meter::Tally;
+pub use outcome::{Outcome, Second};
+pub use pace::Arrivals;
+pub use plan::{Load, Plan};
+pub use report::write as write_report;
+pub use run::run;
+pub use usage::Usage;

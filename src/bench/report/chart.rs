@@ -1,0 +1,259 @@
+//! The pictures of a report as SVG. Pure.
+//!
+//! Invariant: colours come from classes that `style` defines for light and for dark; no text is in a picture that does
+//! not say its unit.
+
+use std::fmt::Write;
+
+use super::{curves, style};
+use crate::bench::outcome::{Outcome, Second};
+
+const WIDTH: f64 = 860.0;
+const HEIGHT: f64 = 380.0;
+const LEFT: f64 = 74.0;
+const RIGHT: f64 = 20.0;
+const TOP: f64 = 62.0;
+const BOTTOM: f64 = 52.0;
+/// Colours that `style` knows.
+const COLOURS: usize = 4;
+
+pub struct Picture {
+    pub file: &'static str,
+    svg: String,
+}
+
+impl Picture {
+    /// For a page that has the style already.
+    pub fn within(&self) -> String {
+        head("") + &self.svg + "</svg>"
+    }
+
+    /// For a file of its own.
+    pub fn alone(&self) -> String {
+        let style = format!("<style>{}</style>", style::PICTURE);
+        head(" xmlns=\"http://www.w3.org/2000/svg\"") + &style + &self.svg + "</svg>\n"
+    }
+}
+
+fn head(more: &str) -> String {
+    format!(
+        "<svg{more} viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\"><rect class=\"ground\" width=\"100%\" height=\"100%\"/>"
+    )
+}
+
+pub fn pictures(outcome: &Outcome) -> Vec<Picture> {
+    let mut pictures = Vec::new();
+    pictures.extend(percentiles(outcome));
+    let seconds = whole_seconds(outcome);
+    if seconds.len() > 1 {
+        pictures.push(throughput(outcome, seconds));
+        pictures.extend(latency_over_time(outcome, seconds));
+    }
+    pictures
+}
+
+/// Without the rest at the end, which is no full second.
+fn whole_seconds(outcome: &Outcome) -> &[Second] {
+    let end = (outcome.plan.warmup + outcome.plan.duration).as_secs_f64();
+    let mut last = 0.0;
+    let is_whole = |second: &&Second| second.at_s - std::mem::replace(&mut last, second.at_s) > 0.5;
+    let whole = outcome.seconds.iter().take_while(is_whole).take_while(|second| second.at_s <= end + 0.5).count();
+    outcome.seconds.get(..whole).unwrap_or_default()
+}
+
+/// Latency by percentile: both on a logarithmic scale, so that the tail is as large as the middle.
+fn percentiles(outcome: &Outcome) -> Option<Picture> {
+    let lines: Vec<Line> = curves(outcome)
+        .iter()
+        .map(|curve| {
+            let steps = curve.latency.steps(10).into_iter();
+            let points =
+                steps.filter(|(_, quantile, _)| *quantile < 1.0).map(|(us, q, _)| (1.0 / (1.0 - q), us as f64));
+            Line { name: curve.name.to_owned(), points: points.collect() }
+        })
+        .collect();
+    let right = lines.iter().flat_map(|line| &line.points).map(|(x, _)| *x).fold(100.0, f64::max);
+    let nines = (1..8).map(|n| 10f64.powi(n)).take_while(|x| *x <= right);
+    let name = |x: f64| format!("{:.*} %", (x.log10() as usize).saturating_sub(2), 100.0 - 100.0 / x);
+    let ticks = [(1.0, "0 %".to_owned()), (2.0, "50 %".to_owned())].into_iter().chain(nines.map(|x| (x, name(x))));
+    let x =
+        Axis { label: "share of records that took no longer", ticks: ticks.collect(), min: 1.0, max: right, log: true };
+    let y = times("latency", &lines)?;
+    Some(Picture { file: "percentiles", svg: draw("Latency by percentile", &x, &y, &lines, None) })
+}
+
+fn throughput(outcome: &Outcome, seconds: &[Second]) -> Picture {
+    let mut last = 0.0;
+    let spans: Vec<f64> = seconds.iter().map(|s| s.at_s - std::mem::replace(&mut last, s.at_s)).collect();
+    let line = |name: &str, count: fn(&Second) -> u64| Line {
+        name: name.to_owned(),
+        points: seconds.iter().zip(&spans).map(|(s, span)| (s.at_s, count(s) as f64 / span.max(0.001))).collect(),
+    };
+    let mut lines = vec![line("acked", |second| second.acked)];
+    if outcome.plan.consume {
+        lines.push(line("read", |second| second.read));
+    }
+    let most = lines.iter().flat_map(|line| &line.points).map(|(_, y)| *y).fold(1.0, f64::max);
+    let y = evenly("records a second", most * 1.05);
+    let svg = draw("Throughput over time", &seconds_axis(seconds), &y, &lines, Some(outcome.plan.warmup.as_secs_f64()));
+    Picture { file: "throughput", svg }
+}
+
+fn latency_over_time(outcome: &Outcome, seconds: &[Second]) -> Option<Picture> {
+    let line = |name: &str, value: fn(&Second) -> u64| Line {
+        name: name.to_owned(),
+        points: seconds.iter().filter(|s| value(s) > 0).map(|s| (s.at_s, value(s) as f64)).collect(),
+    };
+    let mut lines = vec![
+        line("ack p50", |second| second.ack_p50_us),
+        line("ack p99", |second| second.ack_p99_us),
+        line("ack max", |second| second.ack_max_us),
+    ];
+    if outcome.plan.consume {
+        lines.push(line("end to end p99", |second| second.end_to_end_p99_us));
+    }
+    let y = times("latency, each second", &lines)?;
+    let svg = draw("Latency over time", &seconds_axis(seconds), &y, &lines, Some(outcome.plan.warmup.as_secs_f64()));
+    Some(Picture { file: "latency", svg })
+}
+
+struct Axis {
+    label: &'static str,
+    ticks: Vec<(f64, String)>,
+    min: f64,
+    max: f64,
+    log: bool,
+}
+
+struct Line {
+    name: String,
+    points: Vec<(f64, f64)>,
+}
+
+impl Axis {
+    /// 0 to 1 along the axis.
+    fn share(&self, value: f64) -> f64 {
+        let place = |value: f64| if self.log { value.max(f64::MIN_POSITIVE).ln() } else { value };
+        let (min, max) = (place(self.min), place(self.max));
+        ((place(value) - min) / (max - min).max(f64::MIN_POSITIVE)).clamp(0.0, 1.0)
+    }
+}
+
+fn seconds_axis(seconds: &[Second]) -> Axis {
+    evenly("seconds since the start", seconds.last().map_or(1.0, |second| second.at_s))
+}
+
+/// From 0, with ticks at round numbers.
+fn evenly(label: &'static str, max: f64) -> Axis {
+    let rough = 10f64.powf((max / 5.0).log10().floor());
+    let step = [1.0, 2.0, 5.0, 10.0].map(|n| n * rough).into_iter().find(|step| max / step <= 7.0).unwrap_or(max);
+    let ticks = (0..=20).map(|n| f64::from(n) * step).take_while(|at| *at <= max).map(|at| (at, number(at)));
+    Axis { label, ticks: ticks.collect(), min: 0.0, max, log: false }
+}
+
+/// Microseconds on a logarithmic scale; `None`: there is nothing to show.
+fn times(label: &'static str, lines: &[Line]) -> Option<Axis> {
+    let values = || lines.iter().flat_map(|line| &line.points).map(|(_, y)| y.max(1.0));
+    let least = values().reduce(f64::min)?;
+    let most = values().reduce(f64::max)?;
+    // Never less than a decade, or noise would look like mountains.
+    let (min, max) = (least / 1.2, (most * 1.2).max(least * 10.0));
+    let few = (max / min).log10() < 3.2;
+    let within = |decade: i32| {
+        let of = |n: f64| n * 10f64.powi(decade);
+        let numbers: &[f64] = if few { &[1.0, 2.0, 5.0] } else { &[1.0] };
+        numbers.iter().map(move |&n| of(n)).collect::<Vec<_>>()
+    };
+    let ticks = (0..10).flat_map(within).filter(|at| (min..=max).contains(at)).map(|at| (at, time(at)));
+    Some(Axis { label, ticks: ticks.collect(), min, max, log: true })
+}
+
+fn draw(title: &str, x: &Axis, y: &Axis, lines: &[Line], warm_until: Option<f64>) -> String {
+    let (right, bottom) = (WIDTH - RIGHT, HEIGHT - BOTTOM);
+    let across = |value: f64| LEFT + x.share(value) * (right - LEFT);
+    let down = |value: f64| bottom - y.share(value) * (bottom - TOP);
+    let mut svg = format!("<title>{title}</title><text class=\"title\" x=\"{LEFT}\" y=\"22\">{title}</text>");
+    let mut put = |text: std::fmt::Arguments<'_>| {
+        // Writing into a string does not fail.
+        let _infallible = svg.write_fmt(text);
+    };
+    if let Some(until) = warm_until.filter(|until| *until > 0.0) {
+        let width = across(until) - LEFT;
+        put(format_args!(
+            "<rect class=\"warm\" x=\"{LEFT}\" y=\"{TOP}\" width=\"{width:.1}\" height=\"{:.1}\"/>",
+            bottom - TOP
+        ));
+        put(format_args!("<text x=\"{:.1}\" y=\"{:.1}\">warm-up</text>", LEFT + 6.0, bottom - 8.0));
+    }
+    for (at, name) in &y.ticks {
+        let at = down(*at);
+        put(format_args!("<path class=\"grid\" d=\"M{LEFT} {at:.1}H{right}\"/>"));
+        put(format_args!("<text class=\"end\" x=\"{}\" y=\"{:.1}\">{name}</text>", LEFT - 8.0, at + 4.0));
+    }
+    for (at, name) in &x.ticks {
+        let at = across(*at);
+        put(format_args!("<path class=\"grid\" d=\"M{at:.1} {TOP}V{bottom}\"/>"));
+        put(format_args!("<text class=\"middle\" x=\"{at:.1}\" y=\"{}\">{name}</text>", bottom + 18.0));
+    }
+    put(format_args!("<path class=\"axis\" d=\"M{LEFT} {TOP}V{bottom}H{right}\"/>"));
+    let middle = f64::midpoint(LEFT, right);
+    put(format_args!("<text class=\"middle\" x=\"{middle}\" y=\"{}\">{}</text>", HEIGHT - 12.0, x.label));
+    let height = f64::midpoint(TOP, bottom);
+    put(format_args!("<text class=\"middle\" transform=\"translate(16 {height}) rotate(-90)\">{}</text>", y.label));
+    let mut legend = LEFT;
+    for (number, line) in lines.iter().enumerate() {
+        let colour = number % COLOURS;
+        let mut path = String::new();
+        for (at, (px, py)) in line.points.iter().enumerate() {
+            let _infallible = write!(path, "{}{:.1} {:.1}", if at == 0 { "M" } else { "L" }, across(*px), down(*py));
+        }
+        put(format_args!("<path class=\"line c{colour}\" d=\"{path}\"/>"));
+        put(format_args!("<path class=\"line c{colour}\" d=\"M{legend} 42h18\"/>"));
+        put(format_args!("<text x=\"{}\" y=\"46\">{}</text>", legend + 24.0, line.name));
+        legend += 44.0 + 7.0 * line.name.chars().count() as f64;
+    }
+    svg
+}
+
+/// Microseconds as the label of a tick.
+fn time(micros: f64) -> String {
+    match micros {
+        _ if micros < 1e3 => format!("{} µs", number(micros)),
+        _ if micros < 1e6 => format!("{} ms", number(micros / 1e3)),
+        _ => format!("{} s", number(micros / 1e6)),
+    }
+}
+
+/// With as few digits as it has, and thousands apart.
+fn number(value: f64) -> String {
+    if value.fract().abs() > 1e-9 {
+        return format!("{value:.2}").trim_end_matches('0').to_owned();
+    }
+    let digits = format!("{value:.0}");
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push('\u{202f}');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_round_and_few() {
+        let names = |axis: Axis| axis.ticks.into_iter().map(|(_, name)| name).collect::<Vec<_>>();
+        assert_eq!(names(evenly("s", 35.0)), ["0", "5", "10", "15", "20", "25", "30", "35"]);
+        assert_eq!(names(evenly("s", 0.9)), ["0", "0.2", "0.4", "0.6", "0.8"]);
+        let line = |values: &[f64]| [Line { name: String::new(), points: values.iter().map(|&y| (0.0, y)).collect() }];
+        let all = times("t", &line(&[90.0, 200_000.0])).expect("an axis");
+        assert_eq!(names(all), ["100 µs", "1 ms", "10 ms", "100 ms"]);
+        let flat = times("t", &line(&[1000.0])).expect("an axis");
+        assert_eq!(names(flat), ["1 ms", "2 ms", "5 ms", "10 ms"]);
+        assert!(times("t", &line(&[])).is_none());
+    }
+}

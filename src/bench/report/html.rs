@@ -1,0 +1,146 @@
+//! The page that shows a run: one file, without scripts, that loads nothing. Pure.
+//!
+//! Invariant: every text that somebody typed is escaped.
+
+use super::chart::Picture;
+use super::{curves, style};
+use crate::bench::latency::time_text;
+use crate::bench::machine::Machine;
+use crate::bench::outcome::Outcome;
+use crate::bench::plan::Load;
+use crate::bench::usage::Usage;
+
+pub fn page(outcome: &Outcome, machine: &Machine, pictures: &[Picture]) -> String {
+    let topic = escaped(&outcome.plan.topic);
+    let drawn: String = pictures.iter().map(Picture::within).collect();
+    format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\"><title>corelog bench: {topic}</title>\
+         <style>{}{}</style></head><body>\n<h1>corelog bench</h1>\n{}\n{}\n<h2>Latency</h2>\n{}\n{drawn}\n\
+         <h2>The run</h2>\n{}\n<h2>The machine</h2>\n{}\n</body></html>\n",
+        style::PAGE,
+        style::PICTURE,
+        summary(outcome),
+        verdict(outcome),
+        latencies(outcome),
+        facts(&run(outcome)),
+        facts(&place(machine)),
+    )
+}
+
+fn summary(outcome: &Outcome) -> String {
+    format!(
+        "<p><b>{:.0} records/s</b>, {:.1} MB/s over {:.1} s <span class=\"soft\">on {}, topic {}</span></p>",
+        outcome.records_per_second(),
+        outcome.megabytes_per_second(),
+        outcome.measured.as_secs_f64(),
+        escaped(&outcome.plan.bootstrap),
+        escaped(&outcome.plan.topic)
+    )
+}
+
+fn verdict(outcome: &Outcome) -> String {
+    if outcome.is_valid() {
+        return "<p class=\"good\">Valid: whole, on time, and every acked record came once and in order.</p>"
+            .to_owned();
+    }
+    let partial = outcome.failures.iter().map(|why| format!("Partial: {why}"));
+    let faults = outcome.faults().into_iter().map(|what| format!("Failed: {what}"));
+    let doubts = outcome.doubts().into_iter().map(|why| format!("Invalid: {why}"));
+    partial.chain(faults).chain(doubts).map(|text| format!("<p class=\"bad\">{}</p>", escaped(&text))).collect()
+}
+
+fn latencies(outcome: &Outcome) -> String {
+    let quantiles = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("p99.99", 0.9999)];
+    let head: String = quantiles.iter().map(|(name, _)| format!("<th>{name}</th>")).collect();
+    let row = |curve: &super::Curve<'_>| {
+        let cells = quantiles.iter().map(|(_, quantile)| curve.latency.quantile_us(*quantile));
+        let cells: String =
+            cells.chain([curve.latency.max_us()]).map(|us| format!("<td>{}</td>", time_text(us))).collect();
+        format!("<tr><td>{}</td>{cells}</tr>", curve.name)
+    };
+    let rows: String = curves(outcome).iter().map(row).collect();
+    let read = match outcome.plan.load {
+        Load::Rate(_) => {
+            "Latencies count from the moment each record was due. Service time counts from when its request was sent, as a \
+             closed loop would, and hides what waited before."
+        }
+        Load::Max => {
+            "A closed loop: records are made as acks come, and latencies count from then. Compare its throughput, not its \
+             latencies."
+        }
+    };
+    format!("<table><tr><th></th>{head}<th>max</th></tr>{rows}</table><p class=\"soft\">{read}</p>")
+}
+
+fn run(outcome: &Outcome) -> Vec<(&'static str, String)> {
+    let plan = &outcome.plan;
+    let rate = match plan.load {
+        Load::Rate(rate) => format!("{rate} records/s due"),
+        Load::Max => "as fast as acks come".to_owned(),
+    };
+    let codec = format!("{:?}", plan.codec).to_lowercase();
+    let mut facts = vec![
+        ("load", rate),
+        ("records", format!("{} bytes each, compression: {codec}", plan.record_bytes)),
+        ("topic", format!("{}, {} partitions", plan.topic, plan.partitions)),
+        (
+            "clients",
+            format!("{}, threads: {}, requests in flight for each: {}", plan.clients, plan.threads, plan.in_flight),
+        ),
+        ("batches", format!("{} bytes at most, linger {:?}", plan.batch_bytes, plan.linger)),
+        ("time", format!("{:?} of warm-up, {:?} measured", plan.warmup, plan.duration)),
+        (
+            "checked",
+            format!(
+                "{} acked, {} read back, {} lost, {} duplicated, {} reordered",
+                outcome.acked,
+                outcome.findings.seen,
+                outcome.lost,
+                outcome.findings.duplicated,
+                outcome.findings.reordered
+            ),
+        ),
+        (
+            "generator",
+            format!(
+                "{:.2} µs of processor for each record written, {:.2} µs for each read",
+                outcome.writer_cpu_us_per_record(),
+                outcome.reader_cpu_us_per_record()
+            ),
+        ),
+    ];
+    facts.extend(broker(outcome.broker));
+    facts
+}
+
+/// What the broker spent, if that is known.
+fn broker(usage: Option<Usage>) -> Option<(&'static str, String)> {
+    let usage = usage?;
+    let (cores, bytes, records) = (usage.cores(), usage.cpu_s_per_gib(), usage.cpu_us_per_record());
+    Some((
+        "broker",
+        format!("{cores:.2} cores, {bytes:.1} s of processor for each GiB, {records:.2} µs for each record"),
+    ))
+}
+
+fn place(machine: &Machine) -> Vec<(&'static str, String)> {
+    let processor = format!("{} × {} ({})", machine.processors, machine.processor, machine.architecture);
+    let build = if machine.unoptimised { ", built without optimisation" } else { "" };
+    vec![
+        ("host", machine.host.clone()),
+        ("processors", processor),
+        ("memory", format!("{:.1} GiB", machine.memory_bytes as f64 / f64::from(1 << 30))),
+        ("kernel", machine.kernel.clone()),
+        ("generator", format!("corelog {}{build}", machine.version)),
+    ]
+}
+
+fn facts(facts: &[(&str, String)]) -> String {
+    let rows = facts.iter().map(|(name, fact)| format!("<tr><td>{name}</td><td>{}</td></tr>", escaped(fact)));
+    format!("<table class=\"facts\">{}</table>", rows.collect::<String>())
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}

@@ -1,0 +1,138 @@
+//! Everything about a run as one JSON document. Pure.
+//!
+//! Names end in their unit; the form only ever grows.
+
+use serde_json::{Value, json};
+
+use crate::bench::latency::Latency;
+use crate::bench::machine::Machine;
+use crate::bench::outcome::{Outcome, Second};
+use crate::bench::pace::Arrivals;
+use crate::bench::plan::{Load, Plan};
+
+/// Ticks for each halving of the distance to 100 %.
+const TICKS: u32 = 2;
+
+pub fn json(outcome: &Outcome, machine: &Machine) -> Value {
+    let tally = &outcome.tally;
+    json!({
+        "corelog_bench": 1,
+        "verdict": {
+            "valid": outcome.is_valid(),
+            "partial": outcome.is_partial(),
+            "failures": outcome.failures,
+            "faults": outcome.faults(),
+            "doubts": outcome.doubts(),
+        },
+        "started_ms": outcome.started_ms,
+        "measured_s": outcome.measured.as_secs_f64(),
+        "records_per_s": outcome.records_per_second(),
+        "megabytes_per_s": outcome.megabytes_per_second(),
+        "measured": {
+            "acked": tally.acked,
+            "acked_bytes": tally.acked_bytes,
+            "requests": tally.requests,
+            "read": tally.read,
+            "read_bytes": tally.read_bytes,
+        },
+        "whole_run": {
+            "made": outcome.made,
+            "acked": outcome.acked,
+            "read": outcome.findings.seen,
+            "lost": outcome.lost,
+            "duplicated": outcome.findings.duplicated,
+            "reordered": outcome.findings.reordered,
+            "foreign": outcome.foreign,
+        },
+        "latency_us": {
+            "ack": latency(&tally.ack),
+            "end_to_end": latency(&tally.end_to_end),
+            "service": latency(&tally.service),
+            "lateness": latency(&tally.lateness),
+        },
+        "generator": {
+            "writer_cpu_s": outcome.writer_cpu.as_secs_f64(),
+            "reader_cpu_s": outcome.reader_cpu.as_secs_f64(),
+            "writer_cpu_us_per_record": outcome.writer_cpu_us_per_record(),
+            "reader_cpu_us_per_record": outcome.reader_cpu_us_per_record(),
+        },
+        "broker": outcome.broker.map(|usage| json!({
+            "cpu_s": usage.cpu.as_secs_f64(),
+            "over_s": usage.over.as_secs_f64(),
+            "cores": usage.cores(),
+            "cpu_s_per_gib": usage.cpu_s_per_gib(),
+            "cpu_us_per_record": usage.cpu_us_per_record(),
+        })),
+        "plan": plan(&outcome.plan),
+        "machine": {
+            "host": machine.host,
+            "kernel": machine.kernel,
+            "architecture": machine.architecture,
+            "processor": machine.processor,
+            "processors": machine.processors,
+            "memory_bytes": machine.memory_bytes,
+            "corelog": machine.version,
+            "unoptimised": machine.unoptimised,
+        },
+        "seconds": outcome.seconds.iter().map(second).collect::<Vec<_>>(),
+    })
+}
+
+fn plan(plan: &Plan) -> Value {
+    let rate = match plan.load {
+        Load::Rate(rate) => json!(rate),
+        Load::Max => json!("max"),
+    };
+    json!({
+        "bootstrap": plan.bootstrap,
+        "topic": plan.topic,
+        "partitions": plan.partitions,
+        "rate": rate,
+        "arrivals": match plan.arrivals {
+            Arrivals::Constant => "constant".to_owned(),
+            Arrivals::Poisson => "poisson".to_owned(),
+            Arrivals::Bursts(of) => format!("bursts:{of}"),
+        },
+        "batch_records": plan.batch_records,
+        "record_bytes": plan.record_bytes,
+        "duration_s": plan.duration.as_secs_f64(),
+        "warmup_s": plan.warmup.as_secs_f64(),
+        "clients": plan.clients,
+        "threads": plan.threads,
+        "linger_ms": plan.linger.as_secs_f64() * 1000.0,
+        "codec": format!("{:?}", plan.codec).to_lowercase(),
+        "in_flight": plan.in_flight,
+        "batch_bytes": plan.batch_bytes,
+        "consume": plan.consume,
+    })
+}
+
+fn latency(latency: &Latency) -> Value {
+    let at = |quantile| latency.quantile_us(quantile);
+    let steps = latency.steps(TICKS).into_iter().map(|(value, quantile, count)| json!([value, quantile, count]));
+    json!({
+        "count": latency.count(),
+        "mean": latency.mean_us(),
+        "p50": at(0.5),
+        "p90": at(0.9),
+        "p99": at(0.99),
+        "p99.9": at(0.999),
+        "p99.99": at(0.9999),
+        "max": latency.max_us(),
+        "value_quantile_count": steps.collect::<Vec<_>>(),
+    })
+}
+
+fn second(second: &Second) -> Value {
+    json!({
+        "at_s": second.at_s,
+        "acked": second.acked,
+        "acked_bytes": second.acked_bytes,
+        "read": second.read,
+        "ack_p50_us": second.ack_p50_us,
+        "ack_p99_us": second.ack_p99_us,
+        "ack_max_us": second.ack_max_us,
+        "end_to_end_p50_us": second.end_to_end_p50_us,
+        "end_to_end_p99_us": second.end_to_end_p99_us,
+    })
+}

@@ -1,0 +1,63 @@
+//! A run on paper: JSON with everything, `.hgrm` files, pictures, and one HTML page that needs nothing else.
+//!
+//! Invariant: a file is whole or not there; what could not be written is an error that names it.
+
+mod chart;
+mod hgrm;
+mod html;
+mod json;
+mod style;
+
+use std::fs;
+use std::path::Path;
+
+use super::error::BenchError;
+use super::latency::Latency;
+use super::machine::Machine;
+use super::outcome::Outcome;
+use super::plan::Load;
+
+use json::json;
+
+/// Writes the report into a directory, which is made if need be.
+pub fn write(outcome: &Outcome, machine: &Machine, dir: &Path) -> Result<(), BenchError> {
+    let failed = |path: &Path, source| BenchError::Report { path: path.to_owned(), source };
+    fs::create_dir_all(dir).map_err(|e| failed(dir, e))?;
+    let mut files = vec![("result.json".to_owned(), format!("{:#}\n", json(outcome, machine)))];
+    for curve in curves(outcome) {
+        files.push((format!("{}.hgrm", curve.file), hgrm::text(curve.latency)));
+    }
+    let pictures = chart::pictures(outcome);
+    for picture in &pictures {
+        files.push((format!("{}.svg", picture.file), picture.alone()));
+    }
+    files.push(("report.html".to_owned(), html::page(outcome, machine, &pictures)));
+    for (name, text) in files {
+        let (path, partly) = (dir.join(&name), dir.join(format!(".{name}.partly")));
+        let written = fs::write(&partly, text).and_then(|()| fs::rename(&partly, &path));
+        written.map_err(|e| failed(&path, e))?;
+    }
+    Ok(())
+}
+
+/// A distribution that the report shows.
+struct Curve<'a> {
+    name: &'static str,
+    /// Name of its files, without their ending.
+    file: &'static str,
+    latency: &'a Latency,
+}
+
+/// Those that the run measured, the most telling first.
+fn curves(outcome: &Outcome) -> Vec<Curve<'_>> {
+    let tally = &outcome.tally;
+    let open = matches!(outcome.plan.load, Load::Rate(_));
+    let all = [
+        (true, "ack", "ack", &tally.ack),
+        (outcome.plan.consume, "end to end", "end-to-end", &tally.end_to_end),
+        (true, "service time", "service-time", &tally.service),
+        (open, "made late by", "lateness", &tally.lateness),
+    ];
+    let told = all.into_iter().filter(|(told, .., latency)| *told && latency.count() > 0);
+    told.map(|(_, name, file, latency)| Curve { name, file, latency }).collect()
+}

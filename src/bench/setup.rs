@@ -1,0 +1,114 @@
+//! What must be there before a run starts: the topic, producers' identities and every connection. The caller's thread.
+
+use std::collections::BTreeMap;
+
+use super::checker::Checker;
+use super::clock::NANOS_PER_SECOND;
+use super::error::BenchError;
+use super::pace::Pace;
+use super::payload::Payload;
+use super::pipe::Pipe;
+use super::plan::{Load, Plan};
+use super::random::Random;
+use super::reader::Inlet;
+use super::sender::{Outlet, Sender};
+use super::writer::Writer;
+use crate::client::{ClientError, Cluster, OffsetAt, create_topic, offset_at, producer_identity};
+
+const CLIENT_ID: &str = "corelog-bench";
+
+/// The topic as the run found it.
+pub struct Setup {
+    cluster: Cluster,
+    /// Address of each leader, and its partitions.
+    leaders: Vec<(String, Vec<i32>)>,
+    /// Where the run's records begin in each partition.
+    ends: BTreeMap<i32, i64>,
+}
+
+impl Setup {
+    /// Makes the topic if it is not there.
+    pub fn new(plan: &Plan) -> Result<Setup, BenchError> {
+        let mut cluster = Cluster::connect(&plan.bootstrap, CLIENT_ID)?;
+        let has = match cluster.topic(&plan.topic, false) {
+            Ok(info) => info.partitions.len(),
+            Err(ClientError::NoTopic { .. }) => {
+                let partitions = i32::try_from(plan.partitions).unwrap_or(i32::MAX);
+                create_topic(&mut cluster, &plan.topic, partitions, -1, &[])?;
+                // Another broker of the cluster may not know it yet.
+                cluster.topic(&plan.topic, true)?.partitions.len()
+            }
+            Err(e) => return Err(e.into()),
+        };
+        if u32::try_from(has) != Ok(plan.partitions) {
+            return Err(BenchError::Shape { topic: plan.topic.clone(), has, wants: plan.partitions });
+        }
+        let all: Vec<i32> = (0..i32::try_from(has).unwrap_or(i32::MAX)).collect();
+        let by_leader = cluster.retrying(|cluster| cluster.leaders(&plan.topic, &all))?;
+        let mut leaders = Vec::new();
+        for (leader, partitions) in by_leader {
+            let info = cluster.brokers().iter().find(|broker| broker.id == leader);
+            let partition = partitions.first().copied().unwrap_or_default();
+            let info = info.ok_or_else(|| ClientError::NoLeader { topic: plan.topic.clone(), partition })?;
+            leaders.push((info.address(), partitions));
+        }
+        let mut ends = BTreeMap::new();
+        for partition in all {
+            ends.insert(partition, offset_at(&mut cluster, &plan.topic, partition, OffsetAt::End)?.unwrap_or(0));
+        }
+        Ok(Setup { cluster, leaders, ends })
+    }
+
+    /// A producing client, connected to every leader.
+    pub fn sender(&mut self, plan: &Plan, id: u32) -> Result<Sender, BenchError> {
+        let identity = producer_identity(&mut self.cluster)?;
+        let mut outlets = Vec::new();
+        for (address, partitions) in &self.leaders {
+            let partitions = partitions.iter().filter_map(|&partition| usize::try_from(partition).ok()).collect();
+            outlets.push(Outlet::new(Pipe::open(address, CLIENT_ID)?, partitions));
+        }
+        Ok(Sender::new(id, identity, outlets, plan.partitions as usize))
+    }
+
+    /// The writers, with the clients dealt out among them.
+    pub fn writers(&mut self, plan: &Plan, run: u32) -> Result<Vec<Writer>, BenchError> {
+        let mut senders: Vec<Vec<Sender>> =
+            (0..plan.threads.clamp(1, plan.clients.max(1))).map(|_| Vec::new()).collect();
+        let threads = senders.len();
+        for id in 0..plan.clients {
+            let sender = self.sender(plan, id)?;
+            if let Some(own) = senders.get_mut(id as usize % threads) {
+                own.push(sender);
+            }
+        }
+        let writer = |(number, senders): (usize, Vec<Sender>)| Writer {
+            senders,
+            payload: Payload::new(plan.record_bytes, &mut Random::new(u64::from(run) + number as u64)),
+        };
+        Ok(senders.into_iter().enumerate().map(writer).collect())
+    }
+
+    /// Connections to read what this run writes.
+    pub fn inlets(&self) -> Result<Vec<Inlet>, BenchError> {
+        let mut inlets = Vec::new();
+        for (address, partitions) in &self.leaders {
+            let from = |&partition: &i32| (partition, self.ends.get(&partition).copied().unwrap_or(0));
+            let positions = partitions.iter().map(from).collect();
+            inlets.push(Inlet { pipe: Pipe::open(address, CLIENT_ID)?, positions });
+        }
+        Ok(inlets)
+    }
+}
+
+/// When the records of one of several threads are due; `None`: when acks come.
+pub fn pace(plan: &Plan, number: usize, threads: usize, start_ns: u64, run: u32) -> Option<Pace> {
+    let Load::Rate(rate) = plan.load else { return None };
+    // The threads take turns.
+    let shift = NANOS_PER_SECOND as f64 / rate * number as f64;
+    let random = Random::new(u64::from(run) ^ ((number as u64) << 32));
+    Some(Pace::new(plan.arrivals, rate / threads as f64, start_ns + shift as u64, random))
+}
+
+pub fn checker(plan: &Plan) -> Checker {
+    Checker::new(plan.clients as usize, plan.partitions as usize)
+}

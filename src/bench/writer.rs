@@ -1,0 +1,191 @@
+//! The thread that makes records when they are due, sends them and takes in the acks, for some of the clients.
+//!
+//! Invariant: a record is due when its pace says so, however late the thread or the broker is; time is lost to nobody.
+
+use std::collections::VecDeque;
+use std::num::NonZeroU64;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use rustix::thread::set_current_timer_slack;
+
+use super::clock::{NANOS_PER_SECOND, now_ns, thread_cpu_ns};
+use super::error::BenchError;
+use super::pace::Pace;
+use super::payload::Payload;
+use super::poll::Poll;
+use super::sender::{Sender, Shared};
+
+/// Records made before the sockets are looked at again.
+const MADE_AT_ONCE: usize = 256;
+/// How long the last acks may take.
+const DRAIN_NS: u64 = 30 * NANOS_PER_SECOND;
+/// Most that may wait for their acks in one thread, in bytes of values. A broker that is so far behind does not keep up.
+const BACKLOG_BYTES_MAX: u64 = 512 << 20;
+
+pub struct Writer {
+    pub senders: Vec<Sender>,
+    pub payload: Payload,
+}
+
+/// When things happen, by the run's clock.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
+    pub start_ns: u64,
+    /// Records due from then on are measured.
+    pub warm_ns: u64,
+    pub end_ns: u64,
+}
+
+/// What a writer leaves behind.
+#[derive(Debug)]
+pub struct Written {
+    /// By client: how many were acked of each partition.
+    pub acked: Vec<(u32, Vec<u64>)>,
+    pub made: u64,
+    pub cpu_ns: u64,
+    /// When it made its last record.
+    pub ended_ns: u64,
+    /// No record was made for a time, because too many had no ack yet.
+    pub overrun: bool,
+    /// What ended it early.
+    pub failed: Option<BenchError>,
+}
+
+impl Writer {
+    /// Runs to the end, or until `stop`. Without a pace, records are made as fast as acks come.
+    pub fn run(mut self, to: &Shared<'_>, pace: Option<Pace>, times: Times, stop: &AtomicBool) -> Written {
+        let cpu_ns = thread_cpu_ns();
+        let mut turn =
+            Turn { pace, times, ended_ns: None, overrun: false, waiting: 0, client: 0, lingering: VecDeque::new() };
+        let failed = self.work(to, stop, &mut turn).err();
+        Written {
+            acked: self.senders.iter().map(|sender| (sender.id(), sender.acked())).collect(),
+            made: self.senders.iter().map(Sender::made).sum(),
+            cpu_ns: thread_cpu_ns() - cpu_ns,
+            ended_ns: turn.ended_ns.unwrap_or_else(now_ns),
+            overrun: turn.overrun,
+            failed,
+        }
+    }
+
+    fn work(&mut self, to: &Shared<'_>, stop: &AtomicBool, turn: &mut Turn) -> Result<(), BenchError> {
+        // The kernel wakes threads up to 50 µs late to save energy; this one is to be on time.
+        set_current_timer_slack(NonZeroU64::new(1)).map_err(BenchError::system("exact timers"))?;
+        let places = |senders: &[Sender]| -> Vec<(usize, usize)> {
+            let outlets = senders.iter().map(|sender| sender.outlets.len()).enumerate();
+            outlets.flat_map(|(sender, outlets)| (0..outlets).map(move |outlet| (sender, outlet))).collect()
+        };
+        let places = places(&self.senders);
+        let mut poll = Poll::new()?;
+        for (number, &(sender, outlet)) in places.iter().enumerate() {
+            poll.add(&self.senders[sender].outlets[outlet].pipe, number)?;
+        }
+        thread::sleep(Duration::from_nanos(turn.times.start_ns.saturating_sub(now_ns())));
+        if turn.pace.is_none() {
+            for &(sender, outlet) in &places {
+                self.make_all(to, turn, sender, outlet)?;
+            }
+        }
+        loop {
+            let now = now_ns();
+            if turn.ended_ns.is_none() && (turn.is_over(now) || stop.load(Ordering::Relaxed)) {
+                turn.ended_ns = Some(now);
+                for &(sender, outlet) in &places {
+                    self.senders[sender].send_ready(to, outlet, true)?;
+                }
+            }
+            let wake_ns = match turn.ended_ns {
+                Some(ended_ns) if turn.waiting == 0 || now > ended_ns + DRAIN_NS => return Ok(()),
+                Some(ended_ns) => ended_ns + DRAIN_NS,
+                None if now < turn.times.end_ns => self.make_due(to, turn)?.min(turn.times.end_ns),
+                // Late, or the broker is: what was due before the end is made all the same.
+                None => self.make_due(to, turn)?.min(turn.times.end_ns + DRAIN_NS),
+            };
+            for number in poll.wait(wake_ns)? {
+                let Some(&(sender, outlet)) = places.get(number) else { continue };
+                let at = &mut self.senders[sender];
+                at.outlets[outlet].pipe.flush()?;
+                turn.waiting -= at.receive(to, outlet)?;
+                at.send_ready(to, outlet, turn.ended_ns.is_some())?;
+                if turn.pace.is_none() && turn.ended_ns.is_none() {
+                    self.make_all(to, turn, sender, outlet)?;
+                }
+            }
+        }
+    }
+
+    /// Makes what is due and sends what waits for no more. When to look again.
+    fn make_due(&mut self, to: &Shared<'_>, turn: &mut Turn) -> Result<u64, BenchError> {
+        let Some(pace) = &mut turn.pace else { return Ok(u64::MAX) };
+        let overrun = turn.waiting.saturating_mul(to.plan.record_bytes as u64) > BACKLOG_BYTES_MAX;
+        turn.overrun |= overrun;
+        let mut now = now_ns();
+        to.meter.record(|stretch| {
+            for _ in 0..if overrun { 0 } else { MADE_AT_ONCE } {
+                let due = pace.next_ns();
+                if due > now || due >= turn.times.end_ns {
+                    break;
+                }
+                pace.advance();
+                let client = turn.client;
+                turn.client = (client + 1) % self.senders.len();
+                let sender = &mut self.senders[client];
+                let partition = sender.next_partition();
+                now = now_ns();
+                let added = sender.add(to, partition, due, now, &mut self.payload);
+                stretch.of(due, to.warm_ns).lateness.record(now.saturating_sub(due));
+                turn.waiting += 1;
+                if added.full {
+                    turn.lingering.push_front((now, client, added.outlet));
+                } else if added.opened {
+                    turn.lingering.push_back((now + to.linger_ns, client, added.outlet));
+                }
+            }
+        });
+        let now = now_ns();
+        while let Some((_, sender, outlet)) = turn.lingering.pop_front_if(|(until, ..)| *until <= now) {
+            self.senders[sender].send_ready(to, outlet, false)?;
+        }
+        let lingering = turn.lingering.front().map_or(u64::MAX, |(until, ..)| *until);
+        Ok(lingering.min(if overrun { u64::MAX } else { pace.next_ns() }))
+    }
+
+    /// Fills and sends as many batches as may be on their way.
+    fn make_all(&mut self, to: &Shared<'_>, turn: &mut Turn, sender: usize, outlet: usize) -> Result<(), BenchError> {
+        let sender = &mut self.senders[sender];
+        while sender.has_room(to, outlet) {
+            let made = sender.fill(to, outlet, &mut self.payload);
+            if made == 0 {
+                break;
+            }
+            turn.waiting += made;
+            sender.send_ready(to, outlet, false)?;
+        }
+        Ok(())
+    }
+}
+
+/// Where the thread is in dealing records out.
+struct Turn {
+    pace: Option<Pace>,
+    times: Times,
+    /// When the last record was made.
+    ended_ns: Option<u64>,
+    overrun: bool,
+    /// Records without their ack.
+    waiting: u64,
+    /// Whose record is next.
+    client: usize,
+    /// Batches that wait for more records: until when, and the sender and outlet. Soonest first.
+    lingering: VecDeque<(u64, usize, usize)>,
+}
+
+impl Turn {
+    /// No more records are to be made.
+    fn is_over(&self, now_ns: u64) -> bool {
+        let all = self.pace.as_ref().is_none_or(|pace| pace.next_ns() >= self.times.end_ns);
+        now_ns >= self.times.end_ns + if all { 0 } else { DRAIN_NS }
+    }
+}

@@ -1,0 +1,115 @@
+//! `corelog bench`: measures a broker.
+//!
+//! Invariant: the command succeeds only if the run is whole, believable and without a lost, repeated or reordered record.
+
+mod compare;
+mod load;
+mod table;
+
+use std::io::{IsTerminal, Write, stderr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use self::load::LoadArguments;
+use super::bootstrap::Bootstrap;
+use super::{Failure, output};
+use crate::bench::{self, BenchError, Machine, Outcome, Plan};
+
+/// Measures a broker: an open loop, whose latencies count from the moment each record was due.
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    bootstrap: Bootstrap,
+    #[command(flatten)]
+    load: LoadArguments,
+    /// The broker's process on this machine: its share of the processors is shown.
+    #[arg(long, value_name = "PID")]
+    broker_pid: Option<u32>,
+    /// Writes result.json, .hgrm files, pictures and report.html into this directory.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Compare(compare::Arguments),
+}
+
+pub fn run(args: &Arguments) -> Result<(), Failure> {
+    match &args.command {
+        Some(Command::Compare(args)) => compare::run(args),
+        None => measure(args),
+    }
+}
+
+/// True once somebody wants the run to end; a second signal ends the process at once.
+fn stop_on_signals() -> Result<Arc<AtomicBool>, Failure> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        let end = signal_hook::flag::register_conditional_shutdown(signal, 130, stop.clone());
+        end.and_then(|_| signal_hook::flag::register(signal, stop.clone()))
+            .map_err(|e| Failure::Runtime(format!("signals cannot be caught: {e}")))?;
+    }
+    Ok(stop)
+}
+
+/// The line of a run that goes on, on a terminal; nothing for others.
+struct Live {
+    shown: bool,
+}
+
+impl Live {
+    fn new() -> Live {
+        Live { shown: stderr().is_terminal() }
+    }
+
+    fn show(&self, line: &str) {
+        if self.shown {
+            // A terminal that has gone is no reason to stop.
+            let _gone = write!(stderr(), "\r\x1b[K{line}");
+        }
+    }
+}
+
+fn measure(args: &Arguments) -> Result<(), Failure> {
+    let plan = Plan { broker_pid: args.broker_pid, ..args.load.plan(args.bootstrap.address()) };
+    let (stop, live) = (stop_on_signals()?, Live::new());
+    let outcome = bench::run(&plan, &stop, &mut |second| live.show(&table::line(&plan, second)));
+    live.show("");
+    let outcome = outcome?;
+    output::say(&table::of(&outcome));
+    if let Some(dir) = &args.out {
+        bench::write_report(&outcome, &Machine::here(), dir)?;
+        output::note(&format!("the report is {}", dir.join("report.html").display()));
+    }
+    judge(&outcome)
+}
+
+/// Whether the run says what it was to find out.
+fn judge(outcome: &Outcome) -> Result<(), Failure> {
+    if outcome.is_valid() {
+        return Ok(());
+    }
+    let partial = outcome.failures.iter().map(|why| format!("the run broke off, its figures are partial: {why}"));
+    let faults = outcome.faults().into_iter().map(|what| format!("the run failed: {what}"));
+    let doubts = outcome.doubts().into_iter().map(|why| format!("the run is invalid: {why}"));
+    Err(Failure::Runtime(partial.chain(faults).chain(doubts).collect::<Vec<_>>().join("\n  ")))
+}
+
+impl From<BenchError> for Failure {
+    fn from(error: BenchError) -> Failure {
+        match error {
+            BenchError::Client(e) => e.into(),
+            BenchError::Plan(_) | BenchError::Shape { .. } => Failure::Usage(error.to_string()),
+            BenchError::System { .. } | BenchError::Report { .. } | BenchError::Panicked(_) => {
+                Failure::Runtime(error.to_string())
+            }
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! An outcome in words and columns. Pure.
+
+use crate::bench::{Latency, Load, Outcome, Plan, Second, time_text};
+use crate::cli::report;
+
+/// The line that a terminal shows while a run goes on.
+pub fn line(plan: &Plan, second: &Second) -> String {
+    let warmup = plan.warmup.as_secs_f64();
+    let whole = warmup + plan.duration.as_secs_f64();
+    let phase = if second.at_s <= warmup { "warming up" } else { "measuring" };
+    let megabytes = second.acked_bytes as f64 / 1e6;
+    let mut line = format!(
+        "{phase} {:.0}/{whole:.0} s  {} records/s  {megabytes:.1} MB/s  ack p50 {} p99 {} max {}",
+        second.at_s,
+        second.acked,
+        time_text(second.ack_p50_us),
+        time_text(second.ack_p99_us),
+        time_text(second.ack_max_us)
+    );
+    if plan.consume {
+        line += &format!("  end to end p99 {}", time_text(second.end_to_end_p99_us));
+    }
+    line
+}
+
+/// What the command prints at the end.
+pub fn of(outcome: &Outcome) -> String {
+    let plan = &outcome.plan;
+    let load = match plan.load {
+        Load::Rate(rate) => format!("{rate} records/s due"),
+        Load::Max => "as fast as acks come (a closed loop)".to_owned(),
+    };
+    let plural = |n: u32| if n == 1 { "" } else { "s" };
+    let mut text = format!(
+        "{} on {}: {} partition{}, {} client{}, {} bytes a record, {load}\n",
+        plan.topic,
+        plan.bootstrap,
+        plan.partitions,
+        plural(plan.partitions),
+        plan.clients,
+        plural(plan.clients),
+        plan.record_bytes
+    );
+    text += &format!(
+        "{:.0} records/s, {:.1} MB/s over {:.1} s; {} acked, {} read back, {} lost, {} duplicated, {} reordered\n",
+        outcome.records_per_second(),
+        outcome.megabytes_per_second(),
+        outcome.measured.as_secs_f64(),
+        outcome.acked,
+        outcome.findings.seen,
+        outcome.lost,
+        outcome.findings.duplicated,
+        outcome.findings.reordered
+    );
+    text += &format!(
+        "generator: {:.2} µs of processor for each record written, {:.2} µs for each read, {:.1} records a request\n\n",
+        outcome.writer_cpu_us_per_record(),
+        outcome.reader_cpu_us_per_record(),
+        outcome.tally.acked as f64 / outcome.tally.requests.max(1) as f64
+    );
+    if let Some(usage) = &outcome.broker {
+        text.truncate(text.len() - 1);
+        text += &format!(
+            "broker: {:.2} cores, {:.1} s of processor for each GiB, {:.2} µs for each record\n\n",
+            usage.cores(),
+            usage.cpu_s_per_gib(),
+            usage.cpu_us_per_record()
+        );
+    }
+    let tally = &outcome.tally;
+    let mut rows = vec![row("ack", &tally.ack)];
+    if plan.consume {
+        rows.push(row("end to end", &tally.end_to_end));
+    }
+    rows.push(row("service time", &tally.service));
+    if matches!(plan.load, Load::Rate(_)) {
+        rows.push(row("made late by", &tally.lateness));
+    }
+    text + &report::table(&["latency", "p50", "p90", "p99", "p99.9", "p99.99", "max", "mean"], &rows)
+}
+
+fn row(name: &str, latency: &Latency) -> Vec<String> {
+    let quantiles = [0.5, 0.9, 0.99, 0.999, 0.9999].map(|quantile| time_text(latency.quantile_us(quantile)));
+    let mut row = vec![name.to_owned()];
+    row.extend(quantiles);
+    row.extend([time_text(latency.max_us()), time_text(latency.mean_us().round() as u64)]);
+    row
+}

@@ -1,0 +1,149 @@
+//! `corelog group lag`: how far groups are behind the end of what they read, in records and in time, and who should read
+//! it.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::progress::{Place, look_at_unread, places};
+use crate::cli::Failure;
+use crate::cli::bootstrap::Bootstrap;
+use crate::cli::report::{Shown, table};
+use crate::cli::time::{now_ms, span};
+use crate::client::{self, Cluster, GroupInfo};
+
+/// Shows how many records a group has not read yet, since when they wait, and whose they are.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    #[arg(value_name = "GROUP", required_unless_present = "all", conflicts_with = "all")]
+    groups: Vec<String>,
+    /// Every group: one line for each.
+    #[arg(long)]
+    all: bool,
+    /// Again and again, every so many seconds.
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2",
+          value_parser = clap::value_parser!(u64).range(1..))]
+    watch: Option<u64>,
+    #[command(flatten)]
+    shown: Shown,
+    #[command(flatten)]
+    bootstrap: Bootstrap,
+}
+
+/// One group and how far it has come.
+struct Lag {
+    group: GroupInfo,
+    places: Vec<Place>,
+}
+
+impl Lag {
+    fn total(&self) -> i64 {
+        self.places.iter().filter_map(Place::lag).sum()
+    }
+
+    fn oldest_ms(&self, now_ms: i64) -> Option<i64> {
+        self.places.iter().filter_map(|place| behind_ms(place, now_ms)).max()
+    }
+}
+
+pub fn run(args: &Arguments) -> Result<(), Failure> {
+    let mut cluster = args.bootstrap.connect()?;
+    loop {
+        let (lags, back) = gather(args, cluster)?;
+        cluster = back;
+        show(args, &lags)?;
+        match args.watch {
+            Some(seconds) => std::thread::sleep(Duration::from_secs(seconds)),
+            None => return Ok(()),
+        }
+    }
+}
+
+fn gather(args: &Arguments, mut cluster: Cluster) -> Result<(Vec<Lag>, Cluster), Failure> {
+    let groups = match args.all {
+        false => args.groups.clone(),
+        true => client::list_groups(&mut cluster)?.into_iter().map(|group| group.id).collect(),
+    };
+    let mut lags = Vec::new();
+    for group in groups {
+        let group = match client::describe_group(&mut cluster, &group) {
+            // It ended since it was listed.
+            Err(client::ClientError::NoGroup { .. }) if args.all => continue,
+            group => group?,
+        };
+        let mut places = places(&mut cluster, &group)?;
+        cluster = look_at_unread(cluster, &mut places)?;
+        lags.push(Lag { group, places });
+    }
+    Ok((lags, cluster))
+}
+
+/// How long the first unread record has been waiting; nothing where all is read or the record has no time.
+fn behind_ms(place: &Place, now_ms: i64) -> Option<i64> {
+    place.unread_since_ms.filter(|ms| *ms >= 0).map(|ms| now_ms.saturating_sub(ms).max(0))
+}
+
+fn show(args: &Arguments, lags: &[Lag]) -> Result<(), Failure> {
+    let now = now_ms();
+    let data: Vec<Value> = lags.iter().map(|lag| data(lag, now)).collect();
+    args.shown.show(&Value::Array(data), || {
+        if args.all {
+            return overview(lags, now);
+        }
+        lags.iter().map(|lag| detail(lag, now)).collect::<Vec<_>>().join("\n\n")
+    })
+}
+
+fn data(lag: &Lag, now: i64) -> Value {
+    let place = |place: &Place| {
+        let reader = place.reader.and_then(|at| lag.group.members.get(at));
+        json!({
+            "topic": place.topic, "partition": place.partition, "committed": place.committed, "end": place.end,
+            "lag": place.lag(), "behind_ms": behind_ms(place, now),
+            "member": reader.map(|member| &member.id), "client": reader.map(|member| &member.client),
+            "host": reader.map(|member| &member.host),
+        })
+    };
+    json!({
+        "group": lag.group.id, "state": lag.group.state, "members": lag.group.members.len(), "lag": lag.total(),
+        "behind_ms": lag.oldest_ms(now), "partitions": lag.places.iter().map(place).collect::<Value>(),
+    })
+}
+
+fn overview(lags: &[Lag], now: i64) -> String {
+    let row = |lag: &Lag| {
+        vec![
+            lag.group.id.clone(),
+            lag.group.state.clone(),
+            lag.group.members.len().to_string(),
+            lag.places.len().to_string(),
+            lag.total().to_string(),
+            lag.oldest_ms(now).map_or_else(|| "-".to_owned(), span),
+        ]
+    };
+    let rows: Vec<Vec<String>> = lags.iter().map(row).collect();
+    table(&["group", "state", "members", "partitions", "lag", "behind"], &rows)
+}
+
+fn detail(lag: &Lag, now: i64) -> String {
+    let number = |number: Option<i64>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
+    let row = |place: &Place| {
+        let reader = place.reader.and_then(|at| lag.group.members.get(at));
+        let told = |text: Option<&String>| text.cloned().unwrap_or_else(|| "-".to_owned());
+        vec![
+            place.topic.clone(),
+            place.partition.to_string(),
+            number(place.committed),
+            number(place.end),
+            number(place.lag()),
+            behind_ms(place, now).map_or_else(|| "-".to_owned(), span),
+            told(reader.map(|member| &member.id)),
+            told(reader.map(|member| &member.host)),
+        ]
+    };
+    let behind = lag.oldest_ms(now).map_or_else(String::new, |ms| format!(", behind by {}", span(ms)));
+    let head = format!("{}  {}  lag {}{behind}", lag.group.id, lag.group.state, lag.total());
+    let rows: Vec<Vec<String>> = lag.places.iter().map(row).collect();
+    let columns = ["topic", "partition", "committed", "end", "lag", "behind", "member", "host"];
+    format!("{head}\n{}", table(&columns, &rows))
+}

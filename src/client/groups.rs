@@ -1,0 +1,205 @@
+//! Consumer groups as a client sees them: which there are, who is in them and what they read; and how they end. Blocking.
+//!
+//! Invariant: a group of either protocol, classic or KIP-848, comes out in the same shape.
+
+use std::collections::BTreeMap;
+
+use super::cluster::{Cluster, unasked};
+use super::error::ClientError;
+use super::subscription::Assignment;
+use crate::wire::messages::consumer_group_describe::{self, ConsumerGroupDescribeRequest};
+use crate::wire::messages::delete_groups::DeleteGroupsRequest;
+use crate::wire::messages::describe_groups::{DescribeGroupsRequest, DescribedGroup, DescribedGroupMember};
+use crate::wire::messages::list_groups::ListGroupsRequest;
+use crate::wire::messages::{ApiKey, Response};
+use crate::wire::{ErrorCode, Str};
+
+/// The protocol type of groups that read topics.
+pub(super) const CONSUMER: &str = "consumer";
+/// What DescribeGroups says of a group that is not there.
+const DEAD: &str = "Dead";
+
+/// A group as brokers list it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupListing {
+    pub id: String,
+    /// `classic`, `consumer` and others; empty where the broker is too old to say.
+    pub kind: String,
+    /// `consumer`, `connect`, …; empty where nobody ever joined.
+    pub protocol_type: String,
+    /// Empty where the broker is too old to say.
+    pub state: String,
+}
+
+/// A group and its members.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupInfo {
+    pub id: String,
+    /// `classic` or `consumer`.
+    pub kind: &'static str,
+    pub state: String,
+    /// How partitions are shared out; empty without members.
+    pub assignor: String,
+    /// The number of the broker.
+    pub coordinator: i32,
+    /// Of a group of kind `consumer`: grows with each change of members or topics.
+    pub epoch: Option<i32>,
+    pub members: Vec<GroupMember>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupMember {
+    pub id: String,
+    /// Of a static member (KIP-345).
+    pub instance: Option<String>,
+    pub client: String,
+    pub host: String,
+    /// What it reads now, by topic; empty too where its words are not those of a consumer.
+    pub partitions: BTreeMap<String, Vec<i32>>,
+}
+
+/// Every group of every broker, by name.
+pub fn list_groups(cluster: &mut Cluster) -> Result<Vec<GroupListing>, ClientError> {
+    cluster.retrying(|cluster| {
+        cluster.refresh()?;
+        let brokers: Vec<i32> = cluster.brokers().iter().map(|broker| broker.id).collect();
+        let mut groups = Vec::new();
+        for broker in brokers {
+            let reply = match cluster.call(broker, ListGroupsRequest::default())? {
+                Response::ListGroups(reply) => reply,
+                other => return Err(unasked("a broker", &other)),
+            };
+            if reply.error_code != ErrorCode::None {
+                return Err(ClientError::refused("the list of groups", reply.error_code));
+            }
+            groups.extend(reply.groups.iter().map(|group| GroupListing {
+                id: group.group_id.to_string(),
+                kind: group.group_type.to_string(),
+                protocol_type: group.protocol_type.to_string(),
+                state: group.group_state.to_string(),
+            }));
+        }
+        groups.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(groups)
+    })
+}
+
+/// A group, whichever protocol it speaks.
+pub fn describe_group(cluster: &mut Cluster, group: &str) -> Result<GroupInfo, ClientError> {
+    cluster.retrying(|cluster| {
+        let coordinator = cluster.coordinator(group)?;
+        let found = match cluster.version(coordinator, ApiKey::ConsumerGroupDescribe) {
+            Ok(_) => describe_consumer(cluster, coordinator, group)?,
+            // An old broker has classic groups only.
+            Err(ClientError::NotServed { .. }) => None,
+            Err(e) => return Err(e),
+        };
+        match found {
+            Some(found) => Ok(found),
+            None => describe_classic(cluster, coordinator, group),
+        }
+    })
+}
+
+/// `None`: the group is not of this kind, or not there.
+fn describe_consumer(cluster: &mut Cluster, coordinator: i32, group: &str) -> Result<Option<GroupInfo>, ClientError> {
+    let request = ConsumerGroupDescribeRequest { group_ids: vec![group.into()], ..Default::default() };
+    let reply = match cluster.call(coordinator, request)? {
+        Response::ConsumerGroupDescribe(reply) => reply,
+        other => return Err(unasked("the coordinator", &other)),
+    };
+    let found = reply.groups.into_iter().next().ok_or_else(|| missing(group))?;
+    match found.error_code {
+        ErrorCode::None => {}
+        ErrorCode::GroupIdNotFound | ErrorCode::UnsupportedVersion => return Ok(None),
+        code => return Err(refused(group, code, found.error_message)),
+    }
+    let member = |member: consumer_group_describe::Member| GroupMember {
+        id: member.member_id.to_string(),
+        instance: member.instance_id.map(|id| id.to_string()),
+        client: member.client_id.to_string(),
+        host: member.client_host.to_string(),
+        partitions: by_topic(
+            member.assignment.topic_partitions.into_iter().map(|topic| (topic.topic_name, topic.partitions)),
+        ),
+    };
+    Ok(Some(GroupInfo {
+        id: group.to_owned(),
+        kind: CONSUMER,
+        state: found.group_state.to_string(),
+        assignor: found.assignor_name.to_string(),
+        coordinator,
+        epoch: Some(found.group_epoch),
+        members: found.members.into_iter().map(member).collect(),
+    }))
+}
+
+fn describe_classic(cluster: &mut Cluster, coordinator: i32, group: &str) -> Result<GroupInfo, ClientError> {
+    let request = DescribeGroupsRequest { groups: vec![group.into()], ..Default::default() };
+    let reply = match cluster.call(coordinator, request)? {
+        Response::DescribeGroups(reply) => reply,
+        other => return Err(unasked("the coordinator", &other)),
+    };
+    let found: DescribedGroup = reply.groups.into_iter().next().ok_or_else(|| missing(group))?;
+    match found.error_code {
+        ErrorCode::None if found.group_state.as_str() != DEAD => {}
+        ErrorCode::None | ErrorCode::GroupIdNotFound => return Err(missing(group)),
+        code => return Err(refused(group, code, found.error_message)),
+    }
+    let reads = found.protocol_type.as_str() == CONSUMER;
+    let member = |member: DescribedGroupMember| GroupMember {
+        id: member.member_id.to_string(),
+        instance: member.group_instance_id.map(|id| id.to_string()),
+        client: member.client_id.to_string(),
+        host: member.client_host.to_string(),
+        // A member without an assignment yet has no bytes; what another kind of group says is its own.
+        partitions: Some(&member.member_assignment)
+            .filter(|bytes| reads && !bytes.is_empty())
+            .and_then(|bytes| Assignment::read(bytes).ok())
+            .map(|assigned| by_topic(assigned.partitions.into_iter().map(|topic| (topic.topic, topic.partitions))))
+            .unwrap_or_default(),
+    };
+    Ok(GroupInfo {
+        id: group.to_owned(),
+        kind: "classic",
+        state: found.group_state.to_string(),
+        assignor: found.protocol_data.to_string(),
+        coordinator,
+        epoch: None,
+        members: found.members.into_iter().map(member).collect(),
+    })
+}
+
+/// Removes an empty group and its offsets.
+pub fn delete_group(cluster: &mut Cluster, group: &str) -> Result<(), ClientError> {
+    cluster.retrying(|cluster| {
+        let request = DeleteGroupsRequest { groups_names: vec![group.into()] };
+        let reply = match cluster.call_coordinator(group, request)? {
+            Response::DeleteGroups(reply) => reply,
+            other => return Err(unasked("the coordinator", &other)),
+        };
+        match reply.results.first().map(|result| result.error_code) {
+            Some(ErrorCode::None) => Ok(()),
+            Some(ErrorCode::GroupIdNotFound) | None => Err(missing(group)),
+            Some(code) => Err(ClientError::refused(format!("group \"{group}\" was not deleted"), code)),
+        }
+    })
+}
+
+fn by_topic(assigned: impl Iterator<Item = (Str, Vec<i32>)>) -> BTreeMap<String, Vec<i32>> {
+    let mut topics: BTreeMap<String, Vec<i32>> = BTreeMap::new();
+    for (topic, partitions) in assigned {
+        topics.entry(topic.to_string()).or_default().extend(partitions);
+    }
+    topics.values_mut().for_each(|partitions| partitions.sort_unstable());
+    topics
+}
+
+fn missing(group: &str) -> ClientError {
+    ClientError::NoGroup { group: group.to_owned() }
+}
+
+fn refused(group: &str, code: ErrorCode, message: Option<Str>) -> ClientError {
+    let message = message.map(|text| text.to_string());
+    ClientError::Refused { what: format!("group \"{group}\""), code, message }
+}

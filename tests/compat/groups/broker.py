@@ -1,0 +1,34 @@
+"""The broker under test, as a process of its own."""
+
+import socket
+import subprocess
+
+
+class Broker:
+    """The process of a broker on one directory and port."""
+
+    def __init__(self, path, directory):
+        self.command, self.directory = path, directory
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.bootstrap = "127.0.0.1:%d" % probe.getsockname()[1]
+        self.process = None
+
+    def start(self):
+        words = [self.command, "dev", "--data-dir", f"{self.directory}/data", "--listen", self.bootstrap]
+        with open(f"{self.directory}/stderr", "a") as stderr:
+            self.process = subprocess.Popen(
+                [*words, "--set", "shards=2"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, text=True
+            )
+        ready = self.process.stdout.readline()
+        assert "ready" in ready, f"the broker does not start: see {self.directory}/stderr"
+
+    def stop(self):
+        """The orderly end, which must be a success."""
+        self.process.terminate()
+        status = self.process.wait(60)
+        assert status == 0, f"the broker left with {status}: see {self.directory}/stderr"
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()

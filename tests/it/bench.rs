@@ -1,0 +1,113 @@
+//! `corelog bench` against a real broker. Nothing here asserts a time: the machine may be busy with other tests.
+
+use crate::broker::Home;
+use crate::commands::{Ran, ran, said};
+
+/// A short run; what the generator says of its own lateness on a busy machine is no failure here.
+#[track_caller]
+fn bench(home: &Home, args: &[&str]) -> Ran {
+    let short = ["bench", "--warmup", "200ms", "--duration", "500ms", "--partitions", "3", "--clients", "2"];
+    let done = ran(home, &[&short[..], args].concat());
+    let late = |line: &str| line.contains("the run is invalid: ");
+    assert!(done.code == Some(0) || done.stderr.lines().all(late), "{args:?}: {}", done.stderr);
+    assert!(done.stdout.contains(" 0 lost, 0 duplicated, 0 reordered"), "{args:?}: {}", done.stdout);
+    done
+}
+
+#[test]
+fn a_run_reads_back_every_record_that_was_acked_at_a_rate_and_at_the_maximum_in_every_codec() {
+    let home = Home::new();
+    let _broker = home.dev(&["--set", "shards=2"]);
+    for codec in ["none", "gzip", "snappy", "lz4", "zstd"] {
+        let done = bench(&home, &["--topic", codec, "--rate", "1000", "--codec", codec, "--linger", "2ms"]);
+        // 200 in the warm-up and 500 after it.
+        assert!(done.stdout.contains("700 acked, 700 read back"), "{}", done.stdout);
+        assert!(done.stdout.contains("end to end"), "{}", done.stdout);
+    }
+    let done = bench(&home, &["--topic", "none", "--rate", "max", "--record-size", "100"]);
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    let turns = bench(&home, &["--topic", "none", "--one-outstanding"]);
+    assert!(turns.code == Some(0) && turns.stdout.contains(" 1.0 records a request"), "{}", turns.stdout);
+    for arrivals in ["poisson", "bursts:20"] {
+        bench(&home, &["--topic", "none", "--rate", "500", "--arrivals", arrivals]);
+    }
+    let after = bench(&home, &["--topic", "none", "--rate", "max", "--produce-only"]);
+    assert!(after.code == Some(0) && !after.stdout.contains("end to end"), "{}", after.stdout);
+}
+
+#[test]
+fn a_report_has_everything_in_files_that_load_nothing() {
+    let home = Home::new();
+    let broker = home.dev(&[]);
+    let out = home.path().join("report");
+    let (dir, pid) = (out.to_str().expect("UTF-8"), broker.pid().as_raw_nonzero().to_string());
+    let run = ["bench", "--topic", "t", "--rate", "500", "--warmup", "1s", "--duration", "3s", "--broker-pid", &pid];
+    let done = ran(&home, &[&run[..], &["--out", dir]].concat());
+    assert!(done.stdout.contains("broker: "), "{} {}", done.stdout, done.stderr);
+    let text = |name: &str| std::fs::read_to_string(out.join(name)).unwrap_or_else(|e| panic!("{name}: {e}"));
+    let json: serde_json::Value = serde_json::from_str(&text("result.json")).expect("JSON");
+    assert_eq!(json["whole_run"]["acked"], 2000);
+    assert_eq!(json["measured"]["acked"], 1500);
+    assert_eq!(json["latency_us"]["ack"]["count"], 1500);
+    assert_eq!(json["plan"]["topic"], "t");
+    assert!(json["broker"]["cpu_s"].as_f64().is_some_and(|spent| spent > 0.0), "{}", json["broker"]);
+    assert!(json["seconds"].as_array().is_some_and(|seconds| seconds.len() >= 4), "{}", json["seconds"]);
+    for name in ["ack.hgrm", "end-to-end.hgrm", "service-time.hgrm"] {
+        assert!(text(name).contains("Total count    =         1500"), "{name}: {}", text(name));
+    }
+    for name in ["percentiles.svg", "throughput.svg", "latency.svg", "report.html"] {
+        let page = text(name).replace("http://www.w3.org/2000/svg", "");
+        for outside in ["http:", "https:", "<script", "<link", "@import", "url(", "NaN", "inf"] {
+            assert!(!page.contains(outside), "{name} holds {outside}");
+        }
+    }
+    let full = ran(&home, &[&run[..7], &["--duration", "1s", "--out", "/proc/none"]].concat());
+    assert!(full.code == Some(1) && full.stderr.contains("--out"), "{}", full.stderr);
+    assert!(full.stdout.contains("1000 acked"), "the table is there all the same: {}", full.stdout);
+}
+
+#[test]
+fn two_brokers_are_compared_in_turn() {
+    let (one, other) = (Home::new(), Home::new());
+    let (_a, _b) = (one.dev(&[]), other.dev(&[]));
+    let (a, b) = (one.address.to_string(), other.address.to_string());
+    let run =
+        ["bench", "compare", &a, &b, "--rounds", "2", "--rate", "max", "--warmup", "200ms", "--duration", "500ms"];
+    let mut compare = std::process::Command::new(env!("CARGO_BIN_EXE_corelog"));
+    let done = Ran::from(compare.args(run).output().expect("the binary runs"));
+    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    for figure in ["records", "ack p99.9", "end to end p50", "2 interleaved rounds"] {
+        assert!(done.stdout.contains(figure), "{}", done.stdout);
+    }
+}
+
+#[test]
+fn a_run_that_cannot_be_is_refused_in_words() {
+    let home = Home::new();
+    let broker = home.dev(&[]);
+    said(&home, &["topic", "create", "t", "--partitions", "2"]);
+    let shape = ran(&home, &["bench", "--topic", "t", "--partitions", "3"]);
+    assert!(shape.code == Some(2) && shape.stderr.contains("say --partitions 2"), "{}", shape.stderr);
+    let small = ran(&home, &["bench", "--topic", "t", "--partitions", "2", "--record-size", "8"]);
+    assert!(small.code == Some(2) && small.stderr.contains("--record-size"), "{}", small.stderr);
+    let fast = ran(&home, &["bench", "--topic", "t", "--partitions", "2", "--rate", "1e12"]);
+    assert!(fast.code == Some(2) && fast.stderr.contains("--rate"), "{}", fast.stderr);
+    drop(broker);
+    let nobody = ran(&home, &["bench", "--topic", "t"]);
+    assert!(nobody.code == Some(3) && nobody.stderr.contains("no broker answers"), "{}", nobody.stderr);
+}
+
+#[test]
+fn a_broker_that_dies_leaves_figures_that_are_marked_as_partial() {
+    let home = Home::new();
+    let broker = home.dev(&[]);
+    let run = ["bench", "--rate", "500", "--warmup", "0", "--duration", "60s"];
+    let mut child = crate::commands::command(&home, &run);
+    let child = child.spawn().expect("the binary runs");
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    drop(broker);
+    let done = Ran::from(child.wait_with_output().expect("it ends"));
+    assert_eq!(done.code, Some(1), "{}", done.stderr);
+    assert!(done.stderr.contains("its figures are partial"), "{}", done.stderr);
+    assert!(done.stdout.contains("service time"), "{}", done.stdout);
+}

@@ -1,0 +1,221 @@
+//! Groups over real sockets: what members and stored offsets are after `kill -9`, and what a stop does to who waits.
+
+use bytes::Bytes;
+use corelog::wire::messages::describe_groups::DescribeGroupsRequest;
+use corelog::wire::messages::find_coordinator::FindCoordinatorRequest;
+use corelog::wire::messages::heartbeat::HeartbeatRequest;
+use corelog::wire::messages::join_group::{JoinGroupRequest, JoinGroupRequestProtocol, JoinGroupResponse};
+use corelog::wire::messages::list_groups::ListGroupsRequest;
+use corelog::wire::messages::offset_commit::{
+    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
+use corelog::wire::messages::offset_fetch::{
+    OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
+};
+use corelog::wire::messages::sync_group::{SyncGroupRequest, SyncGroupRequestAssignment};
+use corelog::wire::messages::{ApiKey, Response};
+use corelog::wire::{ErrorCode, Str};
+
+use crate::broker::{Broker, Connection, Home};
+use crate::peer::reply;
+
+/// No waiting for more members, which these tests know not to come.
+const AT_ONCE: [&str; 2] = ["--set", "group.initial.rebalance.delay.ms=0"];
+
+fn with_shards(home: &Home, shards: u32) -> Broker {
+    home.dev(&[&AT_ONCE[..], &["--set", &format!("shards={shards}")]].concat())
+}
+
+fn find(peer: &mut Connection, group: &str) {
+    let request = FindCoordinatorRequest { coordinator_keys: vec![group.into()], ..Default::default() };
+    let found = reply!(FindCoordinator, peer.ask(request, 6)).coordinators.remove(0);
+    assert_eq!((found.error_code, found.node_id), (ErrorCode::None, 1));
+}
+
+fn joining(group: &str, member: &str) -> JoinGroupRequest {
+    JoinGroupRequest {
+        group_id: group.into(),
+        member_id: member.into(),
+        session_timeout_ms: 30_000,
+        rebalance_timeout_ms: 30_000,
+        protocol_type: "consumer".into(),
+        protocols: vec![JoinGroupRequestProtocol { name: "range".into(), metadata: Bytes::from_static(b"said") }],
+        ..Default::default()
+    }
+}
+
+/// Joins as a client since version 4 does: with the id that the first try is given.
+fn join(peer: &mut Connection, group: &str) -> JoinGroupResponse {
+    let first = reply!(JoinGroup, peer.ask(joining(group, ""), 9));
+    assert_eq!(first.error_code, ErrorCode::MemberIdRequired);
+    let joined = reply!(JoinGroup, peer.ask(joining(group, &first.member_id), 9));
+    assert_eq!((joined.error_code, &joined.member_id), (ErrorCode::None, &first.member_id));
+    joined
+}
+
+/// Assigns to the only member.
+fn sync(peer: &mut Connection, group: &str, joined: &JoinGroupResponse) -> Bytes {
+    let assignments = vec![SyncGroupRequestAssignment {
+        member_id: joined.member_id.clone(),
+        assignment: Bytes::from_static(b"all"),
+    }];
+    let request = SyncGroupRequest {
+        group_id: group.into(),
+        generation_id: joined.generation_id,
+        member_id: joined.member_id.clone(),
+        protocol_type: joined.protocol_type.clone(),
+        protocol_name: joined.protocol_name.clone(),
+        assignments,
+        ..Default::default()
+    };
+    let synced = reply!(SyncGroup, peer.ask(request, 5));
+    assert_eq!(synced.error_code, ErrorCode::None);
+    synced.assignment
+}
+
+fn heartbeat(peer: &mut Connection, group: &str, joined: &JoinGroupResponse) -> ErrorCode {
+    let request = HeartbeatRequest {
+        group_id: group.into(),
+        generation_id: joined.generation_id,
+        member_id: joined.member_id.clone(),
+        ..Default::default()
+    };
+    reply!(Heartbeat, peer.ask(request, 4)).error_code
+}
+
+fn commit(
+    peer: &mut Connection,
+    group: &str,
+    topic: &str,
+    offset: i64,
+    joined: Option<&JoinGroupResponse>,
+) -> ErrorCode {
+    let partition = OffsetCommitRequestPartition { committed_offset: offset, ..Default::default() };
+    let request = OffsetCommitRequest {
+        group_id: group.into(),
+        generation_id_or_member_epoch: joined.map_or(-1, |joined| joined.generation_id),
+        member_id: joined.map(|joined| joined.member_id.clone()).unwrap_or_default(),
+        topics: vec![OffsetCommitRequestTopic {
+            name: topic.into(),
+            partitions: vec![partition],
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    reply!(OffsetCommit, peer.ask(request, 9)).topics[0].partitions[0].error_code
+}
+
+/// The stored offset, by the oldest version and the newest with names.
+fn committed(peer: &mut Connection, group: &str, topic: &str) -> i64 {
+    let old = OffsetFetchRequest {
+        group_id: group.into(),
+        topics: Some(vec![OffsetFetchRequestTopic { name: topic.into(), partition_indexes: vec![0] }]),
+        ..Default::default()
+    };
+    let old = reply!(OffsetFetch, peer.ask(old, 1)).topics[0].partitions[0].committed_offset;
+    let topics =
+        vec![OffsetFetchRequestTopics { name: topic.into(), partition_indexes: vec![0], ..Default::default() }];
+    let group = OffsetFetchRequestGroup { group_id: group.into(), topics: Some(topics), ..Default::default() };
+    let new = OffsetFetchRequest { topics: Some(Vec::new()), groups: vec![group], ..Default::default() };
+    let new = reply!(OffsetFetch, peer.ask(new, 9)).groups[0].topics[0].partitions[0].committed_offset;
+    assert_eq!(old, new);
+    new
+}
+
+/// Heartbeats until the coordinator has read its log; it says so only to requests that it would have to answer.
+fn state(peer: &mut Connection, group: &str) -> String {
+    loop {
+        let request = DescribeGroupsRequest { groups: vec![group.into()], ..Default::default() };
+        let described = reply!(DescribeGroups, peer.ask(request, 6)).groups.remove(0);
+        if described.error_code != ErrorCode::CoordinatorLoadInProgress {
+            return described.group_state.to_string();
+        }
+    }
+}
+
+#[test]
+fn members_generations_and_offsets_survive_kill_9_and_another_number_of_shards() {
+    let home = Home::new();
+    let broker = with_shards(&home, 2);
+    let mut peer = broker.connect();
+    assert_eq!(peer.create("t", 1), ErrorCode::None);
+    find(&mut peer, "stable");
+    let joined = join(&mut peer, "stable");
+    assert_eq!(sync(&mut peer, "stable", &joined), "all");
+    assert_eq!(commit(&mut peer, "stable", "t", 41, Some(&joined)), ErrorCode::None);
+    assert_eq!(commit(&mut peer, "stable", "t", 42, Some(&joined)), ErrorCode::None);
+    for n in 0..20 {
+        assert_eq!(commit(&mut peer, &format!("simple-{n}"), "t", n, None), ErrorCode::None);
+    }
+    broker.kill();
+
+    for shards in [3, 1] {
+        let broker = with_shards(&home, shards);
+        let mut peer = broker.connect();
+        assert_eq!(state(&mut peer, "stable"), "Stable");
+        assert_eq!(heartbeat(&mut peer, "stable", &joined), ErrorCode::None, "the member goes on as if nothing were");
+        assert_eq!(committed(&mut peer, "stable", "t"), 42);
+        for n in 0..20 {
+            let group = format!("simple-{n}");
+            assert_eq!(state(&mut peer, &group), "Empty");
+            assert_eq!(committed(&mut peer, &group, "t"), n);
+        }
+        let listed = reply!(ListGroups, peer.ask(ListGroupsRequest::default(), 5)).groups;
+        assert_eq!(listed.len(), 21);
+        broker.kill();
+    }
+}
+
+#[test]
+fn whoever_waits_for_a_group_is_sent_on_when_the_broker_stops() {
+    let home = Home::new();
+    let broker = home.dev(&["--set", "group.initial.rebalance.delay.ms=60000"]);
+    let mut peer = broker.connect();
+    find(&mut peer, "g");
+    let first = reply!(JoinGroup, peer.ask(joining("g", ""), 9));
+    peer.tell(&joining("g", &first.member_id).into(), 9);
+    // The join is parked once another request about the group is answered.
+    let mut other = broker.connect();
+    while state(&mut other, "g") != "PreparingRebalance" {}
+    let stopping = std::thread::spawn(move || broker.terminate());
+    let Some(Response::JoinGroup(sent_on)) = peer.reply_to(ApiKey::JoinGroup, 9) else { panic!("an answer") };
+    assert_eq!(sent_on.error_code, ErrorCode::NotCoordinator);
+    assert!(stopping.join().expect("a stop").status.success());
+}
+
+#[test]
+fn a_deleted_topic_takes_the_offsets_of_all_groups_along() {
+    let home = Home::new();
+    let broker = with_shards(&home, 2);
+    let mut peer = broker.connect();
+    assert_eq!((peer.create("t", 1), peer.create("u", 1)), (ErrorCode::None, ErrorCode::None));
+    find(&mut peer, "a");
+    for group in ["a", "b", ""] {
+        for topic in ["t", "u"] {
+            assert_eq!(commit(&mut peer, group, topic, 7, None), ErrorCode::None);
+        }
+    }
+    assert_eq!(peer.delete("t"), ErrorCode::None);
+    for group in ["a", "b", ""] {
+        assert_eq!((committed(&mut peer, group, "t"), committed(&mut peer, group, "u")), (-1, 7));
+    }
+    assert_eq!(commit(&mut peer, "a", "t", 7, None), ErrorCode::UnknownTopicOrPartition);
+}
+
+#[test]
+fn no_group_is_coordinated_before_the_first_is_looked_for() {
+    let home = Home::new();
+    let broker = home.dev(&[]);
+    let mut peer = broker.connect();
+    let early = reply!(JoinGroup, peer.ask(joining("g", ""), 9));
+    assert_eq!(early.error_code, ErrorCode::NotCoordinator);
+    assert!(reply!(ListGroups, peer.ask(ListGroupsRequest::default(), 5)).groups.is_empty());
+    find(&mut peer, "g");
+    let topic = peer.topic("__consumer_offsets", false);
+    assert_eq!((topic.partitions.len(), topic.is_internal), (50, true));
+    let empty = reply!(JoinGroup, peer.ask(joining("", ""), 9));
+    assert_eq!(empty.error_code, ErrorCode::InvalidGroupId);
+    let short = JoinGroupRequest { session_timeout_ms: 5_999, ..joining("g", "") };
+    let short = reply!(JoinGroup, peer.ask(short, 9));
+    assert_eq!((short.error_code, short.member_id), (ErrorCode::InvalidSessionTimeout, Str::default()));
+}
