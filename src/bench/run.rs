@@ -165,9 +165,7 @@ impl Watch<'_> {
         let at_s = now_ns().saturating_sub(self.start_ns) as f64 / NANOS_PER_SECOND as f64;
         self.seconds.push(Second::of(at_s, &all));
     }
-}
 
-impl Watch<'_> {
     /// Sums up what the broker spends while it is measured.
     fn look_at_broker(&mut self, since_last: &Tally) {
         let now = now_ns();

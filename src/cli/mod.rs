@@ -23,6 +23,7 @@ mod record_json;
 mod report;
 mod run;
 mod serve;
+mod signals;
 mod time;
 mod topic;
 mod topology;

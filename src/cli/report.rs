@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use super::printer::Printer;
+use super::printer::{Printer, Reader};
 use super::{Failure, output};
 
 /// How an answer is written.
@@ -29,8 +29,13 @@ pub struct Shown {
 }
 
 impl Shown {
-    /// Writes the answer to standard output.
+    /// Writes the answer to standard output. Nobody may be reading any more: it was given all the same.
     pub fn show(self, data: &Value, table: impl FnOnce() -> String) -> Result<(), Failure> {
+        self.tell(data, table).map(|_| ())
+    }
+
+    /// The same for a command that goes on as long as somebody reads.
+    pub fn tell(self, data: &Value, table: impl FnOnce() -> String) -> Result<Reader, Failure> {
         let text = match self.output {
             Shape::Table => table(),
             Shape::Json => format!("{data:#}"),
@@ -41,8 +46,7 @@ impl Shown {
         if !text.is_empty() {
             out.write(b"\n")?;
         }
-        // Nobody may be reading any more: the answer was given all the same.
-        out.flush().map(|_| ())
+        out.flush()
     }
 }
 

@@ -146,8 +146,9 @@ impl Member {
     fn rejoin_after(&mut self, error: ClientError) -> Result<(), ClientError> {
         let ClientError::Refused { code, .. } = &error else { return Err(error) };
         match code {
-            ErrorCode::RebalanceInProgress => {}
-            ErrorCode::UnknownMemberId | ErrorCode::IllegalGeneration => self.id.clear(),
+            // It is a member still: under a new id the others would wait for the old one.
+            ErrorCode::RebalanceInProgress | ErrorCode::IllegalGeneration => {}
+            ErrorCode::UnknownMemberId => self.id.clear(),
             _ => return Err(error),
         }
         self.generation = None;
@@ -165,7 +166,8 @@ impl Member {
                     self.id = joined.member_id.to_string();
                     continue;
                 }
-                ErrorCode::UnknownMemberId | ErrorCode::RebalanceInProgress => {
+                ErrorCode::RebalanceInProgress => continue,
+                ErrorCode::UnknownMemberId => {
                     self.id.clear();
                     continue;
                 }
@@ -217,8 +219,8 @@ impl Member {
             })?;
         match reply.error_code {
             ErrorCode::None => {}
-            ErrorCode::RebalanceInProgress => return Ok(None),
-            ErrorCode::UnknownMemberId | ErrorCode::IllegalGeneration => {
+            ErrorCode::RebalanceInProgress | ErrorCode::IllegalGeneration => return Ok(None),
+            ErrorCode::UnknownMemberId => {
                 self.id.clear();
                 return Ok(None);
             }

@@ -1,7 +1,8 @@
 //! A thin Kafka client on `wire`: [`Link`] is the protocol without a socket, [`Connection`] the same on a blocking one,
-//! and on top of that what commands need: a [`Cluster`], topics, a [`Producer`], a [`Consumer`].
+//! and on top of that what commands need: a [`Cluster`], topics, groups, a [`Producer`], a [`Consumer`], which reads what
+//! it is told to, and a [`Member`], which reads its share of a group's.
 //!
-//! Works with any broker that speaks Kafka's protocol. Topics are named by name, partitions are assigned by hand.
+//! Works with any broker that speaks Kafka's protocol. Topics are named by name.
 //!
 //! Invariant: bytes of a broker become a value or a typed error; nothing here panics on them.
 

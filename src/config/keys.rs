@@ -258,6 +258,30 @@ pub static KEYS: &[Key] = &[
         "Members of one group. One more is refused with GROUP_MAX_SIZE_REACHED.",
     ),
     key(
+        "group.consumer.session.timeout.ms",
+        int(1, I32_MAX),
+        "45000",
+        "How long a member of a consumer group (KIP-848) may be silent before the others get its partitions. Shorter ones find dead members sooner; they must be longer than the heartbeat interval.",
+    ),
+    key(
+        "group.consumer.heartbeat.interval.ms",
+        int(1, I32_MAX),
+        "5000",
+        "How often members of consumer groups (KIP-848) are told to show that they live. A change of the assignment reaches a member with its next heartbeat.",
+    ),
+    key(
+        "group.consumer.assignment.interval.ms",
+        int(0, I32_MAX),
+        "1000",
+        "Least time between two assignments of a consumer group (KIP-1263), so that members that come together cost one.",
+    ),
+    key(
+        "group.consumer.max.size",
+        int(1, I32_MAX),
+        "2147483647",
+        "Members of one consumer group (KIP-848). One more is refused with GROUP_MAX_SIZE_REACHED.",
+    ),
+    key(
         "offset.metadata.max.bytes",
         int(0, I32_MAX),
         "4096",

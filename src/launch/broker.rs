@@ -171,7 +171,12 @@ fn groups(config: &Config) -> GroupSettings {
         initial_rebalance_delay_ms: number(config, "group.initial.rebalance.delay.ms"),
         session_timeouts_ms: shortest..=number(config, "group.max.session.timeout.ms"),
         members_max: number(config, "group.max.size"),
-        consumer: ConsumerSettings::default(),
+        consumer: ConsumerSettings {
+            session_timeout_ms: number(config, "group.consumer.session.timeout.ms"),
+            heartbeat_interval_ms: number(config, "group.consumer.heartbeat.interval.ms"),
+            assignment_interval_ms: number(config, "group.consumer.assignment.interval.ms"),
+            members_max: number(config, "group.consumer.max.size"),
+        },
         offset_metadata_max: number(config, "offset.metadata.max.bytes"),
         offsets_retention_ms: config.int("offsets.retention.minutes") * MINUTE_MS,
         retention_check_ms: number(config, "offsets.retention.check.interval.ms"),

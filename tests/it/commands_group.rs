@@ -109,6 +109,24 @@ fn lag_is_told_by_partition_in_records_and_time_and_for_all_groups() {
 }
 
 #[test]
+fn a_watch_ends_when_nobody_reads_it_any_more() {
+    let home = Home::new();
+    let _broker = broker(&home);
+    orders(&home);
+    let mut watch = command(&home, &["group", "lag", "--all", "--watch", "1"]).spawn().expect("the binary runs");
+    drop(watch.stdout.take());
+    let deadline = Instant::now() + PATIENCE;
+    let ended = loop {
+        if let Some(status) = watch.try_wait().expect("a child") {
+            break status;
+        }
+        assert!(Instant::now() < deadline, "it goes on for nobody");
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    assert_eq!(ended.code(), Some(0));
+}
+
+#[test]
 fn two_members_share_and_one_that_is_stopped_leaves_its_part_to_the_other() {
     let home = Home::new();
     let _broker = broker(&home);

@@ -14,6 +14,7 @@ mod device;
 mod dice;
 mod full_disk;
 mod groups;
+mod large_batches;
 mod ledger;
 mod oracle;
 mod peer;

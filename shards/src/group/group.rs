@@ -27,6 +27,7 @@ impl Group {
     pub fn new(id: Arc<str>) -> Group {
         Group { offsets: Offsets::default(), kind: Kind::Classic(ClassicGroup::new(id)) }
     }
+
     /// The record of a group at the moment of its first join.
     pub fn first_record(wall_ms: i64) -> ClassicRecord {
         ClassicRecord {

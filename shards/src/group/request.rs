@@ -74,21 +74,29 @@ impl GroupRequest {
         )
     }
 
-    /// About what it holds in a mailbox, bytes.
+    /// About what it holds in a mailbox, bytes: its texts and lists, however they are divided.
     pub fn bytes(&self) -> usize {
+        let partitions = |name: usize, partitions: &Vec<i32>| name + partitions.len() * size_of::<i32>();
         match self {
             GroupRequest::Join(join) => join.protocols.iter().map(|(name, said)| name.len() + said.len()).sum(),
             GroupRequest::Sync(sync) => sync.assignments.iter().map(|(id, part)| id.len() + part.len()).sum(),
-            GroupRequest::Commit(commit) => commit.offsets.len() * size_of::<CommitOffset>(),
-            GroupRequest::Leave { members, .. } => members.len() * size_of::<Leaver>(),
-            GroupRequest::FetchOffsets { topics, .. } => {
-                topics.iter().flatten().map(|topic| topic.partitions.len() * size_of::<i32>()).sum()
+            GroupRequest::Commit(commit) => {
+                commit.offsets.iter().map(|one| size_of::<CommitOffset>() + one.metadata.len()).sum()
             }
-            GroupRequest::DeleteOffsets { topics, .. } => topics.iter().map(|(_, p)| p.len() * size_of::<i32>()).sum(),
+            GroupRequest::Leave { members, .. } => members
+                .iter()
+                .map(|one| size_of::<Leaver>() + one.member.len() + text(&one.instance) + text(&one.reason))
+                .sum(),
+            GroupRequest::FetchOffsets { topics, .. } => {
+                topics.iter().flatten().map(|topic| partitions(topic.name.len(), &topic.partitions)).sum()
+            }
+            GroupRequest::DeleteOffsets { topics, .. } => {
+                topics.iter().map(|(name, indexes)| partitions(name.len(), indexes)).sum()
+            }
             GroupRequest::ConsumerBeat(beat) => {
                 let names: usize = beat.topics.iter().flatten().map(|topic| topic.len()).sum();
                 let owned: usize = beat.owns.iter().flatten().map(|(_, p)| p.len() * size_of::<i32>()).sum();
-                names + owned + beat.regex.as_ref().map_or(0, |regex| regex.len())
+                names + owned + text(&beat.regex)
             }
             GroupRequest::Heartbeat(_)
             | GroupRequest::Describe { .. }
@@ -96,6 +104,10 @@ impl GroupRequest {
             | GroupRequest::Delete { .. } => 0,
         }
     }
+}
+
+fn text(text: &Option<Arc<str>>) -> usize {
+    text.as_ref().map_or(0, |text| text.len())
 }
 
 /// Who says that it is a member.

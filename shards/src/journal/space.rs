@@ -86,9 +86,11 @@ impl JournalSpace {
         fitting > 0 && (carrying || self.free.len() > self.reserved.min(self.slots.len().saturating_sub(2)))
     }
 
-    /// Whether any file is large enough for a commit of `bytes`.
+    /// Whether a commit of `bytes` finds room now or after a turn, which frees every file but the active one.
     pub fn could_hold(&self, bytes: u64) -> bool {
-        self.slots.iter().any(|s| s.bytes >= bytes)
+        let active = self.used.back();
+        let fits_another = self.slots.iter().enumerate().any(|(i, s)| s.bytes >= bytes && Some(&i) != active);
+        self.active_left() >= bytes || fits_another
     }
 
     /// Takes the next place for a commit of `bytes` padded bytes; `None` when no file is free or none is large enough.
@@ -212,6 +214,21 @@ mod tests {
         let next = s.place(100, 0).expect("room");
         assert_eq!((next.closing.generation, next.closing.sequence), (4, 4));
         assert!(next.switched_from.is_some());
+    }
+
+    #[test]
+    fn the_only_file_that_is_large_enough_holds_no_more_than_is_left_of_it_while_it_is_active() {
+        let mut s = space(4, 100);
+        assert!(!s.could_hold(150));
+        s.add(200);
+        assert!(s.could_hold(150));
+        s.place(150, 0).expect("the large file");
+        assert!(s.could_hold(50) && !s.could_hold(150), "no turn frees the active file");
+        s.place(100, 0).expect("a small file");
+        assert!(s.could_hold(150) && !s.has_room(150, false), "a turn frees the large one");
+        assert!(!s.is_half_full());
+        s.retire(s.turn_target().expect("two files are in use"));
+        assert!(s.has_room(150, false));
     }
 
     #[test]

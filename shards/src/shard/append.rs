@@ -308,13 +308,17 @@ impl ShardCore {
             return false;
         }
         if self.window_bytes + total as u64 > self.settings.window_bytes && self.window_bytes > 0 {
+            // Less than half of the window may be full: nobody else would ask for it.
+            self.want_drained();
             return false;
         }
         if !self.space.could_hold(total as u64) {
             self.file_wanted = Some(total as u64);
             return false;
         }
-        self.space.has_room(total as u64, false)
+        let has_room = self.space.has_room(total as u64, false);
+        self.turn_wanted |= !has_room;
+        has_room
     }
 
     fn ask_for_room(&self) {

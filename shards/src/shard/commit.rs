@@ -227,7 +227,7 @@ impl ShardCore {
                 self.release_other(release);
             }
         }
-        if self.window_bytes > self.settings.window_bytes / 2 {
+        if self.wants_drain() {
             self.signals.write_behind.notify();
         }
         if self.space.is_half_full() {

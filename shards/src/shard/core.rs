@@ -101,6 +101,8 @@ pub struct ShardCore {
     pub commit_bytes_usual: usize,
     /// An append is larger than any journal file: one of this size is needed.
     pub file_wanted: Option<u64>,
+    /// An append waits for files that only a turn frees, however few are full.
+    pub turn_wanted: bool,
 
     /// Appends that wait for room in the journal or the window, in order.
     pub waiting: VecDeque<PendingPart>,
@@ -164,6 +166,7 @@ impl ShardCore {
             closing_due: false,
             commit_bytes_usual: 0,
             file_wanted: None,
+            turn_wanted: false,
             waiting: VecDeque::new(),
             window: VecDeque::new(),
             window_bytes: 0,

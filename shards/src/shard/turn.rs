@@ -50,7 +50,7 @@ enum TurnKind {
     Stop,
 }
 
-/// Frees journal files whenever half of them are full.
+/// Frees journal files whenever half of them are full, or an append waits for one.
 pub async fn run<R: Runtime>(shard: Shard<R>) {
     let signals = shard.signals();
     let mut last_end = Mono(0);
@@ -60,7 +60,7 @@ pub async fn run<R: Runtime>(shard: Shard<R>) {
         if shard.journal_is_closed() || shard.fence().is_tripped() {
             return;
         }
-        if let Some(bytes) = shard.step(|core, _, _| core.file_wanted.take())
+        if let Some(bytes) = shard.step(|core, _, _| core.file_wanted.take().filter(|b| !core.space.could_hold(*b)))
             && !grow(&shard, bytes).await
         {
             // An append waits that no file of the journal is large enough for.
@@ -78,9 +78,13 @@ pub async fn run<R: Runtime>(shard: Shard<R>) {
             done.send(());
             continue;
         }
-        while shard.step(|core, _, _| core.space.is_half_full() && !core.settling) && !shard.fence().is_tripped() {
+        while shard.step(|core, _, _| core.is_turn_due()) && !shard.fence().is_tripped() {
             let busy = shard.now().since(last_end) < BUSY && last_end > Mono(0);
-            let Some(target) = shard.step(|core, _, _| core.space.turn_target()) else { break };
+            let target = shard.step(|core, _, _| {
+                core.turn_wanted = false;
+                core.space.turn_target()
+            });
+            let Some(target) = target else { break };
             turn(&shard, TurnKind::Free(target)).await;
             last_end = shard.now();
             let wanted = shard.step(|core, _, _| core.journal_bytes_wanted(busy));
@@ -170,6 +174,10 @@ async fn turn<R: Runtime>(shard: &Shard<R>, kind: TurnKind) {
 }
 
 impl ShardCore {
+    fn is_turn_due(&self) -> bool {
+        (self.space.is_half_full() || self.turn_wanted) && !self.settling
+    }
+
     /// Partitions whose partial block was carried before and has not changed since: they leave memory (R12).
     fn resting_tails(&self) -> VecDeque<Slot> {
         self.partitions()

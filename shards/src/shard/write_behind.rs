@@ -60,13 +60,19 @@ impl ShardCore {
 
     /// Whether everything that was acked is in segments; if not, asks for it.
     pub fn is_drained(&mut self) -> bool {
-        let Some(last) = self.window.back() else { return true };
-        self.drain_wanted = self.drain_wanted.max(last.sequence);
-        self.signals.write_behind.notify();
-        false
+        self.want_drained();
+        self.window.is_empty()
     }
 
-    fn wants_drain(&self) -> bool {
+    /// Asks for all of the window to go into segments; what is not synced yet follows after its sync.
+    pub fn want_drained(&mut self) {
+        let Some(last) = self.window.back() else { return };
+        self.drain_wanted = self.drain_wanted.max(last.sequence);
+        self.signals.write_behind.notify();
+    }
+
+    /// The window is more than half full, or somebody waits for it.
+    pub fn wants_drain(&self) -> bool {
         self.window_bytes > self.settings.window_bytes / 2 || self.drain_wanted > self.drained_through
     }
 }

@@ -1,10 +1,10 @@
 //! `corelog bench compare`: two brokers under the same load, in turn.
 
 use super::load::LoadArguments;
-use super::{Live, judge, stop_on_signals, table};
+use super::{Live, judge, table};
 use crate::bench::{self, Ratio};
 use crate::cli::bootstrap::host_port;
-use crate::cli::{Failure, output, report};
+use crate::cli::{Failure, output, report, signals};
 
 /// Measures two brokers in turn under the same load, and says whether they differ by more than the rounds do.
 #[derive(Debug, clap::Args)]
@@ -24,7 +24,7 @@ pub struct Arguments {
 
 pub fn run(args: &Arguments) -> Result<(), Failure> {
     let plan = args.load.plan(&args.a);
-    let (stop, live) = (stop_on_signals()?, Live::new());
+    let (stop, live) = (signals::stop()?, Live::new());
     let brokers = [args.a.as_str(), args.b.as_str()];
     let rounds = bench::compare(&plan, brokers, args.rounds, &stop, &mut |broker, second| {
         live.show(&format!("{broker} {}", table::line(&plan, second)));

@@ -8,14 +8,10 @@ mod table;
 
 use std::io::{IsTerminal, Write, stderr};
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-
-use signal_hook::consts::{SIGINT, SIGTERM};
 
 use self::load::LoadArguments;
 use super::bootstrap::Bootstrap;
-use super::{Failure, output};
+use super::{Failure, output, signals};
 use crate::bench::{self, BenchError, Machine, Outcome, Plan};
 
 /// Measures a broker: an open loop, whose latencies count from the moment each record was due.
@@ -48,17 +44,6 @@ pub fn run(args: &Arguments) -> Result<(), Failure> {
     }
 }
 
-/// True once somebody wants the run to end; a second signal ends the process at once.
-fn stop_on_signals() -> Result<Arc<AtomicBool>, Failure> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        let end = signal_hook::flag::register_conditional_shutdown(signal, 130, stop.clone());
-        end.and_then(|_| signal_hook::flag::register(signal, stop.clone()))
-            .map_err(|e| Failure::Runtime(format!("signals cannot be caught: {e}")))?;
-    }
-    Ok(stop)
-}
-
 /// The line of a run that goes on, on a terminal; nothing for others.
 struct Live {
     shown: bool,
@@ -79,7 +64,7 @@ impl Live {
 
 fn measure(args: &Arguments) -> Result<(), Failure> {
     let plan = Plan { broker_pid: args.broker_pid, ..args.load.plan(args.bootstrap.address()) };
-    let (stop, live) = (stop_on_signals()?, Live::new());
+    let (stop, live) = (signals::stop()?, Live::new());
     let outcome = bench::run(&plan, &stop, &mut |second| live.show(&table::line(&plan, second)));
     live.show("");
     let outcome = outcome?;

@@ -3,17 +3,13 @@
 //! Invariant: an offset is stored only after its record was printed and the output flushed.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::flag;
+use std::sync::atomic::Ordering;
 
 use super::begin::Begin;
 use super::{Arguments, WAIT, print};
-use crate::cli::Failure;
 use crate::cli::printer::{Printer, Reader};
 use crate::cli::time::now_ms;
+use crate::cli::{Failure, signals};
 use crate::client::{Cluster, Member, OffsetAt, offsets_at};
 
 pub fn run(args: &Arguments, mut cluster: Cluster, group: &str, from: Begin) -> Result<(), Failure> {
@@ -26,7 +22,8 @@ pub fn run(args: &Arguments, mut cluster: Cluster, group: &str, from: Begin) -> 
             return Err(Failure::Usage(hint.to_owned()));
         }
     };
-    let stop = stopped_by_signals()?;
+    // The member then leaves, so that the others need not wait for its time-out.
+    let stop = signals::stop()?;
     let info = cluster.topic(&args.topic, false)?;
     let partitions: Vec<i32> = info.partitions.iter().map(|partition| partition.index).collect();
     let ends = offsets_at(&mut cluster, &args.topic, &partitions, OffsetAt::End)?;
@@ -65,15 +62,4 @@ fn is_through(positions: &BTreeMap<i32, i64>, ends: &BTreeMap<i32, Option<i64>>)
         let end = ends.get(partition).copied().flatten();
         end.is_none_or(|end| *position >= end)
     })
-}
-
-/// Set by Ctrl-C: the member then leaves, so that the others need not wait for its time-out.
-fn stopped_by_signals() -> Result<Arc<AtomicBool>, Failure> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        let caught = flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop))
-            .and_then(|_| flag::register(signal, Arc::clone(&stop)));
-        caught.map_err(|e| Failure::Runtime(format!("signals cannot be caught: {e}")))?;
-    }
-    Ok(stop)
 }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::progress::{Place, look_at_unread, places};
 use crate::cli::Failure;
 use crate::cli::bootstrap::Bootstrap;
+use crate::cli::printer::Reader;
 use crate::cli::report::{Shown, table};
 use crate::cli::time::{now_ms, span};
 use crate::client::{self, Cluster, GroupInfo};
@@ -51,10 +52,9 @@ pub fn run(args: &Arguments) -> Result<(), Failure> {
     loop {
         let (lags, back) = gather(args, cluster)?;
         cluster = back;
-        show(args, &lags)?;
-        match args.watch {
-            Some(seconds) => std::thread::sleep(Duration::from_secs(seconds)),
-            None => return Ok(()),
+        match (show(args, &lags)?, args.watch) {
+            (Reader::There, Some(seconds)) => std::thread::sleep(Duration::from_secs(seconds)),
+            (Reader::Gone, _) | (_, None) => return Ok(()),
         }
     }
 }
@@ -83,10 +83,10 @@ fn behind_ms(place: &Place, now_ms: i64) -> Option<i64> {
     place.unread_since_ms.filter(|ms| *ms >= 0).map(|ms| now_ms.saturating_sub(ms).max(0))
 }
 
-fn show(args: &Arguments, lags: &[Lag]) -> Result<(), Failure> {
+fn show(args: &Arguments, lags: &[Lag]) -> Result<Reader, Failure> {
     let now = now_ms();
     let data: Vec<Value> = lags.iter().map(|lag| data(lag, now)).collect();
-    args.shown.show(&Value::Array(data), || {
+    args.shown.tell(&Value::Array(data), || {
         if args.all {
             return overview(lags, now);
         }

@@ -7,8 +7,6 @@ use crate::client::{self, ClientError, Cluster, Consumer, GroupInfo, GroupMember
 
 /// How long one look at records waits; they are there, so it seldom does.
 const WAIT: Duration = Duration::from_millis(500);
-/// Looks at one topic's unread records; each shows at least one partition's.
-const LOOKS_PER_PARTITION: usize = 2;
 
 /// One partition of a group.
 pub struct Place {
@@ -105,7 +103,8 @@ fn look_at_topic(mut cluster: Cluster, topic: &str, places: &mut [Place]) -> Res
         let first = firsts.get(&place.partition).copied().flatten().unwrap_or(0);
         consumer.assign(place.partition, place.committed.unwrap_or(first).max(first));
     }
-    for _ in 0..partitions.len() * LOOKS_PER_PARTITION {
+    while !consumer.positions().is_empty() {
+        let before = consumer.positions().clone();
         for record in consumer.poll(WAIT)? {
             let place = places.iter_mut().find(|place| place.partition == record.partition);
             if let Some(place) = place.filter(|place| place.unread_since_ms.is_none()) {
@@ -113,7 +112,8 @@ fn look_at_topic(mut cluster: Cluster, topic: &str, places: &mut [Place]) -> Res
             }
             consumer.unassign(record.partition);
         }
-        if consumer.positions().is_empty() {
+        // What is left has no record that a reader would see, such as the end of a transaction.
+        if *consumer.positions() == before {
             break;
         }
     }

@@ -14,11 +14,15 @@ class Broker:
             self.bootstrap = "127.0.0.1:%d" % probe.getsockname()[1]
         self.process = None
 
+    # Members of the consumer protocol take these times from the broker.
+    SETTINGS = ["shards=2", "group.consumer.session.timeout.ms=6000", "group.consumer.heartbeat.interval.ms=500"]
+
     def start(self):
+        settings = [word for setting in self.SETTINGS for word in ("--set", setting)]
         words = [self.command, "dev", "--data-dir", f"{self.directory}/data", "--listen", self.bootstrap]
         with open(f"{self.directory}/stderr", "a") as stderr:
             self.process = subprocess.Popen(
-                [*words, "--set", "shards=2"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, text=True
+                [*words, *settings], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, text=True
             )
         ready = self.process.stdout.readline()
         assert "ready" in ready, f"the broker does not start: see {self.directory}/stderr"

@@ -2,7 +2,7 @@
 
 The broker runs on DIR, which is empty; `--bootstrap HOST:PORT` or BOOTSTRAP names one that runs already.
 COMMAND is a client's member: a process of its own, so that it can be killed. It is started with BOOTSTRAP, GROUP and
-TOPIC, then INSTANCE or `-`, then `range` or `cooperative`. It subscribes with a session of 6 s, reads from the earliest,
+TOPIC, then INSTANCE or `-`, then `range`, `cooperative` or `consumer` (KIP-848). It subscribes with a session of 6 s, reads from the earliest,
 commits each record that it reads before it reads the next, and tells on stdout, a line each:
 
     assigned 0,2        the partitions it has now, whenever that changes
@@ -209,6 +209,25 @@ def cooperative(stage):
     assert all(kept <= had for had in first.assignments if had != set()), first.assignments
     gave_up_all = [n for n, had in enumerate(first.assignments) if not had and n > 0]
     assert not gave_up_all, first.assignments
+
+
+@case("group-consumer", "members of the consumer protocol share, join and leave, and one that is killed is succeeded")
+def consumer_protocol(stage):
+    stage.produce()
+    first = stage.join(strategy="consumer")
+    stage.shared(first)
+    second, third = stage.join(strategy="consumer"), stage.join(strategy="consumer")
+    stage.shared(first, second, third)
+    stage.produce()
+    stage.all_read()
+    third.leave()
+    stage.shared(first, second)
+    second.kill()
+    stage.produce()
+    stage.shared(first)
+    stage.all_read()
+    described = stage.admin.describe_consumer_groups([stage.group])[stage.group].result(STEP_SECONDS)
+    assert described.type.name == "CONSUMER", described.type
 
 
 @case("group-offsets", "who comes later goes on where the group was; offsets can be reset")

@@ -12,12 +12,17 @@ threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).st
 settings = {
     "bootstrap.servers": bootstrap,
     "group.id": group,
-    "session.timeout.ms": 6000,
-    "heartbeat.interval.ms": 500,
     "auto.offset.reset": "earliest",
     "enable.auto.commit": False,
-    "partition.assignment.strategy": "cooperative-sticky" if strategy == "cooperative" else "range",
 }
+if strategy == "consumer":
+    settings["group.protocol"] = "consumer"
+else:
+    # With the consumer protocol these are the broker's.
+    settings["session.timeout.ms"] = 6000
+    settings["heartbeat.interval.ms"] = 500
+    settings["partition.assignment.strategy"] = "cooperative-sticky" if strategy == "cooperative" else "range"
+incremental = strategy != "range"
 if instance != "-":
     settings["group.instance.id"] = instance
 consumer = Consumer(settings)
@@ -30,7 +35,7 @@ def tell():
 
 def assigned(consumer, partitions):
     added = [one.partition for one in partitions]
-    if strategy == "cooperative":
+    if incremental:
         consumer.incremental_assign(partitions)
     else:
         consumer.assign(partitions)
@@ -40,7 +45,7 @@ def assigned(consumer, partitions):
 
 
 def revoked(consumer, partitions):
-    if strategy == "cooperative":
+    if incremental:
         consumer.incremental_unassign(partitions)
     else:
         consumer.unassign()

@@ -7,6 +7,8 @@
 
 mod load;
 mod tasks;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -204,20 +206,35 @@ impl ShardCore {
 
     /// The time-outs are looked at no later than the next of them.
     fn wake_timers(&mut self) {
-        if self.groups.next_deadline().is_some_and(|next| next < self.groups.next_look) {
+        if self.next_group_deadline().is_some_and(|next| next < self.groups.next_look) {
             self.signals.group_timers.notify();
         }
     }
 
-    /// A step's records are durable, or will never be.
+    /// The next time-out that could be fired when it is due.
+    fn next_group_deadline(&self) -> Option<Mono> {
+        let next = self.groups.of.iter().filter_map(|(partition, coordinator)| match &coordinator.state {
+            State::Ready(machine) if self.may_append_records(*partition).is_ok() => machine.next_deadline(),
+            State::Ready(_) | State::Loading | State::Failed => None,
+        });
+        next.min()
+    }
+
+    /// A step's records are durable, or will never be. After one that failed, what later steps say rests on it too: it
+    /// stays here as well. The coordinator is not loaded before all of them are over.
     fn step_is_over(&mut self, unsent: Unsent, outcome: Result<(), AppendError>) {
         let Some(coordinator) = self.groups.of.get_mut(&unsent.partition) else { return };
         coordinator.unsynced = coordinator.unsynced.saturating_sub(1);
-        let Err(error) = outcome else { return send(unsent.replies) };
+        let is_ready = matches!(coordinator.state, State::Ready(_));
+        let error = match outcome {
+            Ok(()) if is_ready => return send(unsent.replies),
+            Ok(()) => None,
+            Err(error) => Some(error),
+        };
         for (reply, _) in unsent.replies {
             reply.send(Err(GroupError::NotAvailable));
         }
-        if matches!(coordinator.state, State::Ready(_)) && !self.stopping {
+        if let Some(error) = error.filter(|_| is_ready) {
             tracing::warn!(partition = unsent.partition.index, %error, "groups could not be stored: they are read anew");
             coordinator.state = State::Loading;
             coordinator.turn_all_away();
@@ -233,14 +250,6 @@ impl Coordinators {
         for coordinator in self.of.values_mut() {
             coordinator.turn_all_away();
         }
-    }
-
-    fn next_deadline(&self) -> Option<Mono> {
-        let next = self.of.values().filter_map(|coordinator| match &coordinator.state {
-            State::Ready(machine) => machine.next_deadline(),
-            State::Loading | State::Failed => None,
-        });
-        next.min()
     }
 }
 

@@ -40,13 +40,7 @@ pub async fn run_replies<R: Runtime>(shard: Shard<R>) {
 pub async fn run_timers<R: Runtime>(shard: Shard<R>) {
     let signals = shard.signals();
     while !shard.journal_is_closed() {
-        let next = shard.step(|core, now, wall_ms| {
-            core.fire_groups(now, wall_ms);
-            // What could not be fired now, since nothing can be stored, is looked at again after a tick.
-            let next = core.groups.next_deadline().map_or(Mono::FAR, |next| next.max(now));
-            core.groups.next_look = next.min(now.after(TICK));
-            core.groups.next_look
-        });
+        let next = shard.step(ShardCore::fire_groups);
         shard.rt().quantum().await;
         or(shard.rt().sleep_until(next), signals.group_timers.wait()).await;
     }
@@ -91,9 +85,13 @@ async fn expire<R: Runtime>(shard: &Shard<R>, partition: PartitionId) {
 }
 
 impl ShardCore {
-    fn fire_groups(&mut self, now: Mono, wall_ms: i64) {
+    /// Fires what is due. When to look again: what cannot be fired now, since nothing can be stored, waits for a tick.
+    pub(super) fn fire_groups(&mut self, now: Mono, wall_ms: i64) -> Mono {
         self.step_coordinators(now, wall_ms, |machine, catalog| {
             machine.fire(Now { mono: now, wall_ms }, catalog, PER_STEP)
         });
+        let next = self.next_group_deadline().map_or(Mono::FAR, |next| next.max(now));
+        self.groups.next_look = next.min(now.after(TICK));
+        self.groups.next_look
     }
 }

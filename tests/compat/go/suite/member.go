@@ -16,6 +16,8 @@ type Member struct {
 	// Instance is empty for a dynamic member.
 	Instance    string
 	Cooperative bool
+	// ServerSide members speak the consumer protocol (KIP-848).
+	ServerSide bool
 	lock        sync.Mutex
 	has         []int32
 }
@@ -24,10 +26,11 @@ type Member struct {
 func StartMember() (*Member, context.Context) {
 	words := os.Args[1:]
 	if len(words) != 5 {
-		fmt.Fprintln(os.Stderr, "wanted: BOOTSTRAP GROUP TOPIC INSTANCE|- range|cooperative")
+		fmt.Fprintln(os.Stderr, "wanted: BOOTSTRAP GROUP TOPIC INSTANCE|- range|cooperative|consumer")
 		os.Exit(2)
 	}
-	member := &Member{Bootstrap: words[0], Group: words[1], Topic: words[2], Cooperative: words[4] == "cooperative"}
+	member := &Member{Bootstrap: words[0], Group: words[1], Topic: words[2]}
+	member.Cooperative, member.ServerSide = words[4] == "cooperative", words[4] == "consumer"
 	if words[3] != "-" {
 		member.Instance = words[3]
 	}

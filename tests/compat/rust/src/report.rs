@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
 use std::time::Instant;
 
 /// What went wrong in a case, for a person to read.
@@ -18,7 +19,7 @@ pub fn ensure(right: bool, why: impl FnOnce() -> String) -> Outcome {
 #[derive(Debug, Default)]
 pub struct Report {
     /// Only cases whose name contains this run.
-    pub only: Option<String>,
+    only: Option<String>,
     passed: u32,
     failed: u32,
     /// Whether all cases of a feature passed.
@@ -26,6 +27,27 @@ pub struct Report {
 }
 
 impl Report {
+    /// The broker to test and an empty report, by the command line of `program`; says how it is used if it is wrong.
+    pub fn from_arguments(program: &str) -> Result<(String, Report), ExitCode> {
+        let mut bootstrap = std::env::var("BOOTSTRAP").ok();
+        let (mut report, mut sound) = (Report::default(), true);
+        let mut args = std::env::args().skip(1);
+        while let Some(flag) = args.next() {
+            match (flag.as_str(), args.next()) {
+                ("--bootstrap", Some(address)) => bootstrap = Some(address),
+                ("--only", Some(part)) => report.only = Some(part),
+                _ => sound = false,
+            }
+        }
+        match bootstrap.filter(|_| sound) {
+            Some(bootstrap) => Ok((bootstrap, report)),
+            None => {
+                eprintln!("{program} --bootstrap HOST:PORT [--only PART]   (or BOOTSTRAP=HOST:PORT)");
+                Err(ExitCode::from(2))
+            }
+        }
+    }
+
     /// What the case proves are words of `features.tsv`.
     pub fn case(&mut self, proves: &str, name: &str, run: impl FnOnce() -> Outcome) {
         if self.only.as_ref().is_some_and(|part| !name.contains(part)) {

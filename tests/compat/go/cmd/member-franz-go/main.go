@@ -39,6 +39,9 @@ func main() {
 		kgo.OnPartitionsRevoked(tell(member.Lost)),
 		kgo.OnPartitionsLost(tell(member.Lost)),
 	}
+	if member.ServerSide {
+		settings = append(settings, kgo.ServerSideBalancer())
+	}
 	if member.Instance != "" {
 		settings = append(settings, kgo.InstanceID(member.Instance))
 	}

@@ -37,27 +37,15 @@ struct Cluster {
 }
 
 fn main() -> ExitCode {
-    let mut bootstrap = std::env::var("BOOTSTRAP").ok();
-    let mut report = Report::default();
-    let mut args = std::env::args().skip(1);
-    while let Some(flag) = args.next() {
-        match (flag.as_str(), args.next()) {
-            ("--bootstrap", Some(address)) => bootstrap = Some(address),
-            ("--only", Some(part)) => report.only = Some(part),
-            _ => return usage(),
-        }
-    }
-    let Some(bootstrap) = bootstrap else { return usage() };
+    let (bootstrap, mut report) = match Report::from_arguments("rskafka") {
+        Ok(both) => both,
+        Err(usage) => return usage,
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts");
     let client = runtime.block_on(ClientBuilder::new(vec![bootstrap]).build()).expect("the broker answers");
     let cluster = Cluster { client, run: format!("{:x}", Utc::now().timestamp_millis()) };
     run(&cluster, &mut report, &runtime);
     report.close()
-}
-
-fn usage() -> ExitCode {
-    eprintln!("rskafka --bootstrap HOST:PORT [--only PART]   (or BOOTSTRAP=HOST:PORT)");
-    ExitCode::from(2)
 }
 
 fn run(cluster: &Cluster, report: &mut Report, runtime: &tokio::runtime::Runtime) {

@@ -29,13 +29,18 @@ final class GroupMember implements ConsumerRebalanceListener {
         if (!args[3].equals("-")) {
             settings.put("group.instance.id", args[3]);
         }
-        settings.put("session.timeout.ms", "6000");
-        settings.put("heartbeat.interval.ms", "500");
         settings.put("auto.offset.reset", "earliest");
         settings.put("enable.auto.commit", "false");
         settings.put("max.poll.records", "1");
-        Class<?> assignor = args[4].equals("cooperative") ? CooperativeStickyAssignor.class : RangeAssignor.class;
-        settings.put("partition.assignment.strategy", assignor.getName());
+        if (args[4].equals("consumer")) {
+            settings.put("group.protocol", "consumer");
+        } else {
+            // With the consumer protocol these are the broker's.
+            settings.put("session.timeout.ms", "6000");
+            settings.put("heartbeat.interval.ms", "500");
+            Class<?> assignor = args[4].equals("cooperative") ? CooperativeStickyAssignor.class : RangeAssignor.class;
+            settings.put("partition.assignment.strategy", assignor.getName());
+        }
         Thread ended = new Thread(GroupMember::readStdin);
         ended.setDaemon(true);
         ended.start();
