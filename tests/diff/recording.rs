@@ -1,6 +1,8 @@
-//! Recorded replies: one text file for each API, one block for each case, versions with the same replies together.
+//! Recorded replies: one text file for each API; cases that follow each other and versions of one case that have the same
+//! replies share them.
 //!
 //!     == an unknown topic [1..=3, 5]
+//!     == a bad name [1..=3]
 //!     ListOffsets {topics: [...]}
 
 use std::collections::BTreeMap;
@@ -31,13 +33,14 @@ pub fn path(side: Side, api: &str) -> PathBuf {
 pub fn read(side: Side, api: &str) -> Replies {
     let text = fs::read_to_string(path(side, api)).unwrap_or_default();
     let mut replies = Replies::new();
-    for block in text.split("== ").skip(1) {
-        let (head, body) = block.split_once('\n').expect("a head and a body");
-        let (name, versions) = head.rsplit_once(" [").expect("a name and versions");
-        for part in versions.trim_end_matches(']').split(", ") {
-            let (from, to) = part.split_once("..=").unwrap_or((part, part));
-            let bound = |text: &str| text.parse::<i16>().expect("a version");
-            for version in bound(from)..=bound(to) {
+    for block in text.split("\n\n== ") {
+        let block = block.trim_start_matches("== ");
+        let heads: Vec<&str> = block.split("\n== ").collect();
+        let Some((last, others)) = heads.split_last() else { continue };
+        let (last, body) = last.split_once('\n').unwrap_or((last, ""));
+        for head in others.iter().chain([&last]).filter(|head| !head.is_empty()) {
+            let (name, versions) = head.rsplit_once(" [").expect("a name and versions");
+            for version in numbers(versions.trim_end_matches(']')) {
                 replies.insert((name.to_owned(), version), format!("{}\n", body.trim_end()));
             }
         }
@@ -48,6 +51,7 @@ pub fn read(side: Side, api: &str) -> Replies {
 /// `order` is that of the cases, for the reader's sake.
 pub fn write(side: Side, api: &str, order: &[&str], replies: &Replies) {
     let mut out = String::new();
+    let mut before = "";
     for name in order {
         let mut blocks: Vec<(&str, Vec<i16>)> = Vec::new();
         for ((_, version), text) in replies.iter().filter(|((case, _), _)| case == name) {
@@ -57,9 +61,14 @@ pub fn write(side: Side, api: &str, order: &[&str], replies: &Replies) {
             }
         }
         for (text, versions) in blocks {
-            write!(out, "== {name} [{}]\n{text}\n", ranges(&versions)).expect("a String takes all");
+            if !before.is_empty() && before != text {
+                writeln!(out, "{before}").expect("a String takes all");
+            }
+            writeln!(out, "== {name} [{}]", ranges(&versions)).expect("a String takes all");
+            before = text;
         }
     }
+    out.push_str(before);
     let path = path(side, api);
     if out.is_empty() {
         // No differences left: no file.
@@ -83,7 +92,19 @@ pub fn ranges(numbers: &[i16]) -> String {
     runs.iter().map(text).collect::<Vec<_>>().join(", ")
 }
 
+/// What [`ranges`] wrote.
+fn numbers(ranges: &str) -> Vec<i16> {
+    let number = |text: &str| text.parse::<i16>().expect("a number");
+    let range = |part: &str| {
+        let (from, to) = part.split_once("..=").unwrap_or((part, part));
+        number(from)..=number(to)
+    };
+    ranges.split(", ").flat_map(range).collect()
+}
+
 #[test]
 fn versions_are_written_as_ranges() {
-    assert_eq!(ranges(&[1, 2, 3, 5, 7, 8]), "1..=3, 5, 7..=8");
+    let versions = [1, 2, 3, 5, 7, 8];
+    assert_eq!(ranges(&versions), "1..=3, 5, 7..=8");
+    assert_eq!(numbers("1..=3, 5, 7..=8"), versions);
 }

@@ -4,19 +4,61 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use corelog::wire::TopicId;
 use corelog::wire::messages::Response;
+use corelog::wire::messages::produce::ProduceResponse;
+use corelog::wire::{ErrorCode, TopicId};
 use shards::batch::BatchHeader;
 
+use crate::cases::states::{OTHER_ID, OWN_ID};
 use crate::tree::Tree;
 
 /// Times that a case gave: this long after its epoch at most. See [`Names::epoch_ms`].
 const CASE_MS: i64 = 60_000;
+const UUID_CHARS: usize = 36;
+/// Of a config that nobody has set.
+const DEFAULT_SOURCE: i8 = 5;
+/// Kafka gives every cluster a value of its own for it, the default.
+const ELECTION_KEY: &str = "min.insync.replicas";
 const DAY_MS: i64 = 24 * 3600 * 1000;
 
 /// Lists that Kafka fills from hash maps. Neither it nor its clients give their order a meaning.
-const UNORDERED: &[&str] =
-    &["topics", "results", "responses", "partition_responses", "brokers", "api_keys", "configs", "config_resources"];
+const UNORDERED: &[&str] = &[
+    "topics",
+    "results",
+    "responses",
+    "partition_responses",
+    "brokers",
+    "api_keys",
+    "configs",
+    "config_resources",
+    "groups",
+    "members",
+];
+
+/// Fields that say nothing when they have these values, which are what the protocol has for "absent".
+const ABSENT: &[(&str, &str)] = &[
+    ("throttle_time_ms", "0"),
+    ("error_message", "None"),
+    ("record_errors", "[]"),
+    ("node_endpoints", "[]"),
+    ("offline_replicas", "[]"),
+    ("log_append_time_ms", "-1"),
+    ("log_start_offset", "-1"),
+    ("current_leader", "{leader_id: -1, leader_epoch: -1}"),
+    ("diverging_epoch", "{epoch: -1, end_offset: -1}"),
+    ("snapshot_id", "{end_offset: -1, epoch: -1}"),
+    ("aborted_transactions", "None"),
+    ("preferred_read_replica", "-1"),
+    ("topic_authorized_operations", "-2147483648"),
+    ("cluster_authorized_operations", "-2147483648"),
+    ("topic_id", "none"),
+    ("authorized_operations", "-2147483648"),
+    ("group_instance_id", "None"),
+    ("read_only", "false"),
+    ("is_sensitive", "false"),
+    ("synonyms", "[]"),
+    ("documentation", "None"),
+];
 
 /// What a case knows about the names it met.
 pub struct Names {
@@ -25,24 +67,47 @@ pub struct Names {
     /// What the records of the case count their times from. It lies an hour back, so that no broker's clock comes near.
     pub epoch_ms: i64,
     pub topics: HashMap<TopicId, String>,
+    /// The order of partitions has a meaning in fetches only: that of their turns.
+    sorts_partitions: bool,
     /// Ids of producers and sessions, in the order of their first appearance.
     met: HashMap<&'static str, Vec<String>>,
 }
 
 impl Names {
     pub fn new(prefix: String, epoch_ms: i64) -> Names {
-        Names { prefix, epoch_ms, topics: HashMap::new(), met: HashMap::new() }
+        Names { prefix, epoch_ms, topics: HashMap::new(), sorts_partitions: true, met: HashMap::new() }
+    }
+
+    pub fn meet_member(&mut self, id: &str) {
+        let quoted = format!("{id:?}");
+        if is_given_id(&quoted) {
+            self.met("member", &quoted);
+        }
     }
 
     pub fn render(&mut self, reply: &Response) -> String {
         let mut reply = reply.clone();
+        match &mut reply {
+            Response::ListGroups(listed) => listed.groups.retain(|group| group.group_id.starts_with(&self.prefix)),
+            Response::Produce(produced) => forget_of_errors(produced),
+            // Cases of DescribeConfigs show what the defaults are.
+            Response::CreateTopics(created) => created.topics.iter_mut().for_each(|topic| {
+                if let Some(configs) = &mut topic.configs {
+                    configs.retain(|config| config.config_source != DEFAULT_SOURCE && &*config.name != ELECTION_KEY);
+                }
+            }),
+            _ => {}
+        }
         let mut records = self.take_records(&mut reply).into_iter();
         let debug = format!("{reply:?}").replace(&self.prefix, "");
         let Tree::Tuple(_, mut body) = Tree::parse(&debug) else { panic!("not a message: {debug}") };
         let mut tree = body.remove(0);
+        self.sorts_partitions = !matches!(reply, Response::Fetch(_));
         self.walk(&mut tree, &mut records);
-        if let Response::DescribeQuorum(_) = reply {
-            hide(&mut tree, &["leader_epoch", "high_watermark", "log_end_offset"]);
+        match reply {
+            Response::DescribeQuorum(_) => hide(&mut tree, &["leader_epoch", "high_watermark", "log_end_offset"]),
+            Response::ApiVersions(_) => hide(&mut tree, &["finalized_features_epoch"]),
+            _ => {}
         }
         tree.print()
     }
@@ -102,12 +167,14 @@ impl Names {
             Tree::Atom(_) => {}
             Tree::List(items) | Tree::Tuple(_, items) => items.iter_mut().for_each(|item| self.walk(item, records)),
             Tree::Fields(fields) => {
-                // Never throttled: neither broker has a quota.
-                fields.retain(|(name, value)| !(name == "throttle_time_ms" && *value == Tree::Atom("0".to_owned())));
-                for (name, value) in fields {
+                for (name, value) in fields.iter_mut() {
                     self.walk(value, records);
                     self.field(name, value, records);
                 }
+                fields.retain(|(name, value)| {
+                    let text = value.print();
+                    !ABSENT.iter().any(|(absent, as_text)| absent == name && *as_text == text)
+                });
             }
         }
     }
@@ -117,7 +184,9 @@ impl Names {
             *value = Tree::Atom("ID".to_owned());
         }
         if let Tree::List(items) = value {
-            if UNORDERED.contains(&name) {
+            // Made by the first case that has a group, whichever that was.
+            items.retain(|item| !is_topic(item, "\"__consumer_offsets\""));
+            if UNORDERED.contains(&name) || (name == "partitions" && self.sorts_partitions) {
                 items.sort_by_key(Tree::print);
             }
             return;
@@ -128,6 +197,7 @@ impl Names {
             ("host", _) => *atom = "HOST".to_owned(),
             ("port", _) => *atom = "PORT".to_owned(),
             ("cluster_id", _) if atom != "None" => *atom = "CLUSTER".to_owned(),
+            ("member_id" | "leader", _) if is_given_id(atom) => *atom = self.met("member", atom),
             ("topic_id", _) => *atom = self.topic(atom),
             ("session_id", Some(1..)) => *atom = self.met("session", atom),
             ("producer_id", Some(0..)) => *atom = self.met("producer", atom),
@@ -166,7 +236,33 @@ impl Names {
     }
 }
 
-/// Replaces numbers that tell how long the broker has been at work.
+/// What `differences.md` names in its head: Kafka has no words for most errors of a produce, and tells the log's start
+/// with some.
+fn forget_of_errors(produced: &mut ProduceResponse) {
+    let partitions = produced.responses.iter_mut().flat_map(|topic| &mut topic.partition_responses);
+    for partition in partitions.filter(|partition| partition.error_code != ErrorCode::None) {
+        (partition.error_message, partition.log_start_offset) = (None, -1);
+    }
+}
+
+/// Whether a quoted member id is one that a broker made up.
+fn is_given_id(quoted: &str) -> bool {
+    let id = quoted.trim_matches('"');
+    id.starts_with("diff-")
+        || id.starts_with("instance-")
+        || id.len() == UUID_CHARS
+        || (id.len() == OWN_ID.len() && id != OWN_ID && id != OTHER_ID)
+}
+
+/// Whether this is the description of a topic of that name.
+fn is_topic(tree: &Tree, quoted: &str) -> bool {
+    let Tree::Fields(fields) = tree else { return false };
+    let is_named = |name: &str, value: &Tree| matches!(name, "name" | "topic") && *value == Tree::Atom(quoted.into());
+    fields.iter().any(|(name, value)| is_named(name, value))
+        && fields.iter().any(|(name, _)| name.starts_with("partition"))
+}
+
+/// Replaces what each broker has of its own, as how long it has been at work.
 fn hide(tree: &mut Tree, names: &[&str]) {
     match tree {
         Tree::Atom(_) => {}

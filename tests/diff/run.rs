@@ -18,7 +18,7 @@ const RECORD: &str = "CORELOG_DIFF_RECORD";
 static RECORDING: Mutex<()> = Mutex::new(());
 
 pub fn check(api: &str, cases: &[Case]) {
-    let names: HashSet<_> = cases.iter().map(|case| case.name).collect();
+    let names: HashSet<_> = cases.iter().map(|case| &case.name).collect();
     assert_eq!(names.len(), cases.len(), "two cases of {api} have one name");
     match env::var(RECORD) {
         Ok(kafka) if kafka != "self" => {
@@ -28,9 +28,10 @@ pub fn check(api: &str, cases: &[Case]) {
             recording::write(Side::Kafka, api, &order(cases), &run(address, api, cases));
         }
         record => {
-            // The broker of `kafka/`: one node of shipped defaults. Its partitions are one core's or another's: two.
+            // The broker of `kafka/`: one node of defaults. Its partitions are one core's or another's: two.
             let home = Home::new();
-            let broker = home.dev(&["--set", "shards=2", "--set", "num.partitions=1"]);
+            let sets = ["shards=2", "num.partitions=1", "group.initial.rebalance.delay.ms=0"];
+            let broker = home.dev(&sets.map(|set| ["--set", set]).concat());
             let replies = run(broker.address, api, cases);
             if record.is_ok() {
                 let kafkas = recording::read(Side::Kafka, api);
@@ -45,17 +46,18 @@ pub fn check(api: &str, cases: &[Case]) {
     }
 }
 
-fn order(cases: &[Case]) -> Vec<&'static str> {
-    cases.iter().map(|case| case.name).collect()
+fn order(cases: &[Case]) -> Vec<&str> {
+    cases.iter().map(|case| case.name.as_str()).collect()
 }
 
 fn run(address: SocketAddr, api: &str, cases: &[Case]) -> Replies {
     let mut replies = Replies::new();
+    World::new(address, api).ready();
     for case in cases {
-        for version in case.versions.clone() {
+        for &version in &case.versions {
             let mut world = World::new(address, &format!("{api} {} {version}", case.name));
             (case.run)(&mut world, version);
-            replies.insert((case.name.to_owned(), version), world.finish());
+            replies.insert((case.name.clone(), version), world.finish());
         }
     }
     replies

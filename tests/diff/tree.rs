@@ -95,8 +95,7 @@ struct Parser<'a> {
 impl Parser<'_> {
     fn value(&mut self) -> Tree {
         let mut word = String::new();
-        loop {
-            let Some(c) = self.rest.chars().next() else { break };
+        while let Some(c) = self.rest.chars().next() {
             match c {
                 '[' => {
                     self.skip("[");

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use corelog::wire::messages::create_topics::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
 use corelog::wire::messages::delete_topics::DeleteTopicsRequest;
 use corelog::wire::messages::describe_configs::{DescribeConfigsRequest, DescribeConfigsResource};
+use corelog::wire::messages::init_producer_id::InitProducerIdRequest;
 use corelog::wire::messages::list_offsets::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
 use corelog::wire::messages::metadata::{MetadataRequest, MetadataRequestTopic, MetadataResponseTopic};
 use corelog::wire::messages::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
@@ -42,6 +43,9 @@ pub struct World {
     names: Names,
     transcript: String,
     made: Vec<String>,
+    /// Requests that wait for an answer as long as the case lasts.
+    parked: Vec<Socket>,
+    address: SocketAddr,
     correlation_id: i32,
 }
 
@@ -57,12 +61,21 @@ impl World {
             names: Names::new(format!("{hash:016x}-"), epoch_ms),
             transcript: String::new(),
             made: Vec::new(),
+            parked: Vec::new(),
+            address,
             correlation_id: 0,
         }
     }
 
+    /// Waits until the broker has all that it gets at its start: a block of producer ids comes last.
+    pub fn ready(&mut self) {
+        let ask = InitProducerIdRequest { transactional_id: None, ..Default::default() };
+        self.wait(|world| reply!(InitProducerId, world.aside(ask.clone(), 1)).error_code == ErrorCode::None);
+    }
+
     /// Deletes what the case made; gives what it was answered.
     pub fn finish(mut self) -> String {
+        assert!(!self.transcript.is_empty(), "a case that asks nothing");
         for name in std::mem::take(&mut self.made) {
             self.delete(&name);
         }
@@ -80,6 +93,11 @@ impl World {
     /// The name of the case's topic that is called `tag`.
     pub fn name(&self, tag: &str) -> Str {
         format!("{}{tag}", self.names.prefix).into()
+    }
+
+    /// The transcript tells members apart by when they were met: this one is next.
+    pub fn meet(&mut self, member: &str) {
+        self.names.meet_member(member);
     }
 
     /// A time that the transcript shows as `T+after_ms`.
@@ -230,11 +248,6 @@ impl World {
         self.socket.close();
     }
 
-    /// What follows goes over a new connection.
-    pub fn reconnect(&mut self) {
-        self.socket.close();
-    }
-
     /// A line of the case's own in the transcript.
     pub fn note(&mut self, text: &str) {
         writeln!(self.transcript, "{text}").expect("a String takes all");
@@ -261,7 +274,16 @@ impl World {
         }
     }
 
-    fn aside(&mut self, request: impl Into<Request>, version: i16) -> Response {
+    /// Sends what is not answered soon; nobody reads the answer.
+    pub fn park(&mut self, request: impl Into<Request>, version: i16) {
+        let (frame, _) = self.frame(&request.into(), version);
+        let mut socket = Socket::new(self.address);
+        socket.send(&frame);
+        self.parked.push(socket);
+    }
+
+    /// Asks what the case does not ask about.
+    pub fn aside(&mut self, request: impl Into<Request>, version: i16) -> Response {
         let request = request.into();
         let (frame, _) = self.frame(&request, version);
         self.aside.send(&frame);
@@ -292,7 +314,8 @@ impl World {
         reply!(ListOffsets, self.aside(ask, 5)).topics[0].partitions[0].error_code
     }
 
-    fn wait(&mut self, mut done: impl FnMut(&mut World) -> bool) {
+    /// Waits until it is so.
+    pub fn wait(&mut self, mut done: impl FnMut(&mut World) -> bool) {
         let deadline = Instant::now() + SETTLED;
         while !done(self) {
             assert!(Instant::now() < deadline, "the broker does not settle");

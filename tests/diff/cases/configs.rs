@@ -96,7 +96,7 @@ fn of_describe() -> Vec<Case> {
             }
         }),
         case("describe: the broker and the cluster's default", 1..=4, |w, v| {
-            let keys = ["num.partitions", "auto.create.topics.enable", "no.such.key"];
+            let keys = ["message.max.bytes", "auto.create.topics.enable", "no.such.key"];
             w.ask(describe(BROKER, "1".into(), Some(&keys)), v);
             w.ask(describe(BROKER, "".into(), Some(&keys)), v);
         }),
@@ -151,12 +151,9 @@ fn of_replace() -> Vec<Case> {
                 w.ask(replace(kind, name.into(), &[]), v);
             }
         }),
-        case("replace: nothing, and one resource twice", 0..=2, |w, v| {
+        // One resource twice is not asked: Kafka's handler dies of it and never answers.
+        case("replace: nothing", 0..=2, |w, v| {
             w.ask(alter_configs::AlterConfigsRequest::default(), v);
-            let topic = w.topic("a", 1);
-            let mut twice = replace(TOPIC, topic, &[("segment.ms", Some("2000"))]);
-            twice.resources.push(twice.resources[0].clone());
-            w.ask(twice, v);
         }),
     ]
 }

@@ -71,9 +71,5 @@ pub fn cases() -> Vec<Case> {
             let (good, bad) = (w.topic("good", 1), w.name("unknown"));
             w.ask(ask(vec![to(bad, 2), to(good, 2)]), v);
         }),
-        case("more than a cluster can have", 0..=3, |w, v| {
-            let topic = w.topic("a", 1);
-            w.ask(ask(vec![to(topic, 10_002)]), v);
-        }),
     ]
 }

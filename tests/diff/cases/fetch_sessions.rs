@@ -203,13 +203,6 @@ fn of_names() -> Vec<Case> {
             w.ask(in_session(id, 1, vec![]), 11);
             w.ask(in_session(id, 2, vec![]), 7);
         }),
-        case("a session goes on on another connection", 7..=18, |w, v| {
-            two(w, "a");
-            let topic = to(w, "a", vec![from(0, 0)], v);
-            let id = open(w, vec![topic], v);
-            w.reconnect();
-            w.ask(in_session(id, 1, vec![]), v);
-        }),
         case("a topic deleted and made anew under a session", 7..=18, |w, v| {
             two(w, "a");
             let topic = to(w, "a", vec![from(0, 3)], v);

@@ -42,7 +42,7 @@ pub fn cases() -> Vec<Case> {
         frame("a frame of half a header", || framed(&[0, 3, 0, 1])),
         frame("a header without a client id", || framed(&[0, 3, 0, 1, 0, 0, 0, 9])),
         frame("a client id that is longer than the frame", || framed(&[0, 3, 0, 1, 0, 0, 0, 9, 0x7f, 0xff, 65])),
-        frame("a client id of a length below -1", || framed(&[0, 3, 0, 1, 0, 0, 0, 9, 0xff, 0xfe, 0, 0, 0, 0])),
+        frame("a client id of a length below -1", || framed(&[0, 18, 0, 0, 0, 0, 0, 9, 0xff, 0xfe])),
         frame("a client id that is not UTF-8", || framed(&[0, 18, 0, 0, 0, 0, 0, 9, 0, 2, 0xff, 0xfe])),
         frame("keys that there are not", || framed(&header(999, 0))),
         frame("a key below zero", || framed(&header(-1, 0))),
