@@ -22,8 +22,11 @@ pub mod log_start;
 pub mod partition;
 pub mod read;
 pub mod recovery;
+#[cfg(test)]
+mod room_tests;
 pub mod settings;
 pub mod signal;
+pub mod snapshot;
 pub mod stages;
 pub mod start;
 pub mod stop;
