@@ -18,7 +18,7 @@ use corelog::wire::{ErrorCode, PREFIX_BYTES, Reader, ResponseHeader, Str, TopicI
 use crate::render::Names;
 use crate::socket::Socket;
 
-/// How long a broker may take until what was decided is seen by every request.
+/// How long a busy broker may take until what was decided is seen by every request.
 const SETTLED: Duration = Duration::from_secs(20);
 /// How long a topic may take to appear of which its maker was told that the time had run out.
 const UNTOLD: Duration = Duration::from_millis(50);

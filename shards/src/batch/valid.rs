@@ -235,12 +235,16 @@ mod tests {
     }
 
     #[test]
-    fn a_length_that_cannot_be_is_no_whole_batch() {
-        for length in [-1i32, 0, 48, i32::MAX] {
+    fn a_length_that_cannot_be_is_damage_and_one_that_is_not_there_yet_a_batch_cut_short() {
+        let of_length = |length: i32| {
             let mut bytes = batch(1);
             bytes[8..LOG_OVERHEAD_BYTES].copy_from_slice(&length.to_be_bytes());
-            assert!(matches!(refused(bytes), BatchError::Truncated { .. }), "{length}");
+            refused(bytes)
+        };
+        for length in [-1, 0, 48] {
+            assert_eq!(of_length(length), BatchError::Length { length });
         }
+        assert!(matches!(of_length(i32::MAX), BatchError::Truncated { .. }));
     }
 
     proptest::proptest! {
