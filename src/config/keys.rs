@@ -40,6 +40,8 @@ pub enum Kind {
     Listeners,
     /// `ADDRESS:COUNT`, several with commas.
     IpCounts,
+    /// `HOST:PORT`; nothing or 0: none.
+    Address,
     /// The default of the topic config that names this setting as a synonym: its rules hold.
     TopicDefault,
 }
@@ -105,6 +107,12 @@ pub static KEYS: &[Key] = &[
         Kind::Listeners,
         "none: clients are told the address that they came in on",
         "What clients are told, by the names of `listeners`. Needed behind NAT, a proxy or a container's port mapping.",
+    ),
+    key(
+        "admin.listen",
+        Kind::Address,
+        "127.0.0.1:9644",
+        "Where the broker's own HTTP listens: /metrics, /livez, /readyz, /v1/stages and the like. 0 or nothing turns it off. There is no authentication: an address that others reach lets them read all of it and set the level of the log. If the port is taken, the broker does without and says so, unless this is set: then it does not start.",
     ),
     // Cores.
     key(
@@ -286,6 +294,48 @@ pub static KEYS: &[Key] = &[
         int(0, I32_MAX),
         "1000",
         "Least time between two assignments of a consumer group (KIP-1263), so that members that come together cost one.",
+    ),
+    key(
+        "group.consumer.min.session.timeout.ms",
+        int(1, I32_MAX),
+        "45000",
+        "Shortest session time-out that a consumer group may be given (its config consumer.session.timeout.ms), and the broker's default may be.",
+    ),
+    key(
+        "group.consumer.max.session.timeout.ms",
+        int(1, I32_MAX),
+        "60000",
+        "Longest session time-out that a consumer group may be given.",
+    ),
+    key(
+        "group.consumer.min.heartbeat.interval.ms",
+        int(1, I32_MAX),
+        "5000",
+        "Shortest heartbeat interval that a consumer group may be given (consumer.heartbeat.interval.ms). Each member costs a request in that time.",
+    ),
+    key(
+        "group.consumer.max.heartbeat.interval.ms",
+        int(1, I32_MAX),
+        "15000",
+        "Longest heartbeat interval that a consumer group may be given.",
+    ),
+    key(
+        "group.consumer.min.assignment.interval.ms",
+        int(0, I32_MAX),
+        "0",
+        "Least time between assignments that a consumer group may be given (consumer.assignment.interval.ms).",
+    ),
+    key(
+        "group.consumer.max.assignment.interval.ms",
+        int(0, I32_MAX),
+        "15000",
+        "Longest time between assignments that a consumer group may be given.",
+    ),
+    key(
+        "group.consumer.migration.policy",
+        Kind::OneOf(&["bidirectional", "upgrade", "downgrade", "disabled"]),
+        "bidirectional",
+        "Which way a group may change its protocol while it has members: `upgrade` from the classic to the consumer protocol (KIP-848), when the first member of the latter comes; `downgrade` when the last one goes.",
     ),
     key(
         "group.consumer.max.size",
@@ -542,6 +592,7 @@ impl Kind {
             Kind::CpuList => "list of CPUs".to_owned(),
             Kind::Listeners => "NAME://HOST:PORT, …".to_owned(),
             Kind::IpCounts => "ADDRESS:COUNT, …".to_owned(),
+            Kind::Address => "HOST:PORT, or 0".to_owned(),
             Kind::TopicDefault => "as the topic config".to_owned(),
         }
     }
@@ -558,6 +609,7 @@ pub fn topic_range(kind: TopicKind) -> String {
         TopicKind::Ratio => "0 to 1".to_owned(),
         TopicKind::Bool => "true, false".to_owned(),
         TopicKind::OneOf(allowed) | TopicKind::ListOf(allowed) => allowed.join(", "),
+        TopicKind::OffsetReset => "earliest, latest, or by_duration:PnDTnHnMn.nS".to_owned(),
         TopicKind::ThrottledReplicas => "PARTITION:BROKER, …, or *".to_owned(),
     }
 }

@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use shards::catalog::TopicDefaults;
+use shards::catalog::config::GroupDefaults;
 use shards::catalog::config::Kind as TopicKind;
 use toml_edit::{Document, Item, Value};
 
@@ -218,6 +219,7 @@ impl Config {
     fn check_together(&self) -> Result<(), ConfigError> {
         let together = |why: String| Err(ConfigError::Together(why));
         self.topic_defaults()?;
+        self.group_defaults()?;
         let (least, most) = (self.bytes("journal.bytes"), self.bytes("journal.bytes.max"));
         if least > most {
             return together(format!(
@@ -257,6 +259,11 @@ impl Config {
         })
     }
 
+    /// The text in force, with the defaults of topic configs; `None`: it is worked out at start, or another setting counts.
+    pub fn in_force(&self, key: &Key) -> Option<String> {
+        self.given(key.name).map(str::to_owned).or_else(|| key.default_text())
+    }
+
     pub fn int(&self, name: &str) -> i64 {
         self.read(name, value::int).unwrap_or_else(|| no_default(name))
     }
@@ -291,6 +298,11 @@ impl Config {
         self.read("listeners", value::listeners).unwrap_or_default()
     }
 
+    /// Host and port of the broker's own HTTP; `None`: it is off.
+    pub fn admin_listen(&self) -> Option<(String, u16)> {
+        self.read("admin.listen", value::address).flatten()
+    }
+
     pub fn advertised_listeners(&self) -> Vec<value::Listener> {
         self.read("advertised.listeners", value::listeners).unwrap_or_default()
     }
@@ -302,6 +314,11 @@ impl Config {
     /// What topics have that say nothing themselves.
     pub fn topic_defaults(&self) -> Result<TopicDefaults, ConfigError> {
         TopicDefaults::from_broker(|name| self.given(name)).map_err(|e| ConfigError::Together(e.to_string()))
+    }
+
+    /// What groups have that say nothing themselves, and what they may have.
+    pub fn group_defaults(&self) -> Result<GroupDefaults, ConfigError> {
+        GroupDefaults::from_broker(|name| self.given(name)).map_err(|e| ConfigError::Together(e.to_string()))
     }
 
     fn read<T>(&self, name: &str, parse: impl Fn(&str) -> Result<T, value::Wrong>) -> Option<T> {
@@ -382,11 +399,12 @@ fn wanted(key: &Key) -> Wanted {
         Kind::Bool => boolean,
         Kind::Text | Kind::Path | Kind::OneOf(_) => text,
         Kind::Cores => Wanted { words: "a count, a text such as \"0-3,8\", or an array", integer: true, ..texts },
+        Kind::Address => Wanted { words: "a text, or 0", integer: true, ..text },
         Kind::CpuList | Kind::Listeners | Kind::IpCounts => texts,
         Kind::TopicDefault => match key.topic_config().map(|config| config.kind) {
             Some(TopicKind::Bool) => boolean,
             Some(TopicKind::Ratio) => Wanted { words: "a number", integer: true, float: true, ..none },
-            Some(TopicKind::OneOf(_)) => text,
+            Some(TopicKind::OneOf(_) | TopicKind::OffsetReset) => text,
             Some(TopicKind::ListOf(_) | TopicKind::ThrottledReplicas) => texts,
             Some(TopicKind::Int { .. } | TopicKind::Long { .. } | TopicKind::GzipLevel) | None => integer,
         },
