@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use shards::router::Shards;
+use shards::router::{ReadMemory, Shards};
 use shards::types::Mono;
 
 use super::fetch::sessions::{FetchSessions, SessionLimits};
@@ -98,14 +98,22 @@ pub struct ApiCore {
     pub shards: Shards,
     pub settings: Rc<ApiSettings>,
     pub sessions: RefCell<FetchSessions>,
+    /// What fetches may read into.
+    pub memory: Rc<dyn ReadMemory>,
     random: Cell<u64>,
 }
 
 impl ApiCore {
     /// `seed` is any random number of the runtime.
-    pub fn new(core: u16, shards: Shards, settings: Rc<ApiSettings>, seed: u64) -> Rc<ApiCore> {
+    pub fn new(
+        core: u16,
+        shards: Shards,
+        settings: Rc<ApiSettings>,
+        memory: Rc<dyn ReadMemory>,
+        seed: u64,
+    ) -> Rc<ApiCore> {
         let sessions = RefCell::new(FetchSessions::new(core, settings.sessions));
-        Rc::new(ApiCore { shards, settings, sessions, random: Cell::new(seed) })
+        Rc::new(ApiCore { shards, settings, sessions, memory, random: Cell::new(seed) })
     }
 
     /// The next of a sequence that looks random (SplitMix64); not for secrets.
@@ -124,8 +132,6 @@ pub struct Arrival {
     pub now: Mono,
     /// Milliseconds since 1970.
     pub wall_ms: i64,
-    /// What the core's memory budget has left: no reply should be made larger.
-    pub free_bytes: usize,
 }
 
 /// One request's surroundings. Handlers take what their second stage needs out of it.

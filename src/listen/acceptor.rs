@@ -18,6 +18,7 @@ use super::connection::{read_requests, write_replies};
 use super::limits::{Admission, Permit};
 use super::link::{Link, Phase};
 use super::peer_log::PeerLog;
+use super::reply_memory::ReplyMemory;
 use super::{ListenSettings, ServerPlan};
 use crate::api::{ApiCore, ListenerInfo, Peer};
 
@@ -60,8 +61,9 @@ impl<R: Runtime> Server<R> {
         let core = u16::try_from(shards.index().0).unwrap_or(u16::MAX);
         let budget = Budget::new(plan.budget_bytes);
         let frame_bytes_max = plan.settings.frame_bytes_max.min(budget.capacity_bytes() / 2);
+        let memory = Rc::new(ReplyMemory::new(runtime.clone(), budget.clone()));
         Rc::new(Server {
-            api: ApiCore::new(core, shards, Rc::new(plan.api), runtime.random()),
+            api: ApiCore::new(core, shards, Rc::new(plan.api), memory, runtime.random()),
             settings: ListenSettings { frame_bytes_max, ..plan.settings },
             runtime,
             budget,

@@ -133,7 +133,7 @@ impl<R: Runtime> Reader<R> {
         self.link.while_open(self.link.room()).await.ok_or(End::Stopped)?;
         let runtime = &self.server.runtime;
         let since = runtime.now();
-        let arrival = Arrival { now: since, wall_ms: runtime.wall_ms(), free_bytes: self.server.budget.free_bytes() };
+        let arrival = Arrival { now: since, wall_ms: runtime.wall_ms() };
         let pending = api::dispatch(&self.server.api, &self.peer, &frame, arrival).map_err(End::Refused)?;
         drop(frame);
         self.server.api.shards.record(Stage::Decode, runtime.now().since(since));

@@ -16,6 +16,7 @@ mod frames;
 mod limits;
 mod link;
 mod peer_log;
+mod reply_memory;
 #[cfg(test)]
 pub(crate) mod test_client;
 #[cfg(test)]

@@ -37,6 +37,7 @@ pub struct Setup {
     pub cache_bytes: u64,
     pub catalog_snapshot_bytes: u64,
     pub clients: usize,
+    pub retention_check_ms: u64,
 }
 
 impl Default for Setup {
@@ -48,6 +49,7 @@ impl Default for Setup {
             cache_bytes: 256 << 10,
             catalog_snapshot_bytes: 1 << 10,
             clients: 3,
+            retention_check_ms: 1_000,
         }
     }
 }
@@ -158,7 +160,7 @@ impl World {
             index_cache_bytes: 64 << 10,
             producer_ids_max: 10_000,
             producer_expiration_ms: 86_400_000,
-            retention_check_ms: 1_000,
+            retention_check_ms: self.setup.retention_check_ms,
             catalog_snapshot_bytes: self.setup.catalog_snapshot_bytes,
             mailbox_bytes: 1 << 20,
             mailbox_messages: 64,
@@ -279,6 +281,9 @@ impl World {
         let clean = running.ends.borrow().iter().all(|end| end.clean);
         // What is left of the process ends with it.
         self.sim.kill(self.broker);
+        if clean {
+            self.history.push(Event::Stopped);
+        }
         clean
     }
 }

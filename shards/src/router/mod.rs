@@ -21,12 +21,13 @@ use std::rc::Rc;
 use crate::catalog::{Catalog, CatalogCommand, CatalogError, CatalogReply};
 use crate::group::{self, GroupError, GroupReply, GroupRequest, ListedGroup, OFFSETS_TOPIC};
 use crate::request::{
-    AppendError, AppendPart, Appended, EpochEnd, EpochPart, FetchAsk, Fetched, ListPart, Listed, PartitionSize,
-    ReadError, ShardRequest, Upto,
+    AppendError, AppendPart, Appended, EpochEnd, EpochPart, FetchAsk, ListPart, Listed, PartitionSize, ReadError,
+    ShardRequest, Upto,
 };
 use crate::shard::core::ShardCore;
 pub use crate::shard::stages::Stage;
 use crate::types::{Mono, Offset, PartitionId, ProducerId};
+pub use fetch::{Answers, ReadLease, ReadMemory};
 use mailbox::Postbox;
 use oneshot::{Asked, Reply, oneshot};
 use placement::{ShardIndex, owner};
@@ -156,8 +157,8 @@ impl Shards {
     }
 
     /// Reads batches; waits for `min_bytes` until the deadline as Kafka's Fetch does. Answers in the order asked.
-    pub fn fetch(&self, now: Mono, ask: FetchAsk) -> Answer<Vec<Result<Fetched, ReadError>>> {
-        Box::pin(fetch::fetch(self.clone(), now, ask))
+    pub fn fetch(&self, ask: FetchAsk, memory: Rc<dyn ReadMemory>) -> Answer<Answers> {
+        Box::pin(fetch::fetch(self.clone(), ask, memory))
     }
 
     pub fn list_offsets(&self, parts: Vec<ListPart>) -> Answer<Vec<Result<Listed, ReadError>>> {

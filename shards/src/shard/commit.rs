@@ -110,6 +110,13 @@ impl ShardCore {
             self.commit_bytes_usual = bytes.max(self.commit_bytes_usual / 8 * 7);
             let mut notes = std::mem::take(&mut self.open_notes);
             notes.sequence = place.closing.sequence;
+            if !notes.pieces.is_empty() {
+                let within = self.window_bytes <= self.settings.window_bytes;
+                assert!(within, "no append was let in while the window was full (R17): {} bytes", self.window_bytes);
+                // From here on, not from the freeze: the sync of a switch may come between, and appends with it. The
+                // whole buffer counts, as it stays in memory while a slice of it is in use.
+                self.window_bytes += open.capacity() as u64;
+            }
             if !notes.tokens.is_empty() {
                 self.stages.record(Stage::CommitWait, now.since(notes.opened));
             }
@@ -163,9 +170,7 @@ impl ShardCore {
         self.stages.commits += 1;
         self.stages.commit_bytes += frozen.len() as u64;
         if !notes.pieces.is_empty() {
-            // The whole buffer stays in memory while a slice of it is in use.
             self.window.push_back(CommitBuffer { sequence: notes.sequence, bytes: capacity, touched: notes.touched() });
-            self.window_bytes += capacity;
             self.closing_at = Some(now.after(IDLE_BEFORE_CLOSING));
         }
     }

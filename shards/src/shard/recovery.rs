@@ -30,6 +30,7 @@ use crate::journal::run::Run;
 use crate::log::{LogSnapshot, ReadPlan, Replay, Replayed, Store};
 use crate::partition::epochs::Epochs;
 use crate::partition::producers::ProducerRoom;
+use crate::planted::{PlantedFault, is_planted};
 use crate::router::placement::owner;
 use crate::runtime::Runtime;
 use crate::types::{LeaderEpoch, Offset, PartitionId};
@@ -194,6 +195,7 @@ fn put_together(
     for entry in &from.entries {
         match &entry.kind {
             EntryKind::Data(bytes) => replay.data(entry.segment_base, entry.position, bytes.clone()),
+            EntryKind::LogStart(_) if is_planted(PlantedFault::LogStartForgotten) => {}
             EntryKind::LogStart(start) => replay.log_start(*start),
             EntryKind::Seal => replay.seal(entry.segment_base, entry.position),
             // Topics are dropped by the catalog, which was replayed before.

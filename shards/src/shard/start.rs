@@ -26,6 +26,7 @@ use crate::journal::replay::ReplayError;
 use crate::journal::run::Run;
 use crate::journal::space::FILES_MIN;
 use crate::log::{ReadFailure, Store, StoreError};
+use crate::planted::{PlantedFault, is_planted};
 use crate::router::mailbox::{Letter, Postbox};
 use crate::router::placement::{CATALOG_SHARD, ShardIndex};
 use crate::router::{CatalogAsk, Clock, ShardHandle, Shards};
@@ -194,6 +195,9 @@ pub async fn start<R: Runtime>(rt: R, plan: ShardPlan) -> Result<StartedShard<R>
     restored.map_err(|e| StartError::MetadataRecord { offset: -1, what: e.to_string() })?;
     let shard = Shard::new(rt.clone(), core.clone(), store, seed.run);
     shard.spawn_tasks(mailbox);
+    if index == CATALOG_SHARD && is_planted(PlantedFault::RunSwitchedEarly) {
+        make_current(&rt, &settings, seed.run).await?;
+    }
 
     prepare_journal(&shard, seed.journal_size).await?;
     // Everything that was replayed goes into segments and the new journal; then this run's checkpoint may say so.
@@ -287,13 +291,17 @@ async fn switch<R: Runtime>(rt: &R, settings: &ShardSettings, run: Run, links: &
         let written = links.all_written.recv_async().await.map_err(|_| StartError::OtherCore)?;
         keep_journals |= written.keep_journals;
     }
-    let root = &settings.layout.root;
-    run.store(rt, root).await.map_err(|source| StartError::Io { path: root.join("run"), source })?;
+    make_current(rt, settings, run).await?;
     leftovers::remove(rt, settings, run, keep_journals).await?;
     for go in &links.go {
         go.send_async(()).await.map_err(|_| StartError::OtherCore)?;
     }
     Ok(())
+}
+
+async fn make_current<R: Runtime>(rt: &R, settings: &ShardSettings, run: Run) -> Result<(), StartError> {
+    let root = &settings.layout.root;
+    run.store(rt, root).await.map_err(|source| StartError::Io { path: root.join("run"), source })
 }
 
 /// The way from this core to every shard.
