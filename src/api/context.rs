@@ -10,6 +10,7 @@ use shards::router::{ReadMemory, Shards};
 use shards::types::Mono;
 
 use super::fetch::sessions::{FetchSessions, SessionLimits};
+use super::table::TABLE;
 use crate::config::described::BrokerSetting;
 use crate::wire::Str;
 
@@ -21,8 +22,8 @@ pub struct ApiSettings {
     pub cluster_id: Str,
     /// `broker.rack`.
     pub rack: Option<Str>,
-    /// `log_level`, as Kafka writes one.
-    pub log_level: Str,
+    /// The level of the log now, as Kafka writes one.
+    pub log_level: fn() -> Str,
     /// The settings that stay while the broker runs.
     pub described: Arc<[BrokerSetting]>,
     /// `auto.create.topics.enable`.
@@ -100,6 +101,8 @@ pub struct ApiCore {
     pub sessions: RefCell<FetchSessions>,
     /// What fetches may read into.
     pub memory: Rc<dyn ReadMemory>,
+    /// Requests so far, in the order of [`TABLE`].
+    counts: [Cell<u64>; TABLE.len()],
     random: Cell<u64>,
 }
 
@@ -113,7 +116,18 @@ impl ApiCore {
         seed: u64,
     ) -> Rc<ApiCore> {
         let sessions = RefCell::new(FetchSessions::new(core, settings.sessions));
-        Rc::new(ApiCore { shards, settings, sessions, memory, random: Cell::new(seed) })
+        let counts = std::array::from_fn(|_| Cell::new(0));
+        Rc::new(ApiCore { shards, settings, sessions, memory, counts, random: Cell::new(seed) })
+    }
+
+    /// Counts a request of the row at this place in [`TABLE`].
+    pub(super) fn count(&self, row: usize) {
+        self.counts[row].update(|count| count + 1);
+    }
+
+    /// Requests so far, by API.
+    pub fn requests(&self) -> Vec<(&'static str, u64)> {
+        TABLE.iter().zip(&self.counts).map(|(row, count)| (row.api.name(), count.get())).collect()
     }
 
     /// The next of a sequence that looks random (SplitMix64); not for secrets.

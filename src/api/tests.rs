@@ -87,7 +87,7 @@ fn server_plan(addr: SocketAddr) -> ServerPlan {
             delete_topics: true,
             fetch_bytes_max: 55 << 20,
             decompressed_bytes_max: 64 << 20,
-            log_level: "INFO".into(),
+            log_level: || "INFO".into(),
             described: described(&Config::default(), &[]).into(),
             log_dir: LogDir { path: "/broker".into(), space: |_| None },
             page_partitions_max: 2000,
@@ -113,8 +113,8 @@ fn with_broker<F: Future<Output = ()> + 'static>(test: impl FnOnce(SimRuntime, S
         let (stop, to_stop) = flume::bounded(1);
         let (drained, has_drained) = flume::bounded(1);
         let (close, to_close) = flume::bounded(1);
-        let (_stages, asks) = flume::bounded(1);
-        let lifecycle = Lifecycle { ready, stop: to_stop, drained, close: to_close, stages: asks };
+        let (_asking, asks) = flume::bounded(1);
+        let lifecycle = Lifecycle { ready, stop: to_stop, drained, close: to_close, asks };
         let plan = CorePlan { shard, server: server_plan(addr), lifecycle };
         sim.spawn(host, |rt| async move {
             let summary = core::run(rt, plan).await;

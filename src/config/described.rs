@@ -117,7 +117,9 @@ fn kind(key: &Key) -> SettingType {
         Kind::Bytes { .. } => SettingType::Int,
         Kind::Bool => SettingType::Boolean,
         Kind::Listeners => SettingType::List,
-        Kind::Text | Kind::Path | Kind::OneOf(_) | Kind::Cores | Kind::CpuList | Kind::IpCounts => SettingType::Text,
+        Kind::Text | Kind::Path | Kind::OneOf(_) | Kind::Cores | Kind::CpuList | Kind::IpCounts | Kind::Address => {
+            SettingType::Text
+        }
         Kind::TopicDefault => unreachable!("{} may change: the catalog describes it", key.name),
     }
 }

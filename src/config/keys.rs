@@ -40,6 +40,8 @@ pub enum Kind {
     Listeners,
     /// `ADDRESS:COUNT`, several with commas.
     IpCounts,
+    /// `HOST:PORT`; nothing or 0: none.
+    Address,
     /// The default of the topic config that names this setting as a synonym: its rules hold.
     TopicDefault,
 }
@@ -105,6 +107,12 @@ pub static KEYS: &[Key] = &[
         Kind::Listeners,
         "none: clients are told the address that they came in on",
         "What clients are told, by the names of `listeners`. Needed behind NAT, a proxy or a container's port mapping.",
+    ),
+    key(
+        "admin.listen",
+        Kind::Address,
+        "127.0.0.1:9644",
+        "Where the broker's own HTTP listens: /metrics, /livez, /readyz, /v1/stages and the like. 0 or nothing turns it off. There is no authentication: an address that others reach lets them read all of it and set the level of the log. If the port is taken, the broker does without and says so, unless this is set: then it does not start.",
     ),
     // Cores.
     key(
@@ -542,6 +550,7 @@ impl Kind {
             Kind::CpuList => "list of CPUs".to_owned(),
             Kind::Listeners => "NAME://HOST:PORT, …".to_owned(),
             Kind::IpCounts => "ADDRESS:COUNT, …".to_owned(),
+            Kind::Address => "HOST:PORT, or 0".to_owned(),
             Kind::TopicDefault => "as the topic config".to_owned(),
         }
     }

@@ -47,6 +47,9 @@ pub struct Server<R: Runtime> {
     pub(super) budget: Budget,
     pub(super) blocks: Blocks,
     pub(super) log: PeerLog,
+    /// Of whole requests and of replies that left.
+    pub(super) received_bytes: Cell<u64>,
+    pub(super) sent_bytes: Cell<u64>,
     admission: Admission,
     core: u16,
     listeners: RefCell<Vec<Rc<R::Listener>>>,
@@ -69,6 +72,8 @@ impl<R: Runtime> Server<R> {
             budget,
             blocks: Blocks::default(),
             log: PeerLog::default(),
+            received_bytes: Cell::new(0),
+            sent_bytes: Cell::new(0),
             admission: plan.admission,
             core,
             listeners: RefCell::default(),

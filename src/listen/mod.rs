@@ -17,6 +17,7 @@ mod limits;
 mod link;
 mod peer_log;
 mod reply_memory;
+mod report;
 #[cfg(test)]
 pub(crate) mod test_client;
 #[cfg(test)]
@@ -25,6 +26,7 @@ mod tests;
 pub use acceptor::Server;
 pub use budget::{Budget, Lease};
 pub use limits::{Admission, ConnectionLimits, Permit, Refused};
+pub use report::ServerReport;
 
 use std::io;
 use std::net::SocketAddr;

@@ -56,7 +56,7 @@ fn plan() -> ServerPlan {
             node_id: 1,
             cluster_id: "cluster".into(),
             rack: None,
-            log_level: "INFO".into(),
+            log_level: || "INFO".into(),
             described: [].into(),
             auto_create_topics: true,
             delete_topics: true,

@@ -18,6 +18,9 @@ const READY: Duration = Duration::from_secs(30);
 const STOP: Duration = Duration::from_secs(20);
 const ANSWER: Duration = Duration::from_secs(20);
 
+/// Tests run many brokers at once, and their HTTP has one port by default. A test that wants it chooses another, later.
+pub const NO_HTTP: [&str; 2] = ["--set", "admin.listen="];
+
 /// A place for a broker: a data directory and an address that outlive its processes.
 pub struct Home {
     dir: TempDir,
@@ -80,13 +83,14 @@ impl Home {
         let file = self.path().join("corelog.toml");
         fs::write(&file, config).expect("the config file");
         let args = ["serve", "--config", file.to_str().expect("a UTF-8 path")];
-        self.start(&args.iter().chain(flags).map(|arg| (*arg).to_owned()).collect::<Vec<_>>())
+        self.start(&args.iter().chain(&NO_HTTP).chain(flags).map(|arg| (*arg).to_owned()).collect::<Vec<_>>())
     }
 
     fn dev_args(&self, flags: &[&str]) -> Vec<String> {
         let data = self.data.to_str().expect("a UTF-8 path").to_owned();
-        let own = ["dev".to_owned(), "--data-dir".to_owned(), data, "--listen".to_owned(), self.address.to_string()];
-        own.into_iter().chain(flags.iter().map(|flag| (*flag).to_owned())).collect()
+        let own = ["dev", "--data-dir", &data, "--listen", &self.address.to_string()].map(str::to_owned);
+        let given = flags.iter().map(|flag| (*flag).to_owned());
+        own.into_iter().chain(NO_HTTP.map(str::to_owned)).chain(given).collect()
     }
 
     /// The binary, without arguments.

@@ -16,6 +16,7 @@ mod dice;
 mod flips;
 mod full_disk;
 mod groups;
+mod http;
 mod large_batches;
 mod ledger;
 mod little_memory;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use corelog::api::{ApiSettings, LogDir, OffsetsTopic, SessionLimits};
+use corelog::http::Ask;
 use corelog::launch::core::{self, CoreError, CorePlan, CoreSummary, Lifecycle};
 use corelog::listen::{Admission, ConnectionLimits, ListenSettings, ListenerPlan, ServerPlan};
 use shards::catalog::CatalogSettings;
@@ -107,7 +108,7 @@ struct Control {
     stop: flume::Sender<()>,
     drained: flume::Receiver<()>,
     close: flume::Sender<()>,
-    _stages: flume::Sender<flume::Sender<String>>,
+    _asks: flume::Sender<Ask>,
 }
 
 impl World {
@@ -178,7 +179,7 @@ impl World {
                 node_id: 1,
                 cluster_id: "sim-cluster".into(),
                 rack: None,
-                log_level: "INFO".into(),
+                log_level: || "INFO".into(),
                 described: [].into(),
                 auto_create_topics: false,
                 delete_topics: true,
@@ -292,7 +293,7 @@ fn lifecycle(ready: flume::Sender<Result<Vec<SocketAddr>, CoreError>>) -> (Lifec
     let (stop, stop_rx) = flume::bounded(1);
     let (drained_tx, drained) = flume::bounded(1);
     let (close, close_rx) = flume::bounded(1);
-    let (stages, stages_rx) = flume::bounded(1);
-    let lifecycle = Lifecycle { ready, stop: stop_rx, drained: drained_tx, close: close_rx, stages: stages_rx };
-    (lifecycle, Control { stop, drained, close, _stages: stages })
+    let (asks, asks_rx) = flume::bounded(1);
+    let lifecycle = Lifecycle { ready, stop: stop_rx, drained: drained_tx, close: close_rx, asks: asks_rx };
+    (lifecycle, Control { stop, drained, close, _asks: asks })
 }

@@ -248,7 +248,9 @@ impl ShardCore {
         let range = open.push_batch(place, pending.part.batch.bytes(), |copy| {
             stamp(copy, placement.base_offset, epoch);
         });
-        self.stages.appended_bytes += pending.bytes() as u64;
+        self.counters.appended_batches += 1;
+        self.counters.appended_records += records.unsigned_abs();
+        self.counters.appended_bytes += pending.bytes() as u64;
         self.stages.record(Stage::Queue, now.since(pending.taken_up));
         self.open_notes.strict |= strict || sync_due || placement.seal.is_some();
         if self.open_notes.tokens.is_empty() {

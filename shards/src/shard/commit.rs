@@ -167,8 +167,8 @@ impl ShardCore {
                 bytes: frozen.slice(piece.range.clone()),
             });
         }
-        self.stages.commits += 1;
-        self.stages.commit_bytes += frozen.len() as u64;
+        self.counters.commits += 1;
+        self.counters.commit_bytes += frozen.len() as u64;
         if !notes.pieces.is_empty() {
             self.window.push_back(CommitBuffer { sequence: notes.sequence, bytes: capacity, touched: notes.touched() });
             self.closing_at = Some(now.after(IDLE_BEFORE_CLOSING));

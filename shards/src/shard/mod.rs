@@ -3,7 +3,8 @@
 //! `core` is the state and its steps, `handle` the door; `append`, `read`, `log_start` and `catalog` the steps by subject.
 //! Around them run the tasks of the core, generic over the runtime: `commit` (group commit), `write_behind` (segments),
 //! `turn` (reuse of journal files), `disk` (cold reads), `timers` (deadlines, retention), `clean_up` (renames, unlinks),
-//! `groups` (the coordinators of groups), `start`, `recovery` and `stop`. `ballast` is the disk space that is held back.
+//! `groups` (the coordinators of groups), `start`, `recovery` and `stop`. `ballast` is the disk space that is held back;
+//! `stages` and `report` say what all of it does.
 //!
 //! Invariant: a step never awaits and a task never holds a borrow of the core across an await: mutate, then await.
 
@@ -23,6 +24,7 @@ pub mod log_start;
 pub mod partition;
 pub mod read;
 pub mod recovery;
+pub mod report;
 #[cfg(test)]
 mod room_tests;
 pub mod settings;

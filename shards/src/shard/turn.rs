@@ -165,7 +165,7 @@ async fn turn<R: Runtime>(shard: &Shard<R>, kind: TurnKind) {
     shard.step(|core, now, wall_ms| {
         if let TurnKind::Free(freed) = kind {
             core.space.retire(freed);
-            core.stages.turns += 1;
+            core.counters.turns += 1;
         }
         core.admit_waiting(now, wall_ms);
         core.signals.journal.notify();

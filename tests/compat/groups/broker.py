@@ -15,7 +15,12 @@ class Broker:
         self.process = None
 
     # Members of the consumer protocol take these times from the broker.
-    SETTINGS = ["shards=2", "group.consumer.session.timeout.ms=6000", "group.consumer.heartbeat.interval.ms=500"]
+    SETTINGS = [
+        "shards=2",
+        "admin.listen=",
+        "group.consumer.session.timeout.ms=6000",
+        "group.consumer.heartbeat.interval.ms=500",
+    ]
 
     def start(self):
         settings = [word for setting in self.SETTINGS for word in ("--set", setting)]
