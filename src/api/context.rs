@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use shards::router::Shards;
+use shards::router::{Shards, Trace};
 use shards::types::Mono;
 
 use super::fetch::sessions::{FetchSessions, SessionLimits};
@@ -131,13 +131,14 @@ impl ApiCore {
 }
 
 /// The moment at which a request was whole.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 pub struct Arrival {
     pub now: Mono,
     /// Milliseconds since 1970.
     pub wall_ms: i64,
     /// What the core's memory budget has left: no reply should be made larger.
     pub free_bytes: usize,
+    pub trace: Rc<Trace>,
 }
 
 /// One request's surroundings. Handlers take what their second stage needs out of it.

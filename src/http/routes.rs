@@ -14,17 +14,21 @@ use tracing::level_filters::LevelFilter;
 
 use super::collect::{Collector, Round};
 use super::health::{self, Life};
-use super::{HttpPlan, LogLevel, Stopping, log_level, metrics, stages};
+use super::{HttpPlan, LogLevel, Stopping, dashboard, log_level, metrics, slow, stages};
 
 /// The one body that is read is a level's name.
 const BODY_BYTES_MAX: usize = 1024;
+
+const JSON: &str = "application/json";
 
 const PATHS: &str = "\
 /livez          the process works
 /readyz         clients may come; if not, why, by core
 /metrics        for Prometheus
 /v1/stages      where the time goes, by core and stage
+/v1/slow        the last slow requests, with their stages
 /v1/config      settings in force
+/v1/dashboard   for Grafana, to import as it is
 /v1/log-level   GET, and PUT with error, warn, info, debug or trace
 ";
 
@@ -54,7 +58,9 @@ pub fn router(site: Arc<Site>) -> Router {
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .route("/v1/stages", get(stages))
+        .route("/v1/slow", get(slow))
         .route("/v1/config", get(config))
+        .route("/v1/dashboard", get(dashboard))
         .route("/v1/log-level", get(level).put(set_level))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(site)
@@ -81,8 +87,17 @@ async fn stages(State(site): State<Arc<Site>>) -> Response {
     json(StatusCode::OK, &stages::answer(&round))
 }
 
+async fn slow(State(site): State<Arc<Site>>) -> Response {
+    let (round, _) = site.ask().await;
+    json(StatusCode::OK, &slow::answer(&round))
+}
+
 async fn config(State(site): State<Arc<Site>>) -> Response {
     json(StatusCode::OK, &site.plan.config)
+}
+
+async fn dashboard() -> Response {
+    ([(header::CONTENT_TYPE, JSON)], dashboard::JSON).into_response()
 }
 
 async fn level() -> Response {
@@ -110,5 +125,5 @@ fn healthy((good, told): (bool, Value)) -> Response {
 }
 
 fn json(status: StatusCode, value: &Value) -> Response {
-    (status, [(header::CONTENT_TYPE, "application/json")], format!("{value:#}\n")).into_response()
+    (status, [(header::CONTENT_TYPE, JSON)], format!("{value:#}\n")).into_response()
 }

@@ -231,6 +231,7 @@ fn server(
             idle_max: millis("connections.max.idle.ms"),
             partial_frame_max: millis("partial.frame.max.ms"),
             unread_max: millis("unread.reply.max.ms"),
+            slow_min: millis("slow.request.ms"),
         },
         api: ApiSettings {
             node_id,

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use shards::router::{Shards, Stage};
+use shards::router::{Class, Shards, Stage};
 use shards::runtime::Runtime;
 use shards::shard::start::{self, ShardPlan, StartError};
 
@@ -99,10 +99,12 @@ async fn tell_reports<R: Runtime>(rt: R, shards: Shards, server: Rc<Server<R>>, 
 
 /// Copies a stage at a time and lets requests pass between them.
 async fn report<R: Runtime>(rt: &R, shards: &Shards, server: &Server<R>) -> CoreReport {
-    let mut times = Vec::with_capacity(Stage::ALL.len());
-    for stage in Stage::ALL {
-        times.push(shards.times_here(stage));
-        rt.quantum().await;
+    let mut times = Vec::new();
+    for (class, stage) in Class::ALL.into_iter().flat_map(|class| Stage::ALL.map(|stage| (class, stage))) {
+        if let Some(noted) = shards.times_here(class, stage) {
+            times.push((class, stage, noted));
+            rt.quantum().await;
+        }
     }
     CoreReport { shard: shards.report_here(), server: server.report(), times }
 }

@@ -18,6 +18,7 @@ use super::connection::{read_requests, write_replies};
 use super::limits::{Admission, Permit};
 use super::link::{Link, Phase};
 use super::peer_log::PeerLog;
+use super::slow::Slow;
 use super::{ListenSettings, ServerPlan};
 use crate::api::{ApiCore, ListenerInfo, Peer};
 
@@ -47,6 +48,7 @@ pub struct Server<R: Runtime> {
     pub(super) blocks: Blocks,
     pub(super) log: PeerLog,
     /// Of whole requests and of replies that left.
+    pub(super) slow: Slow,
     pub(super) received_bytes: Cell<u64>,
     pub(super) sent_bytes: Cell<u64>,
     admission: Admission,
@@ -70,6 +72,7 @@ impl<R: Runtime> Server<R> {
             budget,
             blocks: Blocks::default(),
             log: PeerLog::default(),
+            slow: Slow::new(plan.settings.slow_min),
             received_bytes: Cell::new(0),
             sent_bytes: Cell::new(0),
             admission: plan.admission,

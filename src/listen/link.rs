@@ -6,8 +6,10 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
+use shards::router::Trace;
 use shards::runtime::Conn;
 use shards::types::Mono;
 
@@ -35,6 +37,7 @@ pub enum Phase {
 pub struct Queued {
     pub pending: Pending,
     pub lease: Lease,
+    pub trace: Rc<Trace>,
 }
 
 /// A frame that has begun and is not whole.
@@ -156,7 +159,7 @@ impl<C: Conn> Link<C> {
 
     /// The next outcome in order. `front` keeps the request waited for between polls, outside the queue, so that
     /// nothing is borrowed while a handler runs. `Ready(None)`: there will be none.
-    pub fn poll_outcome(&self, cx: &mut Context<'_>, front: &mut Option<Queued>) -> Poll<Option<Outcome>> {
+    pub fn poll_outcome(&self, cx: &mut Context<'_>, front: &mut Option<Queued>) -> Poll<Option<(Outcome, Rc<Trace>)>> {
         if self.phase.get() == Phase::Closed {
             *front = None;
             return Poll::Ready(None);
@@ -171,11 +174,12 @@ impl<C: Conn> Link<C> {
         let Poll::Ready(outcome) = queued.pending.as_mut().poll(cx) else { return Poll::Pending };
         self.waiting.set(self.waiting.get() - 1);
         self.waiting_bytes.set(self.waiting_bytes.get() - queued.lease.bytes());
+        let trace = queued.trace.clone();
         *front = None;
         if let Some(waker) = self.reader.borrow_mut().take() {
             waker.wake();
         }
-        Poll::Ready(Some(outcome))
+        Poll::Ready(Some((outcome, trace)))
     }
 }
 

@@ -17,6 +17,7 @@ mod limits;
 mod link;
 mod peer_log;
 mod report;
+mod slow;
 #[cfg(test)]
 pub(crate) mod test_client;
 #[cfg(test)]
@@ -26,6 +27,7 @@ pub use acceptor::Server;
 pub use budget::{Budget, Lease};
 pub use limits::{Admission, ConnectionLimits, Permit, Refused};
 pub use report::ServerReport;
+pub use slow::SlowRequest;
 
 use std::io;
 use std::net::SocketAddr;
@@ -49,6 +51,8 @@ pub struct ListenSettings {
     pub partial_frame_max: Duration,
     /// A peer that takes nothing of a reply for so long is closed.
     pub unread_max: Duration,
+    /// `slow.request.ms`: requests that took so long keep a trace of their stages.
+    pub slow_min: Duration,
 }
 
 impl Default for ListenSettings {
@@ -58,6 +62,7 @@ impl Default for ListenSettings {
             idle_max: Duration::from_secs(600),
             partial_frame_max: Duration::from_secs(30),
             unread_max: Duration::from_secs(60),
+            slow_min: Duration::from_millis(100),
         }
     }
 }

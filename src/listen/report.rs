@@ -2,7 +2,7 @@
 
 use shards::runtime::Runtime;
 
-use super::Server;
+use super::{Server, SlowRequest};
 
 /// Counters since the start, and how things stand now.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +16,8 @@ pub struct ServerReport {
     pub memory_used_bytes: u64,
     /// Requests by API, by Kafka's names; each API that is served.
     pub requests: Vec<(&'static str, u64)>,
+    /// The last slow ones, oldest first.
+    pub slow: Vec<SlowRequest>,
 }
 
 impl<R: Runtime> Server<R> {
@@ -27,6 +29,7 @@ impl<R: Runtime> Server<R> {
             memory_bytes: self.budget.capacity_bytes() as u64,
             memory_used_bytes: self.budget.used_bytes() as u64,
             requests: self.api.requests(),
+            slow: self.slow.kept(),
         }
     }
 }

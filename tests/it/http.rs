@@ -5,10 +5,12 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
+use corelog::wire::ErrorCode;
 use rustix::process::{Signal, kill_process};
 use serde_json::Value;
 
 use crate::broker::{Broker, Home};
+use crate::ledger::{Appended, Ledger};
 
 const ANSWER: Duration = Duration::from_secs(20);
 
@@ -83,6 +85,7 @@ fn a_broker_that_serves_is_live_and_ready_on_every_core() {
         assert_eq!((&told["shards"][shard]["shard"], &told["shards"][shard]["ready"]), (&shard.into(), &true.into()));
     }
     assert!(get(http, "/").body.contains("/metrics"));
+    assert_eq!(get(http, "/v1/dashboard").json()["title"], "corelog");
     assert_eq!(get(http, "/nothing").status, 404);
     assert_eq!(put(http, "/livez", "").status, 405);
 }
@@ -92,10 +95,11 @@ fn requests_are_counted_by_core_and_stage() {
     let home = Home::new();
     let (broker, http) = start(&home, &[]);
     let requests = "corelog_requests_total{shard=\"0\",api=\"ApiVersions\"}";
-    let decoded = "corelog_stage_seconds_count{shard=\"0\",stage=\"decode\"}";
+    let decoded = "corelog_stage_seconds_count{shard=\"0\",request=\"other\",stage=\"decode\"}";
     for _ in 0..3 {
         broker.connect().check_served();
     }
+    let stages = settled(http, "other", 3);
     let answer = get(http, "/metrics");
     assert!(answer.head.contains("content-type: text/plain; version=0.0.4"), "{answer:#?}");
     let page = answer.body;
@@ -105,11 +109,93 @@ fn requests_are_counted_by_core_and_stage() {
     assert_eq!(sample(&page, "corelog_disk_full{shard=\"0\"}"), 0.0);
     assert!(sample(&page, "process_resident_memory_bytes") > 1e6);
     assert!(sample(&page, "corelog_disk_free_bytes") > 1e6);
-    let stages = get(http, "/v1/stages").json();
-    let decode = &stages["shards"][0]["stages"][0];
-    assert_eq!((&decode["stage"], &decode["count"]), (&"decode".into(), &3.into()), "{stages}");
+    let decode = stage(&stages, "other", "decode").expect("a stage");
     assert!(decode["p50_ns"].as_u64() <= decode["max_ns"].as_u64() && decode["sum_ns"].as_u64() > Some(0));
-    assert_eq!(stages["all"][0], stages["shards"][0]["stages"][0].clone());
+    assert_eq!(stages["all"], stages["shards"][0]["stages"], "there is one shard");
+}
+
+/// The stage of all cores together; `None`: nothing went through it.
+fn stage<'a>(stages: &'a Value, request: &str, stage: &str) -> Option<&'a Value> {
+    let all = stages["all"].as_array().expect("a list");
+    all.iter().find(|told| told["request"] == request && told["stage"] == stage)
+}
+
+/// The stages once so many requests of this class are over: a reply is there a little before its request is.
+fn settled(http: SocketAddr, request: &str, count: u64) -> Value {
+    let until = Instant::now() + ANSWER;
+    loop {
+        let stages = get(http, "/v1/stages").json();
+        if stage(&stages, request, "total").is_some_and(|total| total["count"] == count) {
+            return stages;
+        }
+        assert!(Instant::now() < until, "{request} {count}: {stages:#}");
+    }
+}
+
+/// What the stages of a class come to, and its whole time, in nanoseconds.
+fn sums(stages: &Value, request: &str) -> (f64, f64) {
+    let all = stages["all"].as_array().expect("a list");
+    let sum_of = |total: bool| -> f64 {
+        let of = all.iter().filter(|told| told["request"] == request && (told["stage"] == "total") == total);
+        of.map(|told| told["sum_ns"].as_f64().expect("a number")).sum()
+    };
+    (sum_of(false), sum_of(true))
+}
+
+#[test]
+fn stages_add_up_to_the_time_of_requests() {
+    let home = Home::new();
+    let (broker, http) = start(&home, &["--set", "shards=2"]);
+    let mut peer = broker.connect();
+    let mut ledger = Ledger::new("t", 100);
+    assert_eq!(peer.create("t", 1), ErrorCode::None);
+    for _ in 0..50 {
+        assert_eq!(ledger.append(&mut peer), Appended::Acked);
+    }
+    ledger.check(&mut peer);
+    let stages = settled(http, "produce", 50);
+    for stage_name in ["read", "decode", "append", "commit_wait", "write_sync", "reply", "send"] {
+        let told = stage(&stages, "produce", stage_name).unwrap_or_else(|| panic!("{stage_name}: {stages:#}"));
+        assert_eq!(told["count"], 50, "{stage_name}");
+    }
+    assert!(stage(&stages, "fetch", "read_memory").is_some(), "{stages:#}");
+    for request in ["produce", "fetch", "other"] {
+        let (parts, whole) = sums(&stages, request);
+        assert!(whole > 0.0 && (parts / whole - 1.0).abs() < 0.05, "{request}: {parts} of {whole}: {stages:#}");
+    }
+}
+
+#[test]
+fn slow_requests_keep_a_trace_that_adds_up() {
+    let home = Home::new();
+    let every = ["--set", "slow.request.ms=0"];
+    let (broker, http) = start(&home, &every);
+    let mut peer = broker.connect();
+    let mut ledger = Ledger::new("t", 100);
+    assert_eq!(peer.create("t", 1), ErrorCode::None);
+    assert_eq!(ledger.append(&mut peer), Appended::Acked);
+    settled(http, "produce", 1);
+    let told = get(http, "/v1/slow").json();
+    let slow = told["requests"].as_array().expect("a list");
+    let produce = slow.iter().find(|slow| slow["api"] == "Produce").unwrap_or_else(|| panic!("none: {told:#}"));
+    let stages = produce["stages"].as_array().expect("a list");
+    assert!(stages.iter().any(|step| step["stage"] == "write_sync"), "{produce:#}");
+    let sum: u64 = stages.iter().map(|step| step["ns"].as_u64().expect("a number")).sum();
+    assert_eq!(produce["total_ns"].as_u64(), Some(sum), "{produce:#}");
+    assert!(produce["peer"].as_str().is_some_and(|peer| peer.starts_with("127.0.0.1:")));
+    assert!(slow.windows(2).all(|pair| pair[0]["ended_ms"].as_i64() >= pair[1]["ended_ms"].as_i64()), "newest first");
+
+    // What a clean stop left is read from the disk.
+    broker.terminate();
+    let (broker, http) = start(&home, &every);
+    ledger.check(&mut broker.connect());
+    let until = Instant::now() + ANSWER;
+    while stage(&get(http, "/v1/stages").json(), "fetch", "read_disk").is_none() {
+        assert!(Instant::now() < until, "{:#}", get(http, "/v1/stages").json());
+    }
+    drop(broker);
+    let (_broker, http) = start(&home, &[]);
+    assert_eq!(get(http, "/v1/slow").json()["requests"].as_array().map(Vec::len), Some(0));
 }
 
 #[test]
@@ -182,7 +268,7 @@ fn sigusr1_prints_the_stages_of_every_core() {
     let broker = home.dev(&["--set", "shards=2"]);
     kill_process(broker.pid(), Signal::USR1).expect("it runs");
     let until = Instant::now() + ANSWER;
-    while broker.stderr().matches("commit_wait").count() < 2 {
+    while broker.stderr().matches("p99.9").count() < 2 {
         assert!(Instant::now() < until, "no table: {}", broker.stderr());
         std::thread::sleep(Duration::from_millis(5));
     }

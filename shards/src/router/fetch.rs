@@ -5,11 +5,12 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::Poll;
 
-use super::Shards;
 use super::oneshot::Asked;
 use super::placement::{ShardIndex, owner};
+use super::{Shards, Stage, Trace};
 use crate::request::{FetchAsk, Fetched, Isolation, ReadError, ShardRequest, WatchId};
 use crate::types::{Mono, Offset, PartitionId};
 
@@ -31,12 +32,14 @@ impl Drop for Parked {
     }
 }
 
-pub(super) async fn fetch(shards: Shards, mut now: Mono, ask: FetchAsk) -> Vec<Read> {
+pub(super) async fn fetch(shards: Shards, mut now: Mono, ask: FetchAsk, trace: Rc<Trace>) -> Vec<Read> {
     loop {
         let read = read_all(&shards, now, &ask).await;
         let bytes: usize = read.iter().flatten().map(Fetched::bytes).sum();
         let must_answer = read.iter().any(is_urgent);
         now = shards.now();
+        let from_disk = read.iter().flatten().any(|fetched| fetched.from_disk);
+        trace.step(if from_disk { Stage::ReadDisk } else { Stage::ReadMemory }, now);
         let stopping = shards.inner.stopping.get();
         if must_answer || stopping || bytes >= ask.min_bytes as usize || now >= ask.deadline || ask.parts.is_empty() {
             return read;
@@ -44,6 +47,7 @@ pub(super) async fn fetch(shards: Shards, mut now: Mono, ask: FetchAsk) -> Vec<R
         let missing = ask.min_bytes.saturating_sub(u32::try_from(bytes).unwrap_or(u32::MAX)).max(1);
         park(&shards, now, &ask, &read, missing).await;
         now = shards.now();
+        trace.step(Stage::Wait, now);
     }
 }
 

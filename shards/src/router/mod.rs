@@ -26,7 +26,8 @@ use crate::request::{
 };
 use crate::shard::core::ShardCore;
 pub use crate::shard::report::{Counters, ShardReport};
-pub use crate::shard::stages::{Stage, Times};
+pub use crate::shard::stages::{Class, Stage, Times};
+pub use crate::shard::trace::Trace;
 use crate::types::{Mono, Offset, PartitionId, ProducerId};
 use mailbox::Postbox;
 use oneshot::{Asked, Reply, oneshot};
@@ -127,16 +128,21 @@ impl Shards {
         }
     }
 
-    /// Notes how long a stage of this core took.
-    pub fn record(&self, stage: Stage, took: std::time::Duration) {
-        if let Some(core) = self.here() {
-            core.borrow_mut().stages.record(stage, took);
-        }
+    /// Notes the stages of a request that is over; the owners noted theirs.
+    pub fn ended(&self, trace: &Trace) {
+        let Some(core) = self.here() else { return };
+        let stages = &mut core.borrow_mut().stages;
+        trace.each(|stage, took| {
+            if !stage.is_owners() {
+                stages.record(trace.class(), stage, took);
+            }
+        });
+        stages.record(trace.class(), Stage::Total, trace.total());
     }
 
-    /// The times of one stage on this core: some 30 KiB are copied.
-    pub fn times_here(&self, stage: Stage) -> Times {
-        self.here().map(|core| core.borrow().stages.of(stage).clone()).unwrap_or_default()
+    /// The times of one stage on this core, some 30 KiB; `None`: nothing went through it.
+    pub fn times_here(&self, class: Class, stage: Stage) -> Option<Times> {
+        self.here()?.borrow().stages.of(class, stage).cloned()
     }
 
     /// What this core's shard tells of itself.
@@ -163,8 +169,8 @@ impl Shards {
     }
 
     /// Reads batches; waits for `min_bytes` until the deadline as Kafka's Fetch does. Answers in the order asked.
-    pub fn fetch(&self, now: Mono, ask: FetchAsk) -> Answer<Vec<Result<Fetched, ReadError>>> {
-        Box::pin(fetch::fetch(self.clone(), now, ask))
+    pub fn fetch(&self, now: Mono, ask: FetchAsk, trace: Rc<Trace>) -> Answer<Vec<Result<Fetched, ReadError>>> {
+        Box::pin(fetch::fetch(self.clone(), now, ask, trace))
     }
 
     pub fn list_offsets(&self, parts: Vec<ListPart>) -> Answer<Vec<Result<Listed, ReadError>>> {
@@ -317,7 +323,7 @@ impl Shards {
         Some(ProducerId(ids.next - 1))
     }
 
-    fn now(&self) -> Mono {
+    pub fn now(&self) -> Mono {
         (self.inner.clock.now)()
     }
 }

@@ -11,14 +11,13 @@ use super::commit::{PieceNote, Token};
 use super::core::ShardCore;
 use super::partition::{Slot, sequenced};
 use super::settings::{COMMIT_BYTES_MAX, COMMIT_BYTES_MIN};
-use super::stages::Stage;
 use crate::batch::stamp;
 use crate::journal::format::HEADER_BYTES;
 use crate::journal::open::{OpenCommit, Place};
 use crate::log::RollRules;
 use crate::partition::producers::Verdict;
 use crate::planted::{PlantedFault, is_planted};
-use crate::request::{AppendError, AppendPart, Appended};
+use crate::request::{AppendError, AppendPart, Appended, Marks};
 use crate::router::oneshot::Reply;
 use crate::runtime::BLOCK_BYTES;
 use crate::types::{Mono, Offset};
@@ -31,22 +30,25 @@ const ISR_OF_ONE_NODE: i32 = 1;
 
 /// One request of one connection to this shard: answered when all its parts are.
 pub struct AppendCall {
+    /// Asked for by a client, not by this broker itself.
+    is_produce: bool,
     results: RefCell<Vec<Option<AppendResult>>>,
     missing: Cell<usize>,
     reply: RefCell<Option<Reply<Vec<AppendResult>>>>,
 }
 
 impl AppendCall {
-    fn new(parts: usize, reply: Reply<Vec<AppendResult>>) -> Rc<AppendCall> {
+    fn new(is_produce: bool, parts: usize, reply: Reply<Vec<AppendResult>>) -> Rc<AppendCall> {
         Rc::new(AppendCall {
+            is_produce,
             results: RefCell::new(vec![None; parts]),
             missing: Cell::new(parts),
             reply: RefCell::new(Some(reply)),
         })
     }
 
-    /// Gives the result of one part; the last one sends the reply.
-    pub fn done(&self, index: usize, result: AppendResult) {
+    /// Gives the result of one part; the last one sends the reply. Whether it was the last of a produce.
+    pub fn done(&self, index: usize, result: AppendResult) -> bool {
         self.results.borrow_mut()[index] = Some(result);
         self.missing.set(self.missing.get() - 1);
         if self.missing.get() == 0
@@ -54,7 +56,9 @@ impl AppendCall {
         {
             let results = self.results.take();
             reply.send(results.into_iter().map(|r| r.unwrap_or(Err(AppendError::Stopping))).collect());
+            return self.is_produce;
         }
+        false
     }
 }
 
@@ -87,8 +91,15 @@ enum Placed {
 impl ShardCore {
     /// Appends all parts of one request, in order. Never blocks: what finds no room waits in a queue that the
     /// connections' memory leases bound.
-    pub fn append(&mut self, now: Mono, wall_ms: i64, parts: Vec<AppendPart>, reply: Reply<Vec<AppendResult>>) {
-        let call = AppendCall::new(parts.len(), reply);
+    pub fn append(
+        &mut self,
+        now: Mono,
+        wall_ms: i64,
+        is_produce: bool,
+        parts: Vec<AppendPart>,
+        reply: Reply<Vec<AppendResult>>,
+    ) {
+        let call = AppendCall::new(is_produce, parts.len(), reply);
         for (index, part) in parts.into_iter().enumerate() {
             let Some(slot) = self.slot_of(part.partition) else {
                 call.done(index, Err(AppendError::Unknown));
@@ -248,11 +259,7 @@ impl ShardCore {
         self.counters.appended_batches += 1;
         self.counters.appended_records += records.unsigned_abs();
         self.counters.appended_bytes += pending.bytes() as u64;
-        self.stages.record(Stage::Queue, now.since(pending.taken_up));
         self.open_notes.strict |= strict || sync_due || placement.seal.is_some();
-        if self.open_notes.tokens.is_empty() {
-            self.open_notes.opened = now;
-        }
         self.open_notes.pieces.push(PieceNote {
             slot,
             segment_base: placement.segment_base,
@@ -266,6 +273,7 @@ impl ShardCore {
             base_offset: placement.base_offset,
             log_append_time_ms: pending.part.batch.log_append_time_ms(),
             log_start,
+            marks: Marks { taken_up: pending.taken_up, placed: now, appended: (self.clock)(), ..Marks::default() },
         };
         self.open_notes.tokens.push(Token { slot, call: pending.call, index: pending.index, appended, strict });
         self.signals.journal.notify();
@@ -283,14 +291,17 @@ impl ShardCore {
     ) {
         let Some(partition) = self.get(pending.slot) else { return pending.fail(AppendError::Unknown) };
         let strict = partition.is_strict();
-        let appended = Appended { base_offset, log_append_time_ms: timestamp_ms, log_start: partition.log.log_start() };
+        let appended = Appended {
+            base_offset,
+            log_append_time_ms: timestamp_ms,
+            log_start: partition.log.log_start(),
+            marks: Marks { taken_up: pending.taken_up, released: now, ..Marks::default() },
+        };
         if last_offset < partition.high_watermark || is_planted(PlantedFault::DuplicateAckedEarly) {
-            return pending.call.done(pending.index, Ok(appended));
+            pending.call.done(pending.index, Ok(appended));
+            return;
         }
         // The original is in the open commit or in one before it: released with the open one at the latest.
-        if self.open_notes.tokens.is_empty() {
-            self.open_notes.opened = now;
-        }
         self.open_notes.strict |= strict;
         self.open_notes.tokens.push(Token {
             slot: pending.slot,

@@ -14,13 +14,13 @@ use super::append::AppendCall;
 use super::core::{CommitBuffer, ShardCore};
 use super::log_start::MoveWaiter;
 use super::partition::Slot;
-use super::stages::Stage;
+use super::stages::Class;
 use super::{Shard, fail};
 use crate::journal::open::OpenCommit;
 use crate::journal::space::{CommitPlace, FileIndex};
 use crate::log::Piece;
 use crate::planted::{PlantedFault, is_planted};
-use crate::request::{AppendError, Appended};
+use crate::request::{AppendError, Appended, Marks};
 use crate::router::oneshot::Reply;
 use crate::runtime::buf::Frozen;
 use crate::runtime::{BLOCK_BYTES, File, Runtime};
@@ -63,8 +63,9 @@ pub enum Release {
 #[derive(Default)]
 pub struct CommitNotes {
     pub sequence: u64,
-    /// When its first entry came in.
-    pub opened: Mono,
+    pub write_started: Mono,
+    /// 0 where the write is synced when it is done.
+    pub written: Mono,
     /// Something in it may be released only after the sync.
     pub strict: bool,
     pub pieces: Vec<PieceNote>,
@@ -107,9 +108,6 @@ impl ShardCore {
             self.commit_bytes_usual = bytes.max(self.commit_bytes_usual / 8 * 7);
             let mut notes = std::mem::take(&mut self.open_notes);
             notes.sequence = place.closing.sequence;
-            if !notes.tokens.is_empty() {
-                self.stages.record(Stage::CommitWait, now.since(notes.opened));
-            }
             return Work::Write { open, place, notes };
         }
         if std::mem::take(&mut self.closing_due)
@@ -129,7 +127,7 @@ impl ShardCore {
             Some(file) if self.sync_due => Work::Sync(file),
             Some(_) => Work::Idle,
             None => {
-                self.release_synced();
+                self.release_synced(now);
                 Work::Idle
             }
         }
@@ -179,6 +177,7 @@ impl ShardCore {
             return false;
         }
         let strict = notes.strict;
+        notes.written = now;
         self.release_written(&mut notes);
         self.unsynced.push_back(notes);
         self.unsynced_file = Some(file);
@@ -199,12 +198,12 @@ impl ShardCore {
         }
         let relaxed: Vec<Token> = notes.tokens.extract_if(.., |token| early || !token.strict).collect();
         for token in relaxed {
-            self.release(token);
+            self.release(token, notes.write_started, notes.written, notes.written);
         }
     }
 
     /// Everything written so far is synced.
-    fn release_synced(&mut self) {
+    fn release_synced(&mut self, now: Mono) {
         self.unsynced_file = None;
         self.sync_due = false;
         self.flush_deadline = None;
@@ -221,7 +220,7 @@ impl ShardCore {
                 self.raise_high_watermark(piece.slot, end, piece.range.len());
             }
             for token in notes.tokens {
-                self.release(token);
+                self.release(token, notes.write_started, notes.written, now);
             }
             for release in notes.releases {
                 self.release_other(release);
@@ -235,12 +234,16 @@ impl ShardCore {
         }
     }
 
-    fn release(&self, token: Token) {
+    fn release(&mut self, mut token: Token, write_started: Mono, written: Mono, released: Mono) {
+        let marks = Marks { write_started, written, released, ..token.appended.marks };
+        token.appended.marks = marks;
         let result = match self.get(token.slot) {
             Some(_) => Ok(token.appended),
             None => Err(AppendError::Unknown),
         };
-        token.call.done(token.index, result);
+        if token.call.done(token.index, result) {
+            marks.each(|stage, from, until| self.stages.record(Class::Produce, stage, until.since(from)));
+        }
     }
 
     fn release_other(&mut self, release: Release) {
@@ -335,7 +338,7 @@ async fn write<R: Runtime>(
         core.admit_waiting(now, wall_ms);
     });
     let position = place.closing.position;
-    let started = shard.now();
+    notes.write_started = shard.now();
     if notes.strict && shard.step(|core, _, _| core.all_before_is_synced()) {
         let synced = match is_planted(PlantedFault::SyncSkipped) {
             true => file.file.write(position, &frozen).await,
@@ -343,32 +346,26 @@ async fn write<R: Runtime>(
         };
         stand(shard, synced.map_err(|e| fail(&file.path, "write", &e)))?;
         shard.step(|core, now, wall_ms| {
-            core.stages.record(Stage::WriteSynced, now.since(started));
             core.unsynced.push_back(notes);
-            core.release_synced();
+            core.release_synced(now);
             core.admit_waiting(now, wall_ms);
         });
         return Ok(());
     }
     let written = file.file.write(position, &frozen).await;
     stand(shard, written.map_err(|e| fail(&file.path, "write", &e)))?;
-    let sync_now = shard.step(|core, now, wall_ms| {
-        core.stages.record(Stage::Write, now.since(started));
-        core.commit_written(now, wall_ms, place.file, notes)
-    });
+    let sync_now = shard.step(|core, now, wall_ms| core.commit_written(now, wall_ms, place.file, notes));
     if sync_now { sync(shard, place.file).await } else { Ok(()) }
 }
 
 async fn sync<R: Runtime>(shard: &Shard<R>, file: FileIndex) -> Result<(), String> {
     let file = shard.journal_file(file);
-    let started = shard.now();
     if !is_planted(PlantedFault::SyncSkipped) {
         let synced = file.file.sync().await;
         stand(shard, synced.map_err(|e| fail(&file.path, "sync", &e)))?;
     }
     shard.step(|core, now, wall_ms| {
-        core.stages.record(Stage::Sync, now.since(started));
-        core.release_synced();
+        core.release_synced(now);
         core.admit_waiting(now, wall_ms);
     });
     Ok(())

@@ -80,6 +80,8 @@ pub struct ShardCore {
     pub fence: Arc<Fence>,
     pub catalog: Rc<RefCell<Catalog>>,
     alloc: Rc<dyn Fn(usize) -> IoBuf>,
+    /// To measure with; no step decides by it.
+    pub clock: Rc<dyn Fn() -> Mono>,
     by_id: HashMap<PartitionId, Slot, FixedState>,
     slots: Vec<Option<Box<Partition>>>,
 
@@ -147,6 +149,7 @@ impl ShardCore {
         fence: Arc<Fence>,
         catalog: Rc<RefCell<Catalog>>,
         alloc: Rc<dyn Fn(usize) -> IoBuf>,
+        clock: Rc<dyn Fn() -> Mono>,
     ) -> ShardCore {
         let producer_room = ProducerRoom::new(settings.producer_ids_max);
         let groups = Coordinators::new(Arc::new(settings.groups.clone()));
@@ -156,6 +159,7 @@ impl ShardCore {
             fence,
             catalog,
             alloc,
+            clock,
             by_id: HashMap::with_hasher(FixedState),
             slots: Vec::new(),
             space: JournalSpace::new(run),

@@ -48,6 +48,7 @@ async fn run_job<R: Runtime>(shard: &Shard<R>, job: DiskJob) {
         DiskWhat::Fetch { read, mut fetched, gather, index } => match shard.store().read(&dir, read).await {
             Ok(records) => {
                 fetched.records = records;
+                fetched.from_disk = true;
                 shard.step(|core, _, _| core.counters.read_disk_bytes += fetched.bytes() as u64);
                 return gather.done(index, Ok(fetched));
             }

@@ -1,54 +1,116 @@
-//! Where the time of requests goes on one core: a histogram per stage, in nanoseconds. Owning core only.
+//! Where the time of requests goes on one core: a histogram per kind of request and stage, in nanoseconds. Owning core only.
+//!
+//! Invariant: the stages of one request follow each other without gaps (`trace`), so that the sums of a class's stages come
+//! to the sum of its totals.
 
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-/// A stretch of a request's way. Produce goes through them in this order.
+/// A kind of request, as far as it goes another way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    Produce,
+    Fetch,
+    Other,
+}
+
+impl Class {
+    pub const ALL: [Class; 3] = [Class::Produce, Class::Fetch, Class::Other];
+
+    /// As metrics, JSON and tables call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Class::Produce => "produce",
+            Class::Fetch => "fetch",
+            Class::Other => "other",
+        }
+    }
+}
+
+/// A stretch of a request's way, in the order in which requests go through them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// Frame complete → decoded, checked and handed to the owners.
+    /// First byte can be read → the frame is whole and there is memory and room for it.
+    Read,
+    /// → decoded, checked and handed to the owners of its partitions.
     Decode,
-    /// Sent by the connection's core → taken up by the owner's core.
+    /// Produce: handed over → taken up by the owner's core, if that is another one.
     Route,
-    /// Taken up → in the open commit (admission: journal room, window, a cold tail).
+    /// Produce: → room in the open commit (journal, window, a cold tail).
     Queue,
-    /// In the open commit → its write starts.
+    /// Produce: → in the open commit: the one copy.
+    Append,
+    /// Produce: → the commit's write starts.
     CommitWait,
-    /// The journal write.
+    /// Produce: the journal's write, where no sync comes with it.
     Write,
-    /// The journal sync.
+    /// Produce: written → synced and released, where that is an operation of its own.
     Sync,
-    /// A journal write that is synced when it is done: the usual case.
-    WriteSynced,
-    /// Released → written to the socket.
+    /// Produce: a journal write that is synced when it is done, to its release: the usual case.
+    WriteSync,
+    /// Fetch: the owners asked → answered, all from memory.
+    ReadMemory,
+    /// Fetch: the same, with something from the disk.
+    ReadDisk,
+    /// Fetch: parked until there are records, or time is up. Joins and syncs of groups: until the other members are there.
+    Wait,
+    /// What is no produce and no fetch: decoded → its reply begins to leave.
+    Serve,
+    /// Produce, fetch: answered by the owner → back, encoded, and its turn to leave has come.
     Reply,
+    /// → written to the socket, with all replies that leave with it.
+    Send,
+    /// All of it, from the first byte.
+    Total,
 }
 
 impl Stage {
-    pub const ALL: [Stage; 8] = [
+    pub const ALL: [Stage; 16] = [
+        Stage::Read,
         Stage::Decode,
         Stage::Route,
         Stage::Queue,
+        Stage::Append,
         Stage::CommitWait,
         Stage::Write,
         Stage::Sync,
-        Stage::WriteSynced,
+        Stage::WriteSync,
+        Stage::ReadMemory,
+        Stage::ReadDisk,
+        Stage::Wait,
+        Stage::Serve,
         Stage::Reply,
+        Stage::Send,
+        Stage::Total,
     ];
 
     /// As metrics, JSON and tables call it.
     pub fn name(self) -> &'static str {
         match self {
+            Stage::Read => "read",
             Stage::Decode => "decode",
             Stage::Route => "route",
             Stage::Queue => "queue",
+            Stage::Append => "append",
             Stage::CommitWait => "commit_wait",
             Stage::Write => "write",
             Stage::Sync => "sync",
-            Stage::WriteSynced => "write_sync",
+            Stage::WriteSync => "write_sync",
+            Stage::ReadMemory => "read_memory",
+            Stage::ReadDisk => "read_disk",
+            Stage::Wait => "wait",
+            Stage::Serve => "serve",
             Stage::Reply => "reply",
+            Stage::Send => "send",
+            Stage::Total => "total",
         }
+    }
+
+    /// Noted by the core that owns the partition, not by the connection's.
+    pub fn is_owners(self) -> bool {
+        use Stage::{Append, CommitWait, Queue, Route, Sync, Write, WriteSync};
+        matches!(self, Route | Queue | Append | CommitWait | Write | Sync | WriteSync)
     }
 }
 
@@ -119,19 +181,20 @@ impl Times {
     }
 }
 
-/// The histograms of one core.
+/// The histograms of one core. Those that nothing was noted in take no memory.
 #[derive(Default)]
 pub struct Stages {
-    times: [Times; Stage::ALL.len()],
+    times: [[Option<Box<Times>>; Stage::ALL.len()]; Class::ALL.len()],
 }
 
 impl Stages {
-    pub fn record(&mut self, stage: Stage, took: Duration) {
-        self.times[stage as usize].record(took);
+    pub fn record(&mut self, class: Class, stage: Stage, took: Duration) {
+        self.times[class as usize][stage as usize].get_or_insert_default().record(took);
     }
 
-    pub fn of(&self, stage: Stage) -> &Times {
-        &self.times[stage as usize]
+    /// `None`: nothing was noted.
+    pub fn of(&self, class: Class, stage: Stage) -> Option<&Times> {
+        self.times[class as usize][stage as usize].as_deref()
     }
 }
 
