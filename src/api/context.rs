@@ -1,7 +1,7 @@
 //! What a handler knows beside its request: its core, its peer, the time. Owning core only.
 //! Invariant: handlers have no clock, no random source and no socket; all of it comes in here.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -80,6 +80,8 @@ pub struct Peer {
     pub addr: SocketAddr,
     pub local: SocketAddr,
     pub listener: Rc<ListenerInfo>,
+    /// What its first request calls it.
+    pub client_id: OnceCell<Box<str>>,
 }
 
 impl Peer {

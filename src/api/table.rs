@@ -146,6 +146,9 @@ pub fn dispatch(core: &Rc<ApiCore>, peer: &Rc<Peer>, frame: &Bytes, arrival: Arr
     }
     let malformed = |e: crate::wire::DecodeError| Refusal { api: api.name(), reason: e.to_string() };
     let client_id = start.decode_rest(&mut body, api).map_err(malformed)?.client_id;
+    if let Some(name) = &client_id {
+        peer.client_id.get_or_init(|| name.as_str().into());
+    }
     let ctx = RequestContext { core, peer, arrival, version, client_id };
     (row.serve)(&ctx, body, start.correlation_id)
 }

@@ -24,20 +24,37 @@ pub struct Admin {
 }
 
 impl Admin {
+    pub fn address(&self) -> &str {
+        &self.admin
+    }
+
     /// The JSON that the broker answers to a GET of this path.
     pub fn get(&self, path: &str) -> Result<Value, Failure> {
+        serde_json::from_str(&self.text(path)?).map_err(|_| self.no_broker())
+    }
+
+    /// What the broker answers to a GET of this path.
+    pub fn text(&self, path: &str) -> Result<String, Failure> {
+        match self.ask(path)? {
+            (200, body) => Ok(body),
+            (status, _) => Err(Failure::Refused(format!("{} answers {status} to {path}", self.admin))),
+        }
+    }
+
+    /// Status and body of the answer to a GET of this path.
+    pub fn ask(&self, path: &str) -> Result<(u16, String), Failure> {
         let admin = &self.admin;
         let text = self.fetch(path).map_err(|e| {
             Failure::Unreachable(format!(
                 "no HTTP at {admin}: {e}; give the address that the broker tells at its start with --admin"
             ))
         })?;
-        let no_broker = || Failure::Runtime(format!("{admin} does not answer as a corelog broker does"));
-        let (status, body) = answer(&text).ok_or_else(no_broker)?;
-        if status != 200 {
-            return Err(Failure::Refused(format!("{admin} answers {status} to {path}")));
-        }
-        serde_json::from_str(body).map_err(|_| no_broker())
+        let (status, body) = answer(&text).ok_or_else(|| self.no_broker())?;
+        Ok((status, body.to_owned()))
+    }
+
+    fn no_broker(&self) -> Failure {
+        Failure::Runtime(format!("{} does not answer as a corelog broker does", self.admin))
     }
 
     /// The whole answer, head and body. HTTP/1.0: the end of the connection is the end of the answer.

@@ -6,6 +6,7 @@
 //!
 //! Invariant: whatever is asked here, a core is asked for one report at most every [`collect::ROUND_EVERY`].
 
+mod busiest;
 mod collect;
 mod dashboard;
 mod health;
@@ -23,8 +24,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
 
+pub use busiest::TOLD_MAX as BUSIEST_TOLD_MAX;
 pub use log_level::LogLevel;
-pub use report::{Ask, CoreReport};
+pub use report::{Ask, Busiest, CoreReport};
 pub use serve::{HttpError, start};
 
 /// What the control thread needs.

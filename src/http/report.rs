@@ -2,12 +2,21 @@
 
 use std::fmt::Write as _;
 
-use shards::router::{Class, ShardReport, Stage, Times};
+use shards::router::{Class, PartitionLoad, ShardReport, Stage, Times};
 
-use crate::listen::ServerReport;
+use crate::listen::{ClientLoad, ServerReport};
 
 /// A core is asked by telling it where to answer.
-pub type Ask = flume::Sender<CoreReport>;
+pub enum Ask {
+    Report(flume::Sender<CoreReport>),
+    Busiest(flume::Sender<Busiest>),
+}
+
+/// What moved most bytes on one core, the busiest first.
+pub struct Busiest {
+    pub partitions: Vec<PartitionLoad>,
+    pub clients: Vec<ClientLoad>,
+}
 
 /// All that there is to say of one core.
 pub struct CoreReport {

@@ -14,7 +14,8 @@ use tracing::level_filters::LevelFilter;
 
 use super::collect::{Collector, Round};
 use super::health::{self, Life};
-use super::{HttpPlan, LogLevel, Stopping, dashboard, log_level, metrics, slow, stages};
+use super::report::{Busiest, CoreReport};
+use super::{HttpPlan, LogLevel, Stopping, busiest, dashboard, log_level, metrics, slow, stages};
 
 /// The one body that is read is a level's name.
 const BODY_BYTES_MAX: usize = 1024;
@@ -26,6 +27,9 @@ const PATHS: &str = "\
 /readyz         clients may come; if not, why, by core
 /metrics        for Prometheus
 /v1/stages      where the time goes, by core and stage
+/v1/stages/buckets  the same with what their histograms hold
+/v1/partitions  the busiest of each core
+/v1/clients     the busiest of each core
 /v1/slow        the last slow requests, with their stages
 /v1/config      settings in force
 /v1/dashboard   for Grafana, to import as it is
@@ -34,7 +38,8 @@ const PATHS: &str = "\
 
 pub struct Site {
     pub plan: HttpPlan,
-    pub collector: Collector,
+    pub reports: Collector<CoreReport>,
+    pub busiest: Collector<Busiest>,
     pub level: LogLevel,
     pub stopping: Stopping,
     /// Every core has answered at least once.
@@ -43,7 +48,7 @@ pub struct Site {
 
 impl Site {
     async fn ask(&self) -> (Arc<Round>, Life) {
-        let round = self.collector.round().await;
+        let round = self.reports.round().await;
         if round.cores.iter().all(Option::is_some) {
             self.started.store(true, Ordering::Relaxed);
         }
@@ -58,6 +63,9 @@ pub fn router(site: Arc<Site>) -> Router {
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .route("/v1/stages", get(stages))
+        .route("/v1/stages/buckets", get(buckets))
+        .route("/v1/partitions", get(partitions))
+        .route("/v1/clients", get(clients))
         .route("/v1/slow", get(slow))
         .route("/v1/config", get(config))
         .route("/v1/dashboard", get(dashboard))
@@ -85,6 +93,19 @@ async fn metrics(State(site): State<Arc<Site>>) -> Response {
 async fn stages(State(site): State<Arc<Site>>) -> Response {
     let (round, _) = site.ask().await;
     json(StatusCode::OK, &stages::answer(&round))
+}
+
+async fn buckets(State(site): State<Arc<Site>>) -> Response {
+    let (round, _) = site.ask().await;
+    json(StatusCode::OK, &stages::with_buckets(&round))
+}
+
+async fn partitions(State(site): State<Arc<Site>>) -> Response {
+    json(StatusCode::OK, &busiest::partitions(&*site.busiest.round().await))
+}
+
+async fn clients(State(site): State<Arc<Site>>) -> Response {
+    json(StatusCode::OK, &busiest::clients(&*site.busiest.round().await))
 }
 
 async fn slow(State(site): State<Arc<Site>>) -> Response {

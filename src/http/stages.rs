@@ -21,6 +21,18 @@ pub fn answer(round: &Round) -> Value {
     json!({ "shards": shards, "all": all })
 }
 
+/// The same of all cores together, each with the upper end and the count of every bucket of its histogram that holds any.
+pub fn with_buckets(round: &Round) -> Value {
+    let pairs = Class::ALL.into_iter().flat_map(|class| Stage::ALL.map(|stage| (class, stage)));
+    let all = pairs.filter_map(|(class, stage)| {
+        let times = together(round, class, stage)?;
+        let mut told = told(class, stage, &times);
+        told["buckets"] = times.buckets().map(|(within, count)| json!([within, count])).collect();
+        Some(told)
+    });
+    json!({ "all": all.collect::<Value>() })
+}
+
 /// Of all cores; `None`: nothing went through there.
 pub fn together(round: &Round, class: Class, stage: Stage) -> Option<Times> {
     let noted = round.answered().flat_map(|(_, core)| &core.times);

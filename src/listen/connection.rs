@@ -141,6 +141,7 @@ impl<R: Runtime> Reader<R> {
         self.link.while_open(self.link.room()).await.ok_or(End::Stopped)?;
         let runtime = &self.server.runtime;
         let since = runtime.now();
+        self.link.received(frame.len());
         self.server.received_bytes.update(|sum| sum + frame.len() as u64);
         // What else came with it could be read as early.
         let trace = Rc::new(Trace::new(std::mem::replace(&mut self.began, self.woken)));
@@ -248,6 +249,7 @@ async fn send<R: Runtime>(server: &Server<R>, link: &Link<R::Conn>, peer: &Peer,
     link.blocked_since.set(None);
     let now = server.runtime.now();
     link.active_at.set(now);
+    link.sent(sent_bytes);
     server.sent_bytes.update(|sum| sum + sent_bytes);
     for trace in &replies.traces {
         trace.step(Stage::Send, now);

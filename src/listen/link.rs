@@ -14,7 +14,8 @@ use shards::runtime::Conn;
 use shards::types::Mono;
 
 use super::budget::Lease;
-use crate::api::{Outcome, Pending};
+use super::report::ClientLoad;
+use crate::api::{Outcome, Peer, Pending};
 
 /// Requests of one connection that may wait for their replies. Clients keep 5 to 100 in flight.
 pub const REPLIES_MAX: usize = 256;
@@ -61,10 +62,14 @@ pub struct Link<C: Conn> {
     pub partial: Cell<Option<PartialFrame>>,
     /// Since when the peer has not taken any byte of what is being written.
     pub blocked_since: Cell<Option<Mono>>,
+    peer: Rc<Peer>,
+    requests: Cell<u64>,
+    received_bytes: Cell<u64>,
+    sent_bytes: Cell<u64>,
 }
 
 impl<C: Conn> Link<C> {
-    pub fn new(conn: C, now: Mono) -> Link<C> {
+    pub fn new(conn: C, now: Mono, peer: Rc<Peer>) -> Link<C> {
         Link {
             conn,
             phase: Cell::new(Phase::Open),
@@ -76,6 +81,32 @@ impl<C: Conn> Link<C> {
             active_at: Cell::new(now),
             partial: Cell::new(None),
             blocked_since: Cell::new(None),
+            peer,
+            requests: Cell::new(0),
+            received_bytes: Cell::new(0),
+            sent_bytes: Cell::new(0),
+        }
+    }
+
+    /// A request of so many bytes is whole.
+    pub fn received(&self, bytes: usize) {
+        self.requests.update(|count| count + 1);
+        self.received_bytes.update(|sum| sum + bytes as u64);
+    }
+
+    /// So many bytes of replies have left.
+    pub fn sent(&self, bytes: u64) {
+        self.sent_bytes.update(|sum| sum + bytes);
+    }
+
+    pub fn load(&self) -> ClientLoad {
+        ClientLoad {
+            peer: self.peer.addr,
+            client_id: self.peer.client_id.get().cloned(),
+            requests: self.requests.get(),
+            received_bytes: self.received_bytes.get(),
+            sent_bytes: self.sent_bytes.get(),
+            in_flight: self.waiting.get(),
         }
     }
 

@@ -1,5 +1,7 @@
 //! What the listening side of a core tells of itself. Made on the owning core, read elsewhere.
 
+use std::net::SocketAddr;
+
 use shards::runtime::Runtime;
 
 use super::{Server, SlowRequest};
@@ -18,6 +20,19 @@ pub struct ServerReport {
     pub requests: Vec<(&'static str, u64)>,
     /// The last slow ones, oldest first.
     pub slow: Vec<SlowRequest>,
+}
+
+/// One connection, and what went over it.
+#[derive(Clone, Debug)]
+pub struct ClientLoad {
+    pub peer: SocketAddr,
+    /// What its first request calls it.
+    pub client_id: Option<Box<str>>,
+    pub requests: u64,
+    pub received_bytes: u64,
+    pub sent_bytes: u64,
+    /// Requests whose reply is not ready yet.
+    pub in_flight: usize,
 }
 
 impl<R: Runtime> Server<R> {

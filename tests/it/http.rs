@@ -297,3 +297,30 @@ fn the_command_shows_the_stages_of_a_running_broker() {
     let (code, _, error) = stages(http, &[]);
     assert!(code == Some(3) && error.contains("--admin"), "{code:?} {error}");
 }
+
+#[test]
+fn the_busiest_partitions_and_clients_are_told() {
+    let home = Home::new();
+    let (broker, http) = start(&home, &["--set", "shards=2"]);
+    let mut peer = broker.connect();
+    let mut ledger = Ledger::new("t", 100);
+    assert_eq!(peer.create("t", 1), ErrorCode::None);
+    for _ in 0..5 {
+        assert_eq!(ledger.append(&mut peer), Appended::Acked);
+    }
+    let told = get(http, "/v1/partitions").json();
+    let partitions = told["partitions"].as_array().expect("a list");
+    let ours = partitions.iter().find(|told| told["topic"] == "t").unwrap_or_else(|| panic!("none: {told:#}"));
+    assert_eq!((&ours["appended_records"], &ours["high_watermark"]), (&5.into(), &5.into()), "{ours:#}");
+    let told = get(http, "/v1/clients").json();
+    let client = &told["clients"][0];
+    assert!(client["requests"].as_u64() >= Some(6) && client["received_bytes"].as_u64() > Some(500), "{told:#}");
+}
+
+#[test]
+fn top_without_a_terminal_says_what_to_do_instead() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_corelog"));
+    let Output { status, stderr, .. } = command.env_clear().arg("top").output().expect("it runs");
+    let stderr = String::from_utf8_lossy(&stderr);
+    assert!(status.code() == Some(2) && stderr.contains("corelog stages"), "{status}: {stderr}");
+}

@@ -25,7 +25,8 @@ use crate::request::{
     ReadError, ShardRequest, Upto,
 };
 use crate::shard::core::ShardCore;
-pub use crate::shard::report::{Counters, ShardReport};
+pub use crate::shard::partition::Slot;
+pub use crate::shard::report::{Counters, PartitionLoad, ShardReport};
 pub use crate::shard::stages::{Class, Stage, Times};
 pub use crate::shard::trace::Trace;
 use crate::types::{Mono, Offset, PartitionId, ProducerId};
@@ -148,6 +149,11 @@ impl Shards {
     /// What this core's shard tells of itself.
     pub fn report_here(&self) -> ShardReport {
         self.here().map(|core| core.borrow().report()).unwrap_or_default()
+    }
+
+    /// Partitions of this core's shard that anything went through, a piece at a time; see [`ShardCore::loads`].
+    pub fn loads_here(&self, from: Slot, places: usize) -> (Vec<PartitionLoad>, Option<Slot>) {
+        self.here().map(|core| core.borrow().loads(from, places)).unwrap_or_default()
     }
 
     fn here(&self) -> Option<&Rc<RefCell<ShardCore>>> {

@@ -241,6 +241,8 @@ impl ShardCore {
         let records = i64::from(header.last_offset_delta) + 1;
         partition.unsynced_records += records;
         partition.carried_end = None;
+        partition.traffic.appended_records += records.unsigned_abs();
+        partition.traffic.appended_bytes += pending.bytes() as u64;
         let strict = partition.is_strict();
         let sync_due = !strict && partition.unsynced_records >= partition.config.flush_messages;
         let log_start = partition.log.log_start();

@@ -220,6 +220,14 @@ impl ShardCore {
         (0u32..).zip(&self.slots).filter(|(_, p)| p.is_some()).map(|(i, _)| Slot(i))
     }
 
+    /// Those in `places` slots from this one on, and the slot after them, if there are more.
+    pub fn partitions_from(&self, from: Slot, places: usize) -> (impl Iterator<Item = &Partition>, Option<Slot>) {
+        let begin = (from.0 as usize).min(self.slots.len());
+        let end = begin.saturating_add(places).min(self.slots.len());
+        let next = (end < self.slots.len()).then(|| Slot(u32::try_from(end).unwrap_or(u32::MAX)));
+        (self.slots[begin..end].iter().filter_map(Option::as_deref), next)
+    }
+
     pub fn partition_count(&self) -> usize {
         self.by_id.len()
     }

@@ -49,7 +49,13 @@ async fn run_job<R: Runtime>(shard: &Shard<R>, job: DiskJob) {
             Ok(records) => {
                 fetched.records = records;
                 fetched.from_disk = true;
-                shard.step(|core, _, _| core.counters.read_disk_bytes += fetched.bytes() as u64);
+                let bytes = fetched.bytes() as u64;
+                shard.step(|core, _, _| {
+                    core.counters.read_disk_bytes += bytes;
+                    if let Some(partition) = core.get_mut(slot) {
+                        partition.traffic.read_bytes += bytes;
+                    }
+                });
                 return gather.done(index, Ok(fetched));
             }
             Err(failure) => {

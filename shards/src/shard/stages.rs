@@ -166,6 +166,11 @@ impl Times {
         self.histogram.max()
     }
 
+    /// Upper end in nanoseconds and count of every bucket that holds any, in order.
+    pub fn buckets(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.histogram.iter_recorded().map(|step| (step.value_iterated_to(), step.count_since_last_iteration()))
+    }
+
     /// How many kept within each bound. `bounds` ascend.
     pub fn within(&self, bounds_nanos: &[u64]) -> Vec<u64> {
         let mut counts = Vec::with_capacity(bounds_nanos.len());
