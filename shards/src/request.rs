@@ -144,6 +144,12 @@ impl Fetched {
     pub fn bytes(&self) -> usize {
         self.records.iter().map(Bytes::len).sum()
     }
+
+    /// Only where the partition stands is told.
+    pub fn forget_records(&mut self) {
+        self.records.clear();
+        self.aborted.clear();
+    }
 }
 
 #[derive(Clone, Debug, Error, PartialEq, Eq)]

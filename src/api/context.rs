@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use shards::router::{Shards, Trace};
+use shards::router::{ReadMemory, Shards, Trace};
 use shards::types::Mono;
 
 use super::fetch::sessions::{FetchSessions, SessionLimits};
@@ -28,6 +28,8 @@ pub struct ApiSettings {
     pub described: Arc<[BrokerSetting]>,
     /// `auto.create.topics.enable`.
     pub auto_create_topics: bool,
+    /// `delete.topic.enable`.
+    pub delete_topics: bool,
     /// `fetch.max.bytes`: most bytes of one fetch, whatever it asks for.
     pub fetch_bytes_max: u32,
     /// A produced batch may decompress to this many bytes.
@@ -99,6 +101,8 @@ pub struct ApiCore {
     pub shards: Shards,
     pub settings: Rc<ApiSettings>,
     pub sessions: RefCell<FetchSessions>,
+    /// What fetches may read into.
+    pub memory: Rc<dyn ReadMemory>,
     /// Requests so far, in the order of [`TABLE`].
     counts: [Cell<u64>; TABLE.len()],
     random: Cell<u64>,
@@ -106,10 +110,16 @@ pub struct ApiCore {
 
 impl ApiCore {
     /// `seed` is any random number of the runtime.
-    pub fn new(core: u16, shards: Shards, settings: Rc<ApiSettings>, seed: u64) -> Rc<ApiCore> {
+    pub fn new(
+        core: u16,
+        shards: Shards,
+        settings: Rc<ApiSettings>,
+        memory: Rc<dyn ReadMemory>,
+        seed: u64,
+    ) -> Rc<ApiCore> {
         let sessions = RefCell::new(FetchSessions::new(core, settings.sessions));
         let counts = std::array::from_fn(|_| Cell::new(0));
-        Rc::new(ApiCore { shards, settings, sessions, counts, random: Cell::new(seed) })
+        Rc::new(ApiCore { shards, settings, sessions, memory, counts, random: Cell::new(seed) })
     }
 
     /// Counts a request of the row at this place in [`TABLE`].
@@ -138,8 +148,6 @@ pub struct Arrival {
     pub now: Mono,
     /// Milliseconds since 1970.
     pub wall_ms: i64,
-    /// What the core's memory budget has left: no reply should be made larger.
-    pub free_bytes: usize,
     pub trace: Rc<Trace>,
 }
 

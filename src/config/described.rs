@@ -84,7 +84,6 @@ fn kafkas(config: &Config) -> Vec<BrokerSetting> {
             Some("-1"),
             "The same as node.id.",
         ),
-        fact("delete.topic.enable", SettingType::Boolean, None, Some("true"), "Topics can always be deleted."),
         fact("inter.broker.listener.name", SettingType::Text, None, None, "There is no other broker to talk to."),
         fact(
             "listener.security.protocol.map",

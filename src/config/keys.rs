@@ -196,6 +196,12 @@ pub static KEYS: &[Key] = &[
         "268435456",
         "Of each shard: how far the journal grows under load. A start after a crash replays at most this. A larger journal is recycled less often.",
     ),
+    key(
+        "metadata.log.max.record.bytes.between.snapshots",
+        bytes(1 << 10, GIB),
+        "20971520",
+        "Bytes of the metadata log after which topics and configs are put into a snapshot, and the log before it is deleted. A start reads the last snapshot and the log behind it; a smaller value starts faster after many changes, and writes the whole catalog more often.",
+    ),
     computed_key(
         "segment.files.open.max",
         int(16, 1_000_000),
@@ -221,6 +227,12 @@ pub static KEYS: &[Key] = &[
         Kind::Bool,
         "true",
         "A client that asks for a topic that is not there makes it, if it allows that itself. A misspelt name makes a topic, too.",
+    ),
+    key(
+        "delete.topic.enable",
+        Kind::Bool,
+        "true",
+        "Clients may delete topics. If false, DeleteTopics gets TOPIC_DELETION_DISABLED. Costs nothing; on a full disk, a topic that may be deleted is the quickest way to space.",
     ),
     key(
         "partitions.max",
@@ -379,6 +391,18 @@ pub static KEYS: &[Key] = &[
         int(1, I32_MAX),
         "2147483647",
         "Connections of one shard; one more is closed at once.",
+    ),
+    key(
+        "socket.listen.backlog.size",
+        int(1, I32_MAX),
+        "4096",
+        "Connections that may wait to be accepted, for each shard. Kafka's default is 50: too few when many clients come back at once. The kernel's net.core.somaxconn holds as well. Costs nothing while they do not wait.",
+    ),
+    key(
+        "requests.in.flight.per.connection.max",
+        int(1, 100_000),
+        "256",
+        "Requests of one connection that may wait for their replies; beyond that its socket is not read. Clients keep 5 to 100 in flight. More cost memory, within the budget of the shard.",
     ),
     key(
         "connections.max.idle.ms",

@@ -101,11 +101,11 @@ async fn buckets(State(site): State<Arc<Site>>) -> Response {
 }
 
 async fn partitions(State(site): State<Arc<Site>>) -> Response {
-    json(StatusCode::OK, &busiest::partitions(&*site.busiest.round().await))
+    json(StatusCode::OK, &busiest::partitions(&site.busiest.round().await))
 }
 
 async fn clients(State(site): State<Arc<Site>>) -> Response {
-    json(StatusCode::OK, &busiest::clients(&*site.busiest.round().await))
+    json(StatusCode::OK, &busiest::clients(&site.busiest.round().await))
 }
 
 async fn slow(State(site): State<Arc<Site>>) -> Response {

@@ -135,6 +135,7 @@ pub fn plan(config: &Config) -> Result<ProcessPlan, BrokerError> {
         producer_ids_max: number(config, "producer.ids.max"),
         producer_expiration_ms: config.int("producer.id.expiration.ms"),
         retention_check_ms: number(config, "log.retention.check.interval.ms"),
+        catalog_snapshot_bytes: config.bytes("metadata.log.max.record.bytes.between.snapshots"),
         mailbox_bytes: narrow(config.bytes("mailbox.bytes")),
         mailbox_messages: number(config, "mailbox.messages"),
         groups: groups(config),
@@ -232,6 +233,8 @@ fn server(
             partial_frame_max: millis("partial.frame.max.ms"),
             unread_max: millis("unread.reply.max.ms"),
             slow_min: millis("slow.request.ms"),
+            in_flight_max: number(config, "requests.in.flight.per.connection.max"),
+            backlog: number(config, "socket.listen.backlog.size"),
         },
         api: ApiSettings {
             node_id,
@@ -240,6 +243,7 @@ fn server(
             log_level: || LevelFilter::current().to_string().to_ascii_uppercase().into(),
             described,
             auto_create_topics: config.flag("auto.create.topics.enable"),
+            delete_topics: config.flag("delete.topic.enable"),
             fetch_bytes_max: narrow(config.bytes("fetch.max.bytes")),
             decompressed_bytes_max: narrow(
                 config

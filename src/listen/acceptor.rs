@@ -18,6 +18,7 @@ use super::connection::{read_requests, write_replies};
 use super::limits::{Admission, Permit};
 use super::link::{Link, Phase};
 use super::peer_log::PeerLog;
+use super::reply_memory::ReplyMemory;
 use super::report::ClientLoad;
 use super::slow::Slow;
 use super::{ListenSettings, ServerPlan};
@@ -66,8 +67,9 @@ impl<R: Runtime> Server<R> {
         let core = u16::try_from(shards.index().0).unwrap_or(u16::MAX);
         let budget = Budget::new(plan.budget_bytes);
         let frame_bytes_max = plan.settings.frame_bytes_max.min(budget.capacity_bytes() / 2);
+        let memory = Rc::new(ReplyMemory::new(runtime.clone(), budget.clone()));
         Rc::new(Server {
-            api: ApiCore::new(core, shards, Rc::new(plan.api), runtime.random()),
+            api: ApiCore::new(core, shards, Rc::new(plan.api), memory, runtime.random()),
             settings: ListenSettings { frame_bytes_max, ..plan.settings },
             runtime,
             budget,
@@ -129,7 +131,7 @@ impl<R: Runtime> Server<R> {
         }
         let peer =
             Rc::new(Peer { addr, local: conn.local_addr(), listener: listener.clone(), client_id: OnceCell::new() });
-        let link = Rc::new(Link::new(conn, now, peer.clone()));
+        let link = Rc::new(Link::new(conn, now, peer.clone(), self.settings.in_flight_max));
         let id = self.next_link.replace(self.next_link.get() + 1);
         self.links.borrow_mut().insert(id, link.clone());
         let place = Rc::new(Place { server: self.clone(), id, _permit: permit });
@@ -149,6 +151,12 @@ impl<R: Runtime> Server<R> {
     /// The memory of this core's requests and replies.
     pub fn budget(&self) -> &Budget {
         &self.budget
+    }
+
+    /// Requests without a reply, of all connections.
+    #[cfg(test)]
+    pub(super) fn requests_waiting(&self) -> usize {
+        self.links.borrow().values().map(|link| link.waiting()).sum()
     }
 
     /// Connections of this core.

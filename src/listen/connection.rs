@@ -146,8 +146,7 @@ impl<R: Runtime> Reader<R> {
         // What else came with it could be read as early.
         let trace = Rc::new(Trace::new(std::mem::replace(&mut self.began, self.woken)));
         trace.step(Stage::Read, since);
-        let free_bytes = self.server.budget.free_bytes();
-        let arrival = Arrival { now: since, wall_ms: runtime.wall_ms(), free_bytes, trace: trace.clone() };
+        let arrival = Arrival { now: since, wall_ms: runtime.wall_ms(), trace: trace.clone() };
         let pending = api::dispatch(&self.server.api, &self.peer, &frame, arrival).map_err(End::Refused)?;
         drop(frame);
         trace.decoded(runtime.now());

@@ -16,6 +16,7 @@ mod frames;
 mod limits;
 mod link;
 mod peer_log;
+mod reply_memory;
 mod report;
 mod slow;
 #[cfg(test)]
@@ -53,6 +54,10 @@ pub struct ListenSettings {
     pub unread_max: Duration,
     /// `slow.request.ms`: requests that took so long keep a trace of their stages.
     pub slow_min: Duration,
+    /// Requests of one connection that may wait for their replies: `requests.in.flight.per.connection.max`.
+    pub in_flight_max: usize,
+    /// Connections that may wait to be accepted on each core: `socket.listen.backlog.size`.
+    pub backlog: u32,
 }
 
 impl Default for ListenSettings {
@@ -63,6 +68,8 @@ impl Default for ListenSettings {
             partial_frame_max: Duration::from_secs(30),
             unread_max: Duration::from_secs(60),
             slow_min: Duration::from_millis(100),
+            in_flight_max: 256,
+            backlog: 4096,
         }
     }
 }
@@ -100,7 +107,8 @@ pub struct ListenError {
 pub async fn start<R: Runtime>(runtime: R, shards: Shards, plan: ServerPlan) -> Result<Rc<Server<R>>, ListenError> {
     let mut listening = Vec::with_capacity(plan.listeners.len());
     for ListenerPlan { name, addr, advertised } in &plan.listeners {
-        let listener = runtime.listen(*addr).await.map_err(|source| ListenError { addr: *addr, source })?;
+        let listener =
+            runtime.listen(*addr, plan.settings.backlog).await.map_err(|source| ListenError { addr: *addr, source })?;
         let advertised = advertised.as_ref().map(|(host, port)| (host.as_str().into(), *port));
         listening.push((listener, Rc::new(ListenerInfo { name: name.clone(), advertised })));
     }

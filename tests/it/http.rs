@@ -120,14 +120,17 @@ fn stage<'a>(stages: &'a Value, request: &str, stage: &str) -> Option<&'a Value>
     all.iter().find(|told| told["request"] == request && told["stage"] == stage)
 }
 
-/// The stages once so many requests of this class are over: a reply is there a little before its request is.
+/// The stages once so many requests of this class are over and nothing moves any more: a reply is there a little before its
+/// request is over.
 fn settled(http: SocketAddr, request: &str, count: u64) -> Value {
     let until = Instant::now() + ANSWER;
+    let mut before = Value::Null;
     loop {
         let stages = get(http, "/v1/stages").json();
-        if stage(&stages, request, "total").is_some_and(|total| total["count"] == count) {
+        if stages == before && stage(&stages, request, "total").is_some_and(|total| total["count"] == count) {
             return stages;
         }
+        before = stages.clone();
         assert!(Instant::now() < until, "{request} {count}: {stages:#}");
     }
 }

@@ -36,13 +36,22 @@ pub struct Setup {
     pub journal_bytes: u64,
     pub window_bytes: u64,
     pub cache_bytes: u64,
+    pub catalog_snapshot_bytes: u64,
     pub clients: usize,
+    pub retention_check_ms: u64,
 }
 
 impl Default for Setup {
     /// Small enough that write-behind, eviction, turns and rolls all happen within seconds of load.
     fn default() -> Setup {
-        Setup { journal_bytes: 4 << 20, window_bytes: 512 << 10, cache_bytes: 256 << 10, clients: 3 }
+        Setup {
+            journal_bytes: 4 << 20,
+            window_bytes: 512 << 10,
+            cache_bytes: 256 << 10,
+            catalog_snapshot_bytes: 1 << 10,
+            clients: 3,
+            retention_check_ms: 1_000,
+        }
     }
 }
 
@@ -152,7 +161,8 @@ impl World {
             index_cache_bytes: 64 << 10,
             producer_ids_max: 10_000,
             producer_expiration_ms: 86_400_000,
-            retention_check_ms: 1_000,
+            retention_check_ms: self.setup.retention_check_ms,
+            catalog_snapshot_bytes: self.setup.catalog_snapshot_bytes,
             mailbox_bytes: 1 << 20,
             mailbox_messages: 64,
             groups: GroupSettings {
@@ -172,6 +182,7 @@ impl World {
                 log_level: || "INFO".into(),
                 described: [].into(),
                 auto_create_topics: false,
+                delete_topics: true,
                 fetch_bytes_max: 4 << 20,
                 decompressed_bytes_max: 16 << 20,
                 log_dir: LogDir { path: "/broker".into(), space: |_| None },
@@ -271,6 +282,9 @@ impl World {
         let clean = running.ends.borrow().iter().all(|end| end.clean);
         // What is left of the process ends with it.
         self.sim.kill(self.broker);
+        if clean {
+            self.history.push(Event::Stopped);
+        }
         clean
     }
 }

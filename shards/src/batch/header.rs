@@ -16,7 +16,7 @@ pub const PREFIX_BYTES: usize = 17;
 const COMPRESSION_MASK: i16 = 0x07;
 const TIMESTAMP_TYPE_MASK: i16 = 0x08;
 const TRANSACTIONAL_MASK: i16 = 0x10;
-const CONTROL_MASK: i16 = 0x20;
+pub const CONTROL_MASK: i16 = 0x20;
 
 /// Whose time a batch carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

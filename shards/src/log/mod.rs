@@ -28,7 +28,9 @@ mod write_plan;
 mod writer;
 
 pub use carry::Carry;
-pub use files::{PartitionDir, StoreError};
+pub use checksum::PrefixSum;
+pub use files::{At, PartitionDir, StoreError};
+pub use index::Entry as IndexEntry;
 pub use read_plan::{DiskRead, ReadPlan};
 pub use reader::{ReadFailure, ReadFailureKind};
 pub use replay::{Replay, ReplayError, Replayed};

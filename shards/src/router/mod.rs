@@ -21,8 +21,8 @@ use std::rc::Rc;
 use crate::catalog::{Catalog, CatalogCommand, CatalogError, CatalogReply};
 use crate::group::{self, GroupError, GroupReply, GroupRequest, ListedGroup, OFFSETS_TOPIC};
 use crate::request::{
-    AppendError, AppendPart, Appended, EpochEnd, EpochPart, FetchAsk, Fetched, ListPart, Listed, PartitionSize,
-    ReadError, ShardRequest, Upto,
+    AppendError, AppendPart, Appended, EpochEnd, EpochPart, FetchAsk, ListPart, Listed, PartitionSize, ReadError,
+    ShardRequest, Upto,
 };
 use crate::shard::core::ShardCore;
 pub use crate::shard::partition::Slot;
@@ -30,6 +30,7 @@ pub use crate::shard::report::{Counters, PartitionLoad, ShardReport};
 pub use crate::shard::stages::{Class, Stage, Times};
 pub use crate::shard::trace::Trace;
 use crate::types::{Mono, Offset, PartitionId, ProducerId};
+pub use fetch::{Answers, ReadLease, ReadMemory};
 use mailbox::Postbox;
 use oneshot::{Asked, Reply, oneshot};
 use placement::{ShardIndex, owner};
@@ -175,8 +176,8 @@ impl Shards {
     }
 
     /// Reads batches; waits for `min_bytes` until the deadline as Kafka's Fetch does. Answers in the order asked.
-    pub fn fetch(&self, now: Mono, ask: FetchAsk, trace: Rc<Trace>) -> Answer<Vec<Result<Fetched, ReadError>>> {
-        Box::pin(fetch::fetch(self.clone(), now, ask, trace))
+    pub fn fetch(&self, ask: FetchAsk, memory: Rc<dyn ReadMemory>, trace: Rc<Trace>) -> Answer<Answers> {
+        Box::pin(fetch::fetch(self.clone(), ask, memory, trace))
     }
 
     pub fn list_offsets(&self, parts: Vec<ListPart>) -> Answer<Vec<Result<Listed, ReadError>>> {

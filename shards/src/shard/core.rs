@@ -44,6 +44,8 @@ pub struct Signals {
     pub drained: Signal,
     /// The journal is half full.
     pub turn: Signal,
+    /// The open commit finds no place in the journal.
+    pub no_place: Signal,
     /// `disk_jobs` has entries.
     pub disk: Signal,
     /// `cold_tails` has entries.
@@ -104,6 +106,8 @@ pub struct ShardCore {
     pub commit_bytes_usual: usize,
     /// An append is larger than any journal file: one of this size is needed.
     pub file_wanted: Option<u64>,
+    /// The open commit, of so many bytes, finds no place: a file is needed for it, as a turn waits for it itself.
+    pub place_wanted: Option<u64>,
     /// An append waits for files that only a turn frees, however few are full.
     pub turn_wanted: bool,
 
@@ -174,6 +178,7 @@ impl ShardCore {
             closing_due: false,
             commit_bytes_usual: 0,
             file_wanted: None,
+            place_wanted: None,
             turn_wanted: false,
             waiting: VecDeque::new(),
             window: VecDeque::new(),

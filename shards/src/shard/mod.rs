@@ -23,8 +23,11 @@ pub mod partition;
 pub mod read;
 pub mod recovery;
 pub mod report;
+#[cfg(test)]
+mod room_tests;
 pub mod settings;
 pub mod signal;
+pub mod snapshot;
 pub mod stages;
 pub mod start;
 pub mod stop;

@@ -123,7 +123,7 @@ impl ShardCore {
         let mut fetched = Fetched {
             high_watermark: partition.high_watermark,
             last_stable: partition.high_watermark,
-            log_start: partition.log.log_start(),
+            log_start: partition.log_start_told(),
             ..Fetched::default()
         };
         if let Some(last) = part.last_fetched_epoch {
@@ -200,7 +200,7 @@ impl ShardCore {
             TimestampPlan::Found(Listed { offset, timestamp_ms: -1, epoch })
         };
         let plan = match part.at {
-            OffsetAt::Earliest => known(partition.log.log_start()),
+            OffsetAt::Earliest => known(partition.log_start_told()),
             OffsetAt::Latest => known(upto),
             OffsetAt::MaxTimestamp => partition.log.plan_max_timestamp(upto),
             OffsetAt::Timestamp(at) => partition.log.plan_timestamp(at, upto),
@@ -223,7 +223,7 @@ impl ShardCore {
             let (_, partition) = self.readable(*partition)?;
             Ok(PartitionSize {
                 bytes: partition.log.total_bytes(),
-                log_start: partition.log.log_start(),
+                log_start: partition.log_start_told(),
                 high_watermark: partition.high_watermark,
                 log_end: partition.log.log_end(),
             })

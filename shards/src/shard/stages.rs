@@ -49,7 +49,7 @@ pub enum Stage {
     Sync,
     /// Produce: a journal write that is synced when it is done, to its release: the usual case.
     WriteSync,
-    /// Fetch: the owners asked → answered, all from memory.
+    /// Fetch: there is memory for the reply, the owners are asked → answered, all from memory.
     ReadMemory,
     /// Fetch: the same, with something from the disk.
     ReadDisk,

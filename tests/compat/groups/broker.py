@@ -30,7 +30,10 @@ class Broker:
                 [*words, *settings], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, text=True
             )
         ready = self.process.stdout.readline()
-        assert "ready" in ready, f"the broker does not start: see {self.directory}/stderr"
+        if "ready" not in ready:
+            with open(f"{self.directory}/stderr") as stderr:
+                said = "".join(stderr.readlines()[-5:])
+            raise AssertionError(f"the broker does not start: it printed {ready!r}, and to {self.directory}/stderr:\n{said}")
 
     def stop(self):
         """The orderly end, which must be a success."""

@@ -8,13 +8,15 @@ use super::{Checkpoint, PartitionCheckpoint};
 use crate::batch::crc::crc32c;
 use crate::journal::format::RunId;
 use crate::journal::run::Run;
-use crate::log::{LogSnapshot, OpenSegment, SealedSegment};
+use crate::log::{IndexEntry, LogSnapshot, OpenSegment, PrefixSum, SealedSegment};
 use crate::partition::epochs::EpochStart;
 use crate::partition::producers::{BatchMark, ProducerSnapshot};
 use crate::types::{FilePos, LeaderEpoch, Offset, PartitionId, ProducerId, TopicId};
 
 const MAGIC: [u8; 4] = *b"CLCP";
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
+/// Without the checksums of what is in no index page.
+const VERSION_WITHOUT_RUNS: u16 = 1;
 const CHECKSUM_BYTES: usize = 4;
 
 #[derive(Debug, PartialEq, Eq)]
@@ -24,9 +26,13 @@ pub enum DecodeError {
 }
 
 pub fn encode(checkpoint: &Checkpoint) -> Vec<u8> {
+    encode_as(checkpoint, VERSION)
+}
+
+fn encode_as(checkpoint: &Checkpoint, version: u16) -> Vec<u8> {
     let mut out = Vec::with_capacity(64 + checkpoint.partitions.len() * 128);
     out.extend_from_slice(&MAGIC);
-    out.extend_from_slice(&VERSION.to_le_bytes());
+    out.extend_from_slice(&version.to_le_bytes());
     out.extend_from_slice(&[0; 2]);
     out.extend_from_slice(&checkpoint.run.number.to_le_bytes());
     out.extend_from_slice(&checkpoint.run.id.0.to_le_bytes());
@@ -35,7 +41,7 @@ pub fn encode(checkpoint: &Checkpoint) -> Vec<u8> {
     out.extend_from_slice(&checkpoint.first_generation.to_le_bytes());
     put_count(&mut out, checkpoint.partitions.len());
     for partition in &checkpoint.partitions {
-        put_partition(&mut out, partition);
+        put_partition(&mut out, partition, version);
     }
     let crc = crc32c(&out);
     out.extend_from_slice(&crc.to_le_bytes());
@@ -48,13 +54,13 @@ pub fn decode(bytes: &[u8]) -> Result<Checkpoint, DecodeError> {
     if u32::from_le_bytes(*crc) != crc32c(body) {
         return Err(damaged("its checksum does not match"));
     }
-    let mut from = Reader(body);
+    let mut from = Reader { left: body, version: VERSION };
     if from.array::<4>()? != MAGIC {
         return Err(damaged("it is no checkpoint"));
     }
-    let version = u16::from_le_bytes(from.array()?);
-    if version != VERSION {
-        return Err(DecodeError::Version(version));
+    from.version = u16::from_le_bytes(from.array()?);
+    if !(VERSION_WITHOUT_RUNS..=VERSION).contains(&from.version) {
+        return Err(DecodeError::Version(from.version));
     }
     from.array::<2>()?;
     let run = Run { number: from.u64()?, id: RunId(u128::from_le_bytes(from.array()?)), shards: from.u32()? };
@@ -63,10 +69,10 @@ pub fn decode(bytes: &[u8]) -> Result<Checkpoint, DecodeError> {
     Ok(Checkpoint { run, shard, first_generation, partitions })
 }
 
-fn put_partition(out: &mut Vec<u8>, partition: &PartitionCheckpoint) {
+fn put_partition(out: &mut Vec<u8>, partition: &PartitionCheckpoint, version: u16) {
     out.extend_from_slice(&partition.id.topic.0);
     out.extend_from_slice(&partition.id.index.to_le_bytes());
-    put_log(out, &partition.log);
+    put_log(out, &partition.log, version);
     put_count(out, partition.epochs.len());
     for entry in &partition.epochs {
         out.extend_from_slice(&entry.epoch.0.to_le_bytes());
@@ -122,7 +128,7 @@ fn producer(from: &mut Reader<'_>) -> Result<ProducerSnapshot, DecodeError> {
     })
 }
 
-fn put_log(out: &mut Vec<u8>, log: &LogSnapshot) {
+fn put_log(out: &mut Vec<u8>, log: &LogSnapshot, version: u16) {
     out.extend_from_slice(&log.log_start.0.to_le_bytes());
     out.extend_from_slice(&log.log_end.0.to_le_bytes());
     out.push(u8::from(log.has_directory));
@@ -148,6 +154,16 @@ fn put_log(out: &mut Vec<u8>, log: &LogSnapshot) {
         }
         out.extend_from_slice(&segment.index_pages.to_le_bytes());
         out.push(u8::from(segment.rolled));
+        if version == VERSION_WITHOUT_RUNS {
+            continue;
+        }
+        put_count(out, segment.runs.len());
+        for run in &segment.runs {
+            for word in [run.offset_delta, run.position, run.length, run.sum.0] {
+                out.extend_from_slice(&word.to_le_bytes());
+            }
+            out.extend_from_slice(&run.max_timestamp_ms.to_le_bytes());
+        }
     }
 }
 
@@ -175,8 +191,19 @@ fn log(from: &mut Reader<'_>) -> Result<LogSnapshot, DecodeError> {
                 max_timestamp_ms: from.i64()?,
                 index_pages: from.u32()?,
                 rolled: from.bool()?,
+                runs: if from.version == VERSION_WITHOUT_RUNS { Vec::new() } else { from.list(run)? },
             })
         })?,
+    })
+}
+
+fn run(from: &mut Reader<'_>) -> Result<IndexEntry, DecodeError> {
+    Ok(IndexEntry {
+        offset_delta: from.u32()?,
+        position: from.u32()?,
+        length: from.u32()?,
+        sum: PrefixSum(from.u32()?),
+        max_timestamp_ms: from.i64()?,
     })
 }
 
@@ -184,15 +211,19 @@ fn put_count(out: &mut Vec<u8>, count: usize) {
     out.extend_from_slice(&u32::try_from(count).expect("below 4 billion entries").to_le_bytes());
 }
 
-struct Reader<'a>(&'a [u8]);
+struct Reader<'a> {
+    left: &'a [u8],
+    /// Of the checkpoint's format.
+    version: u16,
+}
 
 impl Reader<'_> {
     fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
         let (head, rest) = self
-            .0
+            .left
             .split_first_chunk::<N>()
             .ok_or_else(|| DecodeError::Damaged("it ends inside an entry".to_owned()))?;
-        self.0 = rest;
+        self.left = rest;
         Ok(*head)
     }
 
@@ -234,5 +265,68 @@ impl Reader<'_> {
     fn list<T>(&mut self, one: impl Fn(&mut Self) -> Result<T, DecodeError>) -> Result<Vec<T>, DecodeError> {
         let count = self.u32()?;
         (0..count).map(|_| one(self)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checkpoint() -> Checkpoint {
+        let run = |n: u32| IndexEntry {
+            offset_delta: n,
+            position: n * 600_000,
+            length: 600_000,
+            sum: PrefixSum(n ^ 0xabcd),
+            max_timestamp_ms: i64::from(n),
+        };
+        let segment = |base: i64, runs: u32| OpenSegment {
+            base: Offset(base),
+            end_offset: Offset(base + 9),
+            synced: FilePos(4096),
+            end: FilePos(1_800_000),
+            created_ms: 1,
+            first_timestamp_ms: 2,
+            max_timestamp_ms: 3,
+            index_pages: 4,
+            runs: (0..runs).map(run).collect(),
+            rolled: runs == 0,
+        };
+        let log = LogSnapshot {
+            log_end: Offset(30),
+            has_directory: true,
+            open: vec![segment(0, 0), segment(10, 3)],
+            ..LogSnapshot::default()
+        };
+        let partition = PartitionCheckpoint {
+            id: PartitionId { topic: TopicId([5; 16]), index: 1 },
+            log,
+            epochs: vec![EpochStart { epoch: LeaderEpoch(2), start: Offset(0) }],
+            producers: Vec::new(),
+            offline: None,
+        };
+        let run = Run { number: 3, id: RunId(77), shards: 2 };
+        Checkpoint { run, shard: 1, first_generation: 6, partitions: vec![partition.clone(), partition] }
+    }
+
+    #[test]
+    fn a_checkpoint_reads_back_and_any_flipped_bit_is_refused() {
+        let bytes = encode(&checkpoint());
+        assert_eq!(decode(&bytes), Ok(checkpoint()));
+        for bit in 0..bytes.len() * 8 {
+            let mut damaged = bytes.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert!(decode(&damaged).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn version_1_is_read_without_runs_and_a_later_one_is_named() {
+        let mut expected = checkpoint();
+        for segment in expected.partitions.iter_mut().flat_map(|partition| &mut partition.log.open) {
+            segment.runs.clear();
+        }
+        assert_eq!(decode(&encode_as(&checkpoint(), VERSION_WITHOUT_RUNS)), Ok(expected));
+        assert_eq!(decode(&encode_as(&checkpoint(), 9)), Err(DecodeError::Version(9)));
     }
 }
