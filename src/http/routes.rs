@@ -101,11 +101,13 @@ async fn buckets(State(site): State<Arc<Site>>) -> Response {
 }
 
 async fn partitions(State(site): State<Arc<Site>>) -> Response {
-    json(StatusCode::OK, &busiest::partitions(&site.busiest.round().await))
+    let round = site.busiest.round().await;
+    json(StatusCode::OK, &busiest::partitions(&round))
 }
 
 async fn clients(State(site): State<Arc<Site>>) -> Response {
-    json(StatusCode::OK, &busiest::clients(&site.busiest.round().await))
+    let round = site.busiest.round().await;
+    json(StatusCode::OK, &busiest::clients(&round))
 }
 
 async fn slow(State(site): State<Arc<Site>>) -> Response {

@@ -49,8 +49,8 @@ pub struct Server<R: Runtime> {
     pub(super) budget: Budget,
     pub(super) blocks: Blocks,
     pub(super) log: PeerLog,
-    /// Of whole requests and of replies that left.
     pub(super) slow: Slow,
+    /// Of whole requests and of replies that left.
     pub(super) received_bytes: Cell<u64>,
     pub(super) sent_bytes: Cell<u64>,
     admission: Admission,
