@@ -56,23 +56,26 @@ pub struct Marks {
 }
 
 impl Marks {
-    /// The stages that they bound, with their begin and end.
-    pub fn each(&self, mut stage: impl FnMut(Stage, Mono, Mono)) {
+    /// The stages that they bound, with their ends, in order.
+    pub fn each(&self, mut stage: impl FnMut(Stage, Mono)) {
+        stage(Stage::Route, self.taken_up);
         if self.placed == Mono(0) {
             // The answer was there already: a duplicate's.
-            return stage(Stage::Queue, self.taken_up, self.released);
+            return stage(Stage::Queue, self.released);
         }
-        stage(Stage::Queue, self.taken_up, self.placed);
-        stage(Stage::Append, self.placed, self.appended);
+        stage(Stage::Queue, self.placed);
+        stage(Stage::Append, self.appended);
         if self.write_started == Mono(0) {
-            return stage(Stage::CommitWait, self.appended, self.released);
+            return stage(Stage::CommitWait, self.released);
         }
-        stage(Stage::CommitWait, self.appended, self.write_started);
+        stage(Stage::CommitWait, self.write_started);
         if self.written == Mono(0) {
-            stage(Stage::WriteSync, self.write_started, self.released);
+            stage(Stage::WriteSync, self.released);
         } else {
-            stage(Stage::Write, self.write_started, self.written);
-            stage(Stage::Sync, self.written, self.released);
+            stage(Stage::Write, self.written);
+            if self.released > self.written {
+                stage(Stage::Sync, self.released);
+            }
         }
     }
 }

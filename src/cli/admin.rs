@@ -16,7 +16,7 @@ const ANSWER_MAX: Duration = Duration::from_secs(15);
 const ANSWER_BYTES_MAX: u64 = 64 << 20;
 
 /// Which broker to look into.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub struct Admin {
     /// Where the broker's own HTTP listens: its `admin.listen`.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9644", value_parser = host_port)]
@@ -45,9 +45,12 @@ impl Admin {
     pub fn ask(&self, path: &str) -> Result<(u16, String), Failure> {
         let admin = &self.admin;
         let text = self.fetch(path).map_err(|e| {
-            Failure::Unreachable(format!(
-                "no HTTP at {admin}: {e}; give the address that the broker tells at its start with --admin"
-            ))
+            Failure::Unreachable(match e.kind() {
+                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => format!("{admin} does not answer: it hangs"),
+                _ => {
+                    format!("no HTTP at {admin}: {e}; give the address that the broker tells at its start with --admin")
+                }
+            })
         })?;
         let (status, body) = answer(&text).ok_or_else(|| self.no_broker())?;
         Ok((status, body.to_owned()))

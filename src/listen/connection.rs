@@ -208,7 +208,10 @@ impl Gathered {
                 Poll::Pending if self.replies.segments.is_empty() => return Poll::Pending,
                 Poll::Pending => break,
                 Poll::Ready(None) => return Poll::Ready(false),
-                Poll::Ready(Some((Outcome::Silent, trace))) => end(server, peer, &trace),
+                Poll::Ready(Some((Outcome::Silent, trace))) => {
+                    trace.answered(server.runtime.now());
+                    end(server, peer, &trace);
+                }
                 Poll::Ready(Some((Outcome::Close(refusal), _))) => {
                     server.log.closed(server.runtime.now(), peer.addr, refusal.api, &refusal.reason);
                     return Poll::Ready(false);

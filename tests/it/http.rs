@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::broker::{Broker, Home};
 use crate::ledger::{Appended, Ledger};
+use crate::peer::batch;
 
 const ANSWER: Duration = Duration::from_secs(20);
 
@@ -99,7 +100,8 @@ fn requests_are_counted_by_core_and_stage() {
     for _ in 0..3 {
         broker.connect().check_served();
     }
-    let stages = settled(http, "other", 3);
+    let decodes = |stages: &Value| stage(stages, "other", "decode").is_some_and(|decode| decode["count"] == 3);
+    let stages = stages_when(http, |stages| count(stages, "other") == 3 && decodes(stages));
     let answer = get(http, "/metrics");
     assert!(answer.head.contains("content-type: text/plain; version=0.0.4"), "{answer:#?}");
     let page = answer.body;
@@ -120,27 +122,30 @@ fn stage<'a>(stages: &'a Value, request: &str, stage: &str) -> Option<&'a Value>
     all.iter().find(|told| told["request"] == request && told["stage"] == stage)
 }
 
-/// The stages once so many requests of this class are over and nothing moves any more: a reply is there a little before its
-/// request is over.
-fn settled(http: SocketAddr, request: &str, count: u64) -> Value {
+/// The stages once they are so: a reply is there a little before its request is over and noted.
+fn stages_when(http: SocketAddr, are_so: impl Fn(&Value) -> bool) -> Value {
     let until = Instant::now() + ANSWER;
-    let mut before = Value::Null;
     loop {
         let stages = get(http, "/v1/stages").json();
-        if stages == before && stage(&stages, request, "total").is_some_and(|total| total["count"] == count) {
+        if are_so(&stages) {
             return stages;
         }
-        before = stages.clone();
-        assert!(Instant::now() < until, "{request} {count}: {stages:#}");
+        assert!(Instant::now() < until, "{stages:#}");
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 
+/// How many requests of this class are over.
+fn count(stages: &Value, request: &str) -> u64 {
+    stage(stages, request, "total").and_then(|total| total["count"].as_u64()).unwrap_or(0)
+}
+
 /// What the stages of a class come to, and its whole time, in nanoseconds.
-fn sums(stages: &Value, request: &str) -> (f64, f64) {
+fn sums(stages: &Value, request: &str) -> (u64, u64) {
     let all = stages["all"].as_array().expect("a list");
-    let sum_of = |total: bool| -> f64 {
+    let sum_of = |total: bool| -> u64 {
         let of = all.iter().filter(|told| told["request"] == request && (told["stage"] == "total") == total);
-        of.map(|told| told["sum_ns"].as_f64().expect("a number")).sum()
+        of.map(|told| told["sum_ns"].as_u64().expect("a number")).sum()
     };
     (sum_of(false), sum_of(true))
 }
@@ -151,21 +156,28 @@ fn stages_add_up_to_the_time_of_requests() {
     let (broker, http) = start(&home, &["--set", "shards=2"]);
     let mut peer = broker.connect();
     let mut ledger = Ledger::new("t", 100);
-    assert_eq!(peer.create("t", 1), ErrorCode::None);
-    for _ in 0..50 {
+    assert_eq!((peer.create("t", 1), peer.create("wide", 8)), (ErrorCode::None, ErrorCode::None));
+    for _ in 0..25 {
         assert_eq!(ledger.append(&mut peer), Appended::Acked);
+        // Both cores own some: the request is one all the same.
+        let answers = peer.produce("wide", -1, &vec![batch(&[b"v"], None); 8]);
+        assert!(answers.iter().all(|answer| answer.error_code == ErrorCode::None), "{answers:?}");
     }
     ledger.check(&mut peer);
-    let stages = settled(http, "produce", 50);
-    for stage_name in ["read", "decode", "append", "commit_wait", "write_sync", "reply", "send"] {
+    // A report is put together while requests pass: only of a core at rest it is of one moment.
+    let adds_up = |stages: &Value, request| {
+        let (parts, whole) = sums(stages, request);
+        whole > 0 && parts == whole
+    };
+    let all_over = |stages: &Value| count(stages, "produce") == 50 && count(stages, "fetch") > 0;
+    let classes = ["produce", "fetch", "other"];
+    let stages = stages_when(http, |stages| all_over(stages) && classes.iter().all(|class| adds_up(stages, class)));
+    for stage_name in ["read", "decode", "route", "queue", "append", "commit_wait", "write_sync", "reply", "send"] {
         let told = stage(&stages, "produce", stage_name).unwrap_or_else(|| panic!("{stage_name}: {stages:#}"));
         assert_eq!(told["count"], 50, "{stage_name}");
     }
     assert!(stage(&stages, "fetch", "read_memory").is_some(), "{stages:#}");
-    for request in ["produce", "fetch", "other"] {
-        let (parts, whole) = sums(&stages, request);
-        assert!(whole > 0.0 && (parts / whole - 1.0).abs() < 0.05, "{request}: {parts} of {whole}: {stages:#}");
-    }
+    assert!(stage(&stages, "core", "write_sync").is_some() && stage(&stages, "core", "route").is_some(), "{stages:#}");
 }
 
 #[test]
@@ -174,10 +186,12 @@ fn slow_requests_keep_a_trace_that_adds_up() {
     let every = ["--set", "slow.request.ms=0"];
     let (broker, http) = start(&home, &every);
     let mut peer = broker.connect();
-    let mut ledger = Ledger::new("t", 100);
+    let mut ledger = Ledger::new("t", 20_000);
     assert_eq!(peer.create("t", 1), ErrorCode::None);
-    assert_eq!(ledger.append(&mut peer), Appended::Acked);
-    settled(http, "produce", 1);
+    for _ in 0..4 {
+        assert_eq!(ledger.append(&mut peer), Appended::Acked);
+    }
+    stages_when(http, |stages| count(stages, "produce") == 4);
     let told = get(http, "/v1/slow").json();
     let slow = told["requests"].as_array().expect("a list");
     let produce = slow.iter().find(|slow| slow["api"] == "Produce").unwrap_or_else(|| panic!("none: {told:#}"));
@@ -188,14 +202,11 @@ fn slow_requests_keep_a_trace_that_adds_up() {
     assert!(produce["peer"].as_str().is_some_and(|peer| peer.starts_with("127.0.0.1:")));
     assert!(slow.windows(2).all(|pair| pair[0]["ended_ms"].as_i64() >= pair[1]["ended_ms"].as_i64()), "newest first");
 
-    // What a clean stop left is read from the disk.
+    // What a clean stop left is read from the disk, but for the last block.
     broker.terminate();
     let (broker, http) = start(&home, &every);
     ledger.check(&mut broker.connect());
-    let until = Instant::now() + ANSWER;
-    while stage(&get(http, "/v1/stages").json(), "fetch", "read_disk").is_none() {
-        assert!(Instant::now() < until, "{:#}", get(http, "/v1/stages").json());
-    }
+    stages_when(http, |stages| stage(stages, "fetch", "read_disk").is_some());
     drop(broker);
     let (_broker, http) = start(&home, &[]);
     assert_eq!(get(http, "/v1/slow").json()["requests"].as_array().map(Vec::len), Some(0));

@@ -130,15 +130,11 @@ impl Shards {
         }
     }
 
-    /// Notes the stages of a request that is over; the owners noted theirs.
+    /// Notes the stages of a request that is over.
     pub fn ended(&self, trace: &Trace) {
         let Some(core) = self.here() else { return };
         let stages = &mut core.borrow_mut().stages;
-        trace.each(|stage, took| {
-            if !stage.is_owners() {
-                stages.record(trace.class(), stage, took);
-            }
-        });
+        trace.each(|stage, took| stages.record(trace.class(), stage, took));
         stages.record(trace.class(), Stage::Total, trace.total());
     }
 

@@ -31,25 +31,22 @@ const ISR_OF_ONE_NODE: i32 = 1;
 
 /// One request of one connection to this shard: answered when all its parts are.
 pub struct AppendCall {
-    /// Asked for by a client, not by this broker itself.
-    is_produce: bool,
     results: RefCell<Vec<Option<AppendResult>>>,
     missing: Cell<usize>,
     reply: RefCell<Option<Reply<Vec<AppendResult>>>>,
 }
 
 impl AppendCall {
-    fn new(is_produce: bool, parts: usize, reply: Reply<Vec<AppendResult>>) -> Rc<AppendCall> {
+    fn new(parts: usize, reply: Reply<Vec<AppendResult>>) -> Rc<AppendCall> {
         Rc::new(AppendCall {
-            is_produce,
             results: RefCell::new(vec![None; parts]),
             missing: Cell::new(parts),
             reply: RefCell::new(Some(reply)),
         })
     }
 
-    /// Gives the result of one part; the last one sends the reply. Whether it was the last of a produce.
-    pub fn done(&self, index: usize, result: AppendResult) -> bool {
+    /// Gives the result of one part; the last one sends the reply.
+    pub fn done(&self, index: usize, result: AppendResult) {
         self.results.borrow_mut()[index] = Some(result);
         self.missing.set(self.missing.get() - 1);
         if self.missing.get() == 0
@@ -57,9 +54,7 @@ impl AppendCall {
         {
             let results = self.results.take();
             reply.send(results.into_iter().map(|r| r.unwrap_or(Err(AppendError::Stopping))).collect());
-            return self.is_produce;
         }
-        false
     }
 }
 
@@ -92,15 +87,8 @@ enum Placed {
 impl ShardCore {
     /// Appends all parts of one request, in order. Never blocks: what finds no room waits in a queue that the
     /// connections' memory leases bound.
-    pub fn append(
-        &mut self,
-        now: Mono,
-        wall_ms: i64,
-        is_produce: bool,
-        parts: Vec<AppendPart>,
-        reply: Reply<Vec<AppendResult>>,
-    ) {
-        let call = AppendCall::new(is_produce, parts.len(), reply);
+    pub fn append(&mut self, now: Mono, wall_ms: i64, parts: Vec<AppendPart>, reply: Reply<Vec<AppendResult>>) {
+        let call = AppendCall::new(parts.len(), reply);
         for (index, part) in parts.into_iter().enumerate() {
             let Some(slot) = self.slot_of(part.partition) else {
                 call.done(index, Err(AppendError::Unknown));
@@ -305,8 +293,7 @@ impl ShardCore {
             marks: Marks { taken_up: pending.taken_up, released: now, ..Marks::default() },
         };
         if last_offset < partition.high_watermark || is_planted(PlantedFault::DuplicateAckedEarly) {
-            pending.call.done(pending.index, Ok(appended));
-            return;
+            return pending.call.done(pending.index, Ok(appended));
         }
         // The original is in the open commit or in one before it: released with the open one at the latest.
         self.open_notes.strict |= strict;

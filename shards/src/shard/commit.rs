@@ -14,7 +14,7 @@ use super::append::AppendCall;
 use super::core::{CommitBuffer, ShardCore};
 use super::log_start::MoveWaiter;
 use super::partition::Slot;
-use super::stages::Class;
+use super::stages::{Class, Stage};
 use super::{Shard, fail};
 use crate::journal::open::OpenCommit;
 use crate::journal::space::{CommitPlace, FileIndex};
@@ -242,16 +242,13 @@ impl ShardCore {
         }
     }
 
-    fn release(&mut self, mut token: Token, write_started: Mono, written: Mono, released: Mono) {
-        let marks = Marks { write_started, written, released, ..token.appended.marks };
-        token.appended.marks = marks;
+    fn release(&self, mut token: Token, write_started: Mono, written: Mono, released: Mono) {
+        token.appended.marks = Marks { write_started, written, released, ..token.appended.marks };
         let result = match self.get(token.slot) {
             Some(_) => Ok(token.appended),
             None => Err(AppendError::Unknown),
         };
-        if token.call.done(token.index, result) {
-            marks.each(|stage, from, until| self.stages.record(Class::Produce, stage, until.since(from)));
-        }
+        token.call.done(token.index, result);
     }
 
     fn release_other(&mut self, release: Release) {
@@ -354,6 +351,7 @@ async fn write<R: Runtime>(
         };
         stand(shard, synced.map_err(|e| fail(&file.path, "write", &e)))?;
         shard.step(|core, now, wall_ms| {
+            core.stages.record(Class::Core, Stage::WriteSync, now.since(notes.write_started));
             core.unsynced.push_back(notes);
             core.release_synced(now);
             core.admit_waiting(now, wall_ms);
@@ -362,17 +360,22 @@ async fn write<R: Runtime>(
     }
     let written = file.file.write(position, &frozen).await;
     stand(shard, written.map_err(|e| fail(&file.path, "write", &e)))?;
-    let sync_now = shard.step(|core, now, wall_ms| core.commit_written(now, wall_ms, place.file, notes));
+    let sync_now = shard.step(|core, now, wall_ms| {
+        core.stages.record(Class::Core, Stage::Write, now.since(notes.write_started));
+        core.commit_written(now, wall_ms, place.file, notes)
+    });
     if sync_now { sync(shard, place.file).await } else { Ok(()) }
 }
 
 async fn sync<R: Runtime>(shard: &Shard<R>, file: FileIndex) -> Result<(), String> {
     let file = shard.journal_file(file);
+    let started = shard.now();
     if !is_planted(PlantedFault::SyncSkipped) {
         let synced = file.file.sync().await;
         stand(shard, synced.map_err(|e| fail(&file.path, "sync", &e)))?;
     }
     shard.step(|core, now, wall_ms| {
+        core.stages.record(Class::Core, Stage::Sync, now.since(started));
         core.release_synced(now);
         core.admit_waiting(now, wall_ms);
     });

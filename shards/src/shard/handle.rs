@@ -1,6 +1,5 @@
 //! The door of a shard: every request of any core comes through here, one step each. Owning core only.
 
-use super::catalog::METADATA_PARTITION;
 use super::core::ShardCore;
 use super::stages::{Class, Stage};
 use crate::request::ShardRequest;
@@ -11,11 +10,7 @@ impl ShardCore {
     /// Carries out one request, or starts it; never waits.
     pub fn handle(&mut self, now: Mono, wall_ms: i64, request: ShardRequest) {
         match request {
-            ShardRequest::Append { parts, reply } => {
-                // The catalog's own records come through the same door.
-                let is_produce = parts.first().is_none_or(|part| part.partition != METADATA_PARTITION);
-                self.append(now, wall_ms, is_produce, parts, reply);
-            }
+            ShardRequest::Append { parts, reply } => self.append(now, wall_ms, parts, reply),
             ShardRequest::Read { parts, isolation, max_bytes, reply } => self.read(&parts, isolation, max_bytes, reply),
             ShardRequest::Watch { id, seen, isolation, missing_bytes, deadline, reply } => {
                 self.watch(id, &seen, isolation, missing_bytes, deadline, reply);
@@ -42,9 +37,7 @@ impl ShardCore {
     /// A request from another core.
     pub fn take_letter(&mut self, now: Mono, wall_ms: i64, letter: Letter) {
         let (request, sent) = letter.open();
-        if matches!(request, ShardRequest::Append { .. }) {
-            self.stages.record(Class::Produce, Stage::Route, now.since(sent));
-        }
+        self.stages.record(Class::Core, Stage::Route, now.since(sent));
         self.handle(now, wall_ms, request);
     }
 }

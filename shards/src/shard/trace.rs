@@ -60,10 +60,7 @@ impl Trace {
     /// All since the last step was this stage. A stage that comes again adds up.
     pub fn step(&self, stage: Stage, until: Mono) {
         let took = until.since(self.last.get());
-        if took.is_zero() {
-            return;
-        }
-        self.last.set(until);
+        self.last.set(until.max(self.last.get()));
         let mut steps = self.steps.borrow_mut();
         match steps.iter_mut().find(|(of, _)| *of == stage) {
             Some((_, sum)) => *sum += took,
@@ -80,16 +77,15 @@ impl Trace {
 
     /// The way of an append through its owner's core.
     pub fn appended(&self, marks: &Marks) {
-        self.step(Stage::Route, marks.taken_up);
-        marks.each(|stage, _, until| self.step(stage, until));
+        marks.each(|stage, until| self.step(stage, until));
     }
 
     /// The reply begins to leave.
     pub fn answered(&self, now: Mono) {
         let stage = match self.class.get() {
-            Class::Other if self.waits.get() => Stage::Wait,
-            Class::Other => Stage::Serve,
             Class::Produce | Class::Fetch => Stage::Reply,
+            Class::Other | Class::Core if self.waits.get() => Stage::Wait,
+            Class::Other | Class::Core => Stage::Serve,
         };
         self.step(stage, now);
     }

@@ -6,15 +6,22 @@ use serde_json::Value;
 
 use super::look::Look;
 
-/// Rows of text, by part of the screen. The most busy come first.
+/// Rows of text, by part of the screen. The busiest partitions and clients come first.
 #[derive(Debug, Default)]
 pub struct Frame {
     pub cores: Vec<Vec<String>>,
-    pub stages: Vec<Vec<String>>,
+    pub stages: Vec<StageRow>,
     pub partitions: Vec<Vec<String>>,
     pub clients: Vec<Vec<String>>,
-    /// One line.
-    pub disk: String,
+    /// The most telling come first.
+    pub disk: Vec<String>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub struct StageRow {
+    pub cells: Vec<String>,
+    /// All time spent there between the two looks.
+    pub spent_ns: u64,
 }
 
 pub const CORES: [&str; 11] = [
@@ -30,7 +37,7 @@ pub const CORES: [&str; 11] = [
     "waiting",
     "journal %",
 ];
-pub const STAGES: [&str; 8] = ["request", "stage", "/s", "mean", "p50", "p99", "p99.9", "max"];
+pub const STAGES: [&str; 9] = ["request", "stage", "/s", "share", "mean", "p50", "p99", "p99.9", "max"];
 pub const PARTITIONS: [&str; 6] = ["partition", "shard", "records/s", "in", "out", "size"];
 pub const CLIENTS: [&str; 6] = ["client", "address", "requests/s", "in", "out", "in flight"];
 
@@ -68,20 +75,18 @@ fn cores(before: &Look, now: &Look, seconds: f64) -> Vec<Vec<String>> {
     now.metrics.shards().into_iter().map(row).collect()
 }
 
-fn disk(before: &Look, now: &Look, seconds: f64) -> String {
+fn disk(before: &Look, now: &Look, seconds: f64) -> Vec<String> {
     let rate = |name| per_second((now.metrics.sum(name) - before.metrics.sum(name)).max(0.0) / seconds);
     let (free, all) = (now.metrics.whole("corelog_disk_free_bytes"), now.metrics.whole("corelog_disk_bytes"));
-    format!(
-        "journal {}  segments {}  read {}  {} reads wait  {} not yet in segments  {} free of {}  {} resident",
-        rate("corelog_journal_written_bytes_total"),
-        rate("corelog_segment_written_bytes_total"),
-        rate("corelog_read_disk_bytes_total"),
-        count(now.metrics.sum("corelog_disk_reads_queued")),
-        size(now.metrics.sum("corelog_write_window_bytes")),
-        size(free),
-        size(all),
-        size(now.metrics.whole("process_resident_memory_bytes")),
-    )
+    vec![
+        format!("journal {}", rate("corelog_journal_written_bytes_total")),
+        format!("segments {}", rate("corelog_segment_written_bytes_total")),
+        format!("read {}", rate("corelog_read_disk_bytes_total")),
+        format!("{} free of {}", size(free), size(all)),
+        format!("{} reads wait", count(now.metrics.sum("corelog_disk_reads_queued"))),
+        format!("{} not yet in segments", size(now.metrics.sum("corelog_write_window_bytes"))),
+        format!("{} resident memory", size(now.metrics.whole("process_resident_memory_bytes"))),
+    ]
 }
 
 /// One stage between two looks: how many went through it, how long together, and how many kept within which time.
@@ -107,21 +112,34 @@ impl Between {
     }
 }
 
-fn stages(before: &Value, now: &Value, seconds: f64) -> Vec<Vec<String>> {
+/// By kind of request, the whole of it first and then its stages in order. Those that nothing went through are left out.
+fn stages(before: &Value, now: &Value, seconds: f64) -> Vec<StageRow> {
     let key = |told: &Value| (text(told, "request"), text(told, "stage"));
     let earlier: BTreeMap<_, &Value> = items(before, "all").iter().map(|told| (key(told), told)).collect();
-    let row = |told: &Value| {
-        let between = between(earlier.get(&key(told)).copied().unwrap_or(&Value::Null), told);
-        if between.count == 0 {
-            return None;
+    let since = |told: &Value| between(earlier.get(&key(told)).copied().unwrap_or(&Value::Null), told);
+    let mut told: Vec<(String, String, Between)> =
+        items(now, "all").iter().map(|told| (text(told, "request"), text(told, "stage"), since(told))).collect();
+    told.retain(|(.., between)| between.count > 0);
+    let is_total = |stage: &str| stage == "total";
+    let whole_ns: BTreeMap<String, u64> = told
+        .iter()
+        .filter(|(_, stage, _)| is_total(stage))
+        .map(|(request, _, between)| (request.clone(), between.sum_ns))
+        .collect();
+    let mut rows = Vec::with_capacity(told.len());
+    for kind in told.chunk_by(|a, b| a.0 == b.0) {
+        let (total, parts): (Vec<_>, Vec<_>) = kind.iter().partition(|(_, stage, _)| is_total(stage));
+        for (request, stage, between) in total.into_iter().chain(parts) {
+            let share = whole_ns.get(request).map(|whole| 100.0 * between.sum_ns as f64 / (*whole).max(1) as f64);
+            let mut cells = vec![request.clone(), stage.clone(), count(between.count as f64 / seconds)];
+            cells.push(share.map_or_else(|| "-".to_owned(), |share| format!("{share:.0} %")));
+            cells.push(took(between.sum_ns / between.count));
+            cells.extend([0.5, 0.99, 0.999].map(|quantile| took(between.quantile_ns(quantile))));
+            cells.push(took(between.max_ns()));
+            rows.push(StageRow { cells, spent_ns: between.sum_ns });
         }
-        let mut row = vec![text(told, "request"), text(told, "stage"), count(between.count as f64 / seconds)];
-        row.push(took(between.sum_ns / between.count));
-        row.extend([0.5, 0.99, 0.999].map(|quantile| took(between.quantile_ns(quantile))));
-        row.push(took(between.max_ns()));
-        Some(row)
-    };
-    items(now, "all").iter().filter_map(row).collect()
+    }
+    rows
 }
 
 fn between(before: &Value, now: &Value) -> Between {
@@ -305,13 +323,21 @@ mod tests {
     }
 
     #[test]
-    fn times_are_of_what_came_between_two_looks() {
-        let stage = |count: u64, sum: u64, buckets: Value| json!({ "all": [{ "request": "produce", "stage": "total", "count": count, "sum_ns": sum, "buckets": buckets }] });
-        let before = stage(10, 10_000, json!([[1_000, 10]]));
-        let now = stage(110, 10_000 + 100 * 2_000, json!([[1_000, 10], [2_000, 99], [9_000, 1]]));
+    fn times_are_of_what_came_between_two_looks_and_the_whole_comes_first() {
+        let told = |stage: &str, count: u64, sum: u64, buckets: Value| json!({ "request": "produce", "stage": stage, "count": count, "sum_ns": sum, "buckets": buckets });
+        let before = json!({ "all": [told("total", 10, 10_000, json!([[1_000, 10]]))] });
+        let grown = told("total", 110, 10_000 + 100 * 2_000, json!([[1_000, 10], [2_000, 99], [9_000, 1]]));
+        let now = json!({ "all": [told("read", 100, 50_000, json!([[500, 100]])), grown] });
         let rows = stages(&before, &now, 10.0);
-        let wanted = ["produce", "total", "10", "2.0 µs", "2.0 µs", "2.0 µs", "9.0 µs", "9.0 µs"];
-        assert_eq!(rows, [wanted.map(str::to_owned).to_vec()]);
+        let wanted = [
+            ["produce", "total", "10", "100 %", "2.0 µs", "2.0 µs", "2.0 µs", "9.0 µs", "9.0 µs"],
+            ["produce", "read", "10", "25 %", "500 ns", "500 ns", "500 ns", "500 ns", "500 ns"],
+        ];
+        assert_eq!(
+            rows.iter().map(|row| row.cells.clone()).collect::<Vec<_>>(),
+            wanted.map(|row| row.map(str::to_owned))
+        );
+        assert_eq!(rows.iter().map(|row| row.spent_ns).collect::<Vec<_>>(), [200_000, 50_000]);
         assert!(stages(&now, &now, 10.0).is_empty(), "nothing went through since");
     }
 }

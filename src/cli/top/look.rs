@@ -59,6 +59,12 @@ impl Metrics {
         self.shards().iter().map(|shard| self.of_shard(name, *shard)).sum()
     }
 
+    /// Of the same process, and of the same cores: what is in one of them alone would count as done since.
+    pub fn follow(&self, before: &Metrics) -> bool {
+        let started = |metrics: &Metrics| metrics.whole("process_start_time_seconds").to_bits();
+        started(self) == started(before) && self.shards() == before.shards()
+    }
+
     /// The shards that answered.
     pub fn shards(&self) -> Vec<u32> {
         let named = self.samples.keys().filter(|(name, _)| name == "corelog_partitions");
@@ -87,5 +93,15 @@ mod tests {
         assert_eq!((metrics.whole("corelog_ready"), metrics.sum("corelog_partitions")), (1.0, 7.0));
         assert_eq!((metrics.of_shard("corelog_partitions", 1), metrics.whole("nothing")), (4.0, 0.0));
         assert_eq!(metrics.shards(), [0, 1]);
+    }
+
+    #[test]
+    fn looks_at_other_processes_or_other_cores_do_not_follow_each_other() {
+        let of = |start: u32, shards: &[u32]| {
+            let shards = shards.iter().map(|shard| format!("corelog_partitions{{shard=\"{shard}\"}} 3\n"));
+            Metrics::of(&format!("process_start_time_seconds {start}\n{}", shards.collect::<String>()))
+        };
+        assert!(of(5, &[0, 1]).follow(&of(5, &[0, 1])));
+        assert!(!of(5, &[0, 1]).follow(&of(5, &[1])) && !of(6, &[0]).follow(&of(5, &[0])));
     }
 }

@@ -1,12 +1,14 @@
 //! `corelog top`: cores, stages, partitions, clients and disk of a running broker, live in the terminal.
 //!
-//! `look` asks the broker, `frame` makes rates out of two looks (pure), `view` draws them.
+//! `look` asks the broker, `frame` makes rates out of two looks (pure), `view` draws them. Looks are taken on a thread of
+//! their own: a broker that hangs keeps nobody from leaving.
 
 mod frame;
 mod look;
 mod view;
 
 use std::io::{self, IsTerminal as _};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use ratatui::DefaultTerminal;
@@ -16,6 +18,11 @@ use super::Failure;
 use super::admin::Admin;
 use frame::{Frame, frame};
 use look::{Look, look};
+
+/// How long a key or an answer may go unseen.
+const GLANCE: Duration = Duration::from_millis(50);
+/// An answer that takes longer is told to be missing.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Shows live what a broker does: its cores, stages, busiest partitions and clients, and its disk.
 #[derive(Debug, clap::Args)]
@@ -33,7 +40,6 @@ enum Wish {
     Quit,
     Pause,
     Redraw,
-    Nothing,
 }
 
 pub fn run(args: &Arguments) -> Result<(), Failure> {
@@ -41,9 +47,9 @@ pub fn run(args: &Arguments) -> Result<(), Failure> {
         return Err(Failure::Usage("top draws on a terminal: `corelog stages` prints once".to_owned()));
     }
     // Before the screen is taken: a wrong address is told on it as it was.
-    let first = look(&args.admin)?;
+    let last = look(&args.admin)?;
     let mut terminal = ratatui::try_init().map_err(|e| Failure::Runtime(format!("no screen to draw on: {e}")))?;
-    let ended = Top { args, last: first, frame: None, paused: false, trouble: None }.run(&mut terminal);
+    let ended = Top { args, last, frame: None, paused: false, asked: None, trouble: None }.run(&mut terminal);
     ratatui::restore();
     ended.map_err(|e| Failure::Runtime(format!("the terminal failed: {e}")))
 }
@@ -54,35 +60,49 @@ struct Top<'a> {
     /// Out of the last two looks; `None` before there were two.
     frame: Option<Frame>,
     paused: bool,
+    /// When the look was begun that is under way.
+    asked: Option<Instant>,
     /// Why the last look failed.
     trouble: Option<String>,
 }
 
 impl Top<'_> {
     fn run(&mut self, terminal: &mut DefaultTerminal) -> io::Result<()> {
+        let (asks, looks) = looker(self.args.admin.clone());
         let every = Duration::from_secs(self.args.every);
         // The first rates are there soon.
         let mut next = Instant::now() + every.min(Duration::from_secs(1));
+        let mut drawn = None;
         loop {
-            terminal.draw(|screen| view::draw(screen, self.frame.as_ref(), &self.headline()))?;
-            match wish(next)? {
-                Wish::Quit => return Ok(()),
-                Wish::Pause => self.paused = !self.paused,
-                Wish::Redraw => {}
-                Wish::Nothing => {
-                    next = Instant::now() + every;
-                    if !self.paused {
-                        self.look_again();
-                    }
-                }
+            let told = (self.headline(), self.trouble());
+            if drawn.as_ref() != Some(&told) {
+                terminal.draw(|screen| view::draw(screen, self.frame.as_ref(), &told.0, told.1.as_deref()))?;
+                drawn = Some(told);
+            }
+            match wish()? {
+                Some(Wish::Quit) => return Ok(()),
+                Some(Wish::Pause) => self.paused = !self.paused,
+                Some(Wish::Redraw) => drawn = None,
+                None => {}
+            }
+            if self.asked.is_none() && !self.paused && Instant::now() >= next && asks.send(()).is_ok() {
+                self.asked = Some(Instant::now());
+            }
+            if let Ok(look) = looks.try_recv() {
+                self.take(look);
+                next = Instant::now() + every;
+                drawn = None;
             }
         }
     }
 
-    fn look_again(&mut self) {
-        match look(&self.args.admin) {
+    fn take(&mut self, look: Result<Look, Failure>) {
+        self.asked = None;
+        match look {
             Ok(now) => {
-                self.frame = Some(frame(&self.last, &now));
+                if now.metrics.follow(&self.last.metrics) {
+                    self.frame = Some(frame(&self.last, &now));
+                }
                 self.last = now;
                 self.trouble = None;
             }
@@ -91,37 +111,56 @@ impl Top<'_> {
     }
 
     fn headline(&self) -> String {
-        let state = match (&self.trouble, self.paused) {
-            (Some(trouble), _) => trouble.clone(),
-            (None, true) => "paused".to_owned(),
-            (None, false) => self.last.state.clone(),
+        let state = match (self.paused, self.trouble().is_some()) {
+            (true, _) => "paused",
+            (false, true) => "no answer",
+            (false, false) => &self.last.state,
         };
         format!("corelog {} · {state} · every {} s", self.args.admin.address(), self.args.every)
     }
-}
 
-/// Waits for a key until then.
-fn wish(until: Instant) -> io::Result<Wish> {
-    loop {
-        if !event::poll(until.saturating_duration_since(Instant::now()))? {
-            return Ok(Wish::Nothing);
-        }
-        match event::read()? {
-            Event::Key(key) if key.kind == KeyEventKind::Press => match of_key(key) {
-                Wish::Nothing => {}
-                wish => return Ok(wish),
-            },
-            Event::Resize(..) => return Ok(Wish::Redraw),
-            _ => {}
+    /// What keeps the figures from being of now.
+    fn trouble(&self) -> Option<String> {
+        let old = self.last.at.elapsed().as_secs();
+        let silent = self.asked.is_some_and(|asked| asked.elapsed() > PATIENCE);
+        match &self.trouble {
+            Some(trouble) => Some(format!("Figures are {old} s old: {trouble}")),
+            None if silent => Some(format!("Figures are {old} s old: the broker does not answer")),
+            None => None,
         }
     }
 }
 
-fn of_key(key: KeyEvent) -> Wish {
+/// The thread that looks whenever it is asked to.
+fn looker(admin: Admin) -> (Sender<()>, Receiver<Result<Look, Failure>>) {
+    let ((asks, asked), (tell, told)) = (channel(), channel());
+    std::thread::spawn(move || {
+        while let Ok(()) = asked.recv() {
+            if tell.send(look(&admin)).is_err() {
+                return;
+            }
+        }
+    });
+    (asks, told)
+}
+
+/// Waits a moment for a key.
+fn wish() -> io::Result<Option<Wish>> {
+    if !event::poll(GLANCE)? {
+        return Ok(None);
+    }
+    Ok(match event::read()? {
+        Event::Key(key) if key.kind == KeyEventKind::Press => of_key(key),
+        Event::Resize(..) => Some(Wish::Redraw),
+        _ => None,
+    })
+}
+
+fn of_key(key: KeyEvent) -> Option<Wish> {
     match key.code {
-        KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => Wish::Quit,
-        KeyCode::Char('q') | KeyCode::Esc => Wish::Quit,
-        KeyCode::Char(' ' | 'p') => Wish::Pause,
-        _ => Wish::Nothing,
+        KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => Some(Wish::Quit),
+        KeyCode::Char('q') | KeyCode::Esc => Some(Wish::Quit),
+        KeyCode::Char(' ' | 'p') => Some(Wish::Pause),
+        _ => None,
     }
 }

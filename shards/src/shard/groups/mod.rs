@@ -200,7 +200,7 @@ impl ShardCore {
         let appended = (!records.is_empty()).then(|| {
             let (reply, appended) = oneshot();
             match parts_of(partition, &records, wall_ms) {
-                Ok(parts) => self.append(now, wall_ms, false, parts, reply),
+                Ok(parts) => self.append(now, wall_ms, parts, reply),
                 Err(why) => {
                     tracing::error!(partition = partition.index, why, "records of groups cannot be written");
                     reply.send(vec![Err(AppendError::Unknown)]);
