@@ -27,6 +27,7 @@ mod serve;
 mod signals;
 mod stages;
 mod time;
+mod top;
 mod topic;
 mod topology;
 
@@ -83,6 +84,7 @@ enum Command {
     Config(config::Arguments),
     Topology(topology::Arguments),
     Stages(stages::Arguments),
+    Top(top::Arguments),
     Completions(completions::Arguments),
     Man(man::Arguments),
 }
@@ -170,6 +172,7 @@ pub fn main() -> ExitCode {
         Command::Config(arguments) => config::run(arguments),
         Command::Topology(arguments) => topology::run(&arguments),
         Command::Stages(arguments) => stages::run(&arguments),
+        Command::Top(arguments) => top::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Man(arguments) => man::run(&arguments),
     };
@@ -238,6 +241,7 @@ mod tests {
             "corelog bench --arrivals bursts:10 --broker-pid 1 --out report",
             "corelog bench --one-outstanding --clients 64",
             "corelog stages --admin h:9644 --all -o json",
+            "corelog top --every 5 --admin h:9644",
             "corelog bench compare h:1 g:2 --rounds 3 --rate 5000 --duration 10s",
         ] {
             if let Err(e) = Arguments::try_parse_from(line.split(' ')) {

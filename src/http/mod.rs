@@ -1,18 +1,21 @@
 //! The broker's own HTTP: health, metrics, where the time goes, settings in force, the log's level. One thread of its own,
 //! the control thread, which nothing on the way of a record waits for.
 //!
-//! `serve` takes connections, `routes` answers, `collect` asks the cores; `health`, `stages` and `metrics` make answers out
+//! `serve` takes connections, `routes` answers, `collect` asks the cores; `health`, `stages`, `slow` and `metrics` make answers out
 //! of what they said, without waiting for anything.
 //!
 //! Invariant: whatever is asked here, a core is asked for one report at most every [`collect::ROUND_EVERY`].
 
+mod busiest;
 mod collect;
+mod dashboard;
 mod health;
 mod log_level;
 pub mod metrics;
 mod report;
 mod routes;
 mod serve;
+mod slow;
 mod stages;
 
 use std::net::SocketAddr;
@@ -21,8 +24,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
 
+pub use busiest::TOLD_MAX as BUSIEST_TOLD_MAX;
 pub use log_level::LogLevel;
-pub use report::{Ask, CoreReport};
+pub use report::{Ask, Busiest, CoreReport};
 pub use serve::{HttpError, start};
 
 /// What the control thread needs.

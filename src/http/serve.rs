@@ -55,8 +55,9 @@ pub fn start(
         tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build().map_err(HttpError::Thread)?;
     let run = move || {
         runtime.block_on(async {
-            let collector = Collector::start(cores);
-            accept(listener, Arc::new(Site { plan, collector, level, progress })).await
+            let busiest = Collector::start(cores.clone(), Ask::Busiest);
+            let reports = Collector::start(cores, Ask::Report);
+            accept(listener, Arc::new(Site { plan, reports, busiest, level, progress })).await
         });
     };
     std::thread::Builder::new().name("control".to_owned()).spawn(run).map_err(HttpError::Thread)?;

@@ -259,7 +259,7 @@ fn wait_for_stop(events: &flume::Receiver<Event>, controls: &[Control]) {
 fn print_stages(controls: &[Control]) {
     for (index, control) in controls.iter().enumerate() {
         let (tx, rx) = flume::bounded(1);
-        if control.asks.send(tx).is_ok()
+        if control.asks.send(Ask::Report(tx)).is_ok()
             && let Ok(report) = rx.recv()
         {
             eprintln!("shard {index}\n{}", report.table());

@@ -8,9 +8,9 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
 
-use super::Shards;
 use super::oneshot::Asked;
 use super::placement::{ShardIndex, owner};
+use super::{Shards, Stage, Trace};
 use crate::request::{FetchAsk, Fetched, Isolation, ReadError, ShardRequest, WatchId};
 use crate::types::{Mono, Offset, PartitionId};
 
@@ -56,12 +56,14 @@ impl Drop for Parked {
     }
 }
 
-pub(super) async fn fetch(shards: Shards, ask: FetchAsk, memory: Rc<dyn ReadMemory>) -> Answers {
+pub(super) async fn fetch(shards: Shards, ask: FetchAsk, memory: Rc<dyn ReadMemory>, trace: Rc<Trace>) -> Answers {
     let owners = owners_of(&shards, &ask);
     loop {
         let Some(mut lease) = memory.lend(ask.max_bytes, ask.deadline).await else {
             // Waiting on could lock all up: others may hold memory until this is answered.
-            return Answers { read: read_all(&shards, &ask, None).await, lease: None };
+            let read = read_all(&shards, &ask, None).await;
+            trace.step(Stage::Wait, shards.now());
+            return Answers { read, lease: None };
         };
         let max_bytes = lease.max_bytes().min(ask.max_bytes);
         let mut read = read_all(&shards, &ask, Some(share(max_bytes, owners))).await;
@@ -70,6 +72,8 @@ pub(super) async fn fetch(shards: Shards, ask: FetchAsk, memory: Rc<dyn ReadMemo
         let missing = u64::from(ask.min_bytes).saturating_sub(there);
         let must_answer = read.iter().any(is_urgent);
         let now = shards.now();
+        let from_disk = read.iter().flatten().any(|fetched| fetched.from_disk);
+        trace.step(if from_disk { Stage::ReadDisk } else { Stage::ReadMemory }, now);
         let stopping = shards.inner.stopping.get();
         if must_answer || stopping || missing == 0 || now >= ask.deadline || ask.parts.is_empty() {
             lease.keep(read.iter().flatten().map(Fetched::bytes).sum());
@@ -77,6 +81,7 @@ pub(super) async fn fetch(shards: Shards, ask: FetchAsk, memory: Rc<dyn ReadMemo
         }
         drop(lease);
         park(&shards, now, &ask, &read, u32::try_from(missing).unwrap_or(u32::MAX)).await;
+        trace.step(Stage::Wait, shards.now());
     }
 }
 

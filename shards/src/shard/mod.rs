@@ -4,7 +4,7 @@
 //! Around them run the tasks of the core, generic over the runtime: `commit` (group commit), `write_behind` (segments),
 //! `turn` (reuse of journal files), `disk` (cold reads), `timers` (deadlines, retention), `clean_up` (renames, unlinks),
 //! `groups` (the coordinators of groups), `start`, `recovery` and `stop`. `ballast` is the disk space that is held back;
-//! `stages` and `report` say what all of it does.
+//! `stages`, `trace` and `report` say what all of it does.
 //!
 //! Invariant: a step never awaits and a task never holds a borrow of the core across an await: mutate, then await.
 
@@ -34,6 +34,7 @@ pub mod stages;
 pub mod start;
 pub mod stop;
 pub mod timers;
+pub mod trace;
 pub mod turn;
 pub mod watch;
 pub mod write_behind;

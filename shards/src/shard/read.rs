@@ -86,7 +86,11 @@ impl ShardCore {
                     ReadPlan::Empty => gather.done(index, Ok(fetched)),
                     ReadPlan::Memory(records) => {
                         fetched.records = records;
-                        self.counters.read_memory_bytes += fetched.bytes() as u64;
+                        let bytes = fetched.bytes() as u64;
+                        self.counters.read_memory_bytes += bytes;
+                        if let Some(partition) = self.get_mut(slot) {
+                            partition.traffic.read_bytes += bytes;
+                        }
                         nothing_yet = false;
                         left = left.saturating_sub(u32::try_from(fetched.bytes()).unwrap_or(u32::MAX));
                         gather.done(index, Ok(fetched));
