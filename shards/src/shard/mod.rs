@@ -4,11 +4,12 @@
 //! Around them run the tasks of the core, generic over the runtime: `commit` (group commit), `write_behind` (segments),
 //! `turn` (reuse of journal files), `disk` (cold reads), `timers` (deadlines, retention), `clean_up` (renames, unlinks),
 //! `groups` (the coordinators of groups), `start`, `recovery` and `stop`. `ballast` is the disk space that is held back;
-//! `stages` and `report` say what all of it does.
+//! `stages` and `report` say what all of it does; `at_rest` is what tools see of it while no broker runs.
 //!
 //! Invariant: a step never awaits and a task never holds a borrow of the core across an await: mutate, then await.
 
 pub mod append;
+pub mod at_rest;
 pub mod ballast;
 pub mod catalog;
 pub mod clean_up;
