@@ -137,11 +137,9 @@ impl Checker<'_> {
             let lost = Lost::Nothing("they are no part of the log".to_owned());
             self.log_finding(dir, segment, what, lost, Some((segment.size, segment.end_offset)));
         }
-        let before = self.report.findings.len();
         let index = check_index(self.directory, dir, segment, &mut self.report.findings);
-        let index_is_whole = self.report.findings.len() == before;
         let before = self.report.findings.len();
-        let mut intervals = Intervals::new(&index);
+        let mut intervals = Intervals::new(&index.entries);
         let read = |position, bytes| file.as_ref().map_or(Ok(Bytes::new()), |file| read_at(file, position, bytes));
         let (mut position, mut expected) = (0, Some(segment.base));
         loop {
@@ -167,7 +165,7 @@ impl Checker<'_> {
                 WalkError::Flaw { position, offset, what } => (position, offset, what.to_owned()),
                 WalkError::Read(e) => (position, expected.unwrap_or(segment.base), e.to_string()),
             };
-            let next = index.iter().find(|entry| entry.start() > at && entry.start() < length);
+            let next = index.entries.iter().find(|entry| entry.start() > at && entry.start() < length);
             let upto = next.map(|entry| entry.first_offset(segment.base)).or(segment.end_offset);
             self.log_finding(dir, segment, what, lost(offset, upto), Some((at, Some(offset))));
             let Some(next) = next else { break };
@@ -180,7 +178,7 @@ impl Checker<'_> {
             let what = format!("its batches end at offset {}, and {} was known to follow them", found.0, end.0);
             self.log_finding(dir, segment, what, lost(found, Some(end)), Some((position, Some(found))));
         }
-        if !index_is_whole && segment.is_sealed() && self.report.findings.len() == before {
+        if index.is_remade && self.report.findings.len() == before {
             self.report.repairs.push(Repair::Index { dir: dir.clone(), segment: segment.clone() });
         }
     }

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use shards::catalog::{Catalog, CatalogRecord};
 use shards::journal::checkpoint::{Checkpoint, DecodeError};
 use shards::journal::files::run_of;
+use shards::journal::format::FormatError;
 use shards::journal::replay::{self, JournalFile, ReplayError, Replayed};
 use shards::journal::run::Run;
 use shards::log::{FileKind, PartitionDir, SegmentAtRest};
@@ -166,7 +167,7 @@ impl Directory {
             let files = self.read_journal(shard)?;
             let mut cut = None;
             if let Some(first) = first_generation {
-                let replayed = self.replay(run, &files, first);
+                let replayed = self.replay(run, &files, first)?;
                 cut = replayed.cut;
                 entries.extend(replayed.entries);
             }
@@ -178,37 +179,38 @@ impl Directory {
     }
 
     /// What of a journal counts.
-    fn replay(&mut self, run: Run, files: &[JournalFile], first: u64) -> Replayed {
+    fn replay(&mut self, run: Run, files: &[JournalFile], first: u64) -> Result<Replayed, MetaError> {
         let current: Vec<JournalFile> = files.iter().filter(|file| is_of(&file.path, run)).cloned().collect();
-        let why = match replay::chain(&current, run, first) {
-            Ok(replayed) => return replayed,
-            Err(why) => why,
-        };
-        let finding = match &why {
-            ReplayError::Damaged { path, position, sequence, proof } => Finding::in_file(
-                self.inside(path),
+        let (path, position, what, lost) = match replay::chain(&current, run, first) {
+            Ok(replayed) => return Ok(replayed),
+            // The checksum of what says so is right.
+            Err(ReplayError::Format {
+                path,
+                source: source @ (FormatError::Version { .. } | FormatError::Kind { .. }),
+                ..
+            }) => {
+                return Err(MetaError::Newer { path, what: source.to_string() });
+            }
+            Err(ReplayError::Io { path, source }) => return Err(unreadable(&path, source)),
+            Err(ReplayError::Damaged { path, position, sequence, proof }) => (
+                path,
+                position,
                 format!("commit {sequence} is unreadable, yet commit {proof} says that it was synced and acked"),
-                Lost::Words(format!(
+                format!(
                     "what commit {sequence} and those behind it hold and no segment has yet; no broker starts on this: put \
                      the file back from a copy"
-                )),
-            )
-            .at(*position),
-            ReplayError::Format { path, position, source } => Finding::in_file(
-                self.inside(path),
+                ),
+            ),
+            Err(ReplayError::Format { path, position, source }) => (
+                path,
+                position,
                 source.to_string(),
-                Lost::Words("what the journal holds from there on and no segment has yet".to_owned()),
-            )
-            .at(*position),
-            ReplayError::Io { path, source } => Finding::in_file(
-                self.inside(path),
-                source.to_string(),
-                Lost::Words("what the journal holds and no segment has yet".to_owned()),
+                "what the journal holds from there on and no segment has yet".to_owned(),
             ),
         };
-        self.findings.push(finding);
         self.journals_are_whole = false;
-        Replayed::default()
+        self.findings.push(Finding::in_file(self.inside(&path), what, Lost::Words(lost)).at(position));
+        Ok(Replayed::default())
     }
 
     /// The newer copy that is whole.
@@ -221,7 +223,10 @@ impl Directory {
                 Some(bytes) => match Checkpoint::decode(&bytes) {
                     Ok(checkpoint) if checkpoint.run == run && checkpoint.shard == shard => Ok(checkpoint),
                     Ok(_) => Err("it belongs to another run".to_owned()),
-                    Err(error @ (DecodeError::Version(_) | DecodeError::Damaged(_))) => Err(error.to_string()),
+                    Err(DecodeError::Damaged(what)) => Err(what),
+                    Err(newer @ DecodeError::Version(_)) => {
+                        return Err(MetaError::Newer { path, what: newer.to_string() });
+                    }
                 },
             };
             match found {

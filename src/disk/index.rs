@@ -2,20 +2,42 @@
 //!
 //! Invariant: the index is derived: whatever is wrong with it, nothing is lost.
 
-use shards::log::{FileKind, IndexEntry, IndexPage, PartitionDir, PrefixSum, SegmentAtRest, StoredBatch};
+use shards::log::{
+    FileKind, IndexEntry, IndexPage, IndexPageError, PartitionDir, PrefixSum, SegmentAtRest, StoredBatch,
+};
 use shards::runtime::BLOCK_BYTES;
 
 use super::directory::Directory;
 use super::files::{file_bytes, sidecar};
 use super::finding::{Finding, Lost};
 
-/// Reads a segment's index and tells what is wrong with it; its entries that follow each other, by position.
+/// What a segment's index says, as far as it can be read.
+pub struct CheckedIndex {
+    /// Those that follow each other, by position.
+    pub entries: Vec<IndexEntry>,
+    /// Something is wrong with it, and it can be made anew. What a newer build wrote is that build's to replace.
+    pub is_remade: bool,
+}
+
+/// Reads a segment's index and tells what is wrong with it.
 pub fn check_index(
     directory: &Directory,
     dir: &PartitionDir,
     segment: &SegmentAtRest,
     findings: &mut Vec<Finding>,
-) -> Vec<IndexEntry> {
+) -> CheckedIndex {
+    let before = findings.len();
+    let (entries, is_newer) = read_index(directory, dir, segment, findings);
+    CheckedIndex { entries, is_remade: segment.is_sealed() && findings.len() > before && !is_newer }
+}
+
+/// The entries, and whether a newer build wrote some.
+fn read_index(
+    directory: &Directory,
+    dir: &PartitionDir,
+    segment: &SegmentAtRest,
+    findings: &mut Vec<Finding>,
+) -> (Vec<IndexEntry>, bool) {
     let path = directory.segment_path(dir, segment.base, FileKind::Index);
     let is_sealed = segment.is_sealed();
     let why = if is_sealed {
@@ -35,17 +57,18 @@ pub fn check_index(
             if is_sealed || segment.index_pages > 0 {
                 tell("it is missing".to_owned(), None);
             }
-            return segment.recent.clone();
+            return (segment.recent.clone(), false);
         }
         Err(e) => {
             tell(e.to_string(), None);
-            return segment.recent.clone();
+            return (segment.recent.clone(), false);
         }
     };
     let counts = |number: u32| is_sealed || is_lone || number < segment.index_pages;
     let mut found = sidecar(&bytes, segment.base);
     found.pages.retain(|(number, _)| counts(*number));
     found.wrong.retain(|(number, _)| counts(*number));
+    let is_newer = found.wrong.iter().any(|(_, error)| matches!(error, IndexPageError::Version(_)));
     for (number, error) in &found.wrong {
         tell(error.to_string(), Some(u64::from(*number) * BLOCK_BYTES as u64));
     }
@@ -84,7 +107,7 @@ pub fn check_index(
         tell(format!("it has nothing of bytes {from} to {to} of the log"), None);
     }
     entries.extend(segment.recent.iter().filter(|entry| entry.start() >= at));
-    entries
+    (entries, is_newer)
 }
 
 /// Adds up the batches of each interval as they pass.

@@ -38,6 +38,8 @@ pub enum MetaError {
     InUse { dir: PathBuf },
     #[error("{} is not a data directory of corelog: there is no file {} in it", dir.display(), META)]
     NotOurs { dir: PathBuf },
+    #[error("{}: {what}. Nothing was changed; run the version that wrote it", path.display())]
+    Newer { path: PathBuf, what: String },
     #[error("{} cannot be read: {source}", path.display())]
     Unreadable { path: PathBuf, source: io::Error },
     #[error("{} belongs to node {theirs}, and node.id is {ours}: set node.id = {theirs}, or choose another directory", path.display())]
@@ -148,7 +150,14 @@ impl AtRest {
             Err(rustix::io::Errno::WOULDBLOCK) => return Err(MetaError::InUse { dir: path.to_owned() }),
             Err(e) => return Err(MetaError::Unreadable { path: lock_path, source: e.into() }),
         }
-        match read(path, &meta_path) {
+        let meta = match File::open(&meta_path) {
+            Ok(_) => read(path, &meta_path),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                Err(MetaError::Damaged { path: meta_path, what: "it is missing".to_owned() })
+            }
+            Err(source) => return Err(MetaError::Unreadable { path: meta_path, source }),
+        };
+        match meta {
             Err(format @ MetaError::Format { .. }) => Err(format),
             meta => Ok(AtRest { meta, _lock: lock }),
         }
@@ -190,8 +199,11 @@ fn write(dir: &Path, path: &Path, meta: &Meta) -> io::Result<()> {
 }
 
 fn read(dir: &Path, path: &Path) -> Result<Meta, MetaError> {
-    let text = fs::read_to_string(path).map_err(|e| MetaError::at(dir, path, e))?;
     let damaged = |what: &str| MetaError::Damaged { path: path.to_owned(), what: what.to_owned() };
+    let text = fs::read_to_string(path).map_err(|e| match e.kind() {
+        io::ErrorKind::InvalidData => damaged("it is no text"),
+        _ => MetaError::at(dir, path, e),
+    })?;
     let value = |key: &str| text.lines().find_map(|l| l.strip_prefix(key)?.strip_prefix('='));
     let format = value("format").and_then(|v| v.parse().ok()).ok_or_else(|| damaged("it names no format"))?;
     if format != FORMAT {
