@@ -46,7 +46,7 @@ pub enum AppendError {
     Unknown,
     #[error("partition is offline: {reason}")]
     Offline { reason: String },
-    #[error("the disk is full: appends wait for space")]
+    #[error("the disk is full: appends are refused until there is space")]
     DiskFull,
     #[error("{isr} in-sync replicas, {min} asked by min.insync.replicas")]
     NotEnoughReplicas { isr: i32, min: i32 },
@@ -99,6 +99,9 @@ pub struct Fetched {
     pub aborted: Vec<(ProducerId, Offset)>,
     /// The reader's log parts from ours here (KIP-595): largest common epoch and its end.
     pub diverging: Option<EpochEnd>,
+    /// What could be read from the asked offset on, up to the partition's own limit: it may be more than was read. Of
+    /// what lies in an older segment or on the disk as much as is asked for, as nobody who is so far behind should wait.
+    pub available_bytes: u32,
 }
 
 impl Fetched {
@@ -193,7 +196,8 @@ pub enum ShardRequest {
     Read {
         parts: Vec<FetchPart>,
         isolation: Isolation,
-        max_bytes: u32,
+        /// `None`: no records, only where the partitions stand.
+        max_bytes: Option<u32>,
         reply: Reply<Vec<Result<Fetched, ReadError>>>,
     },
     /// Answered when `missing_bytes` came in, at the deadline, or when one of the partitions must be looked at again.

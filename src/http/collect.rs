@@ -13,12 +13,14 @@ use super::report::{Ask, CoreReport};
 
 /// A report copies some hundred KiB on its core.
 pub const ROUND_EVERY: Duration = Duration::from_millis(100);
-/// A core that says nothing for so long is reported as silent. It has work of microseconds between two looks.
-const ANSWER_MAX: Duration = Duration::from_secs(1);
+/// A core that says nothing for so long is reported as silent. It has work of microseconds between two looks, and probes
+/// wait for a second.
+const ANSWER_MAX: Duration = Duration::from_millis(700);
 /// Questions that wait for the next round; more wait to ask.
 const ASKED_MAX: usize = 64;
 
 /// What all cores said; `None`: that one said nothing.
+#[derive(Default)]
 pub struct Round {
     pub cores: Vec<Option<CoreReport>>,
 }

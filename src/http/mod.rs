@@ -37,16 +37,30 @@ pub struct HttpPlan {
     pub data_dir: Arc<str>,
 }
 
-/// Set once the broker began to stop.
+/// How far the broker is, as the thread that starts and stops it says.
 #[derive(Clone, Debug, Default)]
-pub struct Stopping(Arc<AtomicBool>);
+pub struct Progress(Arc<Flags>);
 
-impl Stopping {
-    pub fn set(&self) {
-        self.0.store(true, Ordering::Relaxed);
+#[derive(Debug, Default)]
+struct Flags {
+    started: AtomicBool,
+    stopping: AtomicBool,
+}
+
+impl Progress {
+    /// All cores serve.
+    pub fn started(&self) {
+        self.0.started.store(true, Ordering::Relaxed);
     }
 
-    fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+    pub fn stopping(&self) {
+        self.0.stopping.store(true, Ordering::Relaxed);
+    }
+
+    fn life(&self) -> health::Life {
+        health::Life {
+            started: self.0.started.load(Ordering::Relaxed),
+            stopping: self.0.stopping.load(Ordering::Relaxed),
+        }
     }
 }

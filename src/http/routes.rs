@@ -1,7 +1,6 @@
 //! Paths and their answers. Control thread only.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::body::Bytes;
@@ -14,7 +13,7 @@ use tracing::level_filters::LevelFilter;
 
 use super::collect::{Collector, Round};
 use super::health::{self, Life};
-use super::{HttpPlan, LogLevel, Stopping, log_level, metrics, stages};
+use super::{HttpPlan, LogLevel, Progress, log_level, metrics, stages};
 
 /// The one body that is read is a level's name.
 const BODY_BYTES_MAX: usize = 1024;
@@ -32,18 +31,12 @@ pub struct Site {
     pub plan: HttpPlan,
     pub collector: Collector,
     pub level: LogLevel,
-    pub stopping: Stopping,
-    /// Every core has answered at least once.
-    pub started: AtomicBool,
+    pub progress: Progress,
 }
 
 impl Site {
     async fn ask(&self) -> (Arc<Round>, Life) {
-        let round = self.collector.round().await;
-        if round.cores.iter().all(Option::is_some) {
-            self.started.store(true, Ordering::Relaxed);
-        }
-        (round, Life { started: self.started.load(Ordering::Relaxed), stopping: self.stopping.is_set() })
+        (self.collector.round().await, self.progress.life())
     }
 }
 
@@ -61,7 +54,9 @@ pub fn router(site: Arc<Site>) -> Router {
 }
 
 async fn live(State(site): State<Arc<Site>>) -> Response {
-    let (round, life) = site.ask().await;
+    let life = site.progress.life();
+    // Cores that start answer nothing, and a start takes as long as it takes: who asks must not wait for that.
+    let round = if life.started { site.collector.round().await } else { Arc::default() };
     healthy(health::live(&round, life))
 }
 

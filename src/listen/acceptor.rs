@@ -45,6 +45,7 @@ pub struct Server<R: Runtime> {
     pub(super) api: Rc<ApiCore>,
     pub(super) settings: ListenSettings,
     pub(super) budget: Budget,
+    memory: Rc<ReplyMemory<R>>,
     pub(super) blocks: Blocks,
     pub(super) log: PeerLog,
     /// Of whole requests and of replies that left.
@@ -66,7 +67,8 @@ impl<R: Runtime> Server<R> {
         let frame_bytes_max = plan.settings.frame_bytes_max.min(budget.capacity_bytes() / 2);
         let memory = Rc::new(ReplyMemory::new(runtime.clone(), budget.clone()));
         Rc::new(Server {
-            api: ApiCore::new(core, shards, Rc::new(plan.api), memory, runtime.random()),
+            api: ApiCore::new(core, shards, Rc::new(plan.api), memory.clone(), runtime.random()),
+            memory,
             settings: ListenSettings { frame_bytes_max, ..plan.settings },
             runtime,
             budget,
@@ -168,6 +170,7 @@ impl<R: Runtime> Server<R> {
     /// are ended by the shards (`Shards::stop_waiting`).
     pub fn stop(&self) {
         self.stopping.set(true);
+        self.memory.stop();
         for listener in self.listeners.borrow().iter() {
             listener.stop();
         }

@@ -137,7 +137,7 @@ pub struct ShardCore {
     pub counters: Counters,
     /// Partitions that are out of service.
     pub partitions_offline: usize,
-    /// The ballast is gone: appends wait for space on the disk (R14).
+    /// The ballast is gone: appends are refused until there is space on the disk (R14).
     pub disk_full: bool,
     /// Bytes of a copy of the last checkpoint.
     pub checkpoint_bytes: u64,

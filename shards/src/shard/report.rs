@@ -40,7 +40,7 @@ pub struct ShardReport {
     pub window_bytes: u64,
     /// Bytes in memory that are in segments as well, kept for readers.
     pub cache_bytes: u64,
-    /// No space on the disk: appends wait for some.
+    /// No space on the disk: appends are refused until there is some.
     pub disk_full: bool,
     pub stopping: bool,
 }

@@ -43,7 +43,7 @@ const OF_SHARDS: &[OfShard] = &[
     of_shard("corelog_journal_used_percent", Gauge, "Files of the journal that are in use, of 100.", |c| c.shard.journal_used_percent),
     of_shard("corelog_write_window_bytes", Gauge, "Memory of records that are in the journal and not yet in segments.", |c| c.shard.window_bytes),
     of_shard("corelog_read_cache_bytes", Gauge, "Memory of records kept for readers.", |c| c.shard.cache_bytes),
-    of_shard("corelog_disk_full", Gauge, "1: appends wait for space on the disk.", |c| u64::from(c.shard.disk_full)),
+    of_shard("corelog_disk_full", Gauge, "1: appends are refused until there is space on the disk.", |c| u64::from(c.shard.disk_full)),
 ];
 
 /// Upper ends of the buckets, nanoseconds: three to a decade, from 1 µs to 10 s.
