@@ -130,6 +130,8 @@ fn refuse_if_acked(
     last: u64,
     replayed: &Replayed,
 ) -> Result<(), ReplayError> {
+    let mut proof = None;
+    let mut follower: Option<(u64, u64, &JournalFile)> = None;
     for file in files {
         let mut position = 0;
         while position + (BLOCK_BYTES as u64) <= file.bytes.len() as u64 {
@@ -137,15 +139,25 @@ fn refuse_if_acked(
                 && head.run == run.id
                 && head.generation >= first_generation
                 && head.sequence > last
-                && head.synced_through > last
             {
-                let (path, at) = replayed.cut.clone().unwrap_or_else(|| (file.path.clone(), 0));
-                return Err(ReplayError::Damaged { path, position: at, sequence: last + 1, proof: head.sequence });
+                if head.synced_through > last {
+                    proof = proof.or(Some((head.sequence, file)));
+                }
+                if follower.is_none_or(|(sequence, ..)| head.sequence < sequence) {
+                    follower = Some((head.sequence, position, file));
+                }
             }
             position += BLOCK_BYTES as u64;
         }
     }
-    Ok(())
+    let Some((proof, file)) = proof else { return Ok(()) };
+    let (path, position) = replayed.cut.clone().unwrap_or_else(|| (file.path.clone(), 0));
+    // In which file the chain should have gone on is told by the next commit that is whole, unless that begins its file.
+    let (path, position) = match follower {
+        Some((_, at, file)) if at > 0 && file.path != path => (file.path.clone(), 0),
+        _ => (path, position),
+    };
+    Err(ReplayError::Damaged { path, position, sequence: last + 1, proof })
 }
 
 fn header_at(file: &JournalFile, position: u64) -> Result<Option<(CommitHeader, u32)>, ReplayError> {
