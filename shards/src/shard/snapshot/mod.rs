@@ -149,7 +149,8 @@ async fn found<R: Runtime>(rt: &R, layout: &Layout) -> Result<Vec<(Offset, PathB
     Ok(found)
 }
 
-fn offset_of(name: &str) -> Option<Offset> {
+/// The offset at which the log goes on behind the snapshot of this name.
+pub fn offset_of(name: &str) -> Option<Offset> {
     let (offset, epoch) = name.strip_suffix(ENDING)?.strip_suffix('.')?.split_once('-')?;
     epoch.parse::<u32>().ok()?;
     offset.parse().ok().map(Offset)
