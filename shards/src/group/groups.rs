@@ -36,7 +36,7 @@ pub struct AskId(pub u64);
 /// What a step asks of the shard.
 #[derive(Debug, Default)]
 pub struct Effects {
-    /// To be appended to the partition, as one batch.
+    /// To be appended to the partition; those of one group as one batch.
     pub records: Vec<GroupRecord>,
     /// To be sent once everything appended so far, these records included, is durable.
     pub replies: Vec<(AskId, GroupReply)>,

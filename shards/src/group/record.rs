@@ -20,6 +20,17 @@ pub enum GroupRecord {
     Consumer { group: Arc<str>, record: ConsumerRecord },
 }
 
+impl GroupRecord {
+    /// The group that it is of.
+    pub fn group(&self) -> &Arc<str> {
+        match self {
+            GroupRecord::Offset { group, .. }
+            | GroupRecord::Classic { group, .. }
+            | GroupRecord::Consumer { group, .. } => group,
+        }
+    }
+}
+
 /// A committed offset.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredOffset {

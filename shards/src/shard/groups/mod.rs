@@ -30,7 +30,8 @@ pub use tasks::{run_expiry, run_replies, run_timers};
 /// What an asker gets: the machine's answer, or why there is none.
 pub type GroupAnswer = Result<GroupReply, GroupError>;
 
-/// Records of one batch; a batch of offsets stays far below what every reader takes.
+/// A batch of at least so many records ends before the next group's; one of offsets stays far below what every reader
+/// takes.
 const RECORDS_PER_BATCH: usize = 1000;
 
 /// All coordinators of this core.
@@ -95,6 +96,11 @@ impl ShardCore {
         let state = if is_fresh { State::Ready(Groups::new(self.groups.settings.clone())) } else { State::Loading };
         let coordinator = Coordinator { state, askers: BTreeMap::new(), unsynced: 0, gone: Vec::new() };
         self.groups.of.insert(partition, coordinator);
+    }
+
+    /// Whether the partition holds groups: only their coordinator appends to it.
+    pub fn has_coordinator(&self, partition: PartitionId) -> bool {
+        self.groups.of.contains_key(&partition)
     }
 
     /// The partition is gone, and its groups with it.
@@ -299,9 +305,20 @@ fn send(replies: Vec<(Reply<GroupAnswer>, GroupReply)>) {
     }
 }
 
-/// The records as batches, in their order.
+/// The records as batches, in their order. What a step changes of one group is in one batch, however much that is, and so
+/// in one commit: a start finds all of it or nothing.
 fn parts_of(partition: PartitionId, records: &[GroupRecord], wall_ms: i64) -> Result<Vec<AppendPart>, String> {
-    let batches = records.chunks(RECORDS_PER_BATCH).map(|some| {
+    let mut chunks: Vec<&[GroupRecord]> = Vec::new();
+    let mut begin = 0;
+    for (at, pair) in (1..).zip(records.windows(2)) {
+        let is_other_group = !matches!(pair, [before, next] if before.group() == next.group());
+        if at - begin >= RECORDS_PER_BATCH && is_other_group {
+            chunks.extend(records.get(begin..at));
+            begin = at;
+        }
+    }
+    chunks.extend(records.get(begin..));
+    let batches = chunks.into_iter().map(|some| {
         let mut builder = BatchBuilder::new(wall_ms);
         for record in some {
             let (key, value) = record.encode().map_err(|e| e.to_string())?;

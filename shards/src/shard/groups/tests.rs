@@ -8,7 +8,7 @@ use futures_lite::future::{block_on, poll_once};
 
 use super::*;
 use crate::batch::BatchHeader;
-use crate::catalog::{CatalogRecord, CatalogSettings};
+use crate::catalog::{CatalogRecord, CatalogSettings, TopicConfig};
 use crate::group::{Commit, CommitOffset, FetchTopic, Join, MemberRef};
 use crate::journal::format::RunId;
 use crate::router::placement::ShardIndex;
@@ -116,6 +116,44 @@ fn an_answer_that_shows_what_is_not_durable_waits_and_fails_with_it() {
     assert_eq!(block_on(poll_once(&mut committed_later)), Some(Some(Err(GroupError::NotAvailable))));
     assert_eq!(core.groups.to_load, [PARTITION], "once");
     assert_eq!(block_on(ask(&mut core, fetch())), Some(Err(GroupError::Loading)));
+}
+
+/// A commit of offsets in so many partitions.
+fn commit_many(partitions: i32) -> GroupRequest {
+    let GroupRequest::Commit(mut many) = commit(5) else { panic!("a commit") };
+    let one = many.offsets.remove(0);
+    many.offsets = (0..partitions).map(|partition| CommitOffset { partition, ..one.clone() }).collect();
+    GroupRequest::Commit(many)
+}
+
+#[test]
+fn what_a_step_changes_of_a_group_is_one_batch_even_where_segments_are_smaller() {
+    let mut core = core();
+    let slot = core.slot_of(PARTITION).expect("it is there");
+    let partition = core.get_mut(slot).expect("it is there");
+    partition.config = Arc::new(TopicConfig { segment_bytes: 1000, ..(*partition.config).clone() });
+    let mut committed = ask(&mut core, commit_many(1500));
+    let mut unsent = core.groups.unsent.pop_front().expect("a step");
+    assert_eq!(block_on(poll_once(unsent.appended.as_mut().expect("an append"))), None, "it is on its way");
+    core.step_is_over(unsent, Ok(()));
+    assert!(matches!(block_on(poll_once(&mut committed)), Some(Some(Ok(_)))));
+}
+
+#[test]
+fn batches_end_where_the_next_groups_records_begin() {
+    let of = |group: &str, partition| GroupRecord::Offset {
+        group: group.into(),
+        topic: "t".into(),
+        partition,
+        value: None,
+    };
+    let records: Vec<GroupRecord> = [("a", 1500), ("b", 400), ("c", 700), ("d", 1)]
+        .into_iter()
+        .flat_map(|(group, count)| (0..count).map(move |partition| of(group, partition)))
+        .collect();
+    let parts = parts_of(PARTITION, &records, WALL_MS).expect("batches");
+    let counts: Vec<i32> = parts.iter().map(|part| part.batch.header().record_count).collect();
+    assert_eq!(counts, [1500, 1100, 1]);
 }
 
 #[test]
