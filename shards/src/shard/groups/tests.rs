@@ -221,12 +221,46 @@ fn a_deleted_topic_is_remembered_until_its_tombstones_are_durable() {
     assert_eq!(gone, ["t"], "for whoever reads the log anew");
 }
 
+/// How many deleted topics the coordinator remembers.
+fn gone(core: &ShardCore) -> usize {
+    core.groups.of.values().map(|coordinator| coordinator.gone.len()).sum()
+}
+
+#[test]
+fn a_coordinator_that_always_has_something_on_its_way_forgets_topics_whose_tombstones_are_durable() {
+    let mut core = core();
+    let _committed = ask(&mut core, commit(0));
+    for round in 1..100 {
+        core.forget_offsets_of(&format!("t{round}").into());
+        core.fire_groups(NOW, WALL_MS);
+        core.fire_groups(NOW, WALL_MS);
+        let _committed = ask(&mut core, commit(round));
+        end_step(&mut core, Ok(()));
+        assert!(gone(&core) <= 2, "{} in round {round}", gone(&core));
+    }
+}
+
+#[test]
+fn a_name_deleted_again_and_again_is_remembered_once_and_an_unreadable_log_remembers_none() {
+    let mut core = core();
+    core.disk_full = true;
+    for _ in 0..10 {
+        core.forget_offsets_of(&"t".into());
+    }
+    assert_eq!(gone(&core), 1);
+    let coordinator = core.groups.of.get_mut(&PARTITION).expect("it is there");
+    coordinator.gone.clear();
+    coordinator.state = State::Failed;
+    core.forget_offsets_of(&"t".into());
+    assert_eq!(gone(&core), 0);
+}
+
 /// Reads the batches of commits from `base`, one record each, as a load does that knows of the deletion of `t` at `gone`.
 fn load_commits(base: i64, offsets: &[i64], gone: Option<i64>, catalog: &Catalog) -> Groups {
     let now = Now { mono: NOW, wall_ms: WALL_MS };
     let mut machine = Groups::new(Arc::new(GroupSettings::default()));
     let mut gone: Vec<GoneTopic> =
-        gone.into_iter().map(|end| GoneTopic { name: "t".into(), log_end: Offset(end) }).collect();
+        gone.into_iter().map(|end| GoneTopic::new("t".into(), Offset(end))).collect();
     let mut replay = load::Replay::new(Groups::new(Arc::new(GroupSettings::default())), &gone);
     for (at, offset) in (base..).zip(offsets) {
         let effects = machine.handle(now, catalog, AskId(1), commit(*offset));
