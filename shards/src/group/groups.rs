@@ -164,8 +164,11 @@ impl Groups {
                 match &mut group.kind {
                     Kind::Consumer(consumer) => {
                         let reply = consumer_reply(consumer, &group.offsets, &mut turn, &request);
-                        let is_replacement = matches!(request, GroupRequest::Join(_));
-                        self.downgrade_if_due(now, catalog, &id, is_replacement, &mut effects);
+                        // Whoever only reads may ask while nothing can be stored.
+                        if !request.only_reads() {
+                            let is_replacement = matches!(request, GroupRequest::Join(_));
+                            self.downgrade_if_due(now, catalog, &id, is_replacement, &mut effects);
+                        }
                         reply
                     }
                     Kind::Classic(classic) => match request {
