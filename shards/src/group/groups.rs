@@ -156,7 +156,7 @@ impl Groups {
             GroupRequest::Delete { .. } => GroupReply::Deleted(self.delete(&id, &mut effects)),
             request => {
                 let Some(group) = self.groups.get_mut(&id) else {
-                    effects.replies.push((ask, missing(&request)));
+                    effects.replies.push((ask, missing(&request, catalog)));
                     return effects;
                 };
                 let (settings, deadlines) = (&self.settings, &mut self.deadlines);
@@ -366,10 +366,12 @@ fn classic_reply(
     match request {
         GroupRequest::Heartbeat(member) => GroupReply::Heartbeat(classic.heartbeat(turn, member)),
         GroupRequest::Leave { members, .. } => GroupReply::Left(Ok(classic.leave(turn, members))),
-        GroupRequest::FetchOffsets { topics, .. } => GroupReply::Offsets(Ok(offsets.fetch(topics.as_deref()))),
+        GroupRequest::FetchOffsets { topics, .. } => {
+            GroupReply::Offsets(Ok(offsets.fetch(topics.as_deref(), turn.catalog)))
+        }
         GroupRequest::Describe { .. } => GroupReply::Described(Ok(classic.describe())),
         GroupRequest::DescribeConsumer { .. } => GroupReply::ConsumerDescribed(Err(GroupError::NotConsumer)),
-        other => missing(other),
+        other => missing(other, turn.catalog),
     }
 }
 
@@ -387,11 +389,11 @@ fn consumer_reply(
         GroupRequest::Leave { members, .. } => GroupReply::Left(Ok(consumer.classic_leave(turn, members))),
         GroupRequest::FetchOffsets { topics, member, .. } => {
             let allowed = consumer.may_fetch(member.as_ref());
-            GroupReply::Offsets(allowed.map(|()| offsets.fetch(topics.as_deref())))
+            GroupReply::Offsets(allowed.map(|()| offsets.fetch(topics.as_deref(), turn.catalog)))
         }
         GroupRequest::Describe { .. } => GroupReply::Described(Err(GroupError::NotClassic)),
         GroupRequest::DescribeConsumer { .. } => GroupReply::ConsumerDescribed(Ok(consumer.describe(turn.catalog))),
-        other => missing(other),
+        other => missing(other, turn.catalog),
     }
 }
 
@@ -404,7 +406,7 @@ fn no_consumer_group(group: &str) -> Refused {
 }
 
 /// What a request gets whose group does not exist.
-fn missing(request: &GroupRequest) -> GroupReply {
+fn missing(request: &GroupRequest, catalog: &Catalog) -> GroupReply {
     match request {
         GroupRequest::Join(join) => refused(join, GroupError::UnknownMember),
         GroupRequest::Sync(_) => GroupReply::Synced(Err(GroupError::UnknownMember)),
@@ -414,7 +416,7 @@ fn missing(request: &GroupRequest) -> GroupReply {
         }
         GroupRequest::Commit(_) => GroupReply::Committed(Err(GroupError::UnknownGroup)),
         GroupRequest::FetchOffsets { topics, .. } => {
-            GroupReply::Offsets(Ok(Offsets::default().fetch(topics.as_deref())))
+            GroupReply::Offsets(Ok(Offsets::default().fetch(topics.as_deref(), catalog)))
         }
         GroupRequest::DeleteOffsets { .. } => GroupReply::OffsetsDeleted(Err(GroupError::UnknownGroup)),
         GroupRequest::Describe { .. } => GroupReply::Described(Err(GroupError::UnknownGroup)),

@@ -42,7 +42,7 @@ pub struct StoredOffset {
     pub committed_ms: i64,
     /// Set only by clients that ask for a retention of their own (OffsetCommit 2 to 4).
     pub expires_ms: Option<i64>,
-    /// Zero when it was committed by name.
+    /// Zero where the record has no place for it, and in those of older brokers that were told a name only.
     pub topic_id: TopicId,
 }
 

@@ -141,12 +141,8 @@ fn what_a_step_changes_of_a_group_is_one_batch_even_where_segments_are_smaller()
 
 #[test]
 fn batches_end_where_the_next_groups_records_begin() {
-    let of = |group: &str, partition| GroupRecord::Offset {
-        group: group.into(),
-        topic: "t".into(),
-        partition,
-        value: None,
-    };
+    let of =
+        |group: &str, partition| GroupRecord::Offset { group: group.into(), topic: "t".into(), partition, value: None };
     let records: Vec<GroupRecord> = [("a", 1500), ("b", 400), ("c", 700), ("d", 1)]
         .into_iter()
         .flat_map(|(group, count)| (0..count).map(move |partition| of(group, partition)))
@@ -259,8 +255,7 @@ fn a_name_deleted_again_and_again_is_remembered_once_and_an_unreadable_log_remem
 fn load_commits(base: i64, offsets: &[i64], gone: Option<i64>, catalog: &Catalog) -> Groups {
     let now = Now { mono: NOW, wall_ms: WALL_MS };
     let mut machine = Groups::new(Arc::new(GroupSettings::default()));
-    let mut gone: Vec<GoneTopic> =
-        gone.into_iter().map(|end| GoneTopic::new("t".into(), Offset(end))).collect();
+    let mut gone: Vec<GoneTopic> = gone.into_iter().map(|end| GoneTopic::new("t".into(), Offset(end))).collect();
     let mut replay = load::Replay::new(Groups::new(Arc::new(GroupSettings::default())), &gone);
     for (at, offset) in (base..).zip(offsets) {
         let effects = machine.handle(now, catalog, AskId(1), commit(*offset));
