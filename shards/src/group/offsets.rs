@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::memory;
 use super::record::{GroupRecord, StoredOffset};
 use super::request::{Commit, CommitOffset, FetchTopic, GroupError, TopicOffsets};
 use super::settings::GroupSettings;
@@ -15,6 +16,8 @@ use crate::types::TopicId;
 #[derive(Debug, Default, PartialEq)]
 pub struct Offsets {
     topics: BTreeMap<Arc<str>, BTreeMap<i32, StoredOffset>>,
+    /// What they hold, about.
+    bytes: usize,
 }
 
 /// From when on an offset's retention counts.
@@ -40,16 +43,23 @@ impl Offsets {
     pub fn apply(&mut self, topic: &Arc<str>, partition: i32, value: Option<&StoredOffset>) {
         match value {
             Some(value) => {
-                self.topics.entry(topic.clone()).or_default().insert(partition, value.clone());
+                let before = self.topics.entry(topic.clone()).or_default().insert(partition, value.clone());
+                self.bytes += memory::of_offset(value);
+                self.bytes -= before.as_ref().map_or(0, memory::of_offset);
             }
             None => {
                 let Some(partitions) = self.topics.get_mut(topic) else { return };
-                partitions.remove(&partition);
+                let before = partitions.remove(&partition);
+                self.bytes -= before.as_ref().map_or(0, memory::of_offset);
                 if partitions.is_empty() {
                     self.topics.remove(topic);
                 }
             }
         }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// What a fetch is told. An offset of a topic that was made anew under its old name says nothing of the new one.

@@ -11,8 +11,9 @@ use super::{ClassicGroup, Turn, session};
 /// A new member that waits for its first generation is forgotten after this: its client has no heartbeat to show that it
 /// lives, and may come again and again.
 const NEW_MEMBER_JOIN_MS: i32 = 5 * 60 * 1000;
-/// Replies and records carry no longer text. A client's id may be as long as that itself.
-const MEMBER_ID_BYTES_MAX: usize = i16::MAX as usize;
+/// Replies and records carry text of up to 32,767 bytes. A client's id may be as long as that itself, so of one that is long
+/// the begin must do.
+const MEMBER_ID_BYTES_MAX: usize = 1024;
 
 impl ClassicGroup {
     pub fn join(&mut self, turn: &mut Turn<'_>, ask: AskId, join: Join) {
@@ -116,7 +117,7 @@ impl ClassicGroup {
     /// first is told to come again: its client has given it up, or would wait for ever.
     fn update(&mut self, turn: &mut Turn<'_>, id: &str, join: Join, ask: AskId) {
         let Some(mut member) = self.members.remove(id) else { return };
-        self.count_protocols(&member, -1);
+        self.count(&member, -1);
         self.joining -= usize::from(member.join.is_some());
         if let Some(forgotten) = member.join.replace(ask) {
             turn.reply(forgotten, refused(GroupError::RebalanceInProgress, member.id.clone()));
@@ -125,7 +126,7 @@ impl ClassicGroup {
         member.rebalance_timeout_ms = join.rebalance_timeout_ms;
         member.session_timeout_ms = join.session_timeout_ms;
         self.joining += 1;
-        self.count_protocols(&member, 1);
+        self.count(&member, 1);
         self.members.insert(member.id.clone(), member);
     }
 

@@ -140,6 +140,8 @@ impl ShardCore {
     ) {
         let may_append = self.may_append_records(partition);
         let groups = &mut self.groups;
+        let held: usize = groups.of.values().map(Coordinator::bytes).sum();
+        let room = groups.settings.memory_bytes.saturating_sub(held);
         let Some(coordinator) = groups.of.get_mut(&partition) else {
             return reply.send(Err(GroupError::NotCoordinator));
         };
@@ -152,6 +154,10 @@ impl ShardCore {
         if let Err(error) = may_append
             && !request.only_reads()
         {
+            return reply.send(Err(error));
+        }
+        if let Err(error) = machine.has_room_for(&request, room) {
+            tracing::warn!(group = %request.group(), "refused: the group, or all groups of this core, hold too much");
             return reply.send(Err(error));
         }
         groups.next_ask += 1;
@@ -304,6 +310,13 @@ impl Coordinators {
 }
 
 impl Coordinator {
+    fn bytes(&self) -> usize {
+        match &self.state {
+            State::Ready(machine) => machine.bytes(),
+            State::Loading | State::Failed => 0,
+        }
+    }
+
     /// How many steps are not durable yet.
     fn unsynced(&self) -> u64 {
         self.steps - self.steps_over

@@ -24,6 +24,10 @@ const WALL_MS: i64 = 1_000_000;
 
 /// A core with one partition of groups, whose journal has no file: an append stays where it is.
 fn core() -> ShardCore {
+    core_with(GroupSettings { initial_rebalance_delay_ms: 0, ..GroupSettings::default() })
+}
+
+fn core_with(groups: GroupSettings) -> ShardCore {
     let settings = ShardSettings {
         layout: Layout { root: "/nowhere".into() },
         node_id: 1,
@@ -40,7 +44,7 @@ fn core() -> ShardCore {
         catalog_snapshot_bytes: 1 << 20,
         mailbox_bytes: 1 << 20,
         mailbox_messages: 1,
-        groups: GroupSettings { initial_rebalance_delay_ms: 0, ..GroupSettings::default() },
+        groups,
     };
     let catalog = Rc::new(RefCell::new(Catalog::new(CatalogSettings::new("cluster", 1))));
     let (told, _) = flume::bounded(1);
@@ -78,8 +82,13 @@ fn fetch() -> GroupRequest {
 }
 
 fn join() -> GroupRequest {
+    join_to("g", 0)
+}
+
+/// A member that says so many bytes.
+fn join_to(group: &str, bytes: usize) -> GroupRequest {
     GroupRequest::Join(Join {
-        group: "g".into(),
+        group: group.into(),
         member: "".into(),
         instance: None,
         client_id: "c".into(),
@@ -87,7 +96,7 @@ fn join() -> GroupRequest {
         session_timeout_ms: 10_000,
         rebalance_timeout_ms: 10_000,
         protocol_type: "consumer".into(),
-        protocols: vec![("range".into(), bytes::Bytes::new())],
+        protocols: vec![("range".into(), vec![0; bytes].into())],
         fresh: [1; 16],
         needs_id: false,
         may_skip_assignment: false,
@@ -215,6 +224,50 @@ fn a_deleted_topic_is_remembered_until_its_tombstones_are_durable() {
     assert!(matches!(coordinator.state, State::Loading));
     let gone: Vec<&str> = coordinator.gone.iter().map(|topic| &*topic.name).collect();
     assert_eq!(gone, ["t"], "for whoever reads the log anew");
+}
+
+/// Ends all steps that wait, and gives the answer of the last.
+fn answer(core: &mut ShardCore, request: GroupRequest) -> GroupAnswer {
+    let mut asked = ask(core, request);
+    while !core.groups.unsent.is_empty() {
+        end_step(core, Ok(()));
+    }
+    block_on(poll_once(&mut asked)).flatten().expect("an answer")
+}
+
+#[test]
+fn groups_hold_no_more_than_they_may_and_go_on_with_what_they_have() {
+    let mut core = core_with(GroupSettings { memory_bytes: 256 << 10, ..GroupSettings::default() });
+    answer(&mut core, commit(5)).expect("stored");
+    let mut waiting = Vec::new();
+    let refused = (0..100).find_map(|number| {
+        let mut asked = ask(&mut core, join_to(&format!("g{number}"), 10 << 10));
+        match block_on(poll_once(&mut asked)) {
+            Some(answer) => answer,
+            None => {
+                waiting.push(asked);
+                None
+            }
+        }
+    });
+    assert_eq!(refused, Some(Err(GroupError::MaxSizeReached)));
+    assert!((15..25).contains(&waiting.len()), "{} members of 10 KiB", waiting.len());
+    assert_eq!(answer(&mut core, commit_many(200)), Err(GroupError::MaxSizeReached));
+    answer(&mut core, commit(6)).expect("it takes the place of the one before");
+    assert_eq!(stored(&mut core), Some(6));
+    // The members' clients are gone.
+    core.fire_groups(NOW.after(Duration::from_secs(3600)), WALL_MS);
+    core.fire_groups(NOW.after(Duration::from_secs(7200)), WALL_MS);
+    answer(&mut core, commit_many(200)).expect("there is room again");
+}
+
+#[test]
+fn one_group_holds_no_more_than_one_write_takes() {
+    let mut core = core();
+    let _first = ask(&mut core, join_to("g", 20 << 20));
+    assert_eq!(answer(&mut core, join_to("g", 20 << 20)), Err(GroupError::MaxSizeReached));
+    let mut other = ask(&mut core, join_to("h", 20 << 20));
+    assert_eq!(block_on(poll_once(&mut other)), None, "it waits for its generation");
 }
 
 /// How many deleted topics the coordinator remembers.
