@@ -4,8 +4,8 @@
 
 use std::future::Future;
 
+use shards::catalog::Topic;
 use shards::group::{Commit, CommitOffset, GroupReply, GroupRequest};
-use shards::types::TopicId;
 
 use super::RequestContext;
 use super::errors::group_error;
@@ -39,7 +39,7 @@ pub(super) fn serve(
                 let mut reply =
                     OffsetCommitResponsePartition { partition_index: asked.partition_index, ..Default::default() };
                 match (found, topics::partition(found, asked.partition_index)) {
-                    (Ok(known), Ok(_)) => offsets.push(offset(&known.name, topic.topic_id, asked)),
+                    (Ok(known), Ok(_)) => offsets.push(offset(known, asked)),
                     (_, Err(code)) | (Err(code), _) => reply.error_code = code,
                 }
                 partitions.push(reply);
@@ -84,13 +84,29 @@ pub(super) fn serve(
     }
 }
 
-fn offset(topic: &std::sync::Arc<str>, topic_id: TopicId, asked: &OffsetCommitRequestPartition) -> CommitOffset {
+/// The id is stored however the topic was told: if it is deleted, its offsets are not those of the next one with its name.
+fn offset(topic: &Topic, asked: &OffsetCommitRequestPartition) -> CommitOffset {
     CommitOffset {
-        topic: topic.clone(),
-        topic_id,
+        topic: topic.name.clone(),
+        topic_id: topic.id,
         partition: asked.partition_index,
         offset: asked.committed_offset,
         leader_epoch: asked.committed_leader_epoch,
         metadata: asked.committed_metadata.as_deref().unwrap_or_default().into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shards::catalog::{Catalog, CatalogSettings};
+
+    use super::*;
+
+    #[test]
+    fn an_offset_is_stored_with_its_topics_id_however_the_topic_was_told() {
+        let catalog = Catalog::new(CatalogSettings::new("cluster", 1));
+        let topic = catalog.metadata_topic();
+        let stored = offset(topic, &OffsetCommitRequestPartition::default());
+        assert_eq!((stored.topic, stored.topic_id), (topic.name.clone(), topic.id));
     }
 }

@@ -157,7 +157,7 @@ pub static KEYS: &[Key] = &[
         "memory",
         bytes(64 * MIB, 64 * TIB),
         "a quarter of the cgroup's limit, or of the machine",
-        "Budget of the whole process, in equal parts for the shards. Of each part come the write window, the read cache, the index cache and the I/O memory; the rest is for requests and replies. When that rest is used up, sockets are not read.",
+        "Budget of the whole process, in equal parts for the shards. Of each part come the write window, the read cache, the index cache, the groups and the I/O memory; the rest is for requests and replies. When that rest is used up, sockets are not read.",
     ),
     computed_key(
         "write.window.bytes",
@@ -176,6 +176,12 @@ pub static KEYS: &[Key] = &[
         bytes(64 << 10, 64 * GIB),
         "16 MiB, at most a sixteenth of the shard's memory",
         "Of each shard: offset and time indexes of closed segments in memory. A miss costs a read of the index file.",
+    ),
+    computed_key(
+        "group.memory.bytes",
+        bytes(MIB, 64 * GIB),
+        "128 MiB, at most an eighth of the shard's memory",
+        "Of each shard: what its groups may hold in memory, about: members with what they say and are assigned, and stored offsets, some 130 bytes for each. When it is used up, whatever would take more (a new member, an offset of another partition) is refused with GROUP_MAX_SIZE_REACHED; what is there goes on. One group may hold at most 32 MiB.",
     ),
     computed_key(
         "io.memory.bytes",

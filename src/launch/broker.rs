@@ -43,7 +43,8 @@ pub enum BrokerError {
     NoDataDir,
     #[error(
         "{memory} bytes of memory for {shards} shards leave {left} of each for requests, and {REQUESTS_BYTES_MIN} is the \
-         least: raise `memory`, or lower `shards`, write.window.bytes, read.cache.bytes, index.cache.bytes or io.memory.bytes"
+         least: raise `memory`, or lower `shards`, write.window.bytes, read.cache.bytes, index.cache.bytes, \
+         group.memory.bytes or io.memory.bytes"
     )]
     Memory { memory: u64, shards: u64, left: u64 },
     #[error("{origin}: listener {name}: {host} has no address here: {why}; give an address of this machine")]
@@ -69,6 +70,7 @@ pub struct Memory {
     pub window: u64,
     pub cache: u64,
     pub index: u64,
+    pub groups: u64,
     pub io: u64,
     pub requests: u64,
 }
@@ -76,7 +78,7 @@ pub struct Memory {
 impl Memory {
     /// The whole share of one shard.
     pub fn share(&self) -> u64 {
-        self.window + self.cache + self.index + self.io + self.requests
+        self.window + self.cache + self.index + self.groups + self.io + self.requests
     }
 }
 
@@ -138,7 +140,7 @@ pub fn plan(config: &Config) -> Result<ProcessPlan, BrokerError> {
         catalog_snapshot_bytes: config.bytes("metadata.log.max.record.bytes.between.snapshots"),
         mailbox_bytes: narrow(config.bytes("mailbox.bytes")),
         mailbox_messages: number(config, "mailbox.messages"),
-        groups: groups(config),
+        groups: groups(config, memory.groups),
     };
     let catalog = CatalogSettings {
         num_partitions: number(config, "num.partitions"),
@@ -154,6 +156,7 @@ pub fn plan(config: &Config) -> Result<ProcessPlan, BrokerError> {
         ("write.window.bytes", memory.window),
         ("read.cache.bytes", memory.cache),
         ("index.cache.bytes", memory.index),
+        ("group.memory.bytes", memory.groups),
         ("io.memory.bytes", memory.io),
         ("segment.files.open.max", shard.open_files as u64),
     ];
@@ -190,13 +193,14 @@ fn http(config: &Config, data_dir: &Path) -> Result<Option<HttpPlan>, BrokerErro
     }))
 }
 
-fn groups(config: &Config) -> GroupSettings {
+fn groups(config: &Config, memory_bytes: u64) -> GroupSettings {
     const MINUTE_MS: i64 = 60_000;
     let shortest = number(config, "group.min.session.timeout.ms");
     GroupSettings {
         initial_rebalance_delay_ms: number(config, "group.initial.rebalance.delay.ms"),
         session_timeouts_ms: shortest..=number(config, "group.max.session.timeout.ms"),
         members_max: number(config, "group.max.size"),
+        memory_bytes: narrow(memory_bytes),
         consumer_members_max: number(config, "group.consumer.max.size"),
         consumer_migration: match config.text("group.consumer.migration.policy") {
             Some("upgrade") => Migration::Upgrade,
@@ -281,12 +285,13 @@ fn memory(config: &Config, machine_bytes: u64, shards: u64) -> Result<Memory, Br
     let window = part("write.window.bytes", 32 << 20, 8);
     let cache = part("read.cache.bytes", 128 << 20, 4);
     let index = part("index.cache.bytes", 16 << 20, 16);
+    let groups = part("group.memory.bytes", 128 << 20, 8);
     let io = part("io.memory.bytes", 32 << 20, 8);
-    let requests = [window, cache, index, io].iter().fold(share, |left, part| left.saturating_sub(*part));
+    let requests = [window, cache, index, groups, io].iter().fold(share, |left, part| left.saturating_sub(*part));
     if requests < REQUESTS_BYTES_MIN {
         return Err(BrokerError::Memory { memory, shards, left: requests });
     }
-    Ok(Memory { window, cache, index, io, requests })
+    Ok(Memory { window, cache, index, groups, io, requests })
 }
 
 /// A path as tools name it, whatever directory the broker was started in.
@@ -397,7 +402,7 @@ mod tests {
     fn the_parts_of_the_memory_are_its_whole() {
         for (total, shards) in [(64 << 20, 1), (1 << 30, 2), (6 << 30, 1), (100 << 30, 64)] {
             let parts = memory(&config(&[]), total * 4, shards).expect("enough");
-            assert_eq!(parts.window + parts.cache + parts.index + parts.io + parts.requests, total / shards);
+            assert_eq!(parts.share(), total / shards);
             assert!(parts.requests >= total / shards / 8, "{parts:?}");
         }
         let set = memory(&config(&["memory=1GiB", "read.cache.bytes=300MiB"]), 0, 2).expect("enough");

@@ -14,6 +14,7 @@ mod decide;
 mod format;
 mod name;
 mod record;
+mod snapshot;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -29,5 +30,6 @@ pub use decide::Decision;
 pub use format::RecordError;
 pub use name::{METADATA_TOPIC, NAME_BYTES_MAX, check_topic_name, is_internal_topic};
 pub use record::{CatalogRecord, Endpoint, Registration};
+pub use snapshot::SnapshotPlace;
 pub use state::{Catalog, CatalogSettings};
 pub use topic::{PartitionView, Topic};

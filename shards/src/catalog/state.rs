@@ -3,14 +3,13 @@
 //! Invariant: `topics`, `ids` and `sorted` name the same topics; `partitions` is the sum of theirs.
 
 use std::collections::BTreeMap;
-use std::ops::Bound;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 
 use super::config::{GroupConfig, GroupDefaults, TopicConfig, TopicDefaults};
 use super::name::METADATA_TOPIC;
-use super::record::{CatalogRecord, Registration};
+use super::record::Registration;
 use super::topic::{PartitionView, Topic};
 use crate::types::{LeaderEpoch, PartitionId, TopicId};
 
@@ -212,67 +211,6 @@ impl Catalog {
             replicas: &self.replicas,
             isr: &self.replicas,
         })
-    }
-
-    /// Records that rebuild this state from an empty catalog with the same settings.
-    pub fn snapshot(&self) -> Vec<CatalogRecord> {
-        let mut records = self.snapshot_head();
-        records.extend(self.topics().flat_map(|topic| self.records_of(topic)));
-        records
-    }
-
-    /// The first of a snapshot's records: all that is no topic's.
-    pub fn snapshot_head(&self) -> Vec<CatalogRecord> {
-        let features =
-            self.features.iter().map(|(name, &level)| CatalogRecord::FeatureLevel { name: name.clone(), level });
-        let mut records: Vec<CatalogRecord> = features.collect();
-        records.extend(self.registration.clone().map(CatalogRecord::RegisterBroker));
-        if self.next_producer_id > 0 {
-            let (broker, run) = (self.settings.node_id, self.run());
-            records.push(CatalogRecord::ProducerIds { broker, run, next: self.next_producer_id });
-        }
-        for (of_cluster, broker) in [(true, None), (false, Some(self.settings.node_id))] {
-            let settings = self.topic_defaults.layers().dynamic(of_cluster);
-            records.extend(settings.iter().map(|(key, value)| CatalogRecord::BrokerConfig {
-                broker,
-                key: key.clone(),
-                value: Some(value.clone()),
-            }));
-        }
-        for (group, known) in &self.groups {
-            records.extend(known.overrides.iter().map(|(key, value)| CatalogRecord::GroupConfig {
-                group: group.to_string(),
-                key: key.clone(),
-                value: Some(value.clone()),
-            }));
-        }
-        records
-    }
-
-    /// A snapshot's records of up to `most` topics, those after the topic named `after` or the first; and the name of the
-    /// last of them, `None` when none follows.
-    pub fn snapshot_topics(&self, after: Option<&str>, most: usize) -> (Vec<CatalogRecord>, Option<Arc<str>>) {
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let mut left = self.sorted.range::<str, _>((from, Bound::Unbounded));
-        let some: Vec<&Topic> = left.by_ref().take(most).filter_map(|(_, id)| self.topics.get(id)).collect();
-        let last = left.next().and(some.last()).map(|topic| topic.name.clone());
-        (some.into_iter().flat_map(|topic| self.records_of(topic)).collect(), last)
-    }
-
-    fn records_of(&self, topic: &Topic) -> Vec<CatalogRecord> {
-        let mut records = vec![CatalogRecord::Topic { name: topic.name.to_string(), id: topic.id }];
-        records.extend(topic.overrides.iter().map(|(key, value)| CatalogRecord::TopicConfig {
-            topic: topic.name.to_string(),
-            key: key.clone(),
-            value: Some(value.clone()),
-        }));
-        records.extend(topic.partition_ids().map(|p| CatalogRecord::Partition {
-            topic: topic.id,
-            index: p.index,
-            replicas: self.replicas.to_vec(),
-            leader_epoch: self.leader_epoch(topic).0,
-        }));
-        records
     }
 }
 

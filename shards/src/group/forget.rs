@@ -23,6 +23,8 @@ pub struct Forgetting {
     next: BTreeSet<Arc<str>>,
     /// Group, topic and partition stored since the deletion.
     renewed: BTreeSet<(Arc<str>, Arc<str>, i32)>,
+    /// How many walks are over.
+    walks: u64,
 }
 
 impl Forgetting {
@@ -51,6 +53,7 @@ impl Forgetting {
     fn walk_is_over(&mut self) {
         self.topics = std::mem::take(&mut self.next);
         self.after = None;
+        self.walks += 1;
         let topics = &self.topics;
         self.renewed.retain(|(_, topic, _)| topics.contains(topic));
     }
@@ -61,6 +64,16 @@ impl Groups {
     /// with its name.
     pub fn forget_topic(&mut self, topic: Arc<str>) {
         self.forgetting.begin(topic);
+    }
+
+    /// The number of the walk that forgets what is deleted now.
+    pub fn next_walk(&self) -> u64 {
+        self.forgetting.walks + if self.forgetting.after.is_none() { 1 } else { 2 }
+    }
+
+    /// How many walks are over.
+    pub fn walks_over(&self) -> u64 {
+        self.forgetting.walks
     }
 
     /// Whether offsets of topics that are gone may still be there.

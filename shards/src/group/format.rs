@@ -73,7 +73,8 @@ pub enum RecordError {
 }
 
 impl GroupRecord {
-    /// Key and value. Fails only for text over 32,767 bytes, which no request can bring in.
+    /// Key and value. Fails only for text over 32,767 bytes, which no request can bring in, and the ids that the coordinator
+    /// makes of it are not longer.
     pub fn encode(&self) -> Result<(Bytes, Option<Bytes>), EncodeError> {
         match self {
             GroupRecord::Offset { group, topic, partition, value } => {

@@ -13,6 +13,8 @@ use super::request::{GroupError, ListedGroup};
 pub struct Group {
     pub offsets: Offsets,
     pub kind: Kind,
+    /// What all groups' count has of it.
+    pub(super) counted: usize,
 }
 
 /// The protocol that members speak.
@@ -25,7 +27,7 @@ pub enum Kind {
 impl Group {
     /// A group without members or offsets: classic, until somebody joins it otherwise.
     pub fn new(id: Arc<str>) -> Group {
-        Group { offsets: Offsets::default(), kind: Kind::Classic(ClassicGroup::new(id)) }
+        Group { offsets: Offsets::default(), kind: Kind::Classic(ClassicGroup::new(id)), counted: 0 }
     }
 
     /// The record of a group at the moment of its first join.

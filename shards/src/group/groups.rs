@@ -36,7 +36,7 @@ pub struct AskId(pub u64);
 /// What a step asks of the shard.
 #[derive(Debug, Default)]
 pub struct Effects {
-    /// To be appended to the partition, as one batch.
+    /// To be appended to the partition; those of one group as one batch.
     pub records: Vec<GroupRecord>,
     /// To be sent once everything appended so far, these records included, is durable.
     pub replies: Vec<(AskId, GroupReply)>,
@@ -49,11 +49,19 @@ pub struct Groups {
     pub(super) groups: BTreeMap<Arc<str>, Group>,
     pub(super) deadlines: Deadlines,
     pub(super) forgetting: Forgetting,
+    /// What all of them hold, about.
+    pub(super) bytes: usize,
 }
 
 impl Groups {
     pub fn new(settings: Arc<GroupSettings>) -> Groups {
-        Groups { settings, groups: BTreeMap::new(), deadlines: Deadlines::default(), forgetting: Forgetting::default() }
+        Groups {
+            settings,
+            groups: BTreeMap::new(),
+            deadlines: Deadlines::default(),
+            forgetting: Forgetting::default(),
+            bytes: 0,
+        }
     }
 
     /// Applies a record of the log: how a start makes the groups, and the only way by which what is durable changes.
@@ -91,6 +99,7 @@ impl Groups {
             GroupRecord::Classic { value: None, .. } => {}
             GroupRecord::Consumer { group, record } => self.apply_consumer(group, record),
         }
+        self.count(record.group());
     }
 
     fn apply_consumer(&mut self, group: &Arc<str>, record: &ConsumerRecord) {
@@ -114,7 +123,9 @@ impl Groups {
 
     /// The group is gone; its offsets, if it has any, are a group of their own.
     fn forget(&mut self, group: &Arc<str>) {
-        let offsets = self.groups.remove(group).map(|known| known.offsets).unwrap_or_default();
+        let Some(known) = self.groups.remove(group) else { return };
+        self.discount(&known);
+        let offsets = known.offsets;
         if !offsets.is_empty() {
             self.groups.insert(group.clone(), Group { offsets, ..Group::new(group.clone()) });
         }
@@ -136,8 +147,14 @@ impl Groups {
 
     /// Carries out a request. A join and a sync may be answered by a later step.
     pub fn handle(&mut self, now: Now, catalog: &Catalog, ask: AskId, request: GroupRequest) -> Effects {
-        let mut effects = Effects::default();
         let id = request.group().clone();
+        let effects = self.carry_out(now, catalog, ask, &id, request);
+        self.count(&id);
+        effects
+    }
+
+    fn carry_out(&mut self, now: Now, catalog: &Catalog, ask: AskId, id: &Arc<str>, request: GroupRequest) -> Effects {
+        let mut effects = Effects::default();
         if let GroupRequest::Join(join) = &request {
             if !self.settings.session_timeouts_ms.contains(&join.session_timeout_ms) {
                 effects.replies.push((ask, refused(join, GroupError::InvalidSessionTimeout)));
@@ -151,12 +168,12 @@ impl Groups {
                 GroupReply::ConsumerBeat(self.consumer_beat(now, catalog, &beat, &mut effects))
             }
             GroupRequest::DeleteOffsets { topics, .. } => {
-                GroupReply::OffsetsDeleted(self.delete_offsets(&id, &topics, &mut effects))
+                GroupReply::OffsetsDeleted(self.delete_offsets(id, &topics, &mut effects))
             }
-            GroupRequest::Delete { .. } => GroupReply::Deleted(self.delete(&id, &mut effects)),
+            GroupRequest::Delete { .. } => GroupReply::Deleted(self.delete(id, &mut effects)),
             request => {
-                let Some(group) = self.groups.get_mut(&id) else {
-                    effects.replies.push((ask, missing(&request)));
+                let Some(group) = self.groups.get_mut(id) else {
+                    effects.replies.push((ask, missing(&request, catalog)));
                     return effects;
                 };
                 let (settings, deadlines) = (&self.settings, &mut self.deadlines);
@@ -164,8 +181,11 @@ impl Groups {
                 match &mut group.kind {
                     Kind::Consumer(consumer) => {
                         let reply = consumer_reply(consumer, &group.offsets, &mut turn, &request);
-                        let is_replacement = matches!(request, GroupRequest::Join(_));
-                        self.downgrade_if_due(now, catalog, &id, is_replacement, &mut effects);
+                        // Whoever only reads may ask while nothing can be stored.
+                        if !request.only_reads() {
+                            let is_replacement = matches!(request, GroupRequest::Join(_));
+                            self.downgrade_if_due(now, catalog, id, is_replacement, &mut effects);
+                        }
                         reply
                     }
                     Kind::Classic(classic) => match request {
@@ -241,6 +261,7 @@ impl Groups {
                 Kind::Consumer(consumer) => consumer.fire(&mut turn, place, &timer),
             }
             self.downgrade_if_due(now, catalog, timer.group(), false, &mut effects);
+            self.count(timer.group());
         }
         effects
     }
@@ -363,10 +384,12 @@ fn classic_reply(
     match request {
         GroupRequest::Heartbeat(member) => GroupReply::Heartbeat(classic.heartbeat(turn, member)),
         GroupRequest::Leave { members, .. } => GroupReply::Left(Ok(classic.leave(turn, members))),
-        GroupRequest::FetchOffsets { topics, .. } => GroupReply::Offsets(Ok(offsets.fetch(topics.as_deref()))),
+        GroupRequest::FetchOffsets { topics, .. } => {
+            GroupReply::Offsets(Ok(offsets.fetch(topics.as_deref(), turn.catalog)))
+        }
         GroupRequest::Describe { .. } => GroupReply::Described(Ok(classic.describe())),
         GroupRequest::DescribeConsumer { .. } => GroupReply::ConsumerDescribed(Err(GroupError::NotConsumer)),
-        other => missing(other),
+        other => missing(other, turn.catalog),
     }
 }
 
@@ -384,11 +407,11 @@ fn consumer_reply(
         GroupRequest::Leave { members, .. } => GroupReply::Left(Ok(consumer.classic_leave(turn, members))),
         GroupRequest::FetchOffsets { topics, member, .. } => {
             let allowed = consumer.may_fetch(member.as_ref());
-            GroupReply::Offsets(allowed.map(|()| offsets.fetch(topics.as_deref())))
+            GroupReply::Offsets(allowed.map(|()| offsets.fetch(topics.as_deref(), turn.catalog)))
         }
         GroupRequest::Describe { .. } => GroupReply::Described(Err(GroupError::NotClassic)),
         GroupRequest::DescribeConsumer { .. } => GroupReply::ConsumerDescribed(Ok(consumer.describe(turn.catalog))),
-        other => missing(other),
+        other => missing(other, turn.catalog),
     }
 }
 
@@ -401,7 +424,7 @@ fn no_consumer_group(group: &str) -> Refused {
 }
 
 /// What a request gets whose group does not exist.
-fn missing(request: &GroupRequest) -> GroupReply {
+fn missing(request: &GroupRequest, catalog: &Catalog) -> GroupReply {
     match request {
         GroupRequest::Join(join) => refused(join, GroupError::UnknownMember),
         GroupRequest::Sync(_) => GroupReply::Synced(Err(GroupError::UnknownMember)),
@@ -411,7 +434,7 @@ fn missing(request: &GroupRequest) -> GroupReply {
         }
         GroupRequest::Commit(_) => GroupReply::Committed(Err(GroupError::UnknownGroup)),
         GroupRequest::FetchOffsets { topics, .. } => {
-            GroupReply::Offsets(Ok(Offsets::default().fetch(topics.as_deref())))
+            GroupReply::Offsets(Ok(Offsets::default().fetch(topics.as_deref(), catalog)))
         }
         GroupRequest::DeleteOffsets { .. } => GroupReply::OffsetsDeleted(Err(GroupError::UnknownGroup)),
         GroupRequest::Describe { .. } => GroupReply::Described(Err(GroupError::UnknownGroup)),
@@ -428,6 +451,12 @@ impl Groups {
         let ids = |groups: &Groups| groups.groups.keys().cloned().collect::<Vec<_>>();
         if ids(self) != ids(replayed) {
             return Err(format!("groups {:?}, replayed {:?}", ids(self), ids(replayed)));
+        }
+        for groups in [self, replayed] {
+            let all: usize = groups.groups.values().map(Group::bytes).sum();
+            if groups.bytes != all {
+                return Err(format!("{} bytes are counted, {all} held", groups.bytes));
+            }
         }
         for (id, live) in &self.groups {
             let Some(other) = replayed.groups.get(id) else { return Err(format!("{id} is not replayed")) };

@@ -51,8 +51,8 @@ impl Groups {
             classic.turn_all_away(&mut turn);
             made.loaded(&mut turn);
         }
-        let offsets = before.map(|known| known.offsets).unwrap_or_default();
-        self.groups.insert(beat.group.clone(), Group { offsets, kind: Kind::Consumer(Box::new(made)) });
+        let (offsets, counted) = before.map(|known| (known.offsets, known.counted)).unwrap_or_default();
+        self.groups.insert(beat.group.clone(), Group { offsets, kind: Kind::Consumer(Box::new(made)), counted });
         told
     }
 

@@ -5,15 +5,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::memory;
 use super::record::{GroupRecord, StoredOffset};
 use super::request::{Commit, CommitOffset, FetchTopic, GroupError, TopicOffsets};
 use super::settings::GroupSettings;
+use crate::catalog::Catalog;
 use crate::types::TopicId;
 
 /// Topic and partition → where the group stands.
 #[derive(Debug, Default, PartialEq)]
 pub struct Offsets {
     topics: BTreeMap<Arc<str>, BTreeMap<i32, StoredOffset>>,
+    /// What they hold, about.
+    bytes: usize,
 }
 
 /// From when on an offset's retention counts.
@@ -39,11 +43,14 @@ impl Offsets {
     pub fn apply(&mut self, topic: &Arc<str>, partition: i32, value: Option<&StoredOffset>) {
         match value {
             Some(value) => {
-                self.topics.entry(topic.clone()).or_default().insert(partition, value.clone());
+                let before = self.topics.entry(topic.clone()).or_default().insert(partition, value.clone());
+                self.bytes += memory::of_offset(value);
+                self.bytes -= before.as_ref().map_or(0, memory::of_offset);
             }
             None => {
                 let Some(partitions) = self.topics.get_mut(topic) else { return };
-                partitions.remove(&partition);
+                let before = partitions.remove(&partition);
+                self.bytes -= before.as_ref().map_or(0, memory::of_offset);
                 if partitions.is_empty() {
                     self.topics.remove(topic);
                 }
@@ -51,28 +58,33 @@ impl Offsets {
         }
     }
 
-    /// What a fetch is told.
-    pub fn fetch(&self, asked: Option<&[FetchTopic]>) -> Vec<TopicOffsets> {
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// What a fetch is told. An offset of a topic that was made anew under its old name says nothing of the new one.
+    pub fn fetch(&self, asked: Option<&[FetchTopic]>, catalog: &Catalog) -> Vec<TopicOffsets> {
+        let id_now = |name: &str| catalog.topic(name).map_or(TopicId::ZERO, |topic| topic.id);
         let Some(asked) = asked else {
-            let all = self.topics.iter().map(|(name, partitions)| TopicOffsets {
-                name: name.clone(),
-                id: TopicId::ZERO,
-                partitions: partitions.iter().map(|(index, stored)| (*index, Some(stored.clone()))).collect(),
+            let all = self.topics.iter().map(|(name, partitions)| {
+                let now = id_now(name);
+                let of_it = partitions.iter().filter(|(_, stored)| is_of(stored, now));
+                TopicOffsets {
+                    name: name.clone(),
+                    id: TopicId::ZERO,
+                    partitions: of_it.map(|(index, stored)| (*index, Some(stored.clone()))).collect(),
+                }
             });
-            return all.collect();
+            return all.filter(|topic| !topic.partitions.is_empty()).collect();
         };
-        let tell = |topic: &FetchTopic, index: i32| {
-            let stored = self.get(&topic.name, index);
-            // An offset of a topic that was made anew under its old name says nothing of the new one.
-            let of_another = |stored: &&StoredOffset| {
-                stored.topic_id != TopicId::ZERO && topic.id != TopicId::ZERO && stored.topic_id != topic.id
+        let told = asked.iter().map(|topic| {
+            let now = id_now(&topic.name);
+            let tell = |index: &i32| {
+                let stored = self.get(&topic.name, *index);
+                (*index, stored.filter(|stored| is_of(stored, topic.id) && is_of(stored, now)).cloned())
             };
-            (index, stored.filter(|stored| !of_another(stored)).cloned())
-        };
-        let told = asked.iter().map(|topic| TopicOffsets {
-            name: topic.name.clone(),
-            id: topic.id,
-            partitions: topic.partitions.iter().map(|index| tell(topic, *index)).collect(),
+            let partitions = topic.partitions.iter().map(tell).collect();
+            TopicOffsets { name: topic.name.clone(), id: topic.id, partitions }
         });
         told.collect()
     }
@@ -130,6 +142,11 @@ impl Offsets {
         let expired = all.filter(|(_, _, stored)| is_expired(stored));
         expired.map(|(topic, index, _)| tombstone(group, topic, index)).collect()
     }
+}
+
+/// Whether an offset is of the topic with this id, as far as both are known.
+fn is_of(stored: &StoredOffset, id: TopicId) -> bool {
+    stored.topic_id == id || stored.topic_id == TopicId::ZERO || id == TopicId::ZERO
 }
 
 fn tombstone(group: &Arc<str>, topic: &Arc<str>, partition: i32) -> GroupRecord {

@@ -20,6 +20,17 @@ pub enum GroupRecord {
     Consumer { group: Arc<str>, record: ConsumerRecord },
 }
 
+impl GroupRecord {
+    /// The group that it is of.
+    pub fn group(&self) -> &Arc<str> {
+        match self {
+            GroupRecord::Offset { group, .. }
+            | GroupRecord::Classic { group, .. }
+            | GroupRecord::Consumer { group, .. } => group,
+        }
+    }
+}
+
 /// A committed offset.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredOffset {
@@ -31,7 +42,7 @@ pub struct StoredOffset {
     pub committed_ms: i64,
     /// Set only by clients that ask for a retention of their own (OffsetCommit 2 to 4).
     pub expires_ms: Option<i64>,
-    /// Zero when it was committed by name.
+    /// Zero where the record has no place for it, and in those of older brokers that were told a name only.
     pub topic_id: TopicId,
 }
 

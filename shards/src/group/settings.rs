@@ -11,6 +11,8 @@ pub struct GroupSettings {
     pub session_timeouts_ms: RangeInclusive<i32>,
     /// `group.max.size`.
     pub members_max: usize,
+    /// `group.memory.bytes`: what the groups of a core may hold, about.
+    pub memory_bytes: usize,
     /// `group.consumer.max.size`, of consumer groups (KIP-848). Their times are configs of the group, in the catalog.
     pub consumer_members_max: usize,
     pub consumer_migration: Migration,
@@ -49,6 +51,7 @@ impl Default for GroupSettings {
             initial_rebalance_delay_ms: 3_000,
             session_timeouts_ms: 6_000..=1_800_000,
             members_max: i32::MAX as usize,
+            memory_bytes: 128 << 20,
             consumer_members_max: i32::MAX as usize,
             consumer_migration: Migration::Bidirectional,
             offset_metadata_max: 4096,

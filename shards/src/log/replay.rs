@@ -212,6 +212,7 @@ impl Replay {
 /// Nothing is written any more to closed segments below the log start: their files may be gone.
 fn give_up_below(log: &mut PartitionLog, start: Offset) {
     for segment in log.segments.iter_mut().take_while(|s| !s.is_active() && s.end_offset <= start) {
+        segment.is_without_file |= segment.stage != Stage::Sealed && segment.written == 0;
         segment.stage = Stage::Sealed;
         segment.written = segment.placed;
         segment.file_synced = segment.placed;

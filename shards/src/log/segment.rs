@@ -39,6 +39,8 @@ pub struct Segment {
     /// Largest timestamp of what is durable.
     pub max_timestamp_ms: i64,
     pub stage: Stage,
+    /// Given up at a start before anything of it was in a file.
+    pub is_without_file: bool,
     /// Index pages in the sidecar.
     pub index_pages: u32,
     /// Entries that are not in the sidecar; only where something was attached in this run.
@@ -60,6 +62,7 @@ impl Segment {
             first_timestamp_ms: NO_TIMESTAMP,
             max_timestamp_ms: NO_TIMESTAMP,
             stage: Stage::Active,
+            is_without_file: false,
             index_pages: 0,
             index: None,
         }

@@ -1,6 +1,7 @@
 //! What a checkpoint says of a log (R13). Pure; plain values, any core.
 //!
-//! Invariant: it names only what is synced. Bytes of open segments from `synced` to `end` are in the journal.
+//! Invariant: it names only what is synced, but for a move of the log's start: how far that is synced is the partition's to
+//! know. Bytes of open segments from `synced` to `end` are in the journal.
 
 use super::index::Entry;
 use super::state::PartitionLog;

@@ -104,10 +104,16 @@ impl PartitionLog {
             seal: finishes.then_some(FilePos(upto)),
             index: pages_due(segment, upto, finishes),
             make_directory: !self.directory_is_made,
-            holds_files: segment.written > 0 || segment.base > self.first_segment_base(),
+            holds_files: self.has_file_through(segment),
         };
         self.write_in_flight = true;
         Some(job)
+    }
+
+    /// Whether there is a file of this segment, or of one before it.
+    fn has_file_through(&self, segment: &Segment) -> bool {
+        let mut before = self.segments.iter().take_while(|s| s.base < segment.base);
+        segment.written > 0 || before.any(|s| !s.is_without_file)
     }
 
     /// A job is carried out; with a seal, the file is finished and synced.

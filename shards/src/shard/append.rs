@@ -11,7 +11,7 @@ use super::commit::{PieceNote, Token};
 use super::core::ShardCore;
 use super::partition::{Slot, sequenced};
 use super::settings::{COMMIT_BYTES_MAX, COMMIT_BYTES_MIN};
-use crate::batch::stamp;
+use crate::batch::{ValidBatch, stamp};
 use crate::journal::format::HEADER_BYTES;
 use crate::journal::open::{OpenCommit, Place};
 use crate::log::RollRules;
@@ -21,6 +21,12 @@ use crate::request::{AppendError, AppendPart, Appended, Marks};
 use crate::router::oneshot::Reply;
 use crate::runtime::BLOCK_BYTES;
 use crate::types::{Mono, Offset};
+
+/// What a batch takes of the journal in a commit of its own. A roll adds a seal entry.
+fn bytes_alone(batch: &ValidBatch) -> u64 {
+    let bytes = HEADER_BYTES + OpenCommit::entry_bytes(batch.bytes().len()) + OpenCommit::entry_bytes(0);
+    bytes.next_multiple_of(BLOCK_BYTES) as u64
+}
 
 /// Result of one part.
 pub type AppendResult = Result<Appended, AppendError>;
@@ -191,9 +197,10 @@ impl ShardCore {
         if let Some(reason) = partition.offline_reason() {
             return Err(AppendError::Offline { reason });
         }
-        // Deleting topics is how space comes back: the metadata log goes on, on the ballast's space (R14).
+        // Deleting topics is how space comes back: the metadata log goes on, on the ballast's space (R14), with all that a
+        // file of the journal can take.
         let refuses = self.disk_full && !is_planted(PlantedFault::AdmittedOnFullDisk);
-        if refuses && partition.id != METADATA_PARTITION {
+        if refuses && !(partition.id == METADATA_PARTITION && self.space.could_hold(bytes_alone(&part.batch))) {
             return Err(AppendError::DiskFull);
         }
         // A topic needs no more replicas in sync than it has: more are asked for where more nodes are to come.
@@ -203,7 +210,9 @@ impl ShardCore {
         }
         let bytes = part.batch.bytes().len() as u64;
         let max = u64::try_from(partition.config.segment_bytes).unwrap_or(0);
-        if bytes > max {
+        // What the broker writes of itself is one batch a change, however small segments are: such a batch has its own.
+        let is_own = partition.id == METADATA_PARTITION || self.has_coordinator(partition.id);
+        if bytes > max && !is_own {
             return Err(AppendError::LargerThanSegment { bytes, max });
         }
         if part.batch.header().is_transactional() {

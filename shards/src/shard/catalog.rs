@@ -24,6 +24,9 @@ use crate::types::{LeaderEpoch, PartitionId, TopicId};
 /// The metadata log's only partition.
 pub const METADATA_PARTITION: PartitionId = PartitionId { topic: TopicId::METADATA, index: 0 };
 
+/// Largest change of the catalog, bytes of the metadata log: topics with half a million partitions.
+const CHANGE_BYTES_MAX: usize = 32 << 20;
+
 impl ShardCore {
     /// Applies synced records and makes this shard's partitions agree with them.
     ///
@@ -155,15 +158,9 @@ async fn commit<R: Runtime>(
     shards: &Shards,
     records: Vec<CatalogRecord>,
 ) -> Result<(), CatalogError> {
-    // Below the largest batch that every reader takes, whatever the size of the change.
-    const RECORDS_PER_BATCH: usize = 1000;
-    let now_ms = shard.wall_ms();
-    let mut parts = Vec::new();
-    for chunk in records.chunks(RECORDS_PER_BATCH) {
-        let batch = batch_of(chunk, now_ms)?;
-        parts.push(AppendPart { partition: METADATA_PARTITION, batch, acks_all: false });
-    }
-    let appended = shards.append(shard.now(), parts).await;
+    let batch = batch_of(&records, shard.wall_ms())?;
+    let part = AppendPart { partition: METADATA_PARTITION, batch, acks_all: false };
+    let appended = shards.append(shard.now(), vec![part]).await;
     if let Some(Err(error)) = appended.into_iter().find(Result::is_err) {
         return Err(CatalogError::NotStored { why: error.to_string() });
     }
@@ -171,11 +168,18 @@ async fn commit<R: Runtime>(
     Ok(())
 }
 
+/// A change is one batch, and so in one commit of the journal: a start finds all of it or nothing.
 fn batch_of(records: &[CatalogRecord], now_ms: i64) -> Result<ValidBatch, CatalogError> {
     let mut builder = BatchBuilder::new(now_ms);
     for record in records {
         let value = record.encode().map_err(|e| CatalogError::Internal { why: e.to_string() })?;
         builder.push(&NewRecord { timestamp_ms: now_ms, value: Some(&value), ..NewRecord::default() });
+    }
+    let bytes = builder.bytes();
+    if bytes > CHANGE_BYTES_MAX {
+        let why =
+            format!("The change takes {bytes} bytes of the metadata log, and {CHANGE_BYTES_MAX} at once are allowed.");
+        return Err(CatalogError::PolicyViolation { why });
     }
     let bytes = builder.finish().map_err(|e| CatalogError::Internal { why: e.to_string() })?;
     ValidBatch::parse(bytes).map_err(|e| CatalogError::Internal { why: e.to_string() })
@@ -190,5 +194,23 @@ fn random_topic_id<R: Runtime>(shard: &Shard<R>) -> TopicId {
         if id.0[0] >> 2 != 62 && id != TopicId::ZERO && id != TopicId::METADATA {
             return id;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn levels(count: usize, name_bytes: usize) -> Vec<CatalogRecord> {
+        let name = "t".repeat(name_bytes);
+        (0..count).map(|_| CatalogRecord::FeatureLevel { name: name.clone(), level: 1 }).collect()
+    }
+
+    #[test]
+    fn a_change_is_one_batch_or_refused() {
+        let batch = batch_of(&levels(100_000, 40), 0).expect("of a few MiB");
+        assert_eq!(batch.header().record_count, 100_000);
+        let refused = batch_of(&levels(1100, 32_000), 0).expect_err("34 MB").to_string();
+        assert!(refused.contains("at once are allowed"), "{refused}");
     }
 }

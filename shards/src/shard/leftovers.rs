@@ -16,7 +16,7 @@ use crate::runtime::{File, OpenMode, Runtime};
 const KEPT: &str = "kept";
 
 /// Removes journals and checkpoints of other runs than `current`: of those before it, and of a start that did not get so
-/// far as to become current. With `keep_journals` the journals get another name instead.
+/// far as to become current. With `keep_journals` the journals of runs before it get another name instead.
 pub async fn remove<R: Runtime>(
     rt: &R,
     settings: &ShardSettings,
@@ -50,7 +50,7 @@ async fn remove_journals<R: Runtime>(rt: &R, dir: &Path, current: Run, keep: boo
         let path = dir.join(&file.name);
         match files::run_of(&file.name) {
             Some(number) if number == current.number => {}
-            Some(_) if keep => {
+            Some(number) if keep && number < current.number => {
                 rt.rename(&path, &path.with_extension(KEPT)).await?;
                 kept = true;
             }

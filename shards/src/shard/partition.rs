@@ -106,12 +106,12 @@ impl Partition {
     }
 
     /// What the checkpoint says of it: nothing of appends that are not synced, or their retries would be taken for
-    /// duplicates after a crash that lost them.
+    /// duplicates after a crash that lost them. Nor of a log start that is not: it may lie above all that is.
     pub fn checkpoint(&self) -> PartitionCheckpoint {
         if let Some(line) = &self.unreadable {
             return PartitionCheckpoint::clone(line);
         }
-        let log = self.log.snapshot();
+        let log = LogSnapshot { log_start: self.durable_log_start, ..self.log.snapshot() };
         let durable = log.log_end;
         let mut producers = self.producers.snapshot();
         for producer in &mut producers {
@@ -145,5 +145,35 @@ pub fn sequenced(header: &BatchHeader) -> Sequenced {
         first: header.base_sequence,
         count: header.record_count,
         max_timestamp_ms: header.max_timestamp,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::batch::{BatchBuilder, NewRecord};
+    use crate::catalog::{Catalog, CatalogSettings};
+    use crate::log::RollRules;
+    use crate::shard::catalog::fresh;
+    use crate::types::TopicId;
+
+    #[test]
+    fn a_checkpoint_names_no_log_start_that_is_not_synced() {
+        let id = PartitionId { topic: TopicId([7; 16]), index: 0 };
+        let config = Catalog::new(CatalogSettings::new("cluster", 1)).metadata_topic().config.clone();
+        let mut partition = fresh(id, "t".into(), config, LeaderEpoch(0));
+        let mut batch = BatchBuilder::new(0);
+        batch.push(&NewRecord::default());
+        let bytes: Bytes = batch.finish().expect("a batch");
+        let header = BatchHeader::parse(&bytes).expect("whole");
+        let rules = RollRules { segment_bytes: u64::MAX, segment_ms: i64::MAX };
+        partition.log.place(&header, bytes.len(), &rules, 0);
+        partition.log.move_log_start(Offset(1));
+        assert_eq!(partition.log.log_start(), Offset(1));
+        assert_eq!(partition.checkpoint().log.log_start, Offset(0));
+        partition.durable_log_start = Offset(1);
+        assert_eq!(partition.checkpoint().log.log_start, Offset(1));
     }
 }

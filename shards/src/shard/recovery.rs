@@ -50,18 +50,26 @@ pub struct Recovered {
     pub partitions: Vec<RestoredPartition>,
 }
 
-/// Reads checkpoints and journals of the last run, of all its shards, and the catalog out of them.
+/// The checkpoints of the last run, one for each of its shards.
+pub async fn checkpoints<R: Runtime>(rt: &R, layout: &Layout, last: Run) -> Result<Vec<Checkpoint>, StartError> {
+    let mut found = Vec::new();
+    for shard in 0..last.shards {
+        found.push(Checkpoint::load(rt, &layout.checkpoints(), last, shard).await?);
+    }
+    Ok(found)
+}
+
+/// Reads the journals of the last run, of all its shards, behind their checkpoints, and the catalog out of both.
 pub async fn recover<R: Runtime>(
     rt: &R,
     store: &Store<R>,
     settings: &ShardSettings,
     catalog_settings: &CatalogSettings,
-    last: Option<Run>,
+    last: Option<(Run, Vec<Checkpoint>)>,
 ) -> Result<Recovered, StartError> {
     let mut known: BTreeMap<PartitionId, RestoredPartition> = BTreeMap::new();
-    if let Some(last) = last {
-        for shard in 0..last.shards {
-            let checkpoint = Checkpoint::load(rt, &settings.layout.checkpoints(), last, shard).await?;
+    if let Some((last, checkpoints)) = last {
+        for (shard, checkpoint) in (0..).zip(checkpoints) {
             let first = checkpoint.first_generation;
             for line in checkpoint.partitions {
                 let id = line.id;

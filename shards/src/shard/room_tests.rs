@@ -31,7 +31,7 @@ const SMALL: PartitionId = PartitionId { topic: TopicId([7; 16]), index: 1 };
 /// Of the simulated clock, in which a commit takes milliseconds.
 const SOON: Duration = Duration::from_secs(20);
 
-fn settings() -> ShardSettings {
+pub fn settings() -> ShardSettings {
     ShardSettings {
         layout: Layout { root: "/broker".into() },
         node_id: 1,

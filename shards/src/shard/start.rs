@@ -264,9 +264,16 @@ async fn deal_out<R: Runtime>(
         id: crate::journal::format::RunId(u128::from(rt.random()) << 64 | u128::from(rt.random())),
         shards: settings.shards,
     };
-    if let Some(last) = last {
-        leftovers::remove(rt, settings, last, false).await?;
-    }
+    let last = match last {
+        None => None,
+        Some(last) => {
+            let checkpoints = recovery::checkpoints(rt, &settings.layout, last).await?;
+            // A crash between the switch to that run and the new names of the journals that it keeps left them as they were.
+            let keep = checkpoints.iter().flat_map(|one| &one.partitions).any(|line| line.offline.is_some());
+            leftovers::remove(rt, settings, last, keep).await?;
+            Some((last, checkpoints))
+        }
+    };
     let journals_bytes = leftovers::give_ballast_back(rt, settings).await?;
     let recovered = recovery::recover(rt, store, settings, catalog_settings, last).await?;
     let journal_size =
@@ -331,4 +338,52 @@ fn connect<R: Runtime>(
     let (now, wall) = (rt.clone(), rt.clone());
     let clock = Clock { now: Box::new(move || now.now()), wall_ms: Box::new(move || wall.wall_ms()) };
     (Shards::new(index, handles, catalog, catalog_leader, clock), postboxes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::checkpoint::{Checkpoint, PartitionCheckpoint};
+    use crate::journal::format::RunId;
+    use crate::log::LogSnapshot;
+    use crate::runtime::sim::Sim;
+    use crate::shard::room_tests::settings;
+    use crate::types::{PartitionId, TopicId};
+
+    /// A crash came between the switch to run 4 and the new names of run 3's journals, and a start after it failed.
+    #[test]
+    fn journals_that_are_to_be_kept_outlive_a_crash_at_the_switch() {
+        let sim = Sim::new(1);
+        let host = sim.add_host("a");
+        sim.block_on(host, |rt| async move {
+            let settings = settings();
+            let layout = settings.layout.clone();
+            let last = Run { number: 4, id: RunId(4), shards: 1 };
+            for dir in [layout.checkpoints(), layout.journal(0)] {
+                rt.create_dir_all(&dir).await.expect("made");
+            }
+            last.store(&rt, &layout.root).await.expect("stored");
+            let unreadable = PartitionCheckpoint {
+                id: PartitionId { topic: TopicId([7; 16]), index: 0 },
+                log: LogSnapshot::default(),
+                epochs: Vec::new(),
+                producers: Vec::new(),
+                offline: Some("a gap".into()),
+            };
+            let checkpoint = Checkpoint { run: last, shard: 0, first_generation: 1, partitions: vec![unreadable] };
+            checkpoint.store(&rt, &layout.checkpoints()).await.expect("stored");
+            let journal = |name: &str| layout.journal(0).join(name);
+            for name in ["3-0.journal", "5-0.journal"] {
+                rt.write_whole(&journal(name), b"journal").await.expect("written");
+            }
+            let store = Store::new(rt.clone(), layout.partitions(), 4, 1 << 16);
+            let (seed, seeds) = flume::bounded(1);
+            let catalog = CatalogSettings::new("cluster", 1);
+            deal_out(&rt, &store, &settings, &catalog, &[seed]).await.expect("a start");
+            assert_eq!(seeds.len(), 1);
+            let left = rt.read_dir(&layout.journal(0)).await.expect("read");
+            let left: Vec<&str> = left.iter().map(|entry| &*entry.name).collect();
+            assert_eq!(left, ["3-0.kept"]);
+        });
+    }
 }

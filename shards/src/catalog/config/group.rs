@@ -418,6 +418,11 @@ mod tests {
                 "Invalid value by_duration:x for configuration share.auto.offset.reset: Invalid value `by_duration:x` for configuration share.auto.offset.reset. The value must be either 'earliest', 'latest' or of the format 'by_duration:<PnDTnHnMn.nS>'.",
             ),
             (
+                "share.auto.offset.reset",
+                "by_duration:PT9223372036854775808S",
+                "Invalid value by_duration:PT9223372036854775808S for configuration share.auto.offset.reset: Invalid value `by_duration:PT9223372036854775808S` for configuration share.auto.offset.reset. The value must be either 'earliest', 'latest' or of the format 'by_duration:<PnDTnHnMn.nS>'.",
+            ),
+            (
                 "share.isolation.level",
                 "READ_COMMITTED",
                 "Invalid value READ_COMMITTED for configuration share.isolation.level: String must be one of: read_committed, read_uncommitted",
@@ -429,6 +434,7 @@ mod tests {
             (SESSION, " 50000 "),
             (ASSIGNMENT, "0"),
             ("share.auto.offset.reset", "by_duration:PT1H"),
+            ("share.auto.offset.reset", "by_duration:P1DT01H1M9223372036854684000.5S"),
             ("share.renew.acknowledge.enable", "FALSE"),
             ("streams.initial.rebalance.delay.ms", "99999999"),
         ] {

@@ -137,15 +137,21 @@ fn is_duration(text: &str) -> bool {
     let upper = text.to_ascii_uppercase();
     let Some(rest) = upper.strip_prefix('P') else { return false };
     let (days, time) = rest.split_once('T').map_or((rest, None), |(days, time)| (days, Some(time)));
-    let whole = |number: &str| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
-    let days_are_good = days.is_empty() || days.strip_suffix('D').is_some_and(whole);
+    let digits = |number: &str| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
+    // Java counts seconds in a long: of each part, and in all.
+    let mut total: i64 = 0;
+    let mut takes = |number: &str, seconds: i64| {
+        let more = digits(number).then(|| number.parse::<i64>().ok()?.checked_mul(seconds)).flatten();
+        more.and_then(|more| total.checked_add(more)).map(|sum| total = sum).is_some()
+    };
+    let days_are_good = days.is_empty() || days.strip_suffix('D').is_some_and(|days| takes(days, 86_400));
     let Some(mut time) = time else { return days_are_good && !days.is_empty() };
     if time.is_empty() {
         return false;
     }
-    for unit in ['H', 'M'] {
+    for (unit, seconds) in [('H', 3600), ('M', 60)] {
         if let Some((number, rest)) = time.split_once(unit) {
-            if !whole(number) {
+            if !takes(number, seconds) {
                 return false;
             }
             time = rest;
@@ -154,7 +160,7 @@ fn is_duration(text: &str) -> bool {
     let seconds_are_good = time.is_empty()
         || time.strip_suffix('S').is_some_and(|seconds| {
             let (seconds, fraction) = seconds.split_once(['.', ',']).unwrap_or((seconds, "0"));
-            whole(seconds) && (fraction.is_empty() || whole(fraction)) && fraction.len() <= 9
+            takes(seconds, 1) && (fraction.is_empty() || digits(fraction)) && fraction.len() <= 9
         });
     days_are_good && seconds_are_good
 }

@@ -12,6 +12,9 @@ use super::super::state::Catalog;
 use super::super::topic::Topic;
 use super::count_by;
 
+/// All configs of all groups, with the groups' names, bytes: every core keeps them, and no group need exist to have some.
+const GROUP_CONFIGS_BYTES_MAX: usize = 8 << 20;
+
 pub(super) type Settings = BTreeMap<String, String>;
 
 impl Catalog {
@@ -22,6 +25,9 @@ impl Catalog {
         records: &mut Vec<CatalogRecord>,
     ) -> Vec<Result<(), CatalogError>> {
         let resources = count_by(changes, |change| &change.resource);
+        let is_of_group = |change: &ConfigChange| change.resource.kind == ResourceKind::Group;
+        let held = if changes.iter().any(is_of_group) { self.group_configs_bytes() } else { 0 };
+        let mut room = GROUP_CONFIGS_BYTES_MAX.saturating_sub(held);
         let replies = changes.iter().map(|change| {
             if resources.get(&change.resource).is_some_and(|&times| times > 1) {
                 return Err(invalid("Each resource must appear at most once."));
@@ -31,7 +37,7 @@ impl Catalog {
             let changed = match kind {
                 ResourceKind::Topic => self.alter_topic(name, &change.edit)?,
                 ResourceKind::Broker => self.alter_broker(name, &change.edit)?,
-                ResourceKind::Group => self.alter_group(name, &change.edit)?,
+                ResourceKind::Group => self.alter_group(name, &change.edit, &mut room)?,
                 ResourceKind::BrokerLogger => return self.alter_logger(name, &change.edit),
                 ResourceKind::Other(kind) => return Err(invalid(&format!("Unknown resource type {kind}"))),
             };
@@ -41,6 +47,10 @@ impl Catalog {
             Ok(())
         });
         replies.collect()
+    }
+
+    fn group_configs_bytes(&self) -> usize {
+        self.groups.iter().map(|(name, known)| group_bytes(name, &known.overrides)).sum()
     }
 
     fn alter_topic(&self, name: &str, edit: &ConfigEdit) -> Result<Vec<CatalogRecord>, CatalogError> {
@@ -54,7 +64,8 @@ impl Catalog {
         Ok(topic_records(topic, &after))
     }
 
-    fn alter_group(&self, name: &str, edit: &ConfigEdit) -> Result<Vec<CatalogRecord>, CatalogError> {
+    /// `room`: bytes that the configs of groups may take more.
+    fn alter_group(&self, name: &str, edit: &ConfigEdit, room: &mut usize) -> Result<Vec<CatalogRecord>, CatalogError> {
         if name.is_empty() {
             return Err(invalid("Default group resources are not allowed."));
         }
@@ -62,9 +73,24 @@ impl Catalog {
         let before = self.group_overrides(name).unwrap_or(&nothing);
         let after = edited(before, edit, |key, op| Err(not_a_list(key, op)))?;
         self.settings.group_defaults.validate(&after)?;
+        let more = group_bytes(name, &after).saturating_sub(group_bytes(name, before));
+        if more > *room {
+            let why = format!(
+                "The configs of all groups may be {GROUP_CONFIGS_BYTES_MAX} bytes, names included; there is no room for \
+                 those of {name}."
+            );
+            return Err(CatalogError::PolicyViolation { why });
+        }
+        *room -= more;
         let changes = difference(before, &after);
         Ok(changes.map(|(key, value)| CatalogRecord::GroupConfig { group: name.to_owned(), key, value }).collect())
     }
+}
+
+/// What a group's configs take.
+fn group_bytes(name: &str, settings: &Settings) -> usize {
+    let values: usize = settings.iter().map(|(key, value)| key.len() + value.len()).sum();
+    if settings.is_empty() { 0 } else { name.len() + values }
 }
 
 /// No key twice, and no null where a value is asked.

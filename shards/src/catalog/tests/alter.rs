@@ -100,6 +100,28 @@ fn refusals_are_worded_as_kafka_words_them() {
 }
 
 #[test]
+fn the_configs_of_all_groups_are_bounded() {
+    let mut catalog = catalog();
+    let mut alter = |from: usize, op: ConfigOp| {
+        let groups = (from..from + 200).map(|n| format!("{n:030000}"));
+        let edits = vec![("consumer.session.timeout.ms".to_owned(), op, Some("50000".to_owned()))];
+        let changes =
+            groups.map(|name| change(ResourceKind::Group, &name, ConfigEdit::Incremental(edits.clone()))).collect();
+        match run(&mut catalog, &CatalogCommand::AlterConfigs { changes, validate_only: false }, &[]) {
+            Ok(CatalogReply::ConfigsAltered(replies)) => replies,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(alter(0, Set).iter().all(Result::is_ok));
+    let refused = alter(200, Set).into_iter().filter_map(Result::err).collect::<Vec<_>>();
+    assert!((100..150).contains(&refused.len()), "{}", refused.len());
+    assert!(matches!(refused[0], CatalogError::PolicyViolation { .. }));
+    assert!(alter(0, Set).iter().all(Result::is_ok), "what is there may change");
+    assert!(alter(0, Delete).iter().all(Result::is_ok));
+    assert!(alter(400, Set).iter().all(Result::is_ok), "there is room again");
+}
+
+#[test]
 fn a_group_has_configs_of_its_own_whether_it_exists_or_not() {
     let mut catalog = catalog();
     let mut alter = |group: &str, edits: &[(&str, ConfigOp, Option<&str>)]| {

@@ -115,6 +115,26 @@ proptest! {
 }
 
 #[test]
+fn a_step_of_a_snapshot_is_bounded_in_records_and_all_steps_are_the_whole() {
+    let mut live = catalog();
+    create(&mut live, vec![NewTopic { partitions: 10, ..topic("large") }, topic("small"), topic("zz")]);
+    for group in ["g", "h", "i", "j", "k"] {
+        let edits = vec![("consumer.session.timeout.ms".to_owned(), ConfigOp::Set, Some("50000".to_owned()))];
+        let changes = vec![change(ResourceKind::Group, group, ConfigEdit::Incremental(edits))];
+        run(&mut live, &CatalogCommand::AlterConfigs { changes, validate_only: false }, &[]).unwrap();
+    }
+    let (mut all, mut place) = (Vec::new(), Some(SnapshotPlace::Head));
+    while let Some(at) = place {
+        let (records, next) = live.snapshot_from(&at, 3);
+        assert!(records.len() <= 3 || at == SnapshotPlace::Head, "{records:?}");
+        all.extend(records);
+        place = next;
+    }
+    assert_eq!(all, live.snapshot());
+    assert!(replayed(&all) == live);
+}
+
+#[test]
 fn a_snapshot_keeps_topics_of_several_runs_apart() {
     let mut live = catalog();
     create(&mut live, vec![topic("old")]);

@@ -11,6 +11,9 @@ use super::{ClassicGroup, Turn, session};
 /// A new member that waits for its first generation is forgotten after this: its client has no heartbeat to show that it
 /// lives, and may come again and again.
 const NEW_MEMBER_JOIN_MS: i32 = 5 * 60 * 1000;
+/// Replies and records carry text of up to 32,767 bytes. A client's id may be as long as that itself, so of one that is long
+/// the begin must do.
+const MEMBER_ID_BYTES_MAX: usize = 1024;
 
 impl ClassicGroup {
     pub fn join(&mut self, turn: &mut Turn<'_>, ask: AskId, join: Join) {
@@ -41,8 +44,7 @@ impl ClassicGroup {
         if !self.supports(&join) {
             return refuse(turn, ask, GroupError::InconsistentProtocol, "".into());
         }
-        let uuid = uuid::Builder::from_random_bytes(join.fresh).into_uuid();
-        let id: Arc<str> = format!("{}-{uuid}", join.instance.as_ref().unwrap_or(&join.client_id)).into();
+        let id = member_id(join.instance.as_ref().unwrap_or(&join.client_id), join.fresh);
         let known = join.instance.as_ref().and_then(|instance| self.statics.get(instance)).cloned();
         match known {
             Some(old) => self.replace_static(turn, ask, join, &old, id),
@@ -115,7 +117,7 @@ impl ClassicGroup {
     /// first is told to come again: its client has given it up, or would wait for ever.
     fn update(&mut self, turn: &mut Turn<'_>, id: &str, join: Join, ask: AskId) {
         let Some(mut member) = self.members.remove(id) else { return };
-        self.count_protocols(&member, -1);
+        self.count(&member, -1);
         self.joining -= usize::from(member.join.is_some());
         if let Some(forgotten) = member.join.replace(ask) {
             turn.reply(forgotten, refused(GroupError::RebalanceInProgress, member.id.clone()));
@@ -124,7 +126,7 @@ impl ClassicGroup {
         member.rebalance_timeout_ms = join.rebalance_timeout_ms;
         member.session_timeout_ms = join.session_timeout_ms;
         self.joining += 1;
-        self.count_protocols(&member, 1);
+        self.count(&member, 1);
         self.members.insert(member.id.clone(), member);
     }
 
@@ -236,6 +238,14 @@ impl ClassicGroup {
         let of_all = |name: &Arc<str>| self.supported.get(name).copied().unwrap_or(0) == self.members.len();
         self.protocol_type.as_ref() == Some(&join.protocol_type) && join.protocols.iter().any(|(name, _)| of_all(name))
     }
+}
+
+/// Whose it is, for people, and a random part that tells it from all others; what is too long is cut from the former.
+fn member_id(whose: &str, fresh: [u8; 16]) -> Arc<str> {
+    let uuid = uuid::Builder::from_random_bytes(fresh).into_uuid().to_string();
+    let room = MEMBER_ID_BYTES_MAX - uuid.len() - 1;
+    let whose = whose.get(..whose.floor_char_boundary(room)).unwrap_or_default();
+    format!("{whose}-{uuid}").into()
 }
 
 fn refused(error: GroupError, member: Arc<str>) -> GroupReply {

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::super::deadlines::Alarm;
 use super::super::groups::AskId;
+use super::super::memory::MEMBER;
 use super::super::record::{ClassicRecord, MemberRecord};
 use super::super::request::Join;
 
@@ -81,6 +82,13 @@ impl Member {
         self.rebalance_timeout_ms = line.rebalance_timeout_ms;
         self.session_timeout_ms = line.session_timeout_ms;
         self.assignment = line.assignment.clone();
+    }
+
+    /// What it holds beside its assignment, about; only what it speaks changes that.
+    pub fn bytes(&self) -> usize {
+        let protocols: usize = self.protocols.iter().map(|(name, said)| name.len() + said.len()).sum();
+        let ids = self.client_id.len() + self.client_host.len() + self.instance.as_ref().map_or(0, |id| id.len());
+        MEMBER + 2 * ids + protocols
     }
 
     /// What it says for a protocol; nothing if it does not speak it.

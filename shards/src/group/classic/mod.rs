@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 use self::member::Member;
 use super::deadlines::{Alarm, Timer};
+use super::memory;
 use super::record::{ClassicRecord, GroupRecord, MemberRecord};
 use super::request::{ClassicState, GroupError, MemberRef};
 use super::turn::Turn;
@@ -60,6 +61,9 @@ pub struct ClassicGroup {
     unsynced: BTreeSet<Arc<str>>,
     /// Protocol → how many members speak it.
     supported: BTreeMap<Arc<str>, usize>,
+    /// What members hold, and of it what the leader gave out last.
+    bytes: usize,
+    bytes_assigned: usize,
     /// What members read, if their protocol tells.
     topics: Option<BTreeSet<Arc<str>>>,
     new_member_added: bool,
@@ -85,6 +89,8 @@ impl ClassicGroup {
             joining: 0,
             unsynced: BTreeSet::new(),
             supported: BTreeMap::new(),
+            bytes: 0,
+            bytes_assigned: 0,
             topics: None,
             new_member_added: false,
             join_wait: JoinWait::Rebalance,
@@ -111,9 +117,9 @@ impl ClassicGroup {
         for line in &record.members {
             match self.members.remove(&line.id) {
                 Some(mut member) => {
-                    self.count_protocols(&member, -1);
+                    self.count(&member, -1);
                     member.take_over(line, record);
-                    self.count_protocols(&member, 1);
+                    self.count(&member, 1);
                     self.members.insert(member.id.clone(), member);
                 }
                 None => self.insert(Member::from_record(line, record)),
@@ -121,6 +127,7 @@ impl ClassicGroup {
         }
         self.leader = record.leader.clone();
         self.topics = self.read_topics();
+        self.bytes_assigned = self.members.values().map(|member| member.assignment.len()).sum();
     }
 
     /// The log is read: members that are there must be heard of within their session time-outs.
@@ -187,7 +194,7 @@ impl ClassicGroup {
         if self.leader.is_none() {
             self.leader = Some(member.id.clone());
         }
-        self.count_protocols(&member, 1);
+        self.count(&member, 1);
         self.joining += usize::from(member.join.is_some());
         self.pending.remove(&member.id);
         self.members.insert(member.id.clone(), member);
@@ -196,7 +203,7 @@ impl ClassicGroup {
     /// Forgets a member, or an id that was given out. Who waits for an answer must have it before.
     fn remove(&mut self, id: &str) {
         if let Some(member) = self.members.remove(id) {
-            self.count_protocols(&member, -1);
+            self.count(&member, -1);
             self.joining -= usize::from(member.join.is_some());
             if let Some(instance) = &member.instance {
                 self.statics.remove(instance);
@@ -209,7 +216,9 @@ impl ClassicGroup {
         self.unsynced.remove(id);
     }
 
-    fn count_protocols(&mut self, member: &Member, by: isize) {
+    /// A member comes, with 1, or goes, with -1: whenever what it speaks changes it goes and comes.
+    fn count(&mut self, member: &Member, by: isize) {
+        self.bytes = self.bytes.saturating_add_signed(by * member.bytes().cast_signed());
         for (name, _) in &member.protocols {
             let count = self.supported.entry(name.clone()).or_insert(0);
             *count = count.saturating_add_signed(by);
@@ -217,6 +226,20 @@ impl ClassicGroup {
                 self.supported.remove(name);
             }
         }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes + self.bytes_assigned + self.pending.len() * memory::PENDING
+    }
+
+    pub(super) fn bytes_assigned(&self) -> usize {
+        self.bytes_assigned
+    }
+
+    /// What a member holds; an id that was given out has its place already.
+    pub(super) fn bytes_of(&self, id: &str) -> usize {
+        let pending = if self.pending.contains_key(id) { memory::PENDING } else { 0 };
+        self.members.get(id).map_or(pending, Member::bytes)
     }
 
     /// Whether a request's member and instance are those of the group.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::super::deadlines::Alarm;
+use super::super::memory::TOPIC;
 use super::record::{Current, MemberSaid, MemberState, Owned, Parts};
 use crate::types::TopicId;
 
@@ -35,6 +36,18 @@ impl MemberSaid {
             assignor: None,
             classic: None,
         }
+    }
+
+    /// What it holds, about.
+    pub fn bytes(&self) -> usize {
+        let texts = [&self.instance, &self.rack, &self.regex, &self.assignor].into_iter().flatten();
+        let topics = self.topics.iter().map(|topic| TOPIC + topic.len());
+        let protocols = self.classic.iter().flat_map(|classic| &classic.protocols);
+        texts.map(|text| text.len()).sum::<usize>()
+            + self.client_id.len()
+            + self.client_host.len()
+            + topics.sum::<usize>()
+            + protocols.map(|(name, words)| name.len() + words.len()).sum::<usize>()
     }
 
     /// The expression that it reads by, if it has one.

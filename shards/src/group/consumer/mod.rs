@@ -33,6 +33,7 @@ pub use self::record::{
     ClassicSaid, ConsumerRecord, Current, GroupEpoch, MemberSaid, MemberState, Parts, ResolvedRegex, TargetEpoch,
 };
 use super::deadlines::Timer;
+use super::memory;
 use super::offsets::ExpiryFrom;
 use super::record::GroupRecord;
 use super::request::{Commit, GroupError};
@@ -48,6 +49,8 @@ pub struct ConsumerGroup {
     members: BTreeMap<Arc<str>, Member>,
     /// How many of them speak the classic protocol.
     classic_members: usize,
+    /// What members, and the topics of expressions, hold.
+    bytes: usize,
     /// Member → its part of the target.
     targets: BTreeMap<Arc<str>, Parts>,
     /// Instance → member.
@@ -68,6 +71,7 @@ impl ConsumerGroup {
             target_epoch: TargetEpoch::default(),
             members: BTreeMap::new(),
             classic_members: 0,
+            bytes: 0,
             targets: BTreeMap::new(),
             statics: BTreeMap::new(),
             regexes: BTreeMap::new(),
@@ -93,10 +97,14 @@ impl ConsumerGroup {
                     self.take_place(member, &Current { epoch: -1, previous_epoch: -1, ..Current::default() });
                 }
             }
-            ConsumerRecord::Regex { regex, value } => match value {
-                Some(resolved) => drop(self.regexes.insert(regex.clone(), resolved.clone())),
-                None => drop(self.regexes.remove(regex)),
-            },
+            ConsumerRecord::Regex { regex, value } => {
+                self.bytes += value.as_ref().map_or(0, ResolvedRegex::bytes);
+                let before = match value {
+                    Some(resolved) => self.regexes.insert(regex.clone(), resolved.clone()),
+                    None => self.regexes.remove(regex),
+                };
+                self.bytes -= before.as_ref().map_or(0, ResolvedRegex::bytes);
+            }
         }
     }
 
@@ -107,6 +115,8 @@ impl ConsumerGroup {
         }
         self.classic_members -= usize::from(member.said.classic.is_some());
         self.classic_members += usize::from(said.classic.is_some());
+        self.bytes += said.bytes();
+        self.bytes -= member.said.bytes();
         member.said = said.clone();
     }
 
@@ -126,6 +136,7 @@ impl ConsumerGroup {
     fn forget(&mut self, id: &Arc<str>) {
         let Some(member) = self.members.remove(id) else { return };
         self.classic_members -= usize::from(member.said.classic.is_some());
+        self.bytes -= member.said.bytes();
         for part in member.current.held() {
             if self.holders.get(&part) == Some(id) {
                 self.holders.remove(&part);
@@ -156,6 +167,14 @@ impl ConsumerGroup {
 
     pub fn is_empty(&self) -> bool {
         self.members.is_empty()
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes + self.members.len() * memory::MEMBER + self.holders.len() * memory::PARTITION
+    }
+
+    pub(super) fn bytes_of(&self, id: &str) -> usize {
+        self.members.get(id).map_or(0, |member| memory::MEMBER + member.id.len() + member.said.bytes())
     }
 
     /// Whether the group reads a topic.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::super::memory::TOPIC;
 use crate::types::TopicId;
 
 /// Partitions by topic; no topic without a partition.
@@ -118,4 +119,11 @@ pub struct ResolvedRegex {
     pub version: i64,
     /// Wall clock, in milliseconds.
     pub at_ms: i64,
+}
+
+impl ResolvedRegex {
+    /// What it holds, about.
+    pub fn bytes(&self) -> usize {
+        self.topics.iter().map(|topic| TOPIC + topic.len()).sum()
+    }
 }

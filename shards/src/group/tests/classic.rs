@@ -30,6 +30,25 @@ fn a_dynamic_member_gets_an_id_first_and_joins_with_it() {
 }
 
 #[test]
+fn the_longest_client_id_makes_a_member_id_that_the_log_can_hold() {
+    let mut world = World::new();
+    let long = "€".repeat(i16::MAX as usize / "€".len());
+    let ask = world.join(joining(&long));
+    world.pass(3_000);
+    let joined = world.joined(ask);
+    let by_instance = world.join(Join { instance: Some(long.as_str().into()), ..joining("b") });
+    let rejoined = world.join(Join { member: joined.member.clone(), ..joining(&long) });
+    let (joined, other) = (world.joined(rejoined), world.joined(by_instance));
+    let ask = world.sync(&joined, &[(&joined.member, "all")]);
+    world.synced(ask).expect("the leader's part");
+    assert!(joined.member.starts_with("€€") && joined.member.len() <= 1024);
+    assert!(other.member.starts_with("€€") && other.member.len() <= 1024);
+    for record in &world.log {
+        record.encode().expect("it fits into the log");
+    }
+}
+
+#[test]
 fn an_id_that_is_never_used_is_forgotten_after_its_session_timeout() {
     let mut world = World::new();
     let id = world.id("a");

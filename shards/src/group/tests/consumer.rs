@@ -480,3 +480,31 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn groups_that_are_gone_hold_no_memory() {
+    let mut world = World::new().with_topic("t", T, 6);
+    let mut a = Consumer::new("a");
+    a.step(&mut world);
+    let alone = world.groups.bytes();
+    let mut b = Consumer::new("b");
+    b.step(&mut world);
+    assert!(world.groups.bytes() > alone);
+    let regex = Some("t.*".into());
+    world.beat(ConsumerBeat { regex, ..Consumer::new("c").joins() }).expect("joined");
+    world.commit(nobody(), 5).expect_err("it has members");
+    world.check_replay();
+    for id in ["a", "b", "c"] {
+        world.beat(ConsumerBeat { epoch: -1, ..Consumer::new(id).beats() }).expect("left");
+    }
+    world.commit(nobody(), 5).expect("stored");
+    world.check_replay();
+    assert!(world.groups.bytes() > 0);
+    assert_eq!(world.now(GroupRequest::Delete { group: "g".into() }), GroupReply::Deleted(Ok(())));
+    assert_eq!(world.groups.bytes(), 0);
+    world.stable(&["a", "b"]);
+    assert!(world.groups.bytes() > 0);
+    world.pass(3_600_000);
+    assert_eq!(world.now(GroupRequest::Delete { group: "g".into() }), GroupReply::Deleted(Ok(())));
+    assert_eq!(world.groups.bytes(), 0);
+}

@@ -326,6 +326,25 @@ fn the_policy_of_the_broker_says_which_way_a_group_may_change() {
 }
 
 #[test]
+fn whoever_only_reads_changes_no_group() {
+    let settings = GroupSettings { consumer_migration: Migration::Upgrade, ..GroupSettings::default() };
+    let mut world = World::with(settings).with_topic("t", T, PARTITIONS);
+    let mut a = Consumer::new("a");
+    a.step(&mut world);
+    let mut x = Classic::new("x");
+    (0..6).for_each(|_| x.step(&mut world));
+    world.beat(ConsumerBeat { epoch: -1, ..a.beats() }).expect("left");
+    // The policy is another now: what is left of the group is to be classic.
+    let mut world = world.restarted();
+    let stored = world.log.len();
+    assert_eq!(world.committed("t"), None);
+    world.consumers();
+    assert_eq!(world.log.len(), stored);
+    x.step(&mut world);
+    assert_eq!(world.listed_type(), "classic");
+}
+
+#[test]
 fn a_group_that_cannot_change_stays_as_it_was() {
     let mut world = World::new();
     for (protocol_type, said, why) in [

@@ -81,6 +81,20 @@ fn an_offset_of_a_topic_that_was_made_anew_is_not_told() {
         let GroupReply::Offsets(Ok(offsets)) = reply else { panic!("offsets") };
         assert_eq!(offsets[0].partitions[0].1.is_some(), told, "{id}");
     }
+    assert_eq!(told_of_all(&mut world), 1);
+    let mut world = world.with_topic("t", TopicId([2; 16]), 1);
+    assert_eq!(world.committed("t"), None, "whoever asks by name means the topic that is there");
+    assert_eq!(told_of_all(&mut world), 0);
+    world.commit(nobody(), 6).expect("stored");
+    assert_eq!(world.committed("t"), Some(6));
+}
+
+/// How many topics a fetch of all offsets tells of.
+fn told_of_all(world: &mut World) -> usize {
+    match world.now(GroupRequest::FetchOffsets { group: "g".into(), topics: None, member: None }) {
+        GroupReply::Offsets(Ok(topics)) => topics.len(),
+        other => panic!("offsets, not {other:?}"),
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::log::retention::Rules;
 use crate::log::*;
 use crate::runtime::Runtime;
 use crate::runtime::sim::Sim;
-use crate::types::Offset;
+use crate::types::{FilePos, Offset};
 
 const KEEP: Rules = Rules { retention_ms: -1, retention_bytes: -1 };
 
@@ -116,4 +116,33 @@ fn the_first_write_of_a_run_removes_what_a_crash_left_half_removed() {
     });
     assert!(sim.disk(host).content(&leftover).is_none());
     assert!(sim.disk(host).content(&segment_path(Offset(3), "log")).is_some());
+}
+
+#[test]
+fn a_segment_that_never_had_a_file_vouches_for_no_directory() {
+    // All of it is only in the journal: it was deleted up to its end, and appended to once more.
+    let mut log = PartitionLog::new();
+    let first = append(&mut log, &batch(1, 10, 0), &rules(1));
+    let second = append(&mut log, &batch(1, 10, 0), &rules(1));
+    let restored = |snapshot: LogSnapshot, deleted: bool| {
+        let mut replay = Replay::new(snapshot);
+        replay.data(Offset(0), FilePos(0), first.clone());
+        replay.seal(Offset(0), FilePos(first.len() as u64));
+        if deleted {
+            replay.log_start(Offset(1));
+        }
+        replay.data(Offset(1), FilePos(0), second.clone());
+        replay.finish(0).expect("without a gap").log
+    };
+    let mut log = restored(LogSnapshot::default(), true);
+    let job = log.next_write(WriteKind::Everything).expect("what is left");
+    assert!(job.segment_base == Offset(1) && !job.holds_files, "the directory may be another topic's");
+    log.written(&job);
+    assert!(log.next_write(WriteKind::Everything).is_none());
+    let mut log = restored(LogSnapshot::default(), false);
+    let job = log.next_write(WriteKind::Everything).expect("the first segment");
+    assert!(job.segment_base == Offset(0) && !job.holds_files);
+    log.written(&job);
+    let job = log.next_write(WriteKind::Everything).expect("the second");
+    assert!(job.segment_base == Offset(1) && job.holds_files, "ours by now");
 }

@@ -55,6 +55,7 @@ pub async fn run<R: Runtime>(shard: Shard<R>) {
                 shard.step(|core, _, _| {
                     if let Some(coordinator) = core.groups.of.get_mut(&partition) {
                         coordinator.state = State::Failed;
+                        coordinator.gone.clear();
                     }
                 });
             }
@@ -121,7 +122,7 @@ fn finish<R: Runtime>(shard: &Shard<R>, partition: PartitionId, replay: Replay, 
     shard.step(|core, now, wall_ms| {
         let end = core.slot_of(partition).and_then(|slot| core.get(slot)).map(|known| known.log.log_end());
         let Some(coordinator) = core.groups.of.get_mut(&partition) else { return Finish::Done { records: 0 } };
-        if end.is_some_and(|end| at < end) || coordinator.unsynced > 0 {
+        if end.is_some_and(|end| at < end) || coordinator.unsynced() > 0 {
             return Finish::MoreToCome(Box::new(replay));
         }
         let (mut groups, records) = replay.end(&mut coordinator.gone, at);
@@ -195,9 +196,12 @@ impl Replay {
 
     /// The log ends here: what was deleted meanwhile, or is not in the catalog, is to be forgotten. The number of records.
     pub(super) fn end(mut self, gone: &mut Vec<GoneTopic>, log_end: Offset) -> (Groups, u64) {
-        gone.extend(self.absent.into_iter().map(|name| GoneTopic { name, log_end }));
+        gone.extend(self.absent.into_iter().map(|name| GoneTopic::new(name, log_end)));
         for topic in gone.iter().skip(self.begun) {
             self.groups.forget_topic(topic.name.clone());
+        }
+        for topic in gone {
+            topic.walk = self.groups.next_walk();
         }
         (self.groups, self.records)
     }

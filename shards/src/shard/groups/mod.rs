@@ -30,7 +30,8 @@ pub use tasks::{run_expiry, run_replies, run_timers};
 /// What an asker gets: the machine's answer, or why there is none.
 pub type GroupAnswer = Result<GroupReply, GroupError>;
 
-/// Records of one batch; a batch of offsets stays far below what every reader takes.
+/// A batch of at least so many records ends before the next group's; one of offsets stays far below what every reader
+/// takes.
 const RECORDS_PER_BATCH: usize = 1000;
 
 /// All coordinators of this core.
@@ -49,9 +50,10 @@ struct Coordinator {
     state: State,
     /// Who waits for a later step.
     askers: BTreeMap<AskId, Reply<GroupAnswer>>,
-    /// Steps whose records are not durable yet.
-    unsynced: usize,
-    /// Deleted topics whose offsets may still be in the log.
+    /// Steps that append or wait for what was appended, and those of them that are over: the others are not durable yet.
+    steps: u64,
+    steps_over: u64,
+    /// Deleted topics whose offsets may still be in the log, in the order of their deletions.
     gone: Vec<GoneTopic>,
 }
 
@@ -59,6 +61,16 @@ struct Coordinator {
 struct GoneTopic {
     name: Arc<str>,
     log_end: Offset,
+    /// The machine's walk that takes its offsets out of the groups; known once there is a machine.
+    walk: u64,
+    /// The steps by which the walk was over: when they are durable, the tombstones are.
+    forgotten_at: Option<u64>,
+}
+
+impl GoneTopic {
+    fn new(name: Arc<str>, log_end: Offset) -> GoneTopic {
+        GoneTopic { name, log_end, walk: 0, forgotten_at: None }
+    }
 }
 
 enum State {
@@ -93,8 +105,13 @@ impl ShardCore {
     /// This core owns a partition that holds groups; a fresh one has nothing to be read.
     pub fn add_coordinator(&mut self, partition: PartitionId, is_fresh: bool) {
         let state = if is_fresh { State::Ready(Groups::new(self.groups.settings.clone())) } else { State::Loading };
-        let coordinator = Coordinator { state, askers: BTreeMap::new(), unsynced: 0, gone: Vec::new() };
+        let coordinator = Coordinator { state, askers: BTreeMap::new(), steps: 0, steps_over: 0, gone: Vec::new() };
         self.groups.of.insert(partition, coordinator);
+    }
+
+    /// Whether the partition holds groups: only their coordinator appends to it.
+    pub fn has_coordinator(&self, partition: PartitionId) -> bool {
+        self.groups.of.contains_key(&partition)
     }
 
     /// The partition is gone, and its groups with it.
@@ -123,6 +140,8 @@ impl ShardCore {
     ) {
         let may_append = self.may_append_records(partition);
         let groups = &mut self.groups;
+        let held: usize = groups.of.values().map(Coordinator::bytes).sum();
+        let room = groups.settings.memory_bytes.saturating_sub(held);
         let Some(coordinator) = groups.of.get_mut(&partition) else {
             return reply.send(Err(GroupError::NotCoordinator));
         };
@@ -135,6 +154,10 @@ impl ShardCore {
         if let Err(error) = may_append
             && !request.only_reads()
         {
+            return reply.send(Err(error));
+        }
+        if let Err(error) = machine.has_room_for(&request, room) {
+            tracing::warn!(group = %request.group(), "refused: the group, or all groups of this core, hold too much");
             return reply.send(Err(error));
         }
         groups.next_ask += 1;
@@ -163,10 +186,19 @@ impl ShardCore {
             self.groups.of.keys().filter_map(|id| Some((*id, self.get(self.slot_of(*id)?)?.log.log_end()))).collect();
         for (partition, coordinator) in &mut self.groups.of {
             let Some(log_end) = ends.get(partition) else { continue };
-            coordinator.gone.push(GoneTopic { name: topic.clone(), log_end: *log_end });
-            if let State::Ready(machine) = &mut coordinator.state {
-                machine.forget_topic(topic.clone());
+            let mut gone = GoneTopic::new(topic.clone(), *log_end);
+            match &mut coordinator.state {
+                State::Ready(machine) => {
+                    // What was to be forgotten of an earlier one lies before this end as well.
+                    coordinator.gone.retain(|known| known.name != *topic);
+                    gone.walk = machine.next_walk();
+                    machine.forget_topic(topic.clone());
+                }
+                State::Loading => {}
+                // No log is read here any more in this run; a start asks the catalog.
+                State::Failed => continue,
             }
+            coordinator.gone.push(gone);
         }
         self.wake_timers();
     }
@@ -211,10 +243,10 @@ impl ShardCore {
         let Some(coordinator) = self.groups.of.get_mut(&partition) else { return };
         let replies: Vec<_> =
             replies.into_iter().filter_map(|(ask, answer)| Some((coordinator.askers.remove(&ask)?, answer))).collect();
-        if appended.is_none() && coordinator.unsynced == 0 {
+        if appended.is_none() && coordinator.unsynced() == 0 {
             send(replies);
         } else if appended.is_some() || !replies.is_empty() {
-            coordinator.unsynced += 1;
+            coordinator.steps += 1;
             self.groups.unsent.push_back(Unsent { partition, appended, replies });
             self.signals.group_replies.notify();
         }
@@ -242,7 +274,7 @@ impl ShardCore {
     /// stays here as well. The coordinator is not loaded before all of them are over.
     fn step_is_over(&mut self, unsent: Unsent, outcome: Result<(), AppendError>) {
         let Some(coordinator) = self.groups.of.get_mut(&unsent.partition) else { return };
-        coordinator.unsynced = coordinator.unsynced.saturating_sub(1);
+        coordinator.steps_over += 1;
         let is_ready = matches!(coordinator.state, State::Ready(_));
         if outcome.is_ok() {
             coordinator.note_forgotten();
@@ -258,6 +290,9 @@ impl ShardCore {
         if let Some(error) = error.filter(|_| is_ready) {
             tracing::warn!(partition = unsent.partition.index, %error, "groups could not be stored: they are read anew");
             coordinator.state = State::Loading;
+            for topic in &mut coordinator.gone {
+                topic.forgotten_at = None;
+            }
             coordinator.turn_all_away();
             self.groups.to_load.push_back(unsent.partition);
             self.signals.group_loads.notify();
@@ -275,14 +310,28 @@ impl Coordinators {
 }
 
 impl Coordinator {
+    fn bytes(&self) -> usize {
+        match &self.state {
+            State::Ready(machine) => machine.bytes(),
+            State::Loading | State::Failed => 0,
+        }
+    }
+
+    /// How many steps are not durable yet.
+    fn unsynced(&self) -> u64 {
+        self.steps - self.steps_over
+    }
+
     /// Deleted topics whose last offset is out of the log are done with.
     fn note_forgotten(&mut self) {
-        if let State::Ready(machine) = &self.state
-            && self.unsynced == 0
-            && !machine.is_forgetting()
-        {
-            self.gone.clear();
-        }
+        let State::Ready(machine) = &self.state else { return };
+        let (walks_over, steps, steps_over) = (machine.walks_over(), self.steps, self.steps_over);
+        self.gone.retain_mut(|topic| {
+            if topic.walk <= walks_over {
+                topic.forgotten_at.get_or_insert(steps);
+            }
+            topic.forgotten_at.is_none_or(|steps| steps > steps_over)
+        });
     }
 
     /// Whoever waits looks for the coordinator again.
@@ -299,9 +348,20 @@ fn send(replies: Vec<(Reply<GroupAnswer>, GroupReply)>) {
     }
 }
 
-/// The records as batches, in their order.
+/// The records as batches, in their order. What a step changes of one group is in one batch, however much that is, and so
+/// in one commit: a start finds all of it or nothing.
 fn parts_of(partition: PartitionId, records: &[GroupRecord], wall_ms: i64) -> Result<Vec<AppendPart>, String> {
-    let batches = records.chunks(RECORDS_PER_BATCH).map(|some| {
+    let mut chunks: Vec<&[GroupRecord]> = Vec::new();
+    let mut begin = 0;
+    for (at, pair) in (1..).zip(records.windows(2)) {
+        let is_other_group = !matches!(pair, [before, next] if before.group() == next.group());
+        if at - begin >= RECORDS_PER_BATCH && is_other_group {
+            chunks.extend(records.get(begin..at));
+            begin = at;
+        }
+    }
+    chunks.extend(records.get(begin..));
+    let batches = chunks.into_iter().map(|some| {
         let mut builder = BatchBuilder::new(wall_ms);
         for record in some {
             let (key, value) = record.encode().map_err(|e| e.to_string())?;

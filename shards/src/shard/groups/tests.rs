@@ -8,7 +8,7 @@ use futures_lite::future::{block_on, poll_once};
 
 use super::*;
 use crate::batch::BatchHeader;
-use crate::catalog::{CatalogRecord, CatalogSettings};
+use crate::catalog::{CatalogRecord, CatalogSettings, TopicConfig};
 use crate::group::{Commit, CommitOffset, FetchTopic, Join, MemberRef};
 use crate::journal::format::RunId;
 use crate::router::placement::ShardIndex;
@@ -24,6 +24,10 @@ const WALL_MS: i64 = 1_000_000;
 
 /// A core with one partition of groups, whose journal has no file: an append stays where it is.
 fn core() -> ShardCore {
+    core_with(GroupSettings { initial_rebalance_delay_ms: 0, ..GroupSettings::default() })
+}
+
+fn core_with(groups: GroupSettings) -> ShardCore {
     let settings = ShardSettings {
         layout: Layout { root: "/nowhere".into() },
         node_id: 1,
@@ -40,7 +44,7 @@ fn core() -> ShardCore {
         catalog_snapshot_bytes: 1 << 20,
         mailbox_bytes: 1 << 20,
         mailbox_messages: 1,
-        groups: GroupSettings { initial_rebalance_delay_ms: 0, ..GroupSettings::default() },
+        groups,
     };
     let catalog = Rc::new(RefCell::new(Catalog::new(CatalogSettings::new("cluster", 1))));
     let (told, _) = flume::bounded(1);
@@ -78,8 +82,13 @@ fn fetch() -> GroupRequest {
 }
 
 fn join() -> GroupRequest {
+    join_to("g", 0)
+}
+
+/// A member that says so many bytes.
+fn join_to(group: &str, bytes: usize) -> GroupRequest {
     GroupRequest::Join(Join {
-        group: "g".into(),
+        group: group.into(),
         member: "".into(),
         instance: None,
         client_id: "c".into(),
@@ -87,7 +96,7 @@ fn join() -> GroupRequest {
         session_timeout_ms: 10_000,
         rebalance_timeout_ms: 10_000,
         protocol_type: "consumer".into(),
-        protocols: vec![("range".into(), bytes::Bytes::new())],
+        protocols: vec![("range".into(), vec![0; bytes].into())],
         fresh: [1; 16],
         needs_id: false,
         may_skip_assignment: false,
@@ -116,6 +125,40 @@ fn an_answer_that_shows_what_is_not_durable_waits_and_fails_with_it() {
     assert_eq!(block_on(poll_once(&mut committed_later)), Some(Some(Err(GroupError::NotAvailable))));
     assert_eq!(core.groups.to_load, [PARTITION], "once");
     assert_eq!(block_on(ask(&mut core, fetch())), Some(Err(GroupError::Loading)));
+}
+
+/// A commit of offsets in so many partitions.
+fn commit_many(partitions: i32) -> GroupRequest {
+    let GroupRequest::Commit(mut many) = commit(5) else { panic!("a commit") };
+    let one = many.offsets.remove(0);
+    many.offsets = (0..partitions).map(|partition| CommitOffset { partition, ..one.clone() }).collect();
+    GroupRequest::Commit(many)
+}
+
+#[test]
+fn what_a_step_changes_of_a_group_is_one_batch_even_where_segments_are_smaller() {
+    let mut core = core();
+    let slot = core.slot_of(PARTITION).expect("it is there");
+    let partition = core.get_mut(slot).expect("it is there");
+    partition.config = Arc::new(TopicConfig { segment_bytes: 1000, ..(*partition.config).clone() });
+    let mut committed = ask(&mut core, commit_many(1500));
+    let mut unsent = core.groups.unsent.pop_front().expect("a step");
+    assert_eq!(block_on(poll_once(unsent.appended.as_mut().expect("an append"))), None, "it is on its way");
+    core.step_is_over(unsent, Ok(()));
+    assert!(matches!(block_on(poll_once(&mut committed)), Some(Some(Ok(_)))));
+}
+
+#[test]
+fn batches_end_where_the_next_groups_records_begin() {
+    let of =
+        |group: &str, partition| GroupRecord::Offset { group: group.into(), topic: "t".into(), partition, value: None };
+    let records: Vec<GroupRecord> = [("a", 1500), ("b", 400), ("c", 700), ("d", 1)]
+        .into_iter()
+        .flat_map(|(group, count)| (0..count).map(move |partition| of(group, partition)))
+        .collect();
+    let parts = parts_of(PARTITION, &records, WALL_MS).expect("batches");
+    let counts: Vec<i32> = parts.iter().map(|part| part.batch.header().record_count).collect();
+    assert_eq!(counts, [1500, 1100, 1]);
 }
 
 #[test]
@@ -183,12 +226,89 @@ fn a_deleted_topic_is_remembered_until_its_tombstones_are_durable() {
     assert_eq!(gone, ["t"], "for whoever reads the log anew");
 }
 
+/// Ends all steps that wait, and gives the answer of the last.
+fn answer(core: &mut ShardCore, request: GroupRequest) -> GroupAnswer {
+    let mut asked = ask(core, request);
+    while !core.groups.unsent.is_empty() {
+        end_step(core, Ok(()));
+    }
+    block_on(poll_once(&mut asked)).flatten().expect("an answer")
+}
+
+#[test]
+fn groups_hold_no_more_than_they_may_and_go_on_with_what_they_have() {
+    let mut core = core_with(GroupSettings { memory_bytes: 256 << 10, ..GroupSettings::default() });
+    answer(&mut core, commit(5)).expect("stored");
+    let mut waiting = Vec::new();
+    let refused = (0..100).find_map(|number| {
+        let mut asked = ask(&mut core, join_to(&format!("g{number}"), 10 << 10));
+        match block_on(poll_once(&mut asked)) {
+            Some(answer) => answer,
+            None => {
+                waiting.push(asked);
+                None
+            }
+        }
+    });
+    assert_eq!(refused, Some(Err(GroupError::MaxSizeReached)));
+    assert!((15..25).contains(&waiting.len()), "{} members of 10 KiB", waiting.len());
+    assert_eq!(answer(&mut core, commit_many(200)), Err(GroupError::MaxSizeReached));
+    answer(&mut core, commit(6)).expect("it takes the place of the one before");
+    assert_eq!(stored(&mut core), Some(6));
+    // The members' clients are gone.
+    core.fire_groups(NOW.after(Duration::from_secs(3600)), WALL_MS);
+    core.fire_groups(NOW.after(Duration::from_secs(7200)), WALL_MS);
+    answer(&mut core, commit_many(200)).expect("there is room again");
+}
+
+#[test]
+fn one_group_holds_no_more_than_one_write_takes() {
+    let mut core = core();
+    let _first = ask(&mut core, join_to("g", 20 << 20));
+    assert_eq!(answer(&mut core, join_to("g", 20 << 20)), Err(GroupError::MaxSizeReached));
+    let mut other = ask(&mut core, join_to("h", 20 << 20));
+    assert_eq!(block_on(poll_once(&mut other)), None, "it waits for its generation");
+}
+
+/// How many deleted topics the coordinator remembers.
+fn gone(core: &ShardCore) -> usize {
+    core.groups.of.values().map(|coordinator| coordinator.gone.len()).sum()
+}
+
+#[test]
+fn a_coordinator_that_always_has_something_on_its_way_forgets_topics_whose_tombstones_are_durable() {
+    let mut core = core();
+    let _committed = ask(&mut core, commit(0));
+    for round in 1..100 {
+        core.forget_offsets_of(&format!("t{round}").into());
+        core.fire_groups(NOW, WALL_MS);
+        core.fire_groups(NOW, WALL_MS);
+        let _committed = ask(&mut core, commit(round));
+        end_step(&mut core, Ok(()));
+        assert!(gone(&core) <= 2, "{} in round {round}", gone(&core));
+    }
+}
+
+#[test]
+fn a_name_deleted_again_and_again_is_remembered_once_and_an_unreadable_log_remembers_none() {
+    let mut core = core();
+    core.disk_full = true;
+    for _ in 0..10 {
+        core.forget_offsets_of(&"t".into());
+    }
+    assert_eq!(gone(&core), 1);
+    let coordinator = core.groups.of.get_mut(&PARTITION).expect("it is there");
+    coordinator.gone.clear();
+    coordinator.state = State::Failed;
+    core.forget_offsets_of(&"t".into());
+    assert_eq!(gone(&core), 0);
+}
+
 /// Reads the batches of commits from `base`, one record each, as a load does that knows of the deletion of `t` at `gone`.
 fn load_commits(base: i64, offsets: &[i64], gone: Option<i64>, catalog: &Catalog) -> Groups {
     let now = Now { mono: NOW, wall_ms: WALL_MS };
     let mut machine = Groups::new(Arc::new(GroupSettings::default()));
-    let mut gone: Vec<GoneTopic> =
-        gone.into_iter().map(|end| GoneTopic { name: "t".into(), log_end: Offset(end) }).collect();
+    let mut gone: Vec<GoneTopic> = gone.into_iter().map(|end| GoneTopic::new("t".into(), Offset(end))).collect();
     let mut replay = load::Replay::new(Groups::new(Arc::new(GroupSettings::default())), &gone);
     for (at, offset) in (base..).zip(offsets) {
         let effects = machine.handle(now, catalog, AskId(1), commit(*offset));

@@ -17,7 +17,7 @@ use super::catalog::METADATA_PARTITION;
 use super::settings::Layout;
 use super::start::StartError;
 use super::{Shard, fail};
-use crate::catalog::{Catalog, CatalogRecord};
+use crate::catalog::{Catalog, SnapshotPlace};
 use crate::log::{At, StoreError};
 use crate::request::Upto;
 use crate::router::Shards;
@@ -25,10 +25,8 @@ use crate::router::oneshot::oneshot;
 use crate::runtime::Runtime;
 use crate::types::Offset;
 
-/// Topics put into a snapshot in one step.
-const TOPICS_PER_STEP: usize = 64;
-/// Below the largest batch that every reader takes.
-const RECORDS_PER_BATCH: usize = 1000;
+/// Records put into a snapshot in one step, as one batch: below the largest that every reader takes.
+const RECORDS_PER_STEP: usize = 1000;
 /// Ends a snapshot's name, as in Kafka.
 const ENDING: &str = "checkpoint";
 
@@ -83,17 +81,14 @@ async fn take<R: Runtime>(shard: &Shard<R>, shards: &Shards) -> Result<Offset, F
         (end, epoch, core.settings.layout.clone())
     });
     let mut writer = SnapshotWriter::new(epoch, shard.wall_ms())?;
-    let head = shards.catalog().snapshot_head();
-    push(&mut writer, &head)?;
-    let mut after = None;
-    loop {
-        let (records, last) = shards.catalog().snapshot_topics(after.as_deref(), TOPICS_PER_STEP);
-        push(&mut writer, &records)?;
-        shard.rt().quantum().await;
-        after = last;
-        if after.is_none() {
-            break;
+    let mut place = Some(SnapshotPlace::Head);
+    while let Some(at) = place {
+        let (records, next) = shards.catalog().snapshot_from(&at, RECORDS_PER_STEP);
+        if !records.is_empty() {
+            writer.push(&records)?;
         }
+        shard.rt().quantum().await;
+        place = next;
     }
     let bytes = writer.finish()?;
     let path = layout.catalog().join(format!("{:020}-{:010}.{ENDING}", end.0, epoch.0));
@@ -117,10 +112,6 @@ async fn take<R: Runtime>(shard: &Shard<R>, shards: &Shards) -> Result<Offset, F
         _ => {}
     }
     Ok(end)
-}
-
-fn push(writer: &mut SnapshotWriter, records: &[CatalogRecord]) -> Result<(), SnapshotEncodeError> {
-    records.chunks(RECORDS_PER_BATCH).try_for_each(|some| writer.push(some))
 }
 
 fn beside(path: &Path) -> PathBuf {
