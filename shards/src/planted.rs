@@ -30,6 +30,8 @@ pub enum PlantedFault {
     FenceIgnored,
     /// R1: a duplicate is acked although the original is not synced.
     DuplicateAckedEarly,
+    /// Compaction keeps what is older than the newest record of a key, and drops that.
+    CompactionDropsNewest,
 }
 
 #[cfg(feature = "planted-faults")]

@@ -8,6 +8,7 @@
 
 mod carry;
 mod checksum;
+pub mod compact;
 mod files;
 mod index;
 mod load_index;
