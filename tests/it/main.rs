@@ -10,6 +10,7 @@ mod commands_ending;
 mod commands_group;
 mod commands_records;
 mod commands_topic;
+mod compaction;
 mod device;
 mod dice;
 mod full_disk;

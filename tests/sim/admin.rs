@@ -70,6 +70,7 @@ impl Admin {
             .map(|(name, value)| CreatableTopicConfig { name: (*name).into(), value: Some((*value).into()) })
             .collect();
         let relaxed = configs.iter().any(|config| &*config.name == "flush.messages");
+        let compacted = configs.iter().any(|config| &*config.name == "cleanup.policy");
         let id = self.run(world, move |clients, mut link, _| {
             let topic = CreatableTopic {
                 name: wanted.as_str().into(),
@@ -91,8 +92,8 @@ impl Admin {
                 }
             }
         })??;
-        let topic = Topic { name: name.to_owned(), id, partitions, relaxed };
-        self.clients.history.push(Event::Created { topic: id, relaxed });
+        let topic = Topic { name: name.to_owned(), id, partitions, relaxed, compacted };
+        self.clients.history.push(Event::Created { topic: id, relaxed, compacted });
         self.clients.topics.borrow_mut().push(topic.clone());
         Some(topic)
     }
@@ -247,13 +248,12 @@ async fn scan_one(clients: Clients, mut link: Link, topic: Topic, part: Part) ->
                 return Ok(());
             }
             Ok(read) => {
-                let Some(last) = read.last() else {
+                let Some(next) = read.next else {
                     let what = format!("the scan of {part:?} ends at {position}, below {high_watermark}");
                     clients.history.unexpected(what);
                     return Ok(());
                 };
-                let next = last.offset + 1;
-                found.extend(read.into_iter().filter(|found| found.offset >= position && found.offset < end));
+                found.extend(read.found.into_iter().filter(|found| found.offset >= position && found.offset < end));
                 position = next;
             }
         }

@@ -9,12 +9,15 @@ use std::time::Duration;
 use shards::types::{Mono, TopicId};
 
 use crate::history::{At, Event, Found, Part, Value};
+use crate::payload::key_of;
 
 /// What the checker holds the broker to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Property {
     /// What was acked or read once is there in every later read that covers it.
     AckedIsReadable,
+    /// Of a compacted log: a record goes only when a newer one of its key is there.
+    NewestIsKept,
     /// An offset means the same record, of the same epoch, for ever.
     OffsetsStable,
     /// Nothing is in a log that nobody sent to it.
@@ -84,6 +87,7 @@ struct Sent {
 struct TopicState {
     created: bool,
     relaxed: bool,
+    compacted: bool,
     delete_asked: bool,
     deleted: bool,
 }
@@ -135,9 +139,9 @@ impl Checker {
 
     fn take(&mut self, at: At, event: &Event) {
         match event {
-            Event::Created { topic, relaxed } => {
+            Event::Created { topic, relaxed, compacted } => {
                 let state = self.topics.entry(*topic).or_default();
-                (state.created, state.relaxed) = (true, *relaxed);
+                (state.created, state.relaxed, state.compacted) = (true, *relaxed, *compacted);
             }
             Event::DeleteAsked { topic } => self.topics.entry(*topic).or_default().delete_asked = true,
             Event::Deleted { topic } => self.topics.entry(*topic).or_default().deleted = true,
@@ -210,7 +214,9 @@ impl Checker {
 
     fn scanned(&mut self, at: At, part: Part, asked: At, range: std::ops::Range<i64>, found: &[Found]) {
         let there: BTreeSet<i64> = found.iter().map(|f| f.offset).collect();
-        if let Some(hole) = range.clone().find(|offset| !there.contains(offset)) {
+        if self.topics.get(&part.topic).is_some_and(|topic| topic.compacted) {
+            self.superseded(part, range.clone(), found);
+        } else if let Some(hole) = range.clone().find(|offset| !there.contains(offset)) {
             self.fault(Property::AckedIsReadable, format!("{part:?} has nothing at offset {hole} of {range:?}"));
         }
         let state = self.parts.entry(part).or_default();
@@ -221,6 +227,22 @@ impl Checker {
         }
         for found in found {
             self.found(at, part, *found);
+        }
+    }
+
+    /// What a compacted log lacks has a newer record of its key in it.
+    fn superseded(&mut self, part: Part, range: std::ops::Range<i64>, found: &[Found]) {
+        let newest: BTreeMap<u64, i64> = found.iter().map(|f| (key_of(f.value), f.offset)).collect();
+        let there: BTreeSet<i64> = found.iter().map(|f| f.offset).collect();
+        let Some(state) = self.parts.get(&part) else { return };
+        let is_lost = |offset: i64, value: Value| {
+            !there.contains(&offset) && newest.get(&key_of(value)).is_none_or(|newest| *newest < offset)
+        };
+        let lost = state.known.range(range).find(|(offset, known)| is_lost(**offset, known.value));
+        if let Some((offset, known)) = lost {
+            let what =
+                format!("{part:?}: offset {offset}, value {}, is gone and nothing newer has its key", known.value);
+            self.fault(Property::NewestIsKept, what);
         }
     }
 

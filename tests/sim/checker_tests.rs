@@ -38,7 +38,7 @@ fn caught(property: Property, events: &[Event]) {
 
 #[test]
 fn a_sound_history_passes_whatever_is_unknown() {
-    let created = Event::Created { topic: TOPIC, relaxed: false };
+    let created = Event::Created { topic: TOPIC, relaxed: false, compacted: false };
     let events = [created, Event::Starting, surveyed(0, 1), sent(1), sent(2), sent(3), acked(1, 0), read(2, 1)];
     let after = [Event::PowerCut, Event::Starting, surveyed(2, 2), scanned(10, 2, &[1, 2])];
     assert_eq!(check(&[&events[..], &after].concat()), []);
@@ -58,7 +58,7 @@ fn what_was_read_once_must_stay() {
 
 #[test]
 fn a_relaxed_log_may_lose_its_end_to_a_power_cut_and_to_nothing_else() {
-    let created = Event::Created { topic: TOPIC, relaxed: true };
+    let created = Event::Created { topic: TOPIC, relaxed: true, compacted: false };
     let before = [created, sent(1), acked(1, 0)];
     let cut = [Event::PowerCut, Event::Starting, surveyed(0, 1)];
     assert_eq!(check(&[&before[..], &cut].concat()), []);
@@ -124,7 +124,7 @@ fn an_ack_after_the_fence_is_caught() {
 
 #[test]
 fn a_topic_that_is_lost_or_comes_back_is_caught() {
-    let created = Event::Created { topic: TOPIC, relaxed: false };
+    let created = Event::Created { topic: TOPIC, relaxed: false, compacted: false };
     caught(Property::TopicsAreKept, &[created.clone(), Event::Topics { ids: vec![] }]);
     let gone = [created, Event::DeleteAsked { topic: TOPIC }, Event::Deleted { topic: TOPIC }];
     caught(Property::TopicsAreKept, &[&gone[..], &[Event::Topics { ids: vec![TOPIC] }]].concat());
@@ -133,4 +133,23 @@ fn a_topic_that_is_lost_or_comes_back_is_caught() {
 #[test]
 fn an_unexpected_answer_is_caught() {
     caught(Property::AnswersAreExpected, &[Event::Unexpected { what: "an error".to_owned() }]);
+}
+
+#[test]
+fn a_compacted_log_may_lack_what_a_newer_record_replaced_and_nothing_else() {
+    let created = || Event::Created { topic: TOPIC, relaxed: false, compacted: true };
+    // The first two values that share a key, and one that does not.
+    let old = 1;
+    let new = (2..).find(|value| key_of(*value) == key_of(old)).expect("keys repeat");
+    let other = (2..).find(|value| key_of(*value) != key_of(old)).expect("there are several keys");
+    let known = [created(), sent(old), sent(new), sent(other), acked(old, 0), acked(new, 1), acked(other, 2)];
+    let scan = |found: &[(Value, i64)]| {
+        let found = found.iter().map(|(value, offset)| Found { offset: *offset, value: *value, epoch: 1 }).collect();
+        [&known[..], &[Event::Scanned { part: PART, asked: known.len(), from: 0, end: 3, found }]].concat()
+    };
+    assert_eq!(check(&scan(&[(old, 0), (new, 1), (other, 2)])), []);
+    assert_eq!(check(&scan(&[(new, 1), (other, 2)])), []);
+    caught(Property::NewestIsKept, &scan(&[(old, 0), (other, 2)]));
+    caught(Property::NewestIsKept, &scan(&[(new, 1)]));
+    caught(Property::OffsetsStable, &scan(&[(new, 0), (other, 2)]));
 }

@@ -156,11 +156,9 @@ impl Consumer {
         let bytes = data.records.map(|records| records.into_bytes()).unwrap_or_default();
         match payload::read(&bytes) {
             Err(what) => self.clients.history.unexpected(format!("Fetch of {part:?}: {what}")),
-            Ok(found) => {
-                if let Some(last) = found.last() {
-                    *position = (*position).max(last.offset + 1);
-                }
-                for found in found {
+            Ok(read) => {
+                *position = (*position).max(read.next.unwrap_or_default());
+                for found in read.found {
                     self.clients.history.push(Event::Read { part, found, high_watermark });
                 }
             }

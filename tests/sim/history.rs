@@ -31,10 +31,12 @@ pub type At = usize;
 
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// The broker said so. With `relaxed` its acks need not outlive a power cut.
+    /// The broker said so. With `relaxed` its acks need not outlive a power cut; with `compacted` a record may go when a newer
+    /// one has its key.
     Created {
         topic: TopicId,
         relaxed: bool,
+        compacted: bool,
     },
     /// From here on it may be gone.
     DeleteAsked {

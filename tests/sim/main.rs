@@ -21,11 +21,13 @@
 //! | R15 | every scenario; planted: read above the high watermark; unit: `log` reader tests |
 //! | R16 | `disks`: failed writes and syncs; planted: fence ignored |
 //! | R17 | small windows and caches in every scenario; unit: `log` tests |
+//! | compaction | `compaction`; planted: drops the newest; unit: `log/compact/tests.rs` |
 //! | R18 | `crashes` (stops); unit: `shard/timers.rs` |
 
 mod admin;
 mod checker;
 mod client;
+mod compaction;
 mod consumer;
 mod crashes;
 mod disks;

@@ -27,8 +27,17 @@ fn content(value: Value, len: usize) -> Vec<u8> {
     bytes
 }
 
+/// Keys of compacted topics: many values share one.
+const KEYS: u64 = 40;
+
+/// The key of a value: follows from it, as its bytes do.
+pub fn key_of(value: Value) -> u64 {
+    value.wrapping_mul(0x9E37_79B9_7F4A_7C15) % KEYS
+}
+
 pub fn batch(
     values: &[Value],
+    keyed: bool,
     filler_bytes: usize,
     codec: Compression,
     who: Identity,
@@ -38,15 +47,23 @@ pub fn batch(
     let mut builder =
         BatchBuilder::new(now_ms).compression(codec, CompressionLevels::default()).producer(who.id, who.epoch, first);
     for value in values {
-        let content = content(*value, filler_bytes);
-        builder.push(&NewRecord { timestamp_ms: now_ms, value: Some(&content), ..NewRecord::default() });
+        let (content, key) = (content(*value, filler_bytes), key_of(*value).to_be_bytes());
+        let key = keyed.then_some(&key[..]);
+        builder.push(&NewRecord { timestamp_ms: now_ms, key, value: Some(&content), ..NewRecord::default() });
     }
     builder.finish().expect("a batch of ours")
 }
 
+/// What is in a fetch.
+pub struct Read {
+    pub found: Vec<Found>,
+    /// One past the offsets that its batches cover, whether these hold records or not.
+    pub next: Option<i64>,
+}
+
 /// The records of a fetch, each checked to its last byte; an incomplete batch at the end does not count.
-pub fn read(bytes: &[u8]) -> Result<Vec<Found>, String> {
-    let mut found = Vec::new();
+pub fn read(bytes: &[u8]) -> Result<Read, String> {
+    let (mut found, mut next) = (Vec::new(), None);
     for (at, header) in walk(bytes) {
         let total = header.total_bytes().ok_or("a batch without a length")?;
         let batch = &bytes[at..at + total];
@@ -56,15 +73,19 @@ pub fn read(bytes: &[u8]) -> Result<Vec<Found>, String> {
         let mut body = Vec::new();
         let codec = Compression::from_code(header.compression_code()).map_err(|e| e.to_string())?;
         decompress(codec, &batch[HEADER_BYTES..], DECOMPRESSED_MAX, &mut body).map_err(|e| e.to_string())?;
-        for record in Records::new(&body, header.record_count) {
+        for record in Records::new(&body, header.record_count).with_gaps() {
             let record = record.map_err(|e| e.to_string())?;
             let offset = header.base_offset + i64::from(record.offset_delta);
             let value =
                 value_of(record.value.unwrap_or_default()).ok_or(format!("offset {offset}: no value of ours"))?;
+            if record.key.is_some_and(|key| key != key_of(value).to_be_bytes()) {
+                return Err(format!("offset {offset}: value {value} has another key"));
+            }
             found.push(Found { offset, value, epoch: header.leader_epoch });
         }
+        next = Some(header.last_offset() + 1);
     }
-    Ok(found)
+    Ok(Read { found, next })
 }
 
 fn value_of(bytes: &[u8]) -> Option<Value> {

@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use shards::planted::{PlantedFault, plant};
 
+use crate::compaction::compacting;
 use crate::crashes::{heavy_power_cuts, power_cuts, relaxed_power_cuts, stops};
 use crate::disks::{io_errors, kills_on_a_slow_disk, slow_disk};
 use crate::scenario::Scenario;
@@ -47,5 +48,6 @@ planted! {
     r12_a_block_that_is_not_carried_is_caught: NothingCarried in power_cuts;
     r13_a_checkpoint_over_unsynced_segments_is_caught: CheckpointClaimsUnsynced in power_cuts;
     r15_a_read_above_the_high_watermark_is_caught: ReadAboveHighWatermark in power_cuts;
+    compaction_that_drops_the_newest_value_is_caught: CompactionDropsNewest in compacting;
     r16_an_ack_after_the_fence_is_caught: FenceIgnored in io_errors;
 }

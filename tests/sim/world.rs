@@ -18,7 +18,7 @@ use shards::group::GroupSettings;
 use shards::runtime::Runtime;
 use shards::runtime::sim::{HostId, Sim, SimDisk};
 use shards::shard::fence::Fence;
-use shards::shard::settings::{Layout, ShardSettings};
+use shards::shard::settings::{CleanerSettings, Layout, ShardSettings};
 use shards::shard::start;
 
 use crate::history::{Event, History};
@@ -28,6 +28,9 @@ pub const ROOT: &str = "/corelog";
 /// A start that takes longer than this hangs.
 const START_MAX: Duration = Duration::from_secs(60);
 const STOP_MAX: Duration = Duration::from_secs(60);
+
+/// A map of two dozen keys: most logs take several passes.
+const CLEANER_MAP_BYTES: usize = 24 * 26;
 
 /// What a world is made of, but for its seed.
 #[derive(Clone)]
@@ -152,6 +155,7 @@ impl World {
             producer_ids_max: 10_000,
             producer_expiration_ms: 86_400_000,
             retention_check_ms: 1_000,
+            cleaner: CleanerSettings { map_bytes: CLEANER_MAP_BYTES, backoff_ms: 20, ..CleanerSettings::default() },
             mailbox_bytes: 1 << 20,
             mailbox_messages: 64,
             groups: GroupSettings {

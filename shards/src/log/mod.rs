@@ -29,12 +29,13 @@ mod write_plan;
 mod writer;
 
 pub use carry::Carry;
+pub use compact::replace::FileState;
 pub use files::{PartitionDir, StoreError};
-pub use read_plan::{DiskRead, ReadPlan};
+pub use read_plan::{DiskBatches, DiskRead, ReadPlan};
 pub use reader::{ReadFailure, ReadFailureKind};
 pub use replay::{Replay, ReplayError, Replayed};
 pub use search::{TimestampPlan, TimestampSearch};
-pub use snapshot::{LogSnapshot, OpenSegment, SealedSegment};
+pub use snapshot::{LogSnapshot, OpenSegment, Replacement, SealedSegment};
 pub use state::{PartitionLog, Piece, Placement, RollRules, Seal};
 pub use store::Store;
 pub use write_plan::{ColdTail, SyncJob, WriteJob, WriteKind};

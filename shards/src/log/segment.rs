@@ -39,6 +39,8 @@ pub struct Segment {
     /// Largest timestamp of what is durable.
     pub max_timestamp_ms: i64,
     pub stage: Stage,
+    /// Number of the cleaning that made its file; 0 if compaction never touched it. Else its offsets may jump.
+    pub cleaning: u64,
     /// Index pages in the sidecar.
     pub index_pages: u32,
     /// Entries that are not in the sidecar; only where something was attached in this run.
@@ -60,9 +62,15 @@ impl Segment {
             first_timestamp_ms: NO_TIMESTAMP,
             max_timestamp_ms: NO_TIMESTAMP,
             stage: Stage::Active,
+            cleaning: 0,
             index_pages: 0,
             index: None,
         }
+    }
+
+    /// Compaction left nothing of it.
+    pub fn is_emptied(&self) -> bool {
+        self.is_sealed() && self.placed == 0
     }
 
     pub fn is_sealed(&self) -> bool {

@@ -118,6 +118,8 @@ pub struct ShardCore {
     pub drain_wanted: u64,
     /// A start writes what it replayed: no turn until that is done.
     pub settling: bool,
+    /// The cleaner waits for a checkpoint.
+    pub checkpoint_wanted: Option<Reply<()>>,
     /// The last turn of a stop is asked for.
     pub final_turn: Option<Reply<()>>,
 
@@ -175,6 +177,7 @@ impl ShardCore {
             drained_through: 0,
             drain_wanted: 0,
             settling: false,
+            checkpoint_wanted: None,
             final_turn: None,
             disk_jobs: VecDeque::new(),
             cold_tails: VecDeque::new(),

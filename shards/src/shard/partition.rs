@@ -31,6 +31,10 @@ pub struct Partition {
     pub high_watermark: Offset,
     /// Segments wholly below this may go: the move of the log start is synced (R8).
     pub durable_log_start: Offset,
+    /// Finished segments below are in a checkpoint of this run, so that no start takes them from the journal.
+    pub recorded_end: Offset,
+    /// Compaction met a batch that it does not understand; looked at again after the next start.
+    pub is_uncleanable: bool,
     /// Why reads and appends are refused; the broker serves all other partitions.
     pub offline: Option<Arc<str>>,
     /// It could not be put together at the start: what later starts must still know of it.
@@ -66,6 +70,8 @@ impl Partition {
             log,
             epochs,
             producers,
+            recorded_end: Offset::ZERO,
+            is_uncleanable: false,
             offline: None,
             unreadable: None,
             keeps_journals: false,

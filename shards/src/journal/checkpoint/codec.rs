@@ -8,13 +8,15 @@ use super::{Checkpoint, PartitionCheckpoint};
 use crate::batch::crc::crc32c;
 use crate::journal::format::RunId;
 use crate::journal::run::Run;
-use crate::log::{LogSnapshot, OpenSegment, SealedSegment};
+use crate::log::{LogSnapshot, OpenSegment, Replacement, SealedSegment};
 use crate::partition::epochs::EpochStart;
 use crate::partition::producers::{BatchMark, ProducerSnapshot};
 use crate::types::{FilePos, LeaderEpoch, Offset, PartitionId, ProducerId, TopicId};
 
 const MAGIC: [u8; 4] = *b"CLCP";
-pub const VERSION: u16 = 1;
+/// Version 1 knew nothing of compaction.
+pub const VERSION: u16 = 2;
+const OLDEST_VERSION: u16 = 1;
 const CHECKSUM_BYTES: usize = 4;
 
 #[derive(Debug, PartialEq, Eq)]
@@ -48,14 +50,15 @@ pub fn decode(bytes: &[u8]) -> Result<Checkpoint, DecodeError> {
     if u32::from_le_bytes(*crc) != crc32c(body) {
         return Err(damaged("its checksum does not match"));
     }
-    let mut from = Reader(body);
+    let mut from = Reader { bytes: body, version: VERSION };
     if from.array::<4>()? != MAGIC {
         return Err(damaged("it is no checkpoint"));
     }
     let version = u16::from_le_bytes(from.array()?);
-    if version != VERSION {
+    if !(OLDEST_VERSION..=VERSION).contains(&version) {
         return Err(DecodeError::Version(version));
     }
+    from.version = version;
     from.array::<2>()?;
     let run = Run { number: from.u64()?, id: RunId(u128::from_le_bytes(from.array()?)), shards: from.u32()? };
     let (shard, first_generation) = (from.u32()?, from.u64()?);
@@ -128,9 +131,13 @@ fn put_log(out: &mut Vec<u8>, log: &LogSnapshot) {
     out.push(u8::from(log.has_directory));
     put_count(out, log.sealed.len());
     for segment in &log.sealed {
-        for word in [segment.base.0, segment.end_offset.0, segment.size.0.cast_signed(), segment.max_timestamp_ms] {
-            out.extend_from_slice(&word.to_le_bytes());
-        }
+        put_sealed(out, segment);
+    }
+    out.extend_from_slice(&log.cleanings.to_le_bytes());
+    out.extend_from_slice(&log.cleaned_upto.0.to_le_bytes());
+    put_count(out, log.replacing.iter().count());
+    if let Some(under_way) = &log.replacing {
+        put_sealed(out, &under_way.segment());
     }
     put_count(out, log.open.len());
     for segment in &log.open {
@@ -151,19 +158,44 @@ fn put_log(out: &mut Vec<u8>, log: &LogSnapshot) {
     }
 }
 
+fn put_sealed(out: &mut Vec<u8>, segment: &SealedSegment) {
+    let words = [
+        segment.base.0,
+        segment.end_offset.0,
+        segment.size.0.cast_signed(),
+        segment.max_timestamp_ms,
+        segment.first_timestamp_ms,
+        segment.cleaning.cast_signed(),
+    ];
+    for word in words {
+        out.extend_from_slice(&word.to_le_bytes());
+    }
+}
+
+fn sealed(from: &mut Reader<'_>) -> Result<SealedSegment, DecodeError> {
+    let (base, end_offset, size) = (from.offset()?, from.offset()?, FilePos(from.u64()?));
+    let max_timestamp_ms = from.i64()?;
+    let (first_timestamp_ms, cleaning) =
+        if from.version == OLDEST_VERSION { (max_timestamp_ms, 0) } else { (from.i64()?, from.u64()?) };
+    Ok(SealedSegment { base, end_offset, size, first_timestamp_ms, max_timestamp_ms, cleaning })
+}
+
 fn log(from: &mut Reader<'_>) -> Result<LogSnapshot, DecodeError> {
+    let (log_start, log_end, has_directory) = (from.offset()?, from.offset()?, from.bool()?);
+    let sealed_segments = from.list(sealed)?;
+    let (mut cleanings, mut cleaned_upto, mut replacing) = (0, Offset::ZERO, None);
+    if from.version > OLDEST_VERSION {
+        (cleanings, cleaned_upto) = (from.u64()?, from.offset()?);
+        replacing = from.list(sealed)?.pop().map(Replacement::of);
+    }
     Ok(LogSnapshot {
-        log_start: from.offset()?,
-        log_end: from.offset()?,
-        has_directory: from.bool()?,
-        sealed: from.list(|from| {
-            Ok(SealedSegment {
-                base: from.offset()?,
-                end_offset: from.offset()?,
-                size: FilePos(from.u64()?),
-                max_timestamp_ms: from.i64()?,
-            })
-        })?,
+        log_start,
+        log_end,
+        has_directory,
+        cleanings,
+        cleaned_upto,
+        replacing,
+        sealed: sealed_segments,
         open: from.list(|from| {
             Ok(OpenSegment {
                 base: from.offset()?,
@@ -184,15 +216,18 @@ fn put_count(out: &mut Vec<u8>, count: usize) {
     out.extend_from_slice(&u32::try_from(count).expect("below 4 billion entries").to_le_bytes());
 }
 
-struct Reader<'a>(&'a [u8]);
+struct Reader<'a> {
+    bytes: &'a [u8],
+    version: u16,
+}
 
 impl Reader<'_> {
     fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
         let (head, rest) = self
-            .0
+            .bytes
             .split_first_chunk::<N>()
             .ok_or_else(|| DecodeError::Damaged("it ends inside an entry".to_owned()))?;
-        self.0 = rest;
+        self.bytes = rest;
         Ok(*head)
     }
 

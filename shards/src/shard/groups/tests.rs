@@ -36,6 +36,7 @@ fn core() -> ShardCore {
         producer_ids_max: 1,
         producer_expiration_ms: 1,
         retention_check_ms: 1,
+        cleaner: Default::default(),
         mailbox_bytes: 1 << 20,
         mailbox_messages: 1,
         groups: GroupSettings { initial_rebalance_delay_ms: 0, ..GroupSettings::default() },
