@@ -151,7 +151,7 @@ async fn writes(rt: UringRuntime, path: PathBuf, memory: &'static str, kept_byte
 const MESSAGE_BYTES: usize = 64;
 
 async fn serve(rt: UringRuntime, tell: flume::Sender<std::net::SocketAddr>) {
-    let listener = rt.listen(([127, 0, 0, 1], 0).into()).await.expect("a free port");
+    let listener = rt.listen(([127, 0, 0, 1], 0).into(), 128).await.expect("a free port");
     tell.send(listener.local_addr()).expect("the client waits");
     let open = Rc::new(Cell::new(0_u32));
     let listener = Rc::new(listener);

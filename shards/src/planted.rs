@@ -1,6 +1,6 @@
 //! Faults that tests plant, one for each storage rule that it breaks: a checker that does not catch them proves nothing.
 //!
-//! Invariant: without the feature `planted-faults`, which only tests have, nothing can be planted and the questions
+//! Invariant: outside of tests, which alone have the feature `planted-faults`, nothing can be planted and the questions
 //! compile to nothing.
 
 /// What is broken on purpose.
@@ -12,10 +12,22 @@ pub enum PlantedFault {
     SyncSkipped,
     /// R3: a relaxed append is acked from memory.
     RelaxedAckFromMemory,
+    /// R4: an append that finds room overtakes those that wait for it.
+    AppendsOvertake,
     /// R5, R6: replay takes every commit that looks like one, whatever its run, generation and predecessor.
     ReplayIgnoresChain,
     /// R6: replay takes a torn commit.
     ReplayIgnoresChecksum,
+    /// R7: the new run is current before the last one's data is in segments.
+    RunSwitchedEarly,
+    /// R8: replay brings back what was deleted.
+    LogStartForgotten,
+    /// R8: a deletion is told and its files go before its entry is synced.
+    LogStartToldEarly,
+    /// R9: segments get bytes that no sync has covered.
+    UnsyncedInSegment,
+    /// R10: a padded block is written again, and the journal does not hold it from its start.
+    WarmTailNotCarried,
     /// R11: a sealed segment keeps the padding of its last block.
     SealNotCut,
     /// R12: a journal file is free before the checkpoint says so.
@@ -24,6 +36,8 @@ pub enum PlantedFault {
     NothingCarried,
     /// R13: the checkpoint counts on segments that no sync has covered.
     CheckpointClaimsUnsynced,
+    /// R14: a full disk refuses no append.
+    AdmittedOnFullDisk,
     /// R15: readers see what is not synced.
     ReadAboveHighWatermark,
     /// R16: commits go on after a failed write or sync.
@@ -32,9 +46,17 @@ pub enum PlantedFault {
     DuplicateAckedEarly,
     /// Compaction keeps what is older than the newest record of a key, and drops that.
     CompactionDropsNewest,
+    /// R1: a log start is told before it is durable.
+    LogStartLeaks,
+    /// R17: appends come in however much waits to be written into segments.
+    WindowUnbounded,
+    /// R18: an orderly stop syncs nothing that was acked before its sync.
+    StopSyncsNothing,
+    /// R18: retention believes a wall clock that has just jumped.
+    RetentionTrustsJumps,
 }
 
-#[cfg(feature = "planted-faults")]
+#[cfg(any(test, feature = "planted-faults"))]
 mod switch {
     use std::cell::Cell;
 
@@ -44,9 +66,21 @@ mod switch {
         static PLANTED: Cell<Option<PlantedFault>> = const { Cell::new(None) };
     }
 
-    /// Breaks the brokers of this thread's simulated worlds, or mends them.
-    pub fn plant(fault: Option<PlantedFault>) {
-        PLANTED.set(fault);
+    /// While it lives, the brokers of this thread's simulated worlds are broken.
+    #[must_use]
+    #[derive(Debug)]
+    pub struct Planted(());
+
+    /// Breaks them in one way.
+    pub fn planted(fault: PlantedFault) -> Planted {
+        PLANTED.set(Some(fault));
+        Planted(())
+    }
+
+    impl Drop for Planted {
+        fn drop(&mut self) {
+            PLANTED.set(None);
+        }
     }
 
     pub(crate) fn is_planted(fault: PlantedFault) -> bool {
@@ -54,13 +88,13 @@ mod switch {
     }
 }
 
-#[cfg(feature = "planted-faults")]
-pub use switch::plant;
+#[cfg(any(test, feature = "planted-faults"))]
+pub use switch::{Planted, planted};
 
-#[cfg(feature = "planted-faults")]
+#[cfg(any(test, feature = "planted-faults"))]
 pub(crate) use switch::is_planted;
 
-#[cfg(not(feature = "planted-faults"))]
+#[cfg(not(any(test, feature = "planted-faults")))]
 pub(crate) const fn is_planted(_: PlantedFault) -> bool {
     false
 }

@@ -105,6 +105,12 @@ impl Fetched {
     pub fn bytes(&self) -> usize {
         self.records.iter().map(Bytes::len).sum()
     }
+
+    /// Only where the partition stands is told.
+    pub fn forget_records(&mut self) {
+        self.records.clear();
+        self.aborted.clear();
+    }
 }
 
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -234,9 +240,6 @@ pub enum ShardRequest {
         records: Arc<[CatalogRecord]>,
         reply: Reply<()>,
     },
-    Stages {
-        reply: Reply<String>,
-    },
 }
 
 impl ShardRequest {
@@ -252,10 +255,7 @@ impl ShardRequest {
             ShardRequest::MoveLogStart { parts, .. } => parts.len() * size_of::<(PartitionId, Upto)>(),
             ShardRequest::Sizes { partitions, .. } => partitions.len() * size_of::<PartitionId>(),
             ShardRequest::Group { request, .. } => request.bytes(),
-            ShardRequest::Unwatch { .. }
-            | ShardRequest::ListGroups { .. }
-            | ShardRequest::ApplyCatalog { .. }
-            | ShardRequest::Stages { .. } => 0,
+            ShardRequest::Unwatch { .. } | ShardRequest::ListGroups { .. } | ShardRequest::ApplyCatalog { .. } => 0,
         }
     }
 }

@@ -6,10 +6,11 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use shards::router::Shards;
+use shards::router::{ReadMemory, Shards};
 use shards::types::Mono;
 
 use super::fetch::sessions::{FetchSessions, SessionLimits};
+use super::table::TABLE;
 use crate::config::described::BrokerSetting;
 use crate::wire::Str;
 
@@ -21,12 +22,14 @@ pub struct ApiSettings {
     pub cluster_id: Str,
     /// `broker.rack`.
     pub rack: Option<Str>,
-    /// `log_level`, as Kafka writes one.
-    pub log_level: Str,
+    /// The level of the log now, as Kafka writes one.
+    pub log_level: fn() -> Str,
     /// The settings that stay while the broker runs.
     pub described: Arc<[BrokerSetting]>,
     /// `auto.create.topics.enable`.
     pub auto_create_topics: bool,
+    /// `delete.topic.enable`.
+    pub delete_topics: bool,
     /// `fetch.max.bytes`: most bytes of one fetch, whatever it asks for.
     pub fetch_bytes_max: u32,
     /// A produced batch may decompress to this many bytes.
@@ -96,14 +99,35 @@ pub struct ApiCore {
     pub shards: Shards,
     pub settings: Rc<ApiSettings>,
     pub sessions: RefCell<FetchSessions>,
+    /// What fetches may read into.
+    pub memory: Rc<dyn ReadMemory>,
+    /// Requests so far, in the order of [`TABLE`].
+    counts: [Cell<u64>; TABLE.len()],
     random: Cell<u64>,
 }
 
 impl ApiCore {
     /// `seed` is any random number of the runtime.
-    pub fn new(core: u16, shards: Shards, settings: Rc<ApiSettings>, seed: u64) -> Rc<ApiCore> {
+    pub fn new(
+        core: u16,
+        shards: Shards,
+        settings: Rc<ApiSettings>,
+        memory: Rc<dyn ReadMemory>,
+        seed: u64,
+    ) -> Rc<ApiCore> {
         let sessions = RefCell::new(FetchSessions::new(core, settings.sessions));
-        Rc::new(ApiCore { shards, settings, sessions, random: Cell::new(seed) })
+        let counts = std::array::from_fn(|_| Cell::new(0));
+        Rc::new(ApiCore { shards, settings, sessions, memory, counts, random: Cell::new(seed) })
+    }
+
+    /// Counts a request of the row at this place in [`TABLE`].
+    pub(super) fn count(&self, row: usize) {
+        self.counts[row].update(|count| count + 1);
+    }
+
+    /// Requests so far, by API.
+    pub fn requests(&self) -> Vec<(&'static str, u64)> {
+        TABLE.iter().zip(&self.counts).map(|(row, count)| (row.api.name(), count.get())).collect()
     }
 
     /// The next of a sequence that looks random (SplitMix64); not for secrets.
@@ -122,8 +146,6 @@ pub struct Arrival {
     pub now: Mono,
     /// Milliseconds since 1970.
     pub wall_ms: i64,
-    /// What the core's memory budget has left: no reply should be made larger.
-    pub free_bytes: usize,
 }
 
 /// One request's surroundings. Handlers take what their second stage needs out of it.

@@ -25,11 +25,14 @@ pub(super) fn serve(
     ctx: &RequestContext<'_>,
     request: DeleteTopicsRequest,
 ) -> impl Future<Output = Served<DeleteTopicsResponse>> + use<> {
-    let asked: Vec<Asked> = if ctx.version >= 6 {
+    let mut asked: Vec<Asked> = if ctx.version >= 6 {
         request.topics.iter().map(from_state).collect()
     } else {
         request.topic_names.iter().map(|name| Asked::Topic(TopicRef::Name(name.to_string()))).collect()
     };
+    if !ctx.core.settings.delete_topics {
+        asked = asked.into_iter().map(|asked| disabled(asked, ctx.version)).collect();
+    }
     let topics: Vec<TopicRef> = asked
         .iter()
         .filter_map(|asked| match asked {
@@ -68,6 +71,19 @@ pub(super) fn serve(
         let responses = responses.filter(|result| told.insert((result.name.clone(), result.topic_id))).collect();
         DeleteTopicsResponse { responses, ..Default::default() }.into()
     }
+}
+
+/// `delete.topic.enable` is off. Clients of versions before 3 do not know that code.
+fn disabled(asked: Asked, version: i16) -> Asked {
+    let result = match asked {
+        Asked::Failed(result) => result,
+        Asked::Topic(TopicRef::Name(name)) => {
+            DeletableTopicResult { name: Some(Str::from(name)), ..Default::default() }
+        }
+        Asked::Topic(TopicRef::Id(id)) => DeletableTopicResult { topic_id: id, ..Default::default() },
+    };
+    let error_code = if version < 3 { ErrorCode::InvalidRequest } else { ErrorCode::TopicDeletionDisabled };
+    Asked::Failed(DeletableTopicResult { error_code, error_message: None, ..result })
 }
 
 fn from_state(state: &DeleteTopicState) -> Asked {

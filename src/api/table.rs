@@ -126,9 +126,10 @@ impl<M> From<M> for Served<M> {
 pub fn dispatch(core: &Rc<ApiCore>, peer: &Rc<Peer>, frame: &Bytes, arrival: Arrival) -> Result<Pending, Refusal> {
     let mut body = Reader::new(frame);
     let start = HeaderStart::decode(&mut body).map_err(|e| Refusal { api: "-", reason: e.to_string() })?;
-    let row = TABLE.iter().find(|row| row.api.key() == start.api_key);
-    let row =
-        row.ok_or_else(|| Refusal { api: "-", reason: format!("no API with key {} is served", start.api_key) })?;
+    let found = TABLE.iter().enumerate().find(|(_, row)| row.api.key() == start.api_key);
+    let (place, row) =
+        found.ok_or_else(|| Refusal { api: "-", reason: format!("no API with key {} is served", start.api_key) })?;
+    core.count(place);
     let (api, version) = (row.api, start.api_version);
     if !api.versions().contains(version) {
         if api == ApiKey::ApiVersions {

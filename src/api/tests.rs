@@ -69,6 +69,7 @@ fn shard_settings() -> ShardSettings {
         producer_expiration_ms: 86_400_000,
         retention_check_ms: 300_000,
         cleaner: Default::default(),
+        catalog_snapshot_bytes: 1 << 10,
         mailbox_bytes: 4 << 20,
         mailbox_messages: 1024,
         groups: Default::default(),
@@ -84,9 +85,10 @@ fn server_plan(addr: SocketAddr) -> ServerPlan {
             cluster_id: "cluster".into(),
             rack: None,
             auto_create_topics: true,
+            delete_topics: true,
             fetch_bytes_max: 55 << 20,
             decompressed_bytes_max: 64 << 20,
-            log_level: "INFO".into(),
+            log_level: || "INFO".into(),
             described: described(&Config::default(), &[]).into(),
             log_dir: LogDir { path: "/broker".into(), space: |_| None },
             page_partitions_max: 2000,
@@ -112,8 +114,8 @@ fn with_broker<F: Future<Output = ()> + 'static>(test: impl FnOnce(SimRuntime, S
         let (stop, to_stop) = flume::bounded(1);
         let (drained, has_drained) = flume::bounded(1);
         let (close, to_close) = flume::bounded(1);
-        let (_stages, asks) = flume::bounded(1);
-        let lifecycle = Lifecycle { ready, stop: to_stop, drained, close: to_close, stages: asks };
+        let (_asking, asks) = flume::bounded(1);
+        let lifecycle = Lifecycle { ready, stop: to_stop, drained, close: to_close, asks };
         let plan = CorePlan { shard, server: server_plan(addr), lifecycle };
         sim.spawn(host, |rt| async move {
             let summary = core::run(rt, plan).await;

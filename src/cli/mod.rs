@@ -2,6 +2,7 @@
 //!
 //! Invariant: answers go to stdout and all else to stderr; exit codes are those of README.
 
+mod admin;
 mod base64;
 mod bench;
 mod bootstrap;
@@ -24,6 +25,7 @@ mod report;
 mod run;
 mod serve;
 mod signals;
+mod stages;
 mod time;
 mod topic;
 mod topology;
@@ -80,6 +82,7 @@ enum Command {
     Cluster(cluster::Arguments),
     Config(config::Arguments),
     Topology(topology::Arguments),
+    Stages(stages::Arguments),
     Completions(completions::Arguments),
     Man(man::Arguments),
 }
@@ -166,6 +169,7 @@ pub fn main() -> ExitCode {
         Command::Cluster(arguments) => cluster::run(&arguments),
         Command::Config(arguments) => config::run(arguments),
         Command::Topology(arguments) => topology::run(&arguments),
+        Command::Stages(arguments) => stages::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Man(arguments) => man::run(&arguments),
     };
@@ -233,6 +237,7 @@ mod tests {
             "corelog bench --rate 5000 --linger 5ms --codec zstd --batch-size 1000 --in-flight 1 --threads 2 --produce-only",
             "corelog bench --arrivals bursts:10 --broker-pid 1 --out report",
             "corelog bench --one-outstanding --clients 64",
+            "corelog stages --admin h:9644 --all -o json",
             "corelog bench compare h:1 g:2 --rounds 3 --rate 5000 --duration 10s",
         ] {
             if let Err(e) = Arguments::try_parse_from(line.split(' ')) {

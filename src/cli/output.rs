@@ -6,6 +6,11 @@
 use std::io::{IsTerminal, Write, stderr, stdout};
 
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::fmt;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::http::LogLevel;
 
 /// A line on stdout: an answer.
 pub fn say(line: &str) {
@@ -34,8 +39,15 @@ fn colours_wanted() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// The log goes to stderr: for eyes on a terminal, JSON otherwise.
-pub fn start_log(level: LevelFilter) {
-    let log = tracing_subscriber::fmt().with_max_level(level).with_writer(stderr).with_target(false);
-    if stderr().is_terminal() { log.with_ansi(colours_wanted()).init() } else { log.json().init() }
+/// The log goes to stderr: for eyes on a terminal, JSON otherwise. Answers what changes its level.
+pub fn start_log(level: LevelFilter) -> LogLevel {
+    let (filter, level) = LogLevel::filter(level);
+    let log = tracing_subscriber::registry().with(filter);
+    let lines = fmt::layer().with_writer(stderr).with_target(false);
+    if stderr().is_terminal() {
+        log.with(lines.with_ansi(colours_wanted())).init();
+    } else {
+        log.with(lines.json()).init();
+    }
+    level
 }

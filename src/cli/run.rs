@@ -7,7 +7,7 @@ use tracing::level_filters::LevelFilter;
 use super::{Failure, output};
 use crate::config::{Config, ConfigError, Flag};
 use crate::launch::broker;
-use crate::launch::process::{self, Summary};
+use crate::launch::process::{self, Reached, Summary};
 
 /// Settings that can be given to every broker.
 #[derive(Debug, clap::Args)]
@@ -31,12 +31,13 @@ pub fn variables() -> impl Iterator<Item = (String, String)> {
 /// Runs a broker until it is stopped. `ready` is told where clients may connect.
 pub fn run(config: &Config, ready: impl FnOnce(SocketAddr)) -> Result<(), Failure> {
     let level = config.text("log_level").and_then(|level| level.parse().ok());
-    output::start_log(level.unwrap_or(LevelFilter::INFO));
+    let level = output::start_log(level.unwrap_or(LevelFilter::INFO));
     let plan = broker::plan(config)?;
     let what = format!("data in {}, shards: {}", plan.data.path.display(), plan.cpus.len());
-    let summary = process::run(plan, |addresses| {
+    let summary = process::run(plan, level, |Reached { addresses, http }| {
         let all: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
-        output::say(&format!("ready: {} ({what})", all.join(", ")));
+        let http = http.map(|addr| format!("; health and metrics: http://{addr}/")).unwrap_or_default();
+        output::say(&format!("ready: {} ({what}){http}", all.join(", ")));
         if let Some(first) = addresses.first() {
             ready(*first);
         }

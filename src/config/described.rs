@@ -84,7 +84,6 @@ fn kafkas(config: &Config) -> Vec<BrokerSetting> {
             Some("-1"),
             "The same as node.id.",
         ),
-        fact("delete.topic.enable", SettingType::Boolean, None, Some("true"), "Topics can always be deleted."),
         fact("inter.broker.listener.name", SettingType::Text, None, None, "There is no other broker to talk to."),
         fact(
             "listener.security.protocol.map",
@@ -118,7 +117,9 @@ fn kind(key: &Key) -> SettingType {
         Kind::Bytes { .. } => SettingType::Int,
         Kind::Bool => SettingType::Boolean,
         Kind::Listeners => SettingType::List,
-        Kind::Text | Kind::Path | Kind::OneOf(_) | Kind::Cores | Kind::CpuList | Kind::IpCounts => SettingType::Text,
+        Kind::Text | Kind::Path | Kind::OneOf(_) | Kind::Cores | Kind::CpuList | Kind::IpCounts | Kind::Address => {
+            SettingType::Text
+        }
         Kind::TopicDefault => unreachable!("{} may change: the catalog describes it", key.name),
     }
 }

@@ -40,6 +40,8 @@ pub enum Kind {
     Listeners,
     /// `ADDRESS:COUNT`, several with commas.
     IpCounts,
+    /// `HOST:PORT`; nothing or 0: none.
+    Address,
     /// The default of the topic config that names this setting as a synonym: its rules hold.
     TopicDefault,
 }
@@ -105,6 +107,12 @@ pub static KEYS: &[Key] = &[
         Kind::Listeners,
         "none: clients are told the address that they came in on",
         "What clients are told, by the names of `listeners`. Needed behind NAT, a proxy or a container's port mapping.",
+    ),
+    key(
+        "admin.listen",
+        Kind::Address,
+        "127.0.0.1:9644",
+        "Where the broker's own HTTP listens: /metrics, /livez, /readyz, /v1/stages and the like. 0 or nothing turns it off. There is no authentication: an address that others reach lets them read all of it and set the level of the log. If the port is taken, the broker does without and says so, unless this is set: then it does not start.",
     ),
     // Cores.
     key(
@@ -188,6 +196,12 @@ pub static KEYS: &[Key] = &[
         "268435456",
         "Of each shard: how far the journal grows under load. A start after a crash replays at most this. A larger journal is recycled less often.",
     ),
+    key(
+        "metadata.log.max.record.bytes.between.snapshots",
+        bytes(1 << 10, GIB),
+        "20971520",
+        "Bytes of the metadata log after which topics and configs are put into a snapshot, and the log before it is deleted. A start reads the last snapshot and the log behind it; a smaller value starts faster after many changes, and writes the whole catalog more often.",
+    ),
     computed_key(
         "segment.files.open.max",
         int(16, 1_000_000),
@@ -237,6 +251,12 @@ pub static KEYS: &[Key] = &[
         Kind::Bool,
         "true",
         "A client that asks for a topic that is not there makes it, if it allows that itself. A misspelt name makes a topic, too.",
+    ),
+    key(
+        "delete.topic.enable",
+        Kind::Bool,
+        "true",
+        "Clients may delete topics. If false, DeleteTopics gets TOPIC_DELETION_DISABLED. Costs nothing; on a full disk, a topic that may be deleted is the quickest way to space.",
     ),
     key(
         "partitions.max",
@@ -397,6 +417,18 @@ pub static KEYS: &[Key] = &[
         "Connections of one shard; one more is closed at once.",
     ),
     key(
+        "socket.listen.backlog.size",
+        int(1, I32_MAX),
+        "4096",
+        "Connections that may wait to be accepted, for each shard. Kafka's default is 50: too few when many clients come back at once. The kernel's net.core.somaxconn holds as well. Costs nothing while they do not wait.",
+    ),
+    key(
+        "requests.in.flight.per.connection.max",
+        int(1, 100_000),
+        "256",
+        "Requests of one connection that may wait for their replies; beyond that its socket is not read. Clients keep 5 to 100 in flight. More cost memory, within the budget of the shard.",
+    ),
+    key(
         "connections.max.idle.ms",
         int(1, i64::MAX),
         "600000",
@@ -542,6 +574,7 @@ impl Kind {
             Kind::CpuList => "list of CPUs".to_owned(),
             Kind::Listeners => "NAME://HOST:PORT, …".to_owned(),
             Kind::IpCounts => "ADDRESS:COUNT, …".to_owned(),
+            Kind::Address => "HOST:PORT, or 0".to_owned(),
             Kind::TopicDefault => "as the topic config".to_owned(),
         }
     }

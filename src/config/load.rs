@@ -257,6 +257,11 @@ impl Config {
         })
     }
 
+    /// The text in force, with the defaults of topic configs; `None`: it is worked out at start, or another setting counts.
+    pub fn in_force(&self, key: &Key) -> Option<String> {
+        self.given(key.name).map(str::to_owned).or_else(|| key.default_text())
+    }
+
     pub fn int(&self, name: &str) -> i64 {
         self.read(name, value::int).unwrap_or_else(|| no_default(name))
     }
@@ -289,6 +294,11 @@ impl Config {
 
     pub fn listeners(&self) -> Vec<value::Listener> {
         self.read("listeners", value::listeners).unwrap_or_default()
+    }
+
+    /// Host and port of the broker's own HTTP; `None`: it is off.
+    pub fn admin_listen(&self) -> Option<(String, u16)> {
+        self.read("admin.listen", value::address).flatten()
     }
 
     pub fn advertised_listeners(&self) -> Vec<value::Listener> {
@@ -382,6 +392,7 @@ fn wanted(key: &Key) -> Wanted {
         Kind::Bool => boolean,
         Kind::Text | Kind::Path | Kind::OneOf(_) => text,
         Kind::Cores => Wanted { words: "a count, a text such as \"0-3,8\", or an array", integer: true, ..texts },
+        Kind::Address => Wanted { words: "a text, or 0", integer: true, ..text },
         Kind::CpuList | Kind::Listeners | Kind::IpCounts => texts,
         Kind::TopicDefault => match key.topic_config().map(|config| config.kind) {
             Some(TopicKind::Bool) => boolean,

@@ -72,6 +72,14 @@ fn topic_configs() -> String {
     table
 }
 
+fn metrics() -> String {
+    let mut table = "| metric | kind | what it says |\n|---|---|---|\n".to_owned();
+    for (name, kind, help) in crate::http::metrics::tests::families() {
+        table += &format!("| `{name}` | {kind} | {help} |\n");
+    }
+    table
+}
+
 #[test]
 fn tuning_says_what_the_tables_say() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(PAGE);
@@ -79,6 +87,7 @@ fn tuning_says_what_the_tables_say() {
     let mut wanted = replaced(&page, "broker keys", &broker_keys());
     wanted = replaced(&wanted, "topic defaults", &topic_keys());
     wanted = replaced(&wanted, "topic configs", &topic_configs());
+    wanted = replaced(&wanted, "metrics", &metrics());
     if std::env::var_os("UPDATE_TUNING").is_some() {
         fs::write(&path, &wanted).expect("written");
     } else {

@@ -60,6 +60,7 @@ pub fn check(key: &Key, text: &str) -> Result<(), Wrong> {
         Kind::CpuList => cpu_list(text).map(drop),
         Kind::Listeners => listeners(text).map(drop),
         Kind::IpCounts => ip_counts(text).map(drop),
+        Kind::Address => address(text).map(drop),
         Kind::TopicDefault => {
             TopicDefaults::from_broker(|name| (name == key.name).then_some(text)).map(drop).map_err(|e| e.to_string())
         }
@@ -133,6 +134,22 @@ pub fn cpu_list(text: &str) -> Result<Vec<usize>, Wrong> {
         }
     }
     Ok(list)
+}
+
+/// `HOST:PORT`; nothing or `0`: none.
+pub fn address(text: &str) -> Result<Option<(String, u16)>, Wrong> {
+    let text = text.trim();
+    if matches!(text, "" | "0") {
+        return Ok(None);
+    }
+    let bad = || "it must be HOST:PORT, or 0 for none".to_owned();
+    let (host, port) = text.rsplit_once(':').ok_or_else(bad)?;
+    let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let host = bracketed.unwrap_or(host);
+    if host.is_empty() || (bracketed.is_none() && host.contains(':')) {
+        return Err(bad());
+    }
+    Ok(Some((host.to_owned(), port.parse().map_err(|_| bad())?)))
 }
 
 /// `NAME://HOST:PORT`, separated by commas.

@@ -3,23 +3,27 @@
 //! Invariant: what the parts of a shard's memory come to is never over its share of `memory`.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use serde_json::{Value, json};
 use shards::catalog::{CatalogSettings, Endpoint};
 use shards::group::{ConsumerSettings, GroupSettings};
 use shards::shard::settings::{CleanerSettings, Layout, ShardSettings};
+use tracing::level_filters::LevelFilter;
 
 use super::meta::{DataDir, MetaError};
 use super::preflight::{self, PreflightError};
 use super::process::ProcessPlan;
 use crate::api::{ApiSettings, LogDir, OffsetsTopic, SessionLimits};
 use crate::config::described::{BrokerSetting, described};
+use crate::config::keys::KEYS;
 use crate::config::machine::{Machine, raise_open_files};
 use crate::config::topology::{self, Topology, TopologyError};
 use crate::config::value::Listener;
 use crate::config::{Config, ConfigError, Origin};
+use crate::http::HttpPlan;
 use crate::listen::{Admission, ConnectionLimits, ListenSettings, ListenerPlan, ServerPlan};
 
 /// Least memory of a shard for requests and replies, in bytes: a frame may take half of it.
@@ -44,6 +48,8 @@ pub enum BrokerError {
     Memory { memory: u64, shards: u64, left: u64 },
     #[error("{origin}: listener {name}: {host} has no address here: {why}; give an address of this machine")]
     Address { origin: Origin, name: String, host: String, why: String },
+    #[error("{origin}: {host} has no address here: {why}; give an address of this machine")]
+    Admin { origin: Origin, host: String, why: String },
     #[error(transparent)]
     Data(#[from] MetaError),
     #[error(transparent)]
@@ -117,7 +123,7 @@ pub fn plan(config: &Config) -> Result<ProcessPlan, BrokerError> {
     );
 
     let shard = ShardSettings {
-        layout: Layout { root },
+        layout: Layout { root: root.clone() },
         node_id,
         shards: narrow(shards),
         journal_bytes: config.bytes("journal.bytes"),
@@ -135,6 +141,7 @@ pub fn plan(config: &Config) -> Result<ProcessPlan, BrokerError> {
             bytes_per_second: config.bytes("log.cleaner.io.max.bytes.per.second") / shards,
             backoff_ms: number(config, "log.cleaner.backoff.ms"),
         },
+        catalog_snapshot_bytes: config.bytes("metadata.log.max.record.bytes.between.snapshots"),
         mailbox_bytes: narrow(config.bytes("mailbox.bytes")),
         mailbox_messages: number(config, "mailbox.messages"),
         groups: groups(config),
@@ -158,6 +165,7 @@ pub fn plan(config: &Config) -> Result<ProcessPlan, BrokerError> {
     let described = described(config, &computed).into();
     let server = server(config, &addresses, memory.requests, node_id, &cluster_id, described);
     Ok(ProcessPlan {
+        http: http(config, &root)?,
         data,
         shard,
         catalog,
@@ -168,6 +176,23 @@ pub fn plan(config: &Config) -> Result<ProcessPlan, BrokerError> {
         server: Box::new(move |_| server.clone()),
         listen: addresses.into_iter().map(|(_, addr)| addr).collect(),
     })
+}
+
+/// `None`: it is off.
+fn http(config: &Config, data_dir: &Path) -> Result<Option<HttpPlan>, BrokerError> {
+    let Some((host, port)) = config.admin_listen() else { return Ok(None) };
+    let failed = |why: String| BrokerError::Admin { origin: config.origin("admin.listen"), host: host.clone(), why };
+    let mut found = (host.as_str(), port).to_socket_addrs().map_err(|e| failed(e.to_string()))?;
+    let addr = found.next().ok_or_else(|| failed("it resolves to nothing".to_owned()))?;
+    let settings = KEYS.iter().map(
+        |key| json!({ "key": key.name, "value": config.in_force(key), "origin": config.origin(key.name).to_string() }),
+    );
+    Ok(Some(HttpPlan {
+        addr,
+        asked_for: config.given("admin.listen").is_some(),
+        config: Arc::new(json!({ "settings": settings.collect::<Value>() })),
+        data_dir: data_dir.display().to_string().into(),
+    }))
 }
 
 fn groups(config: &Config) -> GroupSettings {
@@ -213,14 +238,17 @@ fn server(
             idle_max: millis("connections.max.idle.ms"),
             partial_frame_max: millis("partial.frame.max.ms"),
             unread_max: millis("unread.reply.max.ms"),
+            in_flight_max: number(config, "requests.in.flight.per.connection.max"),
+            backlog: number(config, "socket.listen.backlog.size"),
         },
         api: ApiSettings {
             node_id,
             cluster_id: cluster_id.into(),
             rack: config.text("broker.rack").map(Into::into),
-            log_level: config.text("log_level").unwrap_or_default().to_ascii_uppercase().into(),
+            log_level: || LevelFilter::current().to_string().to_ascii_uppercase().into(),
             described,
             auto_create_topics: config.flag("auto.create.topics.enable"),
+            delete_topics: config.flag("delete.topic.enable"),
             fetch_bytes_max: narrow(config.bytes("fetch.max.bytes")),
             decompressed_bytes_max: narrow(
                 config

@@ -3,13 +3,15 @@
 //! Invariant: every core drains before any core closes its shard, so that a request split over cores gets all answers.
 
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::Duration;
 
-use shards::router::Shards;
+use shards::router::{Shards, Stage};
 use shards::runtime::Runtime;
 use shards::shard::start::{self, ShardPlan, StartError};
 
-use crate::listen::{self, ListenError, ServerPlan};
+use crate::http::{Ask, CoreReport};
+use crate::listen::{self, ListenError, Server, ServerPlan};
 
 /// How long replies may take to leave after the stop was asked for.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
@@ -31,8 +33,8 @@ pub struct Lifecycle {
     pub drained: flume::Sender<()>,
     /// Every core has drained.
     pub close: flume::Receiver<()>,
-    /// Asks for the stage table of this core.
-    pub stages: flume::Receiver<flume::Sender<String>>,
+    /// Asks for the report of this core.
+    pub asks: flume::Receiver<Ask>,
 }
 
 /// What a core has to say at its end.
@@ -70,7 +72,7 @@ pub async fn run<R: Runtime>(rt: R, plan: CorePlan) -> CoreSummary {
         }
     };
     let _ = lifecycle.ready.send_async(Ok(server.addresses())).await;
-    rt.spawn(tell_stages(started.shards.clone(), lifecycle.stages));
+    rt.spawn(tell_reports(rt.clone(), started.shards.clone(), server.clone(), lifecycle.asks));
     // An error means that the sender has gone, which says the same.
     let _ = lifecycle.stop.recv_async().await;
 
@@ -83,13 +85,24 @@ pub async fn run<R: Runtime>(rt: R, plan: CorePlan) -> CoreSummary {
     for postbox in &started.postboxes {
         postbox.close();
     }
-    CoreSummary { clean, stages: started.shards.stages_here() }
+    CoreSummary { clean, stages: report(&rt, &started.shards, &server).await.table() }
 }
 
-/// Prints where the time of this core goes, for whoever asks.
-async fn tell_stages(shards: Shards, asks: flume::Receiver<flume::Sender<String>>) {
+/// Says how this core is, to whoever asks.
+async fn tell_reports<R: Runtime>(rt: R, shards: Shards, server: Rc<Server<R>>, asks: flume::Receiver<Ask>) {
     while let Ok(ask) = asks.recv_async().await {
+        let report = report(&rt, &shards, &server).await;
         // Gone meanwhile: nobody reads it.
-        let _ = ask.try_send(shards.stages_here());
+        let _ = ask.try_send(report);
     }
+}
+
+/// Copies a stage at a time and lets requests pass between them.
+async fn report<R: Runtime>(rt: &R, shards: &Shards, server: &Server<R>) -> CoreReport {
+    let mut times = Vec::with_capacity(Stage::ALL.len());
+    for stage in Stage::ALL {
+        times.push(shards.times_here(stage));
+        rt.quantum().await;
+    }
+    CoreReport { shard: shards.report_here(), server: server.report(), times }
 }

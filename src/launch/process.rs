@@ -17,6 +17,7 @@ use signal_hook::iterator::Signals;
 use super::core::{self, CoreError, CorePlan, CoreSummary, Lifecycle};
 use super::meta::DataDir;
 use super::preflight::{self, PreflightError};
+use crate::http::{self, Ask, HttpError, HttpPlan, LogLevel, Stopping};
 use crate::listen::ServerPlan;
 
 /// Exit status after a failed write or sync.
@@ -34,6 +35,8 @@ pub enum LaunchError {
     Signals(std::io::Error),
     #[error(transparent)]
     Preflight(#[from] PreflightError),
+    #[error(transparent)]
+    Http(#[from] HttpError),
 }
 
 /// What a process is made of.
@@ -51,6 +54,16 @@ pub struct ProcessPlan {
     pub server: Box<dyn Fn(u32) -> ServerPlan>,
     /// Addresses that must not be shared with another broker.
     pub listen: Vec<SocketAddr>,
+    /// `None`: no HTTP.
+    pub http: Option<HttpPlan>,
+}
+
+/// Where a process can be reached.
+#[derive(Debug)]
+pub struct Reached {
+    /// By Kafka's clients.
+    pub addresses: Vec<SocketAddr>,
+    pub http: Option<SocketAddr>,
 }
 
 /// What a whole run has to say at its end.
@@ -67,7 +80,7 @@ enum Event {
 }
 
 /// Runs the broker until SIGTERM or SIGINT. `ready` is called once clients may connect.
-pub fn run(plan: ProcessPlan, ready: impl FnOnce(&[SocketAddr])) -> Result<Summary, LaunchError> {
+pub fn run(plan: ProcessPlan, level: LogLevel, ready: impl FnOnce(&Reached)) -> Result<Summary, LaunchError> {
     let started = Instant::now();
     let _locks = plan.listen.iter().map(|addr| preflight::take_address(*addr)).collect::<Result<Vec<_>, _>>()?;
     let (events_tx, events) = flume::unbounded();
@@ -77,6 +90,9 @@ pub fn run(plan: ProcessPlan, ready: impl FnOnce(&[SocketAddr])) -> Result<Summa
     let (ready_tx, readies) = flume::bounded(plan.cpus.len());
     let (executors, controls) = spawn_cores(&plan, &fence, &ready_tx)?;
     drop(ready_tx);
+    // Before the shards have recovered: /readyz says what they do.
+    let stopping = Stopping::default();
+    let http = serve_http(plan.http, &controls, level, stopping.clone())?;
 
     let mut addresses = Vec::new();
     for _ in &controls {
@@ -89,8 +105,9 @@ pub fn run(plan: ProcessPlan, ready: impl FnOnce(&[SocketAddr])) -> Result<Summa
             Err(_) => {}
         }
     }
-    ready(&addresses);
+    ready(&Reached { addresses, http });
     wait_for_stop(&events, &controls);
+    stopping.set();
 
     std::thread::spawn(move || force_on_second_signal(&events));
     for control in &controls {
@@ -113,7 +130,7 @@ struct Control {
     stop: flume::Sender<()>,
     drained: flume::Receiver<()>,
     close: flume::Sender<()>,
-    stages: flume::Sender<flume::Sender<String>>,
+    asks: flume::Sender<Ask>,
 }
 
 fn spawn_cores(
@@ -144,9 +161,29 @@ fn lifecycle(ready: flume::Sender<Result<Vec<SocketAddr>, CoreError>>) -> (Lifec
     let (stop, stop_rx) = flume::bounded(1);
     let (drained_tx, drained) = flume::bounded(1);
     let (close, close_rx) = flume::bounded(1);
-    let (stages, stages_rx) = flume::bounded(1);
-    let lifecycle = Lifecycle { ready, stop: stop_rx, drained: drained_tx, close: close_rx, stages: stages_rx };
-    (lifecycle, Control { stop, drained, close, stages })
+    let (asks, asks_rx) = flume::bounded(1);
+    let lifecycle = Lifecycle { ready, stop: stop_rx, drained: drained_tx, close: close_rx, asks: asks_rx };
+    (lifecycle, Control { stop, drained, close, asks })
+}
+
+/// A port that is taken ends the start only if it was asked for: several brokers on one machine have the same default.
+fn serve_http(
+    plan: Option<HttpPlan>,
+    controls: &[Control],
+    level: LogLevel,
+    stopping: Stopping,
+) -> Result<Option<SocketAddr>, HttpError> {
+    let Some(plan) = plan else { return Ok(None) };
+    let asked_for = plan.asked_for;
+    let cores = controls.iter().map(|control| control.asks.clone()).collect();
+    match http::start(plan, cores, level, stopping) {
+        Ok(addr) => Ok(Some(addr)),
+        Err(error @ HttpError::Address { .. }) if !asked_for => {
+            tracing::warn!("{error}");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 fn listen_to_signals(events: flume::Sender<Event>) -> Result<(), LaunchError> {
@@ -186,10 +223,10 @@ fn wait_for_stop(events: &flume::Receiver<Event>, controls: &[Control]) {
 fn print_stages(controls: &[Control]) {
     for (index, control) in controls.iter().enumerate() {
         let (tx, rx) = flume::bounded(1);
-        if control.stages.send(tx).is_ok()
-            && let Ok(table) = rx.recv()
+        if control.asks.send(tx).is_ok()
+            && let Ok(report) = rx.recv()
         {
-            eprintln!("shard {index}\n{table}");
+            eprintln!("shard {index}\n{}", report.table());
         }
     }
 }
@@ -200,5 +237,25 @@ fn force_on_second_signal(events: &flume::Receiver<Event>) {
             eprintln!("corelog: stopped at once: what was acked is in the journal and is replayed at the next start");
             std::process::exit(EXIT_FORCED);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn a_port_for_http_that_is_taken_ends_only_a_start_that_asked_for_it() {
+        let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let addr = taken.local_addr().expect("its address");
+        let serve = |asked_for| {
+            let plan = HttpPlan { addr, asked_for, config: Arc::default(), data_dir: "/".into() };
+            let (_, level) = LogLevel::filter(tracing::level_filters::LevelFilter::INFO);
+            serve_http(Some(plan), &[], level, Stopping::default())
+        };
+        assert!(matches!(serve(false), Ok(None)));
+        assert!(matches!(serve(true), Err(HttpError::Address { .. })));
     }
 }

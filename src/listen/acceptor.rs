@@ -18,6 +18,7 @@ use super::connection::{read_requests, write_replies};
 use super::limits::{Admission, Permit};
 use super::link::{Link, Phase};
 use super::peer_log::PeerLog;
+use super::reply_memory::ReplyMemory;
 use super::{ListenSettings, ServerPlan};
 use crate::api::{ApiCore, ListenerInfo, Peer};
 
@@ -46,6 +47,9 @@ pub struct Server<R: Runtime> {
     pub(super) budget: Budget,
     pub(super) blocks: Blocks,
     pub(super) log: PeerLog,
+    /// Of whole requests and of replies that left.
+    pub(super) received_bytes: Cell<u64>,
+    pub(super) sent_bytes: Cell<u64>,
     admission: Admission,
     core: u16,
     listeners: RefCell<Vec<Rc<R::Listener>>>,
@@ -60,13 +64,16 @@ impl<R: Runtime> Server<R> {
         let core = u16::try_from(shards.index().0).unwrap_or(u16::MAX);
         let budget = Budget::new(plan.budget_bytes);
         let frame_bytes_max = plan.settings.frame_bytes_max.min(budget.capacity_bytes() / 2);
+        let memory = Rc::new(ReplyMemory::new(runtime.clone(), budget.clone()));
         Rc::new(Server {
-            api: ApiCore::new(core, shards, Rc::new(plan.api), runtime.random()),
+            api: ApiCore::new(core, shards, Rc::new(plan.api), memory, runtime.random()),
             settings: ListenSettings { frame_bytes_max, ..plan.settings },
             runtime,
             budget,
             blocks: Blocks::default(),
             log: PeerLog::default(),
+            received_bytes: Cell::new(0),
+            sent_bytes: Cell::new(0),
             admission: plan.admission,
             core,
             listeners: RefCell::default(),
@@ -119,7 +126,7 @@ impl<R: Runtime> Server<R> {
             return conn.shutdown();
         }
         let peer = Rc::new(Peer { addr, local: conn.local_addr(), listener: listener.clone() });
-        let link = Rc::new(Link::new(conn, now));
+        let link = Rc::new(Link::new(conn, now, self.settings.in_flight_max));
         let id = self.next_link.replace(self.next_link.get() + 1);
         self.links.borrow_mut().insert(id, link.clone());
         let place = Rc::new(Place { server: self.clone(), id, _permit: permit });
@@ -139,6 +146,12 @@ impl<R: Runtime> Server<R> {
     /// The memory of this core's requests and replies.
     pub fn budget(&self) -> &Budget {
         &self.budget
+    }
+
+    /// Requests without a reply, of all connections.
+    #[cfg(test)]
+    pub(super) fn requests_waiting(&self) -> usize {
+        self.links.borrow().values().map(|link| link.waiting()).sum()
     }
 
     /// Connections of this core.

@@ -133,7 +133,8 @@ impl<R: Runtime> Reader<R> {
         self.link.while_open(self.link.room()).await.ok_or(End::Stopped)?;
         let runtime = &self.server.runtime;
         let since = runtime.now();
-        let arrival = Arrival { now: since, wall_ms: runtime.wall_ms(), free_bytes: self.server.budget.free_bytes() };
+        self.server.received_bytes.update(|sum| sum + frame.len() as u64);
+        let arrival = Arrival { now: since, wall_ms: runtime.wall_ms() };
         let pending = api::dispatch(&self.server.api, &self.peer, &frame, arrival).map_err(End::Refused)?;
         drop(frame);
         self.server.api.shards.record(Stage::Decode, runtime.now().since(since));
@@ -219,6 +220,7 @@ async fn send<R: Runtime>(server: &Server<R>, link: &Link<R::Conn>, mut replies:
     }
     let began = server.runtime.now();
     let mut lease = server.budget.charge(replies.bytes);
+    let sent_bytes = replies.bytes as u64;
     while !replies.segments.is_empty() {
         let mut piece = take_piece(&mut replies.segments);
         let bytes = piece.iter().map(Bytes::len).sum::<usize>();
@@ -231,6 +233,7 @@ async fn send<R: Runtime>(server: &Server<R>, link: &Link<R::Conn>, mut replies:
     link.blocked_since.set(None);
     let now = server.runtime.now();
     link.active_at.set(now);
+    server.sent_bytes.update(|sum| sum + sent_bytes);
     server.api.shards.record(Stage::Reply, now.since(began));
     true
 }

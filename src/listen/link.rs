@@ -1,6 +1,6 @@
 //! One connection as its reader, its writer and the sweep see it: the queue of replies to come, and how it ends.
 //! Owning core only. Invariant: replies leave in the order in which their requests came; the queue is bounded in number
-//! ([`REPLIES_MAX`]) and in bytes of requests ([`REQUEST_BYTES_MAX`]), and a full one stops the reader.
+//! (`in_flight_max`) and in bytes of requests ([`REQUEST_BYTES_MAX`]), and a full one stops the reader.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -13,9 +13,6 @@ use shards::types::Mono;
 
 use super::budget::Lease;
 use crate::api::{Outcome, Pending};
-
-/// Requests of one connection that may wait for their replies. Clients keep 5 to 100 in flight.
-pub const REPLIES_MAX: usize = 256;
 
 /// Bytes of requests that may wait for their replies; a single larger one is taken when it is alone.
 pub const REQUEST_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -51,6 +48,7 @@ pub struct Link<C: Conn> {
     /// Requests without a reply, and their bytes: the queue, and the one that the writer waits for.
     waiting: Cell<usize>,
     waiting_bytes: Cell<usize>,
+    in_flight_max: usize,
     reader: RefCell<Option<Waker>>,
     writer: RefCell<Option<Waker>>,
     /// When a request was last read or a reply last written.
@@ -61,13 +59,15 @@ pub struct Link<C: Conn> {
 }
 
 impl<C: Conn> Link<C> {
-    pub fn new(conn: C, now: Mono) -> Link<C> {
+    /// `in_flight_max`: requests that may wait for their replies.
+    pub fn new(conn: C, now: Mono, in_flight_max: usize) -> Link<C> {
         Link {
             conn,
             phase: Cell::new(Phase::Open),
             queue: RefCell::default(),
             waiting: Cell::new(0),
             waiting_bytes: Cell::new(0),
+            in_flight_max,
             reader: RefCell::default(),
             writer: RefCell::default(),
             active_at: Cell::new(now),
@@ -122,7 +122,8 @@ impl<C: Conn> Link<C> {
     }
 
     fn has_room(&self) -> bool {
-        self.waiting.get() == 0 || (self.waiting.get() < REPLIES_MAX && self.waiting_bytes.get() < REQUEST_BYTES_MAX)
+        self.waiting.get() == 0
+            || (self.waiting.get() < self.in_flight_max && self.waiting_bytes.get() < REQUEST_BYTES_MAX)
     }
 
     /// Waits until another request may be queued.

@@ -16,6 +16,8 @@ mod frames;
 mod limits;
 mod link;
 mod peer_log;
+mod reply_memory;
+mod report;
 #[cfg(test)]
 pub(crate) mod test_client;
 #[cfg(test)]
@@ -24,6 +26,7 @@ mod tests;
 pub use acceptor::Server;
 pub use budget::{Budget, Lease};
 pub use limits::{Admission, ConnectionLimits, Permit, Refused};
+pub use report::ServerReport;
 
 use std::io;
 use std::net::SocketAddr;
@@ -47,6 +50,10 @@ pub struct ListenSettings {
     pub partial_frame_max: Duration,
     /// A peer that takes nothing of a reply for so long is closed.
     pub unread_max: Duration,
+    /// Requests of one connection that may wait for their replies: `requests.in.flight.per.connection.max`.
+    pub in_flight_max: usize,
+    /// Connections that may wait to be accepted on each core: `socket.listen.backlog.size`.
+    pub backlog: u32,
 }
 
 impl Default for ListenSettings {
@@ -56,6 +63,8 @@ impl Default for ListenSettings {
             idle_max: Duration::from_secs(600),
             partial_frame_max: Duration::from_secs(30),
             unread_max: Duration::from_secs(60),
+            in_flight_max: 256,
+            backlog: 4096,
         }
     }
 }
@@ -93,7 +102,8 @@ pub struct ListenError {
 pub async fn start<R: Runtime>(runtime: R, shards: Shards, plan: ServerPlan) -> Result<Rc<Server<R>>, ListenError> {
     let mut listening = Vec::with_capacity(plan.listeners.len());
     for ListenerPlan { name, addr, advertised } in &plan.listeners {
-        let listener = runtime.listen(*addr).await.map_err(|source| ListenError { addr: *addr, source })?;
+        let listener =
+            runtime.listen(*addr, plan.settings.backlog).await.map_err(|source| ListenError { addr: *addr, source })?;
         let advertised = advertised.as_ref().map(|(host, port)| (host.as_str().into(), *port));
         listening.push((listener, Rc::new(ListenerInfo { name: name.clone(), advertised })));
     }

@@ -19,11 +19,12 @@ use super::test_client::{Client, frame};
 use super::*;
 use crate::api::LogDir;
 use crate::api::table::TABLE;
-use crate::wire::ErrorCode;
 use crate::wire::messages::api_versions::ApiVersionsRequest;
+use crate::wire::messages::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
 use crate::wire::messages::init_producer_id::InitProducerIdRequest;
 use crate::wire::messages::metadata::{MetadataRequest, MetadataRequestTopic};
 use crate::wire::messages::{ApiKey, Response};
+use crate::wire::{ErrorCode, TopicId};
 
 const PORT: u16 = 9092;
 
@@ -55,9 +56,10 @@ fn plan() -> ServerPlan {
             node_id: 1,
             cluster_id: "cluster".into(),
             rack: None,
-            log_level: "INFO".into(),
+            log_level: || "INFO".into(),
             described: [].into(),
             auto_create_topics: true,
+            delete_topics: true,
             fetch_bytes_max: 55 << 20,
             decompressed_bytes_max: 64 << 20,
             log_dir: LogDir { path: "/broker".into(), space: |_| None },
@@ -124,6 +126,43 @@ fn replies_leave_in_request_order_even_if_a_later_one_is_ready_first() {
         for expected in 1..=3 {
             assert_eq!(client.correlation_id().await, Some(expected));
         }
+    });
+}
+
+#[test]
+fn a_connection_with_all_its_requests_in_flight_is_not_read_until_a_reply_has_left() {
+    let settings = ListenSettings { in_flight_max: 2, ..ListenSettings::default() };
+    with_broker(ServerPlan { settings, ..plan() }, |broker, rt| async move {
+        let mut client = Client::connect(&rt, broker.addr).await;
+        let requests: Vec<u8> = (1..=5).flat_map(init_producer_id).collect();
+        assert!(client.send(&requests).await);
+        for expected in 1..=5 {
+            broker.sleep(Duration::from_millis(50)).await;
+            let waiting = if expected < 5 { 2 } else { 1 };
+            assert_eq!(broker.server.requests_waiting(), waiting, "before reply {expected}");
+            broker.answer_one_change().await;
+            assert_eq!(client.correlation_id().await, Some(expected));
+        }
+    });
+}
+
+#[test]
+fn with_deletion_switched_off_every_topic_gets_its_code_and_the_catalog_is_not_asked() {
+    let api = ApiSettings { delete_topics: false, ..plan().api };
+    with_broker(ServerPlan { api, ..plan() }, |broker, rt| async move {
+        let mut client = Client::connect(&rt, broker.addr).await;
+        let request = DeleteTopicsRequest { topic_names: vec!["a".into(), "b".into()], ..Default::default() };
+        for (version, code) in [(2, ErrorCode::InvalidRequest), (5, ErrorCode::TopicDeletionDisabled)] {
+            let Response::DeleteTopics(reply) = client.ask(request.clone(), version).await else { panic!("another") };
+            let told: Vec<_> = reply.responses.iter().map(|topic| (topic.name.as_deref(), topic.error_code)).collect();
+            assert_eq!(told, [(Some("a"), code), (Some("b"), code)]);
+        }
+        let topics = vec![DeleteTopicState { name: None, topic_id: TopicId([7; 16]) }];
+        let request = DeleteTopicsRequest { topics, ..Default::default() };
+        let Response::DeleteTopics(reply) = client.ask(request, 6).await else { panic!("another") };
+        let told = &reply.responses[0];
+        assert_eq!((told.topic_id, told.error_code), (TopicId([7; 16]), ErrorCode::TopicDeletionDisabled));
+        assert!(broker.asks.is_empty());
     });
 }
 

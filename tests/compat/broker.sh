@@ -11,7 +11,7 @@ free_port() {
 # start NAME [KEY=VALUE …]: starts a broker that listens on BOOTSTRAP, and waits until it says that it is ready. @BOOTSTRAP
 # in a value is that address; its port is any, or the variable `port`.
 start() {
-    local dir=$data/$1 settings=(--set shards=2) setting
+    local dir=$data/$1 settings=(--set shards=2 --set admin.listen=) setting
     shift
     rm -rf "$dir" && mkdir -p "$dir"
     export BOOTSTRAP=127.0.0.1:${port:-$(free_port)}

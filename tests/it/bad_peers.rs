@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use corelog::wire::ErrorCode;
+use corelog::wire::messages::Request;
 use shards::batch::{CRC_FROM, Compression, CompressionLevels, HEADER_BYTES, crc};
 
 use crate::broker::{Broker, Home};
 use crate::dice::Dice;
 use crate::ledger::{Appended, Ledger};
-use crate::peer::{batch, fetch_request};
+use crate::peer::{FETCH, batch, fetch_request, frame};
 
 const MEMORY_MIB: u64 = 128;
 /// Beside `memory`: the program, its threads, and what the allocator holds back.
@@ -201,6 +202,33 @@ fn slow_and_idle_peers_and_large_claims_keep_nobody_from_the_memory() {
     }
     bystander.check(&broker);
     drop((slow, idle));
+}
+
+#[test]
+fn replies_that_nobody_reads_hold_no_more_than_the_budget() {
+    const READERS: usize = 200;
+    let home = Home::new();
+    let broker = broker(&home);
+    let mut peer = broker.connect();
+    assert_eq!(peer.create("large", 1), ErrorCode::None);
+    let value = vec![7; 900 << 10];
+    for _ in 0..24 {
+        assert_eq!(peer.append("large", &batch(&[&value], None)).0, ErrorCode::None);
+    }
+    let bystander = Bystander::of(&broker);
+    let mut ask = fetch_request("large", 0);
+    ask.max_bytes = 20 << 20;
+    ask.topics[0].partitions[0].partition_max_bytes = 20 << 20;
+    let request = frame(&Request::from(ask), FETCH);
+    let mut unread: Vec<_> = (0..READERS).map(|_| connect(&broker)).collect();
+    for stream in &mut unread {
+        for _ in 0..4 {
+            stream.write_all(&request).expect("the broker reads");
+        }
+    }
+    std::thread::sleep(Duration::from_secs(4));
+    bystander.check(&broker);
+    drop(unread);
 }
 
 /// A batch whose records are `plain` packed, whatever its header says of them.

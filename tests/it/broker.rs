@@ -18,11 +18,16 @@ const READY: Duration = Duration::from_secs(30);
 const STOP: Duration = Duration::from_secs(20);
 const ANSWER: Duration = Duration::from_secs(20);
 
+/// Tests run many brokers at once, and their HTTP has one port by default. A test that wants it chooses another, later.
+pub const NO_HTTP: [&str; 2] = ["--set", "admin.listen="];
+
 /// A place for a broker: a data directory and an address that outlive its processes.
 pub struct Home {
     dir: TempDir,
     pub data: PathBuf,
     pub address: SocketAddr,
+    /// Brokers run in this one, if any.
+    pub cgroup: Option<PathBuf>,
 }
 
 /// A running broker. Dropping it kills the process.
@@ -47,7 +52,8 @@ impl Home {
         let dir = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory below target/");
         // Free now; the broker binds it in a moment.
         let probe = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-        Self { data: dir.path().join("data"), dir, address: probe.local_addr().expect("its address") }
+        let address = probe.local_addr().expect("its address");
+        Self { data: dir.path().join("data"), dir, address, cgroup: None }
     }
 
     pub fn path(&self) -> &Path {
@@ -57,6 +63,11 @@ impl Home {
     /// `corelog dev` on this directory and address, with more flags, as in `["--set", "shards=2"]`.
     pub fn dev(&self, flags: &[&str]) -> Broker {
         self.start(&self.dev_args(flags)).unwrap_or_else(|left| panic!("the broker did not start: {left:#?}"))
+    }
+
+    /// `corelog dev`, which may refuse to start.
+    pub fn try_dev(&self, flags: &[&str]) -> Result<Broker, Left> {
+        self.start(&self.dev_args(flags))
     }
 
     /// `corelog dev`, which is expected to refuse to start.
@@ -72,19 +83,31 @@ impl Home {
         let file = self.path().join("corelog.toml");
         fs::write(&file, config).expect("the config file");
         let args = ["serve", "--config", file.to_str().expect("a UTF-8 path")];
-        self.start(&args.iter().chain(flags).map(|arg| (*arg).to_owned()).collect::<Vec<_>>())
+        self.start(&args.iter().chain(&NO_HTTP).chain(flags).map(|arg| (*arg).to_owned()).collect::<Vec<_>>())
     }
 
     fn dev_args(&self, flags: &[&str]) -> Vec<String> {
         let data = self.data.to_str().expect("a UTF-8 path").to_owned();
-        let own = ["dev".to_owned(), "--data-dir".to_owned(), data, "--listen".to_owned(), self.address.to_string()];
-        own.into_iter().chain(flags.iter().map(|flag| (*flag).to_owned())).collect()
+        let own = ["dev", "--data-dir", &data, "--listen", &self.address.to_string()].map(str::to_owned);
+        let given = flags.iter().map(|flag| (*flag).to_owned());
+        own.into_iter().chain(NO_HTTP.map(str::to_owned)).chain(given).collect()
+    }
+
+    /// The binary, without arguments.
+    fn command(&self) -> Command {
+        let binary = env!("CARGO_BIN_EXE_corelog");
+        let Some(cgroup) = &self.cgroup else { return Command::new(binary) };
+        // A shell enters the cgroup and becomes the broker: all of its memory counts.
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", r#"echo $$ > "$0" && exec "$@""#]).arg(cgroup.join("cgroup.procs")).arg(binary);
+        command
     }
 
     /// Waits until the process says `ready`, or ends.
     fn start(&self, args: &[String]) -> Result<Broker, Left> {
         let stderr = self.path().join("stderr");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_corelog"))
+        let mut child = self
+            .command()
             .args(args)
             // A developer's own settings must not reach the tests.
             .env_clear()
@@ -161,6 +184,18 @@ impl Broker {
         Connection(stream)
     }
 
+    /// A connection whose answers may take longer than others'.
+    pub fn connect_patiently(&self) -> Connection {
+        let connection = self.connect();
+        connection.0.set_read_timeout(Some(3 * ANSWER)).expect("a timeout");
+        connection
+    }
+
+    /// Waits until the process ends by itself.
+    pub fn wait(self) -> Left {
+        self.left()
+    }
+
     fn left(mut self) -> Left {
         let deadline = Instant::now() + STOP;
         let status = loop {
@@ -215,6 +250,14 @@ impl Connection {
         let mut body = vec![0; u32::from_be_bytes(len) as usize];
         self.0.read_exact(&mut body).expect("a whole reply");
         Some(body)
+    }
+
+    /// Whether nothing comes for so long.
+    pub fn is_silent_for(&mut self, wait: Duration) -> bool {
+        self.0.set_read_timeout(Some(wait)).expect("a timeout");
+        let came = self.0.peek(&mut [0]);
+        self.0.set_read_timeout(Some(ANSWER)).expect("a timeout");
+        came.is_err_and(|e| e.kind() == std::io::ErrorKind::WouldBlock)
     }
 
     /// Sends ApiVersions v0 and checks that its reply is sound: the shortest proof of a connection that is served.

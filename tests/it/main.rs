@@ -2,6 +2,7 @@
 
 mod bad_peers;
 mod bench;
+mod broken_disk;
 mod broker;
 mod cli;
 mod commands;
@@ -13,14 +14,18 @@ mod commands_topic;
 mod compaction;
 mod device;
 mod dice;
+mod flips;
 mod full_disk;
 mod groups;
+mod http;
 mod large_batches;
 mod ledger;
+mod little_memory;
 mod oracle;
 mod peer;
 mod process;
 mod refused;
 mod restart;
+mod settings;
 mod startup;
 mod tidy;

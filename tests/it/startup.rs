@@ -9,7 +9,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use crate::broker::Home;
+use crate::broker::{Home, NO_HTTP};
 
 const NOBODY: &str = "65534";
 const IO_URING_DISABLED: &str = "/proc/sys/kernel/io_uring_disabled";
@@ -19,7 +19,7 @@ fn behind(home: &Home, wrapper: &[&str]) -> Command {
     let own = [env!("CARGO_BIN_EXE_corelog"), "dev", "--data-dir"];
     let mut words = wrapper.iter().chain(&own);
     let mut command = Command::new(words.next().expect("a program"));
-    command.args(words).arg(&home.data).args(["--listen", &home.address.to_string()]);
+    command.args(words).arg(&home.data).args(["--listen", &home.address.to_string()]).args(NO_HTTP);
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).stdin(Stdio::null());
     command
 }

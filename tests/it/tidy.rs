@@ -33,8 +33,13 @@ const ROOT_MAY_USE: &[(&str, &[&str], &[&str])] = &[
     ("client", &["wire"], &["batch", "codec", "types"]),
     ("bench", &["client", "wire"], &["batch"]),
     ("api", &["config", "security", "wire"], &["batch", "catalog", "group", "request", "router", "types"]),
+    ("http", &["config", "listen"], &["router"]),
     ("listen", &["api", "config", "security", "wire"], &["request", "router", "runtime", "shard", "types"]),
-    ("cli", &["bench", "client", "config", "launch", "wire"], &["batch", "catalog", "router", "runtime", "types"]),
+    (
+        "cli",
+        &["bench", "client", "config", "http", "launch", "wire"],
+        &["batch", "catalog", "router", "runtime", "types"],
+    ),
 ];
 
 /// Where the type parameter `R: Runtime` may appear; everything else is concrete.

@@ -4,26 +4,24 @@
 use std::time::Duration;
 
 use corelog::wire::ErrorCode;
+use corelog::wire::messages::Response;
 use corelog::wire::messages::create_topics::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
 use corelog::wire::messages::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
 use corelog::wire::messages::fetch::{FetchPartition, FetchRequest, FetchTopic};
-use corelog::wire::messages::list_offsets::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
 use corelog::wire::messages::metadata::MetadataRequest;
-use corelog::wire::messages::{Request, Response};
 use shards::runtime::sim::{HostId, SimRuntime};
 use shards::types::TopicId;
 
-use crate::client::{Clients, Topic, pause};
+use crate::client::{Clients, Shrinks, Topic, pause};
 use crate::history::{Event, Found, Part};
 use crate::link::{Broken, Link};
+use crate::offsets::{EARLIEST, LATEST, offset_at};
 use crate::payload;
 use crate::world::World;
 
 const REPLY_MAX: Duration = Duration::from_secs(20);
 /// After so many failures of one question the broker is held to be dead.
 const TRIES: usize = 5;
-const EARLIEST: i64 = -2;
-const LATEST: i64 = -1;
 
 /// Asks from a host of its own.
 pub struct Admin {
@@ -63,6 +61,18 @@ impl Admin {
 
     /// Makes a topic with small segments; `None` if the broker could not.
     pub fn create(&self, world: &World, name: &str, partitions: i32, configs: &[(&str, &str)]) -> Option<Topic> {
+        self.create_that(world, Shrinks::Never, name, partitions, configs)
+    }
+
+    /// As `create`, for a topic that loses records on purpose.
+    pub fn create_that(
+        &self,
+        world: &World,
+        shrinks: Shrinks,
+        name: &str,
+        partitions: i32,
+        configs: &[(&str, &str)],
+    ) -> Option<Topic> {
         let wanted = name.to_owned();
         let configs: Vec<CreatableTopicConfig> = [("segment.bytes", "1048576")]
             .iter()
@@ -92,8 +102,9 @@ impl Admin {
                 }
             }
         })??;
-        let topic = Topic { name: name.to_owned(), id, partitions, relaxed, compacted };
-        self.clients.history.push(Event::Created { topic: id, relaxed, compacted });
+        let topic = Topic { name: name.to_owned(), id, partitions, relaxed, compacted, shrinks };
+        let expires = shrinks == Shrinks::ByRetention;
+        self.clients.history.push(Event::Created { topic: id, relaxed, compacted, expires });
         self.clients.topics.borrow_mut().push(topic.clone());
         Some(topic)
     }
@@ -118,6 +129,34 @@ impl Admin {
         if deleted == Some(true) {
             self.clients.history.push(Event::Deleted { topic: id });
         }
+    }
+
+    /// Makes topics that no client uses, all in one request, and deletes them in the next.
+    pub fn create_and_delete(&self, world: &World, names: &[String]) {
+        let names = names.to_vec();
+        self.run(world, move |_, mut link, _| {
+            let creatable = |name: &String| CreatableTopic {
+                name: name.as_str().into(),
+                num_partitions: 1,
+                replication_factor: 1,
+                assignments: Vec::new(),
+                configs: Vec::new(),
+            };
+            let topics = names.iter().map(creatable).collect();
+            let topic_names = names.iter().map(|name| name.as_str().into()).collect();
+            async move {
+                let create = CreateTopicsRequest { topics, timeout_ms: 10_000, validate_only: false };
+                let Response::CreateTopics(reply) = link.ask(create, 7, REPLY_MAX).await? else { return Ok(()) };
+                let delete = DeleteTopicsRequest { topics: Vec::new(), topic_names, timeout_ms: 10_000 };
+                let Response::DeleteTopics(gone) = link.ask(delete, 5, REPLY_MAX).await? else { return Ok(()) };
+                let created = reply.topics.iter().map(|topic| topic.error_code);
+                let all = created.chain(gone.responses.iter().map(|topic| topic.error_code));
+                match all.into_iter().find(|code| *code != ErrorCode::None) {
+                    None => Ok(()),
+                    Some(code) => Err(Broken::Nonsense(format!("a topic that comes and goes: {}", code.name()))),
+                }
+            }
+        });
     }
 
     /// Deletes without waiting for the answer, to be cut short by whatever comes next.
@@ -160,6 +199,8 @@ impl Admin {
                         clients.history.unexpected(format!("Metadata of {part:?}: {}", partition.error_code.name()));
                         continue;
                     }
+                    // Noted where it is asked for.
+                    offset_at(&clients, &mut link, &known, part.index, EARLIEST).await?;
                     let Some(high_watermark) = offset_at(&clients, &mut link, &known, part.index, LATEST).await? else {
                         continue;
                     };
@@ -182,38 +223,16 @@ impl Admin {
     }
 }
 
-async fn offset_at(
-    clients: &Clients,
-    link: &mut Link,
-    topic: &Topic,
-    index: i32,
-    at: i64,
-) -> Result<Option<i64>, Broken> {
-    let request = ListOffsetsRequest {
-        replica_id: -1,
-        isolation_level: 0,
-        topics: vec![ListOffsetsTopic {
-            name: topic.name.as_str().into(),
-            partitions: vec![ListOffsetsPartition { partition_index: index, current_leader_epoch: -1, timestamp: at }],
-        }],
-        timeout_ms: 10_000,
-    };
-    let Response::ListOffsets(reply) = link.ask(Request::from(request), 9, REPLY_MAX).await? else { return Ok(None) };
-    let answer = reply.topics.first().and_then(|topic| topic.partitions.first());
-    match answer {
-        Some(answer) if answer.error_code == ErrorCode::None => Ok(Some(answer.offset)),
-        other => {
-            let error = other.map(|answer| answer.error_code.name());
-            clients.history.unexpected(format!("ListOffsets of {}-{index}: {error:?}", topic.name));
-            Ok(None)
-        }
-    }
+async fn scan_one(clients: Clients, mut link: Link, topic: Topic, part: Part) -> Result<(), Broken> {
+    // Again when retention has moved the start away under the reader.
+    while !scan_once(&clients, &mut link, &topic, part).await? {}
+    Ok(())
 }
 
-async fn scan_one(clients: Clients, mut link: Link, topic: Topic, part: Part) -> Result<(), Broken> {
+async fn scan_once(clients: &Clients, link: &mut Link, topic: &Topic, part: Part) -> Result<bool, Broken> {
     let asked = clients.history.at();
-    let Some(from) = offset_at(&clients, &mut link, &topic, part.index, EARLIEST).await? else { return Ok(()) };
-    let Some(end) = offset_at(&clients, &mut link, &topic, part.index, LATEST).await? else { return Ok(()) };
+    let Some(from) = offset_at(clients, link, topic, part.index, EARLIEST).await? else { return Ok(true) };
+    let Some(end) = offset_at(clients, link, topic, part.index, LATEST).await? else { return Ok(true) };
     let mut found: Vec<Found> = Vec::new();
     let mut position = from;
     while position < end {
@@ -236,22 +255,26 @@ async fn scan_one(clients: Clients, mut link: Link, topic: Topic, part: Part) ->
         };
         let Response::Fetch(reply) = link.ask(request, 16, REPLY_MAX).await? else { break };
         let data = reply.responses.into_iter().flat_map(|topic| topic.partitions).next();
+        let moves = topic.shrinks != Shrinks::Never;
+        if moves && data.as_ref().is_some_and(|data| data.error_code == ErrorCode::OffsetOutOfRange) {
+            return Ok(false);
+        }
         let Some(data) = data.filter(|data| data.error_code == ErrorCode::None) else {
             clients.history.unexpected(format!("the scan of {part:?} at {position} failed: {:?}", reply.error_code));
-            return Ok(());
+            return Ok(true);
         };
         let high_watermark = data.high_watermark;
         let bytes = data.records.map(|records| records.into_bytes()).unwrap_or_default();
         match payload::read(&bytes) {
             Err(what) => {
                 clients.history.unexpected(format!("the scan of {part:?} at {position}: {what}"));
-                return Ok(());
+                return Ok(true);
             }
             Ok(read) => {
                 let Some(next) = read.next else {
                     let what = format!("the scan of {part:?} ends at {position}, below {high_watermark}");
                     clients.history.unexpected(what);
-                    return Ok(());
+                    return Ok(true);
                 };
                 found.extend(read.found.into_iter().filter(|found| found.offset >= position && found.offset < end));
                 position = next;
@@ -259,5 +282,5 @@ async fn scan_one(clients: Clients, mut link: Link, topic: Topic, part: Part) ->
         }
     }
     clients.history.push(Event::Scanned { part, asked, from, end, found });
-    Ok(())
+    Ok(true)
 }

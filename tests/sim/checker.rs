@@ -28,9 +28,15 @@ pub enum Property {
     InOrder,
     HighWatermarkNeverBack,
     LogStartNeverBack,
+    /// A log start moves for a deletion that was asked for, or by retention.
+    OnlyTheDeletedIsGone,
+    /// Nothing below a log start is read again.
+    DeletedStaysGone,
     LeaderEpochGrowsByOnePerStart,
     /// Epochs of batches never fall along the log.
     EpochsAscend,
+    /// What a segment holds was synced in the journal before, and is there after any crash (R9).
+    SegmentsHoldTheSynced,
     ReadsStopAtHighWatermark,
     NothingAckedAfterTheFence,
     /// A topic is there from its creation to its deletion, and then no more.
@@ -75,6 +81,8 @@ struct Checker {
     sent: BTreeMap<Value, Sent>,
     starts: i32,
     fenced: Option<Mono>,
+    /// An orderly stop synced everything, and nothing ran since.
+    stopped: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -88,6 +96,7 @@ struct TopicState {
     created: bool,
     relaxed: bool,
     compacted: bool,
+    expires: bool,
     delete_asked: bool,
     deleted: bool,
 }
@@ -98,10 +107,14 @@ struct PartState {
     offsets: BTreeMap<Value, i64>,
     high_watermark: Rising,
     log_start: Rising,
+    /// The furthest that anybody asked to delete.
+    deletable: i64,
     /// And how many starts had been begun by then.
     epoch: Option<(i32, i32)>,
     /// Power was cut since the last survey.
     uncertain: bool,
+    /// Where the batches end that the power cut left in segments.
+    in_segments: i64,
 }
 
 #[derive(Clone, Copy)]
@@ -139,9 +152,12 @@ impl Checker {
 
     fn take(&mut self, at: At, event: &Event) {
         match event {
-            Event::Created { topic, relaxed, compacted } => {
-                let state = self.topics.entry(*topic).or_default();
-                (state.created, state.relaxed, state.compacted) = (true, *relaxed, *compacted);
+            Event::Created { topic, relaxed, compacted, expires } => {
+                let (relaxed, compacted, expires) = (*relaxed, *compacted, *expires);
+                let state = TopicState { created: true, relaxed, compacted, expires, ..TopicState::default() };
+                if self.topics.insert(*topic, state).is_some() {
+                    self.fault(Property::TopicsAreKept, format!("the id {topic:?} was used before"));
+                }
             }
             Event::DeleteAsked { topic } => self.topics.entry(*topic).or_default().delete_asked = true,
             Event::Deleted { topic } => self.topics.entry(*topic).or_default().deleted = true,
@@ -149,7 +165,12 @@ impl Checker {
                 self.sent.insert(*value, Sent { part: *part, producer: *producer });
             }
             Event::Acked { part, value, offset, when } => self.acked(at, *part, *value, *offset, *when),
-            Event::Read { part, found, high_watermark } => {
+            Event::Read { part, asked, found, high_watermark } => {
+                let gone = self.parts.entry(*part).or_default().log_start.before(*asked);
+                if found.offset < gone {
+                    let what = format!("{part:?} gave offset {}, and starts at {gone}", found.offset);
+                    self.fault(Property::DeletedStaysGone, what);
+                }
                 if found.offset >= *high_watermark {
                     let what = format!("{part:?} gave offset {} below {high_watermark}", found.offset);
                     self.fault(Property::ReadsStopAtHighWatermark, what);
@@ -160,13 +181,23 @@ impl Checker {
             Event::Answered { part, asked, high_watermark, log_start } => {
                 self.answered(at, *part, *asked, *high_watermark, *log_start);
             }
+            Event::DeletionAsked { part, upto } => {
+                let state = self.parts.entry(*part).or_default();
+                state.deletable = state.deletable.max(*upto);
+            }
+            Event::Starts { part, asked, log_start } => self.starts_at(at, *part, *asked, *log_start),
             Event::Surveyed { part, high_watermark, epoch } => self.surveyed(at, *part, *high_watermark, *epoch),
+            Event::InSegments { part, end } => self.parts.entry(*part).or_default().in_segments = *end,
             Event::Topics { ids } => self.topics(ids),
             Event::Starting => {
                 self.starts += 1;
-                self.fenced = None;
+                (self.fenced, self.stopped) = (None, false);
             }
-            Event::PowerCut => self.parts.values_mut().for_each(|part| part.uncertain = true),
+            Event::Stopped => self.stopped = true,
+            Event::PowerCut => {
+                let uncertain = !self.stopped;
+                self.parts.values_mut().for_each(|part| part.uncertain |= uncertain);
+            }
             Event::Fenced { when } => self.fenced = Some(*when),
             Event::Unexpected { what } => self.fault(Property::AnswersAreExpected, what.clone()),
         }
@@ -219,6 +250,7 @@ impl Checker {
         } else if let Some(hole) = range.clone().find(|offset| !there.contains(offset)) {
             self.fault(Property::AckedIsReadable, format!("{part:?} has nothing at offset {hole} of {range:?}"));
         }
+        self.starts_at(at, part, asked, range.start);
         let state = self.parts.entry(part).or_default();
         let beyond = state.known.range(range.end..).find(|(_, known)| known.since < asked);
         if let Some((offset, known)) = beyond {
@@ -248,15 +280,27 @@ impl Checker {
 
     fn answered(&mut self, at: At, part: Part, asked: At, high_watermark: i64, log_start: i64) {
         let state = self.parts.entry(part).or_default();
-        let (hw_before, start_before) = (state.high_watermark.before(asked), state.log_start.before(asked));
+        let hw_before = state.high_watermark.before(asked);
         state.high_watermark.raise(at, high_watermark);
-        state.log_start.raise(at, log_start);
         if high_watermark < hw_before {
             let what = format!("{part:?}: {high_watermark} after {hw_before}");
             self.fault(Property::HighWatermarkNeverBack, what);
         }
-        if log_start < start_before {
-            self.fault(Property::LogStartNeverBack, format!("{part:?}: {log_start} after {start_before}"));
+        self.starts_at(at, part, asked, log_start);
+    }
+
+    fn starts_at(&mut self, at: At, part: Part, asked: At, log_start: i64) {
+        let expires = self.topics.get(&part.topic).is_some_and(|topic| topic.expires);
+        let state = self.parts.entry(part).or_default();
+        let before = state.log_start.before(asked);
+        let deletable = state.deletable;
+        state.log_start.raise(at, log_start);
+        if log_start < before {
+            self.fault(Property::LogStartNeverBack, format!("{part:?}: {log_start} after {before}"));
+        }
+        if log_start > deletable && !expires {
+            let what = format!("{part:?} starts at {log_start}, and nothing above {deletable} was to be deleted");
+            self.fault(Property::OnlyTheDeletedIsGone, what);
         }
     }
 
@@ -267,6 +311,7 @@ impl Checker {
         let before = state.epoch.replace((epoch, starts));
         let lost_from = state.known.range(high_watermark..).next().map(|(offset, known)| (*offset, known.value));
         let known_end = state.high_watermark.before(at);
+        let in_segments = std::mem::take(&mut state.in_segments);
         if std::mem::take(&mut state.uncertain) && relaxed {
             let gone = state.known.split_off(&high_watermark);
             for known in gone.values() {
@@ -279,6 +324,10 @@ impl Checker {
         } else if high_watermark < known_end {
             let what = format!("{part:?}: {high_watermark} after {known_end}, over a start");
             self.fault(Property::HighWatermarkNeverBack, what);
+        }
+        if in_segments > high_watermark {
+            let what = format!("{part:?}: segments held all up to {in_segments}, and the log ends at {high_watermark}");
+            self.fault(Property::SegmentsHoldTheSynced, what);
         }
         if let Some((old, then)) = before
             && !(old + 1..=old + (starts - then)).contains(&epoch)

@@ -4,6 +4,7 @@ use super::*;
 
 const TOPIC: TopicId = TopicId([7; 16]);
 const PART: Part = Part { topic: TOPIC, index: 0 };
+const CREATED: Event = Event::Created { topic: TOPIC, relaxed: false, compacted: false, expires: false };
 
 fn sent(value: Value) -> Event {
     Event::Sent { part: PART, producer: 1, value }
@@ -14,12 +15,20 @@ fn acked(value: Value, offset: i64) -> Event {
 }
 
 fn read(value: Value, offset: i64) -> Event {
-    Event::Read { part: PART, found: Found { offset, value, epoch: 1 }, high_watermark: 1_000 }
+    Event::Read { part: PART, asked: 0, found: Found { offset, value, epoch: 1 }, high_watermark: 1_000 }
 }
 
 fn scanned(asked: At, end: i64, values: &[Value]) -> Event {
     let found = (0..).zip(values).map(|(offset, value)| Found { offset, value: *value, epoch: 1 }).collect();
     Event::Scanned { part: PART, asked, from: 0, end, found }
+}
+
+fn deletable(upto: i64) -> Event {
+    Event::DeletionAsked { part: PART, upto }
+}
+
+fn starts(asked: At, log_start: i64) -> Event {
+    Event::Starts { part: PART, asked, log_start }
 }
 
 fn surveyed(high_watermark: i64, epoch: i32) -> Event {
@@ -38,7 +47,7 @@ fn caught(property: Property, events: &[Event]) {
 
 #[test]
 fn a_sound_history_passes_whatever_is_unknown() {
-    let created = Event::Created { topic: TOPIC, relaxed: false, compacted: false };
+    let created = CREATED;
     let events = [created, Event::Starting, surveyed(0, 1), sent(1), sent(2), sent(3), acked(1, 0), read(2, 1)];
     let after = [Event::PowerCut, Event::Starting, surveyed(2, 2), scanned(10, 2, &[1, 2])];
     assert_eq!(check(&[&events[..], &after].concat()), []);
@@ -58,11 +67,13 @@ fn what_was_read_once_must_stay() {
 
 #[test]
 fn a_relaxed_log_may_lose_its_end_to_a_power_cut_and_to_nothing_else() {
-    let created = Event::Created { topic: TOPIC, relaxed: true, compacted: false };
+    let created = Event::Created { topic: TOPIC, relaxed: true, compacted: false, expires: false };
     let before = [created, sent(1), acked(1, 0)];
     let cut = [Event::PowerCut, Event::Starting, surveyed(0, 1)];
     assert_eq!(check(&[&before[..], &cut].concat()), []);
     caught(Property::AckedIsReadable, &[&before[..], &cut[1..]].concat());
+    // An orderly stop left nothing that a power cut could take.
+    caught(Property::AckedIsReadable, &[&before[..], &[Event::Stopped], &cut].concat());
 }
 
 #[test]
@@ -91,9 +102,24 @@ fn values_out_of_their_order_are_caught() {
 fn a_high_watermark_or_log_start_that_falls_is_caught() {
     caught(Property::HighWatermarkNeverBack, &[answered(0, 5, 0), answered(1, 4, 0)]);
     caught(Property::HighWatermarkNeverBack, &[answered(0, 5, 0), Event::Starting, surveyed(4, 1)]);
-    caught(Property::LogStartNeverBack, &[answered(0, 5, 3), answered(1, 5, 2)]);
+    caught(Property::LogStartNeverBack, &[deletable(3), answered(1, 5, 3), answered(2, 5, 2)]);
+    caught(Property::LogStartNeverBack, &[deletable(3), starts(1, 3), Event::PowerCut, Event::Starting, starts(4, 0)]);
     // Asked for before the other answer was known: it may be older.
-    assert_eq!(check(&[answered(0, 5, 3), answered(0, 4, 2)]), []);
+    assert_eq!(check(&[deletable(3), answered(1, 5, 3), answered(1, 4, 2)]), []);
+}
+
+#[test]
+fn a_log_start_that_moves_by_itself_is_caught_unless_retention_may_move_it() {
+    caught(Property::OnlyTheDeletedIsGone, &[CREATED, starts(1, 1)]);
+    caught(Property::OnlyTheDeletedIsGone, &[CREATED, deletable(3), starts(2, 4)]);
+    let expires = Event::Created { topic: TOPIC, relaxed: false, compacted: false, expires: true };
+    assert_eq!(check(&[expires, starts(1, 4)]), []);
+}
+
+#[test]
+fn what_was_deleted_and_is_read_again_is_caught() {
+    let read = Event::Read { part: PART, asked: 3, found: Found { offset: 0, value: 1, epoch: 1 }, high_watermark: 9 };
+    caught(Property::DeletedStaysGone, &[sent(1), deletable(1), starts(2, 1), read]);
 }
 
 #[test]
@@ -106,13 +132,13 @@ fn an_epoch_that_skips_starts_or_stands_still_is_caught() {
 
 #[test]
 fn epochs_that_fall_along_the_log_are_caught() {
-    let older = Event::Read { part: PART, found: Found { offset: 1, value: 2, epoch: 0 }, high_watermark: 9 };
+    let older = Event::Read { part: PART, asked: 0, found: Found { offset: 1, value: 2, epoch: 0 }, high_watermark: 9 };
     caught(Property::EpochsAscend, &[sent(1), sent(2), read(1, 0), older]);
 }
 
 #[test]
 fn a_read_above_the_high_watermark_is_caught() {
-    let above = Event::Read { part: PART, found: Found { offset: 1, value: 1, epoch: 0 }, high_watermark: 1 };
+    let above = Event::Read { part: PART, asked: 0, found: Found { offset: 1, value: 1, epoch: 0 }, high_watermark: 1 };
     caught(Property::ReadsStopAtHighWatermark, &[sent(1), above]);
 }
 
@@ -124,10 +150,11 @@ fn an_ack_after_the_fence_is_caught() {
 
 #[test]
 fn a_topic_that_is_lost_or_comes_back_is_caught() {
-    let created = Event::Created { topic: TOPIC, relaxed: false, compacted: false };
+    let created = CREATED;
     caught(Property::TopicsAreKept, &[created.clone(), Event::Topics { ids: vec![] }]);
     let gone = [created, Event::DeleteAsked { topic: TOPIC }, Event::Deleted { topic: TOPIC }];
     caught(Property::TopicsAreKept, &[&gone[..], &[Event::Topics { ids: vec![TOPIC] }]].concat());
+    caught(Property::TopicsAreKept, &[&gone[..], &[CREATED]].concat());
 }
 
 #[test]
@@ -137,7 +164,7 @@ fn an_unexpected_answer_is_caught() {
 
 #[test]
 fn a_compacted_log_may_lack_what_a_newer_record_replaced_and_nothing_else() {
-    let created = || Event::Created { topic: TOPIC, relaxed: false, compacted: true };
+    let created = || Event::Created { topic: TOPIC, relaxed: false, compacted: true, expires: false };
     // The first two values that share a key, and one that does not.
     let old = 1;
     let new = (2..).find(|value| key_of(*value) == key_of(old)).expect("keys repeat");
@@ -152,4 +179,12 @@ fn a_compacted_log_may_lack_what_a_newer_record_replaced_and_nothing_else() {
     caught(Property::NewestIsKept, &scan(&[(old, 0), (other, 2)]));
     caught(Property::NewestIsKept, &scan(&[(new, 1)]));
     caught(Property::OffsetsStable, &scan(&[(new, 0), (other, 2)]));
+}
+
+#[test]
+fn a_segment_that_held_more_than_the_log_after_a_cut_is_caught() {
+    let relaxed = Event::Created { topic: TOPIC, relaxed: true, compacted: false, expires: false };
+    let cut = |end| [relaxed.clone(), Event::PowerCut, Event::InSegments { part: PART, end }, Event::Starting];
+    caught(Property::SegmentsHoldTheSynced, &[&cut(8)[..], &[surveyed(7, 1)]].concat());
+    assert_eq!(check(&[&cut(7)[..], &[surveyed(7, 1)]].concat()), []);
 }

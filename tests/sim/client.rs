@@ -12,6 +12,15 @@ use shards::types::TopicId;
 use crate::history::{History, Part, Value};
 use crate::world::{Gate, World};
 
+/// Who may delete a topic's oldest records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shrinks {
+    Never,
+    /// Clients ask for it.
+    ByRequest,
+    ByRetention,
+}
+
 /// A topic that clients use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Topic {
@@ -22,6 +31,7 @@ pub struct Topic {
     pub relaxed: bool,
     /// `cleanup.policy=compact`: records have keys, and offsets may jump.
     pub compacted: bool,
+    pub shrinks: Shrinks,
 }
 
 impl Topic {
@@ -66,6 +76,8 @@ pub struct Clients {
     pub gate: Gate,
     /// Those that clients may use; a deleted one is taken out before it is deleted.
     pub topics: Rc<RefCell<Vec<Topic>>>,
+    /// Nobody produces to it for now.
+    pub resting: Rc<Cell<Option<TopicId>>>,
     pub load: Rc<Cell<Load>>,
     next_value: Rc<Cell<Value>>,
     next_producer: Rc<Cell<u64>>,
@@ -82,6 +94,7 @@ impl Clients {
             history: world.history.clone(),
             gate: world.gate.clone(),
             topics: Rc::default(),
+            resting: Rc::default(),
             load: Rc::new(Cell::new(load)),
             next_value: Rc::new(Cell::new(1)),
             next_producer: Rc::default(),
@@ -104,6 +117,11 @@ impl Clients {
 
     pub fn topic(&self, id: TopicId) -> Option<Topic> {
         self.topics.borrow().iter().find(|topic| topic.id == id).cloned()
+    }
+
+    /// What was at an offset need not be there for ever.
+    pub fn may_lose_records(&self, id: TopicId) -> bool {
+        self.topic(id).is_some_and(|topic| topic.relaxed || topic.shrinks != Shrinks::Never)
     }
 
     pub fn is_relaxed(&self, id: TopicId) -> bool {

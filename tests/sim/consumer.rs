@@ -11,6 +11,7 @@ use shards::runtime::sim::SimRuntime;
 use crate::client::{Clients, one_in, pause, pick};
 use crate::history::{At, Event, Part};
 use crate::link::{Broken, Link};
+use crate::offsets::{EARLIEST, offset_at};
 use crate::payload;
 
 /// Version by topic id.
@@ -84,10 +85,19 @@ impl Consumer {
                 }
                 None => {}
             }
+            let mut lost = Vec::new();
             for topic in reply.responses {
                 for data in topic.partitions {
-                    self.take(Part { topic: topic.topic_id, index: data.partition_index }, asked, data);
+                    let part = Part { topic: topic.topic_id, index: data.partition_index };
+                    if !self.take(part, asked, data) {
+                        lost.push(part);
+                    }
                 }
+            }
+            for part in lost {
+                let Some(topic) = self.clients.topic(part.topic) else { continue };
+                let start = offset_at(&self.clients, &mut link, &topic, part.index, EARLIEST).await?;
+                self.positions.insert(part, start.unwrap_or(0));
             }
             if one_in(&self.rt, 4) {
                 pause(&self.rt, Duration::from_micros(pick(&self.rt, 20_000))).await;
@@ -131,24 +141,21 @@ impl Consumer {
         }
     }
 
-    fn take(&mut self, part: Part, asked: At, data: PartitionData) {
-        let Some(position) = self.positions.get_mut(&part) else { return };
+    /// False when there is nothing at the position any more, and that may be.
+    fn take(&mut self, part: Part, asked: At, data: PartitionData) -> bool {
+        let Some(position) = self.positions.get_mut(&part) else { return true };
         match data.error_code {
             ErrorCode::None => {}
             ErrorCode::UnknownTopicId | ErrorCode::UnknownTopicOrPartition
                 if self.clients.topic(part.topic).is_none() =>
             {
                 self.positions.remove(&part);
-                return;
+                return true;
             }
-            // What was there before a power cut need not be there after it.
-            ErrorCode::OffsetOutOfRange if self.clients.is_relaxed(part.topic) => {
-                *position = 0;
-                return;
-            }
+            ErrorCode::OffsetOutOfRange if self.clients.may_lose_records(part.topic) => return false,
             error => {
                 self.clients.history.unexpected(format!("Fetch of {part:?} at {position}: {}", error.name()));
-                return;
+                return true;
             }
         }
         let (high_watermark, log_start) = (data.high_watermark, data.log_start_offset);
@@ -157,11 +164,14 @@ impl Consumer {
         match payload::read(&bytes) {
             Err(what) => self.clients.history.unexpected(format!("Fetch of {part:?}: {what}")),
             Ok(read) => {
-                *position = (*position).max(read.next.unwrap_or_default());
-                for found in read.found {
-                    self.clients.history.push(Event::Read { part, found, high_watermark });
+                let from = *position;
+                *position = from.max(read.next.unwrap_or_default());
+                // A batch is given whole, whatever of it was asked for.
+                for found in read.found.into_iter().filter(|found| found.offset >= from) {
+                    self.clients.history.push(Event::Read { part, asked, found, high_watermark });
                 }
             }
         }
+        true
     }
 }

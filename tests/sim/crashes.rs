@@ -50,6 +50,7 @@ fn heavy(seed: u64, configs: &[(&str, &str)]) -> Outcome {
     for _ in 0..2 {
         stage.run_for(50, 250);
         stage.world.power_cut();
+        stage.look_at_cut_segments();
         if !stage.start(1) {
             return stage.verdict();
         }
@@ -121,7 +122,7 @@ fn a_power_cut_takes_only_the_end_of_a_relaxed_log() {
     simulate("a_power_cut_takes_only_the_end_of_a_relaxed_log", 10, relaxed_power_cuts);
 }
 
-fn crashes_during_start(seed: u64) -> Outcome {
+pub fn crashes_during_start(seed: u64) -> Outcome {
     let mut stage = Stage::new(seed, Setup::default(), Load::default());
     let shards = stage.several_shards();
     stage.start(shards);
@@ -157,7 +158,9 @@ pub fn stops(seed: u64) -> Outcome {
     let mut stage = Stage::new(seed, Setup::default(), Load::default());
     let shards = stage.several_shards();
     stage.start(shards);
-    stage.admin.create(&stage.world, "events", 3, &[]);
+    stage.admin.create(&stage.world, "events", 2, &[]);
+    // Not synced before the ack, but before the end of a stop.
+    stage.admin.create(&stage.world, "relaxed", 2, &[("flush.messages", "1000")]);
     stage.cast();
     for _ in 0..2 {
         stage.run_for(20, 300);
@@ -180,14 +183,4 @@ pub fn stops(seed: u64) -> Outcome {
 #[test]
 fn an_orderly_stop_keeps_everything() {
     simulate("an_orderly_stop_keeps_everything", 5, stops);
-}
-
-#[test]
-fn the_same_seed_gives_the_same_trace_of_the_whole_broker() {
-    for seed in [3, 4] {
-        let (first, second) = (power_cuts(seed), power_cuts(seed));
-        assert_eq!(first.trace, second.trace, "seed {seed}");
-        assert_eq!(first.acks, second.acks, "seed {seed}");
-    }
-    assert_ne!(power_cuts(3).trace, power_cuts(4).trace);
 }

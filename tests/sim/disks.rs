@@ -121,7 +121,7 @@ fn nothing_is_acked_after_a_failed_write_or_sync() {
     simulate("nothing_is_acked_after_a_failed_write_or_sync", 10, io_errors);
 }
 
-fn full_disk(seed: u64) -> Outcome {
+pub fn full_disk(seed: u64) -> Outcome {
     let load = Load { may_be_full: true, ..Load::default() };
     let mut stage = Stage::new(seed, Setup::default(), load);
     stage.start(2);

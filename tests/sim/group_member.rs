@@ -141,8 +141,11 @@ impl GroupMember {
             Err(refused) => return Ok(Some(refused)),
         };
         while self.clients.is_current(round) {
-            pause(&self.rt, Duration::from_millis(20 + pick(&self.rt, 200))).await;
-            if !self.ledger.is_calm() && one_in(&self.rt, 30) {
+            let pause_us = u64::try_from(self.clients.load.get().pause_max.as_micros()).expect("short");
+            // However busy it is: about one life in some seconds ends, and one in some has a sleep.
+            let steps = (3_000_000 / pause_us.max(1)).max(1);
+            pause(&self.rt, Duration::from_micros(pick(&self.rt, pause_us))).await;
+            if !self.ledger.is_calm() && one_in(&self.rt, steps) {
                 // Dies without a word, or says that it goes.
                 if one_in(&self.rt, 2) {
                     self.leave(link).await?;
@@ -150,7 +153,7 @@ impl GroupMember {
                 self.id = Str::default();
                 return Ok(None);
             }
-            if one_in(&self.rt, 40) {
+            if one_in(&self.rt, steps) {
                 self.linger().await;
             }
             for position in positions.values_mut() {

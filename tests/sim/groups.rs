@@ -14,6 +14,9 @@ const CONVERGED_MAX: Duration = Duration::from_secs(4 * (SESSION.as_secs() + REB
 
 fn members_come_and_go(seed: u64) -> Outcome {
     let mut stage = Stage::new(seed, Setup::default(), Load::default());
+    // Half of the worlds commit all the time: a cut then falls between a write and its ack.
+    let pause_max = Duration::from_millis(if stage.world.one_in(2) { 4 } else { 200 });
+    stage.clients.load.set(Load { pause_max, ..Load::default() });
     let shards = stage.any_shards();
     stage.start(shards);
     stage.admin.create(&stage.world, TOPIC, i32::from(PARTITIONS), &[]);

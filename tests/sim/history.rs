@@ -32,11 +32,12 @@ pub type At = usize;
 #[derive(Clone, Debug)]
 pub enum Event {
     /// The broker said so. With `relaxed` its acks need not outlive a power cut; with `compacted` a record may go when a newer
-    /// one has its key.
+    /// one has its key; with `expires` retention may move its log starts.
     Created {
         topic: TopicId,
         relaxed: bool,
         compacted: bool,
+        expires: bool,
     },
     /// From here on it may be gone.
     DeleteAsked {
@@ -61,6 +62,7 @@ pub enum Event {
     },
     Read {
         part: Part,
+        asked: At,
         found: Found,
         high_watermark: i64,
     },
@@ -79,11 +81,27 @@ pub enum Event {
         high_watermark: i64,
         log_start: i64,
     },
+    /// About to be deleted: everything below `upto`, at most.
+    DeletionAsked {
+        part: Part,
+        upto: i64,
+    },
+    /// The broker said so, by itself or because of a deletion.
+    Starts {
+        part: Part,
+        asked: At,
+        log_start: i64,
+    },
     /// What a start found, before any load.
     Surveyed {
         part: Part,
         high_watermark: i64,
         epoch: i32,
+    },
+    /// After a power cut, batches that end here were in segment files.
+    InSegments {
+        part: Part,
+        end: i64,
     },
     /// All topics there are, before any load.
     Topics {
@@ -91,6 +109,8 @@ pub enum Event {
     },
     /// A process began to start.
     Starting,
+    /// An orderly stop has ended.
+    Stopped,
     PowerCut,
     /// A write or sync has failed.
     Fenced {

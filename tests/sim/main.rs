@@ -1,28 +1,33 @@
 //! The seeded simulation of the whole broker: launch, listeners, connections, shards and disks on one thread, with clients
 //! that speak the wire protocol from other hosts.
 //!
-//! `CORELOG_SIM_SEEDS` (500 over all scenarios), `CORELOG_SIM_FROM`, `CORELOG_SIM_SEED` (one), `CORELOG_SIM_LOG`.
+//! `CORELOG_SIM_SEEDS` (200 of the mixed scenario; others run their share), `CORELOG_SIM_FROM`, `CORELOG_SIM_SEED` (one),
+//! `CORELOG_SIM_LOG`.
 //!
 //! | rule | where it is tested; `planted` breaks it on purpose |
 //! |---|---|
-//! | R1 | `crashes`; planted: ack before the sync, early ack of a duplicate |
+//! | R1 | `crashes`; planted: ack before the sync, early ack of a duplicate, a log start told early |
 //! | R2 | `crashes`; planted: skipped sync |
 //! | R3 | `crashes` (kill, relaxed topics); planted: ack from memory |
-//! | R4 | every scenario: order per producer; names and ids: `topics` |
+//! | R4 | every scenario: order per producer; planted: an append that overtakes; names and ids: `topics`, `mixed` |
 //! | R5, R6 | `crashes`; planted: chain ignored, torn commit taken; unit: `journal/replay_tests.rs` |
-//! | R7 | `crashes`: a start that crashes; epochs by one per start |
-//! | R8 | `topics`; unit: `log` replay tests |
-//! | R9 | `crashes`; no fault is planted here (see `log/model_tests.rs`) |
-//! | R10 | the simulated disk panics on writes that share a block; unit: `log/model_tests.rs` |
+//! | R7 | `crashes`: a start that crashes; epochs by one per start; planted: the new run current too early |
+//! | R8 | `mixed`, `topics`; planted: a deletion forgotten, or told before its sync; unit: `log` replay tests |
+//! | R9 | `crashes` (heavy): what a cut left in segments; planted: unsynced bytes in a segment, here and in `log/tests/model.rs` |
+//! | R10 | the simulated disk panics on writes that share a block; `mixed` (resting); planted: block not carried |
 //! | R11 | `crashes` (stops); planted: uncut segment |
 //! | R12 | `crashes` (heavy); planted: reused early, nothing carried |
 //! | R13 | `crashes`; planted: checkpoint over unsynced segments |
-//! | R14 | `disks`: full disk |
+//! | R14 | `disks`: full disk; planted: appends let in |
 //! | R15 | every scenario; planted: read above the high watermark; unit: `log` reader tests |
 //! | R16 | `disks`: failed writes and syncs; planted: fence ignored |
-//! | R17 | small windows and caches in every scenario; unit: `log` tests |
+//! | R17 | small windows and caches in every scenario; planted: window without bound; unit: `log` tests |
+//! | R18 | `crashes` (stops), `mixed` (clock jumps); planted: nothing synced at the stop, jumps believed |
 //! | compaction | `compaction`; planted: drops the newest; unit: `log/compact/tests.rs` |
-//! | R18 | `crashes` (stops); unit: `shard/timers.rs` |
+
+/// As the broker's own program has it: a seed allocates much.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 mod admin;
 mod checker;
@@ -36,9 +41,12 @@ mod group_member;
 mod groups;
 mod history;
 mod link;
+mod mixed;
+mod offsets;
 mod payload;
 mod planted;
 mod producer;
 mod scenario;
 mod topics;
+mod trace;
 mod world;

@@ -146,6 +146,8 @@ impl Producer {
         let parts: Vec<Part> =
             self.clients.topics.borrow().iter().flat_map(|topic| topic.parts().collect::<Vec<_>>()).collect();
         self.lanes.retain(|part, lane| lane.outstanding > 0 || parts.contains(part));
+        let resting = self.clients.resting.get();
+        let parts: Vec<Part> = parts.into_iter().filter(|part| Some(part.topic) != resting).collect();
         if parts.is_empty() {
             return Vec::new();
         }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use corelog::api::{ApiSettings, LogDir, OffsetsTopic, SessionLimits};
+use corelog::http::Ask;
 use corelog::launch::core::{self, CoreError, CorePlan, CoreSummary, Lifecycle};
 use corelog::listen::{Admission, ConnectionLimits, ListenSettings, ListenerPlan, ServerPlan};
 use shards::catalog::CatalogSettings;
@@ -38,13 +39,22 @@ pub struct Setup {
     pub journal_bytes: u64,
     pub window_bytes: u64,
     pub cache_bytes: u64,
+    pub catalog_snapshot_bytes: u64,
     pub clients: usize,
+    pub retention_check_ms: u64,
 }
 
 impl Default for Setup {
     /// Small enough that write-behind, eviction, turns and rolls all happen within seconds of load.
     fn default() -> Setup {
-        Setup { journal_bytes: 4 << 20, window_bytes: 512 << 10, cache_bytes: 256 << 10, clients: 3 }
+        Setup {
+            journal_bytes: 4 << 20,
+            window_bytes: 512 << 10,
+            cache_bytes: 256 << 10,
+            catalog_snapshot_bytes: 1 << 10,
+            clients: 3,
+            retention_check_ms: 1_000,
+        }
     }
 }
 
@@ -101,7 +111,7 @@ struct Control {
     stop: flume::Sender<()>,
     drained: flume::Receiver<()>,
     close: flume::Sender<()>,
-    _stages: flume::Sender<flume::Sender<String>>,
+    _asks: flume::Sender<Ask>,
 }
 
 impl World {
@@ -154,8 +164,9 @@ impl World {
             index_cache_bytes: 64 << 10,
             producer_ids_max: 10_000,
             producer_expiration_ms: 86_400_000,
-            retention_check_ms: 1_000,
+            retention_check_ms: self.setup.retention_check_ms,
             cleaner: CleanerSettings { map_bytes: CLEANER_MAP_BYTES, backoff_ms: 20, ..CleanerSettings::default() },
+            catalog_snapshot_bytes: self.setup.catalog_snapshot_bytes,
             mailbox_bytes: 1 << 20,
             mailbox_messages: 64,
             groups: GroupSettings {
@@ -172,9 +183,10 @@ impl World {
                 node_id: 1,
                 cluster_id: "sim-cluster".into(),
                 rack: None,
-                log_level: "INFO".into(),
+                log_level: || "INFO".into(),
                 described: [].into(),
                 auto_create_topics: false,
+                delete_topics: true,
                 fetch_bytes_max: 4 << 20,
                 decompressed_bytes_max: 16 << 20,
                 log_dir: LogDir { path: "/broker".into(), space: |_| None },
@@ -274,6 +286,9 @@ impl World {
         let clean = running.ends.borrow().iter().all(|end| end.clean);
         // What is left of the process ends with it.
         self.sim.kill(self.broker);
+        if clean {
+            self.history.push(Event::Stopped);
+        }
         clean
     }
 }
@@ -282,7 +297,7 @@ fn lifecycle(ready: flume::Sender<Result<Vec<SocketAddr>, CoreError>>) -> (Lifec
     let (stop, stop_rx) = flume::bounded(1);
     let (drained_tx, drained) = flume::bounded(1);
     let (close, close_rx) = flume::bounded(1);
-    let (stages, stages_rx) = flume::bounded(1);
-    let lifecycle = Lifecycle { ready, stop: stop_rx, drained: drained_tx, close: close_rx, stages: stages_rx };
-    (lifecycle, Control { stop, drained, close, _stages: stages })
+    let (asks, asks_rx) = flume::bounded(1);
+    let lifecycle = Lifecycle { ready, stop: stop_rx, drained: drained_tx, close: close_rx, asks: asks_rx };
+    (lifecycle, Control { stop, drained, close, _asks: asks })
 }

@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::codec::{CodecError, Compression, CompressionLevels, compress};
 use super::crc::crc32c;
-use super::header::{CRC_FROM, HEADER_BYTES, LOG_OVERHEAD_BYTES, TimestampType};
+use super::header::{CONTROL_MASK, CRC_FROM, HEADER_BYTES, LOG_OVERHEAD_BYTES, TimestampType};
 use super::varint::{write_i32, write_i64};
 
 /// A record to be written.
@@ -51,6 +51,12 @@ impl BatchBuilder {
 
     pub fn producer(mut self, id: i64, epoch: i16, base_sequence: i32) -> BatchBuilder {
         self.producer = (id, epoch, base_sequence);
+        self
+    }
+
+    /// Makes a control batch, which no client sees.
+    pub fn control(mut self) -> BatchBuilder {
+        self.attributes |= CONTROL_MASK;
         self
     }
 

@@ -3,6 +3,7 @@
 //! Invariant: `topics`, `ids` and `sorted` name the same topics; `partitions` is the sum of theirs.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -188,6 +189,13 @@ impl Catalog {
 
     /// Records that rebuild this state from an empty catalog with the same settings.
     pub fn snapshot(&self) -> Vec<CatalogRecord> {
+        let mut records = self.snapshot_head();
+        records.extend(self.topics().flat_map(|topic| self.records_of(topic)));
+        records
+    }
+
+    /// The first of a snapshot's records: all that is no topic's.
+    pub fn snapshot_head(&self) -> Vec<CatalogRecord> {
         let features =
             self.features.iter().map(|(name, &level)| CatalogRecord::FeatureLevel { name: name.clone(), level });
         let mut records: Vec<CatalogRecord> = features.collect();
@@ -204,20 +212,32 @@ impl Catalog {
                 value: Some(value.clone()),
             }));
         }
-        for topic in self.topics() {
-            records.push(CatalogRecord::Topic { name: topic.name.to_string(), id: topic.id });
-            records.extend(topic.overrides.iter().map(|(key, value)| CatalogRecord::TopicConfig {
-                topic: topic.name.to_string(),
-                key: key.clone(),
-                value: Some(value.clone()),
-            }));
-            records.extend(topic.partition_ids().map(|p| CatalogRecord::Partition {
-                topic: topic.id,
-                index: p.index,
-                replicas: self.replicas.to_vec(),
-                leader_epoch: self.leader_epoch(topic).0,
-            }));
-        }
+        records
+    }
+
+    /// A snapshot's records of up to `most` topics, those after the topic named `after` or the first; and the name of the
+    /// last of them, `None` when none follows.
+    pub fn snapshot_topics(&self, after: Option<&str>, most: usize) -> (Vec<CatalogRecord>, Option<Arc<str>>) {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut left = self.sorted.range::<str, _>((from, Bound::Unbounded));
+        let some: Vec<&Topic> = left.by_ref().take(most).filter_map(|(_, id)| self.topics.get(id)).collect();
+        let last = left.next().and(some.last()).map(|topic| topic.name.clone());
+        (some.into_iter().flat_map(|topic| self.records_of(topic)).collect(), last)
+    }
+
+    fn records_of(&self, topic: &Topic) -> Vec<CatalogRecord> {
+        let mut records = vec![CatalogRecord::Topic { name: topic.name.to_string(), id: topic.id }];
+        records.extend(topic.overrides.iter().map(|(key, value)| CatalogRecord::TopicConfig {
+            topic: topic.name.to_string(),
+            key: key.clone(),
+            value: Some(value.clone()),
+        }));
+        records.extend(topic.partition_ids().map(|p| CatalogRecord::Partition {
+            topic: topic.id,
+            index: p.index,
+            replicas: self.replicas.to_vec(),
+            leader_epoch: self.leader_epoch(topic).0,
+        }));
         records
     }
 }

@@ -240,8 +240,8 @@ impl<R: Runtime> Files<R> {
     }
 
     /// Makes the partition's directory and says in it whose it is, as Kafka does. What another topic of the same name left
-    /// there moves aside.
-    pub async fn make_directory(&self, dir: &PartitionDir) -> Result<(), StoreError> {
+    /// there moves aside. A directory that holds files of this partition says something else only if it is damaged.
+    pub async fn make_directory(&self, dir: &PartitionDir, holds_files: bool) -> Result<(), StoreError> {
         let path = self.root.join(dir.name());
         let metadata = path.join(METADATA_FILE);
         let _inside = self.enter(dir).await;
@@ -255,6 +255,11 @@ impl<R: Runtime> Files<R> {
                     break;
                 }
                 Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e).at(&metadata),
+                _ if holds_files => {
+                    tracing::warn!(path = %metadata.display(), "damaged: it is written anew");
+                    self.rt.write_whole(&metadata, ours.as_bytes()).await.at(&metadata)?;
+                    break;
+                }
                 _ => {
                     self.move_aside(dir, &path).await?;
                 }

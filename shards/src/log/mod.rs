@@ -29,8 +29,10 @@ mod write_plan;
 mod writer;
 
 pub use carry::Carry;
+pub use checksum::PrefixSum;
 pub use compact::replace::FileState;
-pub use files::{PartitionDir, StoreError};
+pub use files::{At, PartitionDir, StoreError};
+pub use index::Entry as IndexEntry;
 pub use read_plan::{DiskBatches, DiskRead, ReadPlan};
 pub use reader::{ReadFailure, ReadFailureKind};
 pub use replay::{Replay, ReplayError, Replayed};

@@ -115,7 +115,7 @@ impl PartitionLog {
         let covers = first.filter(|piece| piece.fragment).map_or(written, |piece| piece.end());
         let (recent, recent_from) = match &segment.index {
             Some(index) => (index.entries_before(covers), index.from()),
-            None => (Vec::new(), segment.attached),
+            None => (Vec::new(), segment.durable),
         };
         let end = recent.last().map_or(recent_from, super::index::Entry::end).max(covers);
         SegmentSource {

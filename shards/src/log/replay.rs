@@ -102,6 +102,7 @@ impl Replay {
                 first_timestamp_ms: NO_TIMESTAMP,
                 max_timestamp_ms: NO_TIMESTAMP,
                 index_pages: 0,
+                runs: Vec::new(),
                 rolled: false,
             };
             end = self.open_segment(&mut log, &fresh, Some(end), &mut batches)?;
@@ -161,7 +162,7 @@ impl Replay {
             });
         }
         let mut expected = if whole_from == 0 { base } else { known.end_offset };
-        let mut index = IndexBuilder::new(base, whole_from);
+        let mut index = IndexBuilder::after(base, whole_from, if from == 0 { &[] } else { &known.runs });
         let mut at = whole_from;
         while at < bytes.end() {
             let (held, prefix) = batch(&bytes, base, at, expected)?;
@@ -181,7 +182,7 @@ impl Replay {
         segment.placed = bytes.end();
         segment.attached = bytes.end();
         segment.durable = bytes.end();
-        segment.index = (at > whole_from).then(|| Box::new(index));
+        segment.index = (!index.is_empty()).then(|| Box::new(index));
         match self.seals.get(&base) {
             Some(size) if *size != segment.placed => {
                 return Err(ReplayError::SealedElsewhere { base, size: *size, found: segment.placed });

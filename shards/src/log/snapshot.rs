@@ -2,6 +2,7 @@
 //!
 //! Invariant: it names only what is synced. Bytes of open segments from `synced` to `end` are in the journal.
 
+use super::index::Entry;
 use super::segment::{Segment, Stage};
 use super::state::PartitionLog;
 use crate::types::{FilePos, Offset};
@@ -107,7 +108,7 @@ impl Replacement {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenSegment {
     pub base: Offset,
     /// One past its last synced offset.
@@ -121,6 +122,8 @@ pub struct OpenSegment {
     pub max_timestamp_ms: i64,
     /// The index mark: pages that the sidecar holds.
     pub index_pages: u32,
+    /// Checksums of what is in none of those pages, up to `end` (R15).
+    pub runs: Vec<Entry>,
     /// Takes no more batches.
     pub rolled: bool,
 }
@@ -146,6 +149,7 @@ impl PartitionLog {
             first_timestamp_ms: s.first_timestamp_ms,
             max_timestamp_ms: s.max_timestamp_ms,
             index_pages: s.index_pages,
+            runs: s.index.as_ref().map_or_else(Vec::new, |index| index.runs().to_vec()),
             rolled: !s.is_active() && s.durable == s.placed,
         });
         LogSnapshot {

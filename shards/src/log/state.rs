@@ -187,10 +187,6 @@ impl PartitionLog {
         assert_eq!(segment.attached, piece.position.0, "pieces are attached in the order of their places");
         segment.attached += piece.bytes.len() as u64;
         assert!(segment.attached <= segment.placed, "only what has a place is attached");
-        let base = segment.base;
-        let index = segment.index.get_or_insert_with(|| Box::new(IndexBuilder::new(base, piece.position.0)));
-        let prefix = piece.bytes.first_chunk::<PREFIX_BYTES>().expect("a batch is longer than its prefix");
-        index.add(piece.base_offset, piece.position.0, piece.bytes.len(), piece.max_timestamp, prefix);
         self.tail.push(Held {
             base_offset: piece.base_offset,
             last_offset: piece.last_offset,
@@ -223,6 +219,10 @@ impl PartitionLog {
             }
             let segment = self.segments.get_mut(at).expect("a piece lies in a segment");
             segment.durable = piece.end();
+            let base = segment.base;
+            let index = segment.index.get_or_insert_with(|| Box::new(IndexBuilder::new(base, piece.position)));
+            let prefix = piece.bytes.first_chunk::<PREFIX_BYTES>().expect("a batch is longer than its prefix");
+            index.add(piece.base_offset, piece.position, piece.bytes.len(), piece.max_timestamp_ms, prefix);
             segment.max_timestamp_ms = segment.max_timestamp_ms.max(piece.max_timestamp_ms);
             self.durable_end = piece.last_offset.plus(1);
         }

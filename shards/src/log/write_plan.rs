@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 use super::index::PageImage;
 use super::segment::{Segment, Stage, block_floor};
 use super::state::PartitionLog;
+use crate::planted::{PlantedFault, is_planted};
 use crate::runtime::BLOCK_BYTES;
 use crate::types::{FilePos, Offset};
 
@@ -39,6 +40,8 @@ pub struct WriteJob {
     /// Pages of the sidecar that are full now.
     pub(super) index: Vec<PageImage>,
     pub(super) make_directory: bool,
+    /// Files of this partition are in its directory, so it is nobody else's, whatever it says.
+    pub(super) holds_files: bool,
 }
 
 impl WriteJob {
@@ -76,17 +79,19 @@ impl PartitionLog {
             return None;
         }
         let segment = self.unsealed().next()?;
-        let whole_end = block_floor(segment.durable).min(segment.written.saturating_add(WRITE_JOB_BYTES_MAX));
-        let rest = segment.durable - segment.written;
+        let early = is_planted(PlantedFault::UnsyncedInSegment);
+        let durable = if early { segment.attached } else { segment.durable };
+        let whole_end = block_floor(durable).min(segment.written.saturating_add(WRITE_JOB_BYTES_MAX));
+        let rest = durable - segment.written;
         let finishes = segment.stage == Stage::Rolled { seal_is_synced: true }
-            && segment.durable == segment.placed
+            && durable == segment.placed
             && rest <= WRITE_JOB_BYTES_MAX;
         let upto = if finishes {
             segment.placed
         } else if whole_end > segment.written {
             whole_end
         } else if kind == WriteKind::Everything && segment.is_active() && rest > 0 {
-            segment.durable
+            durable
         } else {
             return None;
         };
@@ -99,6 +104,7 @@ impl PartitionLog {
             seal: finishes.then_some(FilePos(upto)),
             index: pages_due(segment, upto, finishes),
             make_directory: !self.directory_is_made,
+            holds_files: segment.written > 0 || segment.base > self.first_segment_base(),
         };
         self.write_in_flight = true;
         Some(job)

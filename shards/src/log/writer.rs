@@ -26,7 +26,7 @@ impl<R: Runtime> Store<R> {
     pub async fn write(&self, dir: &PartitionDir, job: &WriteJob) -> Result<(), StoreError> {
         let files = self.files();
         if job.make_directory {
-            files.make_directory(dir).await?;
+            files.make_directory(dir, job.holds_files).await?;
         }
         let base = job.segment_base;
         let path = files.path(dir, base, FileKind::Log);

@@ -5,6 +5,7 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::Poll;
 
 use super::Shards;
@@ -14,6 +15,26 @@ use crate::request::{FetchAsk, Fetched, Isolation, ReadError, ShardRequest, Watc
 use crate::types::{Mono, Offset, PartitionId};
 
 type Read = Result<Fetched, ReadError>;
+
+/// Memory for what fetches read, of whoever holds the answers until they are sent. On one core.
+pub trait ReadMemory {
+    /// Lends some, at most `max_bytes` if that is not too little for a batch; `None` when there was none for long.
+    fn lend(&self, max_bytes: u32) -> Pin<Box<dyn Future<Output = Option<Box<dyn ReadLease>>>>>;
+}
+
+/// Memory that was lent, given back when dropped.
+pub trait ReadLease {
+    /// A read should take no more.
+    fn max_bytes(&self) -> u32;
+    /// The read took so much, which may be more: the first batch comes whole.
+    fn keep(&mut self, bytes: usize);
+}
+
+/// What a fetch read, in the order asked, and the memory that it takes.
+pub struct Answers {
+    pub read: Vec<Result<Fetched, ReadError>>,
+    pub lease: Option<Box<dyn ReadLease>>,
+}
 
 /// Takes back the watches of a fetch when it ends or is given up.
 struct Parked {
@@ -31,19 +52,30 @@ impl Drop for Parked {
     }
 }
 
-pub(super) async fn fetch(shards: Shards, mut now: Mono, ask: FetchAsk) -> Vec<Read> {
+pub(super) async fn fetch(shards: Shards, ask: FetchAsk, memory: Rc<dyn ReadMemory>) -> Answers {
     loop {
-        let read = read_all(&shards, now, &ask).await;
+        let lease = memory.lend(ask.max_bytes).await;
+        let mut now = shards.now();
+        let max_bytes = lease.as_ref().map_or(0, |lease| lease.max_bytes().min(ask.max_bytes));
+        let mut read = read_all(&shards, now, &ask, max_bytes).await;
+        let Some(mut lease) = lease else {
+            // Waiting on could lock all up: others may hold memory until this is answered.
+            read.iter_mut().flatten().for_each(Fetched::forget_records);
+            return Answers { read, lease: None };
+        };
         let bytes: usize = read.iter().flatten().map(Fetched::bytes).sum();
         let must_answer = read.iter().any(is_urgent);
         now = shards.now();
         let stopping = shards.inner.stopping.get();
-        if must_answer || stopping || bytes >= ask.min_bytes as usize || now >= ask.deadline || ask.parts.is_empty() {
-            return read;
+        // More than fits would be waited for in vain.
+        let enough = bytes >= ask.min_bytes.min(max_bytes) as usize;
+        if must_answer || stopping || enough || now >= ask.deadline || ask.parts.is_empty() {
+            lease.keep(bytes);
+            return Answers { read, lease: Some(lease) };
         }
+        drop(lease);
         let missing = ask.min_bytes.saturating_sub(u32::try_from(bytes).unwrap_or(u32::MAX)).max(1);
         park(&shards, now, &ask, &read, missing).await;
-        now = shards.now();
     }
 }
 
@@ -56,9 +88,8 @@ fn is_urgent(read: &Read) -> bool {
     }
 }
 
-async fn read_all(shards: &Shards, now: Mono, ask: &FetchAsk) -> Vec<Read> {
+async fn read_all(shards: &Shards, now: Mono, ask: &FetchAsk, max_bytes: u32) -> Vec<Read> {
     let isolation = ask.isolation;
-    let max_bytes = ask.max_bytes;
     let mut read = shards
         .scatter(
             now,
@@ -78,8 +109,7 @@ fn keep_within(read: &mut [Read], max_bytes: usize) {
     for fetched in read.iter_mut().flatten() {
         let bytes = fetched.bytes();
         if total > 0 && total + bytes > max_bytes {
-            fetched.records.clear();
-            fetched.aborted.clear();
+            fetched.forget_records();
         } else {
             total += bytes;
         }

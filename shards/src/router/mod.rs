@@ -21,12 +21,14 @@ use std::rc::Rc;
 use crate::catalog::{Catalog, CatalogCommand, CatalogError, CatalogReply};
 use crate::group::{self, GroupError, GroupReply, GroupRequest, ListedGroup, OFFSETS_TOPIC};
 use crate::request::{
-    AppendError, AppendPart, Appended, EpochEnd, EpochPart, FetchAsk, Fetched, ListPart, Listed, PartitionSize,
-    ReadError, ShardRequest, Upto,
+    AppendError, AppendPart, Appended, EpochEnd, EpochPart, FetchAsk, ListPart, Listed, PartitionSize, ReadError,
+    ShardRequest, Upto,
 };
 use crate::shard::core::ShardCore;
-pub use crate::shard::stages::Stage;
+pub use crate::shard::report::{Counters, ShardReport};
+pub use crate::shard::stages::{Stage, Times};
 use crate::types::{Mono, Offset, PartitionId, ProducerId};
+pub use fetch::{Answers, ReadLease, ReadMemory};
 use mailbox::Postbox;
 use oneshot::{Asked, Reply, oneshot};
 use placement::{ShardIndex, owner};
@@ -128,20 +130,26 @@ impl Shards {
 
     /// Notes how long a stage of this core took.
     pub fn record(&self, stage: Stage, took: std::time::Duration) {
-        for handle in &self.inner.handles {
-            if let ShardHandle::Local(core) = handle {
-                core.borrow_mut().stages.record(stage, took);
-            }
+        if let Some(core) = self.here() {
+            core.borrow_mut().stages.record(stage, took);
         }
     }
 
-    /// The stage table of this core's shard.
-    pub fn stages_here(&self) -> String {
-        let here = self.inner.handles.iter().find_map(|handle| match handle {
-            ShardHandle::Local(core) => Some(core.borrow().stages.table()),
-            ShardHandle::Remote(_) => None,
-        });
-        here.unwrap_or_default()
+    /// The times of one stage on this core: some 30 KiB are copied.
+    pub fn times_here(&self, stage: Stage) -> Times {
+        self.here().map(|core| core.borrow().stages.of(stage).clone()).unwrap_or_default()
+    }
+
+    /// What this core's shard tells of itself.
+    pub fn report_here(&self) -> ShardReport {
+        self.here().map(|core| core.borrow().report()).unwrap_or_default()
+    }
+
+    fn here(&self) -> Option<&Rc<RefCell<ShardCore>>> {
+        match self.inner.handles.get(self.inner.index.0 as usize) {
+            Some(ShardHandle::Local(core)) => Some(core),
+            _ => None,
+        }
     }
 
     /// Appends batches; answers in the order asked, each once its batch is as durable as its topic's `flush.*` says (R1, R3).
@@ -156,8 +164,8 @@ impl Shards {
     }
 
     /// Reads batches; waits for `min_bytes` until the deadline as Kafka's Fetch does. Answers in the order asked.
-    pub fn fetch(&self, now: Mono, ask: FetchAsk) -> Answer<Vec<Result<Fetched, ReadError>>> {
-        Box::pin(fetch::fetch(self.clone(), now, ask))
+    pub fn fetch(&self, ask: FetchAsk, memory: Rc<dyn ReadMemory>) -> Answer<Answers> {
+        Box::pin(fetch::fetch(self.clone(), ask, memory))
     }
 
     pub fn list_offsets(&self, parts: Vec<ListPart>) -> Answer<Vec<Result<Listed, ReadError>>> {

@@ -93,7 +93,9 @@ pub trait Runtime: Clone + 'static {
     async fn remove_file(&self, path: &Path) -> io::Result<()>;
     async fn remove_dir_all(&self, path: &Path) -> io::Result<()>;
 
-    async fn listen(&self, addr: SocketAddr) -> io::Result<Self::Listener>;
+    /// `backlog`: connections that may wait to be accepted; the kernel's own limit holds as well. (The simulator's queue has
+    /// no bound.)
+    async fn listen(&self, addr: SocketAddr, backlog: u32) -> io::Result<Self::Listener>;
     async fn connect(&self, addr: SocketAddr) -> io::Result<Self::Conn>;
 }
 

@@ -95,7 +95,7 @@ impl ShardCore {
                 continue;
             };
             let pending = PendingPart { slot, part, call: call.clone(), index, taken_up: now };
-            if !self.waiting.is_empty() {
+            if !self.waiting.is_empty() && !is_planted(PlantedFault::AppendsOvertake) {
                 self.waiting.push_back(pending);
             } else if let Placed::NoRoom(pending) = self.place(now, wall_ms, pending) {
                 self.waiting.push_back(pending);
@@ -120,7 +120,9 @@ impl ShardCore {
         let Some(partition) = self.get_mut(slot) else { return };
         partition.log.warm_tail(tail);
         let waiting = std::mem::take(&mut partition.waiting_for_tail);
-        self.carry(slot);
+        if !is_planted(PlantedFault::WarmTailNotCarried) {
+            self.carry(slot);
+        }
         for pending in waiting.into_iter().rev() {
             self.waiting.push_front(pending);
         }
@@ -190,7 +192,8 @@ impl ShardCore {
             return Err(AppendError::Offline { reason });
         }
         // Deleting topics is how space comes back: the metadata log goes on, on the ballast's space (R14).
-        if self.disk_full && partition.id != METADATA_PARTITION {
+        let refuses = self.disk_full && !is_planted(PlantedFault::AdmittedOnFullDisk);
+        if refuses && partition.id != METADATA_PARTITION {
             return Err(AppendError::DiskFull);
         }
         let min = partition.config.min_insync_replicas;
@@ -232,7 +235,7 @@ impl ShardCore {
         partition.carried_end = None;
         let strict = partition.is_strict();
         let sync_due = !strict && partition.unsynced_records >= partition.config.flush_messages;
-        let log_start = partition.log.log_start();
+        let log_start = partition.log_start_told();
         let last_offset = placement.base_offset.plus(records - 1);
         self.producer_room = room;
 
@@ -245,7 +248,9 @@ impl ShardCore {
         let range = open.push_batch(place, pending.part.batch.bytes(), |copy| {
             stamp(copy, placement.base_offset, epoch);
         });
-        self.stages.appended_bytes += pending.bytes() as u64;
+        self.counters.appended_batches += 1;
+        self.counters.appended_records += records.unsigned_abs();
+        self.counters.appended_bytes += pending.bytes() as u64;
         self.stages.record(Stage::Queue, now.since(pending.taken_up));
         self.open_notes.strict |= strict || sync_due || placement.seal.is_some();
         if self.open_notes.tokens.is_empty() {
@@ -281,7 +286,8 @@ impl ShardCore {
     ) {
         let Some(partition) = self.get(pending.slot) else { return pending.fail(AppendError::Unknown) };
         let strict = partition.is_strict();
-        let appended = Appended { base_offset, log_append_time_ms: timestamp_ms, log_start: partition.log.log_start() };
+        let appended =
+            Appended { base_offset, log_append_time_ms: timestamp_ms, log_start: partition.log_start_told() };
         if last_offset < partition.high_watermark || is_planted(PlantedFault::DuplicateAckedEarly) {
             return pending.call.done(pending.index, Ok(appended));
         }
@@ -307,13 +313,18 @@ impl ShardCore {
         if total > COMMIT_BYTES_MAX && !empty {
             return false;
         }
-        if self.window_bytes + total as u64 > self.settings.window_bytes && self.window_bytes > 0 {
+        let is_bounded = !is_planted(PlantedFault::WindowUnbounded);
+        if is_bounded && self.window_bytes + total as u64 > self.settings.window_bytes && self.window_bytes > 0 {
             // Less than half of the window may be full: nobody else would ask for it.
             self.want_drained();
             return false;
         }
         if !self.space.could_hold(total as u64) {
-            self.file_wanted = Some(total as u64);
+            let alone = (HEADER_BYTES + more).next_multiple_of(BLOCK_BYTES) as u64;
+            // In a commit of its own it may well have room: the open one leaves first.
+            if empty || !self.space.could_hold(alone) {
+                self.file_wanted = Some(alone);
+            }
             return false;
         }
         let has_room = self.space.has_room(total as u64, false);

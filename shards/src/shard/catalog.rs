@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::Shard;
 use super::core::{Dropped, ShardCore};
 use super::partition::Partition;
+use super::snapshot::Snapshots;
 use crate::batch::{BatchBuilder, NewRecord, ValidBatch};
 use crate::catalog::{ApplyError, CatalogCommand, CatalogError, CatalogRecord, CatalogReply, Decision, TopicConfig};
 use crate::group::OFFSETS_TOPIC;
@@ -122,10 +123,13 @@ pub fn fresh(id: PartitionId, topic_name: Arc<str>, config: Arc<TopicConfig>, ep
     Partition::new(id, topic_name, config, epoch, PartitionLog::new(), Epochs::default(), Producers::default())
 }
 
-/// Carries out changes of the catalog, one at a time, until the askers are gone.
+/// Carries out changes of the catalog, one at a time, until the askers are gone; puts it into a snapshot now and then.
 pub async fn lead<R: Runtime>(shard: Shard<R>, shards: Shards, asks: flume::Receiver<CatalogAsk>) {
+    let mut snapshots = Snapshots::default();
+    snapshots.look(&shard, &shards).await;
     while let Ok(CatalogAsk { command, reply }) = asks.recv_async().await {
         reply.send(change(&shard, &shards, command).await);
+        snapshots.look(&shard, &shards).await;
     }
 }
 

@@ -98,8 +98,11 @@ impl ShardCore {
         if let Some(open) = self.open.take_if(|open| !open.is_empty()) {
             let bytes = open.padded_bytes();
             let Some(place) = self.space.place(bytes as u64, self.synced_through) else {
-                // Only a carry can find the journal full to the last byte; the turn under way makes room.
+                // Carried blocks and log starts ask for no room: they made it larger than any file, or used up what is kept
+                // free for them.
                 self.open = Some(open);
+                self.place_wanted = Some(bytes as u64);
+                self.signals.no_place.notify();
                 self.signals.turn.notify();
                 return Work::Idle;
             };
@@ -107,6 +110,13 @@ impl ShardCore {
             self.commit_bytes_usual = bytes.max(self.commit_bytes_usual / 8 * 7);
             let mut notes = std::mem::take(&mut self.open_notes);
             notes.sequence = place.closing.sequence;
+            if !notes.pieces.is_empty() {
+                let within = self.window_bytes <= self.settings.window_bytes;
+                assert!(within, "no append was let in while the window was full (R17): {} bytes", self.window_bytes);
+                // From here on, not from the freeze: the sync of a switch may come between, and appends with it. The
+                // whole buffer counts, as it stays in memory while a slice of it is in use.
+                self.window_bytes += open.capacity() as u64;
+            }
             if !notes.tokens.is_empty() {
                 self.stages.record(Stage::CommitWait, now.since(notes.opened));
             }
@@ -157,12 +167,10 @@ impl ShardCore {
                 bytes: frozen.slice(piece.range.clone()),
             });
         }
-        self.stages.commits += 1;
-        self.stages.commit_bytes += frozen.len() as u64;
+        self.counters.commits += 1;
+        self.counters.commit_bytes += frozen.len() as u64;
         if !notes.pieces.is_empty() {
-            // The whole buffer stays in memory while a slice of it is in use.
             self.window.push_back(CommitBuffer { sequence: notes.sequence, bytes: capacity, touched: notes.touched() });
-            self.window_bytes += capacity;
             self.closing_at = Some(now.after(IDLE_BEFORE_CLOSING));
         }
     }

@@ -39,7 +39,7 @@ const PACE: Duration = Duration::from_millis(5);
 
 /// Why a pass ends early. What it has replaced so far stays; the rest is for a later pass.
 enum Ended {
-    /// The partition is gone or offline, segments were dropped, or the core stops.
+    /// The partition is gone or offline, segments were dropped, the disk is full for others, or the core stops.
     Overtaken,
     /// There is no space for another file.
     DiskFull(StoreError),
@@ -207,7 +207,7 @@ impl<R: Runtime> Cleaner<'_, R> {
         }
         self.shard
             .step(|core, _, wall_ms| {
-                core.get(self.slot).filter(|p| p.offline.is_none())?;
+                core.get(self.slot).filter(|p| p.offline.is_none() && !core.disk_full)?;
                 step(core, self.slot, wall_ms)
             })
             .ok_or(Ended::Overtaken)
@@ -250,6 +250,7 @@ impl<R: Runtime> Cleaner<'_, R> {
                     let bytes = Bytes::from(found.concat());
                     let Some(last) = walk(&bytes).last() else { return Err(Ended::Overtaken) };
                     self.read += bytes.len() as u64;
+                    self.shard.step(|core, _, _| core.counters.compaction_read_bytes += bytes.len() as u64);
                     self.pace.spend(self.shard, bytes.len() as u64).await;
                     return Ok(Some((bytes, Offset(last.1.last_offset() + 1))));
                 }
@@ -333,7 +334,9 @@ impl<R: Runtime> Cleaner<'_, R> {
                 pushed.map_err(|e| self.failed_write(e))?;
                 self.shard.rt().quantum().await;
             }
-            self.pace.spend(self.shard, file.bytes() - before).await;
+            let written = file.bytes() - before;
+            self.shard.step(|core, _, _| core.counters.compaction_written_bytes += written);
+            self.pace.spend(self.shard, written).await;
             at = next;
         }
         Ok(changed)

@@ -17,6 +17,7 @@ use super::groups::Coordinators;
 use super::hash::FixedState;
 use super::partition::{Partition, Slot};
 use super::read::DiskJob;
+use super::report::Counters;
 use super::settings::ShardSettings;
 use super::signal::Signal;
 use super::stages::Stages;
@@ -43,6 +44,8 @@ pub struct Signals {
     pub drained: Signal,
     /// The journal is half full.
     pub turn: Signal,
+    /// The open commit finds no place in the journal.
+    pub no_place: Signal,
     /// `disk_jobs` has entries.
     pub disk: Signal,
     /// `cold_tails` has entries.
@@ -101,6 +104,8 @@ pub struct ShardCore {
     pub commit_bytes_usual: usize,
     /// An append is larger than any journal file: one of this size is needed.
     pub file_wanted: Option<u64>,
+    /// The open commit, of so many bytes, finds no place: a file is needed for it, as a turn waits for it itself.
+    pub place_wanted: Option<u64>,
     /// An append waits for files that only a turn frees, however few are full.
     pub turn_wanted: bool,
 
@@ -130,6 +135,9 @@ pub struct ShardCore {
     pub groups: Coordinators,
     pub signals: Rc<Signals>,
     pub stages: Stages,
+    pub counters: Counters,
+    /// Partitions that are out of service.
+    pub partitions_offline: usize,
     /// The ballast is gone: appends wait for space on the disk (R14).
     pub disk_full: bool,
     pub stopping: bool,
@@ -168,6 +176,7 @@ impl ShardCore {
             closing_due: false,
             commit_bytes_usual: 0,
             file_wanted: None,
+            place_wanted: None,
             turn_wanted: false,
             waiting: VecDeque::new(),
             window: VecDeque::new(),
@@ -186,6 +195,8 @@ impl ShardCore {
             groups,
             signals: Rc::new(Signals::default()),
             stages: Stages::default(),
+            counters: Counters::default(),
+            partitions_offline: 0,
             disk_full: false,
             stopping: false,
             producer_room,
@@ -213,12 +224,17 @@ impl ShardCore {
         (0u32..).zip(&self.slots).filter(|(_, p)| p.is_some()).map(|(i, _)| Slot(i))
     }
 
+    pub fn partition_count(&self) -> usize {
+        self.by_id.len()
+    }
+
     pub fn partitions(&self) -> impl Iterator<Item = (Slot, &Partition)> {
         (0u32..).zip(&self.slots).filter_map(|(i, p)| Some((Slot(i), p.as_deref()?)))
     }
 
     pub fn insert(&mut self, partition: Partition) -> Slot {
         let slot = Slot(u32::try_from(self.slots.len()).expect("below 4 billion partitions in one run"));
+        self.partitions_offline += usize::from(partition.offline.is_some());
         let before = self.by_id.insert(partition.id, slot);
         assert!(before.is_none(), "a partition has one owner and one slot: {:?}", partition.id);
         self.slots.push(Some(Box::new(partition)));
@@ -227,18 +243,22 @@ impl ShardCore {
 
     pub fn remove(&mut self, id: PartitionId) -> Option<Box<Partition>> {
         let slot = self.by_id.remove(&id)?;
-        self.slots.get_mut(slot.0 as usize)?.take()
+        let removed = self.slots.get_mut(slot.0 as usize)?.take()?;
+        self.partitions_offline -= usize::from(removed.offline.is_some());
+        Some(removed)
     }
 
     /// Takes a partition out of service; the broker goes on with all others.
     pub fn take_offline(&mut self, slot: Slot, why: &str) {
         let Some(partition) = self.get_mut(slot) else { return };
-        if partition.offline.is_none() {
+        let newly = partition.offline.is_none();
+        if newly {
             tracing::error!(topic = %partition.topic_name, partition = partition.id.index, why, "partition is offline");
             partition.offline = Some(why.into());
         }
         let watches = std::mem::take(&mut partition.watches);
         let waiting = std::mem::take(&mut partition.waiting_for_tail);
+        self.partitions_offline += usize::from(newly);
         for watch in watches {
             watch.fire();
         }

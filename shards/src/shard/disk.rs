@@ -58,6 +58,7 @@ async fn run_job<R: Runtime>(shard: &Shard<R>, job: DiskJob) {
             let outcome = fetch(shard, slot, &dir, read).await;
             let answer = outcome.map(|records| {
                 fetched.records = records;
+                shard.step(|core, _, _| core.counters.read_disk_bytes += fetched.bytes() as u64);
                 fetched
             });
             gather.done(index, answer);

@@ -31,7 +31,6 @@ impl ShardCore {
                 }
                 reply.send(());
             }
-            ShardRequest::Stages { reply } => reply.send(self.stages.table()),
         }
     }
 

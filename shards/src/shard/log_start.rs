@@ -10,6 +10,7 @@ use super::commit::Release;
 use super::core::{Dropped, ShardCore};
 use super::partition::Slot;
 use crate::journal::open::{OpenCommit, Place};
+use crate::planted::{PlantedFault, is_planted};
 use crate::request::{ReadError, Upto};
 use crate::router::oneshot::Reply;
 use crate::types::{Offset, PartitionId};
@@ -95,6 +96,12 @@ impl ShardCore {
         open.push_log_start(id, epoch, start);
         self.open_notes.strict = true;
         let sealed = seal.map(|seal| seal.base);
+        if is_planted(PlantedFault::LogStartToldEarly) {
+            self.log_start_is_durable(slot, start, None);
+            self.open_notes.releases.push(Release::LogStart { slot, start, sealed, waiter: None });
+            self.signals.journal.notify();
+            return waiter.into_iter().for_each(|waiter| waiter.done(start));
+        }
         self.open_notes.releases.push(Release::LogStart { slot, start, sealed, waiter });
         self.signals.journal.notify();
     }

@@ -2,8 +2,9 @@
 //!
 //! `core` is the state and its steps, `handle` the door; `append`, `read`, `log_start` and `catalog` the steps by subject.
 //! Around them run the tasks of the core, generic over the runtime: `commit` (group commit), `write_behind` (segments),
-//! `turn` (reuse of journal files), `disk` (cold reads), `timers` (deadlines, retention), `compaction`, `clean_up` (renames, unlinks),
-//! `groups` (the coordinators of groups), `start`, `recovery` and `stop`.
+//! `turn` (reuse of journal files), `disk` (cold reads), `timers` (deadlines, retention), `compaction`, `clean_up` (renames,
+//! unlinks), `groups` (the coordinators of groups), `start`, `recovery` and `stop`. `stages` and `report` say what all of it
+//! does.
 //!
 //! Invariant: a step never awaits and a task never holds a borrow of the core across an await: mutate, then await.
 
@@ -23,8 +24,12 @@ pub mod log_start;
 pub mod partition;
 pub mod read;
 pub mod recovery;
+pub mod report;
+#[cfg(test)]
+mod room_tests;
 pub mod settings;
 pub mod signal;
+pub mod snapshot;
 pub mod stages;
 pub mod start;
 pub mod stop;

@@ -14,6 +14,7 @@ use crate::journal::checkpoint::PartitionCheckpoint;
 use crate::log::{PartitionDir, PartitionLog};
 use crate::partition::epochs::Epochs;
 use crate::partition::producers::{ProducerRoom, Producers, Sequenced};
+use crate::planted::{PlantedFault, is_planted};
 use crate::types::{LeaderEpoch, Offset, PartitionId, ProducerId};
 
 /// Number of a partition on its shard; never used again while the process lives, so that late results find nothing.
@@ -29,7 +30,8 @@ pub struct Partition {
     pub epochs: Epochs,
     pub producers: Producers,
     pub high_watermark: Offset,
-    /// Segments wholly below this may go: the move of the log start is synced (R8).
+    /// The log start whose move is synced: segments wholly below may go (R8). Readers are refused below that of the log
+    /// already.
     pub durable_log_start: Offset,
     /// Finished segments below are in a checkpoint of this run, so that no start takes them from the journal.
     pub recorded_end: Offset,
@@ -92,6 +94,11 @@ impl Partition {
         let base = Offset(header.base_offset);
         self.producers.record(&sequenced(header), base, now_ms, room);
         self.epochs.record(LeaderEpoch(header.leader_epoch), base);
+    }
+
+    /// The log start as clients and other cores may know it: a move that is decided and not synced has not happened (R1).
+    pub fn log_start_told(&self) -> Offset {
+        if is_planted(PlantedFault::LogStartLeaks) { self.log.log_start() } else { self.durable_log_start }
     }
 
     /// What the checkpoint says of it: nothing of appends that are not synced, or their retries would be taken for

@@ -85,6 +85,7 @@ impl ShardCore {
                     ReadPlan::Empty => gather.done(index, Ok(fetched)),
                     ReadPlan::Memory(records) => {
                         fetched.records = records;
+                        self.counters.read_memory_bytes += fetched.bytes() as u64;
                         nothing_yet = false;
                         left = left.saturating_sub(u32::try_from(fetched.bytes()).unwrap_or(u32::MAX));
                         gather.done(index, Ok(fetched));
@@ -118,7 +119,7 @@ impl ShardCore {
         let mut fetched = Fetched {
             high_watermark: partition.high_watermark,
             last_stable: partition.high_watermark,
-            log_start: partition.log.log_start(),
+            log_start: partition.log_start_told(),
             ..Fetched::default()
         };
         if let Some(last) = part.last_fetched_epoch {
@@ -195,7 +196,7 @@ impl ShardCore {
             TimestampPlan::Found(Listed { offset, timestamp_ms: -1, epoch })
         };
         let plan = match part.at {
-            OffsetAt::Earliest => known(partition.log.log_start()),
+            OffsetAt::Earliest => known(partition.log_start_told()),
             OffsetAt::Latest => known(upto),
             OffsetAt::MaxTimestamp => partition.log.plan_max_timestamp(upto),
             OffsetAt::Timestamp(at) => partition.log.plan_timestamp(at, upto),
@@ -218,7 +219,7 @@ impl ShardCore {
             let (_, partition) = self.readable(*partition)?;
             Ok(PartitionSize {
                 bytes: partition.log.total_bytes(),
-                log_start: partition.log.log_start(),
+                log_start: partition.log_start_told(),
                 high_watermark: partition.high_watermark,
                 log_end: partition.log.log_end(),
             })

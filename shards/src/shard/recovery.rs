@@ -10,16 +10,17 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use hashbrown::HashMap;
 
 use super::catalog::{METADATA_PARTITION, fresh};
 use super::core::ShardCore;
 use super::hash::FixedState;
 use super::partition::Partition;
-use super::settings::ShardSettings;
+use super::settings::{Layout, ShardSettings};
+use super::snapshot;
+use super::snapshot::format::records_in;
 use super::start::StartError;
-use crate::batch::{self, BatchHeader, HEADER_BYTES, Records};
+use crate::batch::{self, BatchHeader, HEADER_BYTES};
 use crate::catalog::{ApplyError, Catalog, CatalogRecord, CatalogSettings, TopicConfig};
 use crate::group::OFFSETS_TOPIC;
 use crate::journal::checkpoint::{Checkpoint, PartitionCheckpoint};
@@ -30,6 +31,7 @@ use crate::journal::run::Run;
 use crate::log::{DiskBatches, LogSnapshot, PartitionDir, ReadPlan, Replacement, Replay, Replayed, Store, StoreError};
 use crate::partition::epochs::Epochs;
 use crate::partition::producers::ProducerRoom;
+use crate::planted::{PlantedFault, is_planted};
 use crate::router::placement::owner;
 use crate::runtime::Runtime;
 use crate::types::{LeaderEpoch, Offset, PartitionId};
@@ -44,8 +46,8 @@ pub struct RestoredPartition {
 
 /// All of the last run.
 pub struct Recovered {
-    /// The metadata log's records; the catalog before this run.
-    pub catalog: Vec<CatalogRecord>,
+    /// The catalog before this run.
+    pub catalog: Catalog,
     pub partitions: Vec<RestoredPartition>,
 }
 
@@ -75,12 +77,12 @@ pub async fn recover<R: Runtime>(
             }
         }
     }
-    let (catalog, applied) =
-        read_catalog(store, catalog_settings, known.get(&METADATA_PARTITION), rt.wall_ms()).await?;
-    known.retain(|id, _| applied.topic_with_log(id.topic).is_some_and(|topic| topic.partition(id.index).is_some()));
-    hide_orphans(rt, &settings.layout.partitions(), &applied, &known).await?;
+    let metadata = known.get(&METADATA_PARTITION);
+    let catalog = read_catalog(rt, store, &settings.layout, catalog_settings, metadata).await?;
+    known.retain(|id, _| catalog.topic_with_log(id.topic).is_some_and(|topic| topic.partition(id.index).is_some()));
+    hide_orphans(rt, &settings.layout.partitions(), &catalog, &known).await?;
     for partition in known.values_mut() {
-        if let Some(topic) = applied.topic_with_log(partition.id.topic) {
+        if let Some(topic) = catalog.topic_with_log(partition.id.topic) {
             let dir = PartitionDir { id: partition.id, topic_name: topic.name.clone() };
             finish_replacements(store, &dir, partition).await?;
         }
@@ -127,26 +129,30 @@ fn restored(known: &mut BTreeMap<PartitionId, RestoredPartition>, id: PartitionI
 /// Bytes of the metadata log read at once.
 const CATALOG_READ_BYTES: u32 = 1 << 20;
 
-/// Reads the metadata log from its segments and from what was replayed.
+/// Reads the newest snapshot, and the metadata log behind it from its segments and from what was replayed.
 async fn read_catalog<R: Runtime>(
+    rt: &R,
     store: &Store<R>,
+    layout: &Layout,
     settings: &CatalogSettings,
     metadata: Option<&RestoredPartition>,
-    now_ms: i64,
-) -> Result<(Vec<CatalogRecord>, Catalog), StartError> {
+) -> Result<Catalog, StartError> {
     let mut catalog = Catalog::new(settings.clone());
-    let mut records = Vec::new();
-    let Some(metadata) = metadata else { return Ok((records, catalog)) };
+    let Some(metadata) = metadata else {
+        snapshot::forget(rt, layout).await?;
+        return Ok(catalog);
+    };
     let topic = catalog.metadata_topic();
     let mut room = ProducerRoom::new(0);
     let partition =
-        restore_partition(metadata, topic.name.clone(), topic.config.clone(), LeaderEpoch(0), now_ms, &mut room);
+        restore_partition(metadata, topic.name.clone(), topic.config.clone(), LeaderEpoch(0), rt.wall_ms(), &mut room);
     let damaged = |offset: Offset, what: String| StartError::MetadataRecord { offset: offset.0, what };
     if let Some(why) = partition.offline_reason() {
         return Err(damaged(partition.log.log_end(), why));
     }
     let dir = partition.directory();
-    let (mut at, end) = (partition.log.log_start(), partition.log.log_end());
+    let (start, end) = (partition.log.log_start(), partition.log.log_end());
+    let mut at = snapshot::load(rt, layout, &mut catalog, start, end).await?;
     while at < end {
         let found = match partition.log.plan_read(at, CATALOG_READ_BYTES, end, true) {
             ReadPlan::Empty => return Err(damaged(at, "its bytes are missing".to_owned())),
@@ -162,13 +168,9 @@ async fn read_catalog<R: Runtime>(
         for (position, header) in batch::walk(&bytes) {
             let payload = bytes.get(position + HEADER_BYTES..).unwrap_or_default();
             let body_bytes = header.total_bytes().unwrap_or(0).saturating_sub(HEADER_BYTES);
-            for record in Records::new(payload.get(..body_bytes).unwrap_or_default(), header.record_count) {
-                let record = record.map_err(|e| damaged(at, e.to_string()))?;
-                let value = record.value.ok_or_else(|| damaged(at, "a record without a value".to_owned()))?;
-                let record = CatalogRecord::decode(&Bytes::copy_from_slice(value));
+            for record in records_in(&header, payload.get(..body_bytes).unwrap_or_default()) {
                 let record = record.map_err(|e| damaged(at, e.to_string()))?;
                 catalog.apply(&record).map_err(|e| damaged(at, e.to_string()))?;
-                records.push(record);
             }
             at = Offset(header.last_offset() + 1);
         }
@@ -176,7 +178,7 @@ async fn read_catalog<R: Runtime>(
             return Err(damaged(at, "no whole batch is there".to_owned()));
         }
     }
-    Ok((records, catalog))
+    Ok(catalog)
 }
 
 /// Makes the partition that the last run left.
@@ -235,6 +237,7 @@ fn put_together(
     for entry in &from.entries {
         match &entry.kind {
             EntryKind::Data(bytes) => replay.data(entry.segment_base, entry.position, bytes.clone()),
+            EntryKind::LogStart(_) if is_planted(PlantedFault::LogStartForgotten) => {}
             EntryKind::LogStart(start) => replay.log_start(*start),
             EntryKind::Seal => replay.seal(entry.segment_base, entry.position),
             // Topics are dropped by the catalog, which was replayed before.

@@ -35,6 +35,11 @@ impl Layout {
         self.root.join("checkpoint")
     }
 
+    /// Snapshots of the catalog.
+    pub fn catalog(&self) -> PathBuf {
+        self.root.join("catalog")
+    }
+
     pub fn ballast(&self, shard: u32) -> PathBuf {
         self.journal(shard).join("ballast")
     }
@@ -79,6 +84,8 @@ pub struct ShardSettings {
     pub producer_expiration_ms: i64,
     pub retention_check_ms: u64,
     pub cleaner: CleanerSettings,
+    /// Bytes of the metadata log after which the catalog is put into a snapshot and the log starts behind it.
+    pub catalog_snapshot_bytes: u64,
     /// Bytes in flight to another shard, and messages.
     pub mailbox_bytes: usize,
     pub mailbox_messages: usize,

@@ -26,6 +26,7 @@ use crate::journal::replay::ReplayError;
 use crate::journal::run::Run;
 use crate::journal::space::FILES_MIN;
 use crate::log::{ReadFailure, Store, StoreError};
+use crate::planted::{PlantedFault, is_planted};
 use crate::router::mailbox::{Letter, Postbox};
 use crate::router::placement::{CATALOG_SHARD, ShardIndex};
 use crate::router::{CatalogAsk, Clock, ShardHandle, Shards};
@@ -43,12 +44,20 @@ pub enum StartError {
     MetadataLog(#[from] ReadFailure),
     #[error("the metadata log has a record at offset {offset} that this build cannot take: {what}")]
     MetadataRecord { offset: i64, what: String },
+    #[error("{}: {why}", path.display())]
+    Snapshot { path: PathBuf, why: String },
     #[error("the catalog could not be changed at the start: {0}")]
     Catalog(#[from] crate::catalog::CatalogError),
     #[error("{0}")]
     Fenced(String),
     #[error("another core could not start")]
     OtherCore,
+}
+
+impl From<StoreError> for StartError {
+    fn from(StoreError { path, source }: StoreError) -> StartError {
+        StartError::Io { path, source }
+    }
 }
 
 /// What shard 0 deals out to each shard.
@@ -181,6 +190,9 @@ pub async fn start<R: Runtime>(rt: R, plan: ShardPlan) -> Result<StartedShard<R>
     restored.map_err(|e| StartError::MetadataRecord { offset: -1, what: e.to_string() })?;
     let shard = Shard::new(rt.clone(), core.clone(), store, seed.run);
     shard.spawn_tasks(mailbox);
+    if index == CATALOG_SHARD && is_planted(PlantedFault::RunSwitchedEarly) {
+        make_current(&rt, &settings, seed.run).await?;
+    }
 
     prepare_journal(&shard, &settings, seed.disk_full).await?;
     // Everything that was replayed goes into segments and the new journal; then this run's checkpoint may say so.
@@ -267,7 +279,8 @@ async fn deal_out<R: Runtime>(
     let journals_bytes = u64::from(settings.shards) * settings.journal_bytes
         + recovered.partitions.len() as u64 * JOURNAL_BYTES_PER_PARTITION;
     let disk_full = lacks_space(rt, settings, journals_bytes).await?;
-    let catalog: Arc<[CatalogRecord]> = recovered.catalog.into();
+    // What every shard needs is the state, not how it came about.
+    let catalog: Arc<[CatalogRecord]> = recovered.catalog.snapshot().into();
     let mut dealt: Vec<Vec<RestoredPartition>> = (0..settings.shards).map(|_| Vec::new()).collect();
     for partition in recovered.partitions {
         let to = crate::router::placement::owner(partition.id, settings.shards);
@@ -287,13 +300,17 @@ async fn switch<R: Runtime>(rt: &R, settings: &ShardSettings, run: Run, links: &
         let written = links.all_written.recv_async().await.map_err(|_| StartError::OtherCore)?;
         keep_journals |= written.keep_journals;
     }
-    let root = &settings.layout.root;
-    run.store(rt, root).await.map_err(|source| StartError::Io { path: root.join("run"), source })?;
+    make_current(rt, settings, run).await?;
     recovery::remove_leftovers(rt, settings, run, keep_journals).await?;
     for go in &links.go {
         go.send_async(()).await.map_err(|_| StartError::OtherCore)?;
     }
     Ok(())
+}
+
+async fn make_current<R: Runtime>(rt: &R, settings: &ShardSettings, run: Run) -> Result<(), StartError> {
+    let root = &settings.layout.root;
+    run.store(rt, root).await.map_err(|source| StartError::Io { path: root.join("run"), source })
 }
 
 /// The way from this core to every shard.

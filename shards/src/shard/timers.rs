@@ -8,6 +8,7 @@ use super::Shard;
 use super::core::ShardCore;
 use super::partition::Slot;
 use crate::log::retention;
+use crate::planted::{PlantedFault, is_planted};
 use crate::runtime::Runtime;
 use crate::types::Mono;
 
@@ -93,7 +94,7 @@ impl ClockWatch {
     /// Whether retention may act; a jump pauses it until the clocks agreed for an hour.
     pub(super) fn may_act(&mut self, now: Mono, wall_ms: i64) -> bool {
         let jump_ms = wall_ms - millis(now) - self.offset_ms;
-        if jump_ms.abs() > CLOCK_DRIFT_MAX_MS {
+        if jump_ms.abs() > CLOCK_DRIFT_MAX_MS && !is_planted(PlantedFault::RetentionTrustsJumps) {
             tracing::warn!(jump_ms, "the wall clock jumped: retention pauses until it is steady for an hour");
             self.offset_ms += jump_ms;
             self.paused_until = Some(now.after(CLOCK_AGREED));

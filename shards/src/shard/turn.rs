@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use futures_lite::future::zip;
+use futures_lite::future::{or, zip};
 
 use super::core::ShardCore;
 use super::partition::Slot;
@@ -17,9 +17,9 @@ use crate::journal::checkpoint::Checkpoint;
 use crate::journal::files;
 use crate::journal::format::ENTRY_BYTES;
 use crate::journal::space::FILES_MIN;
-use crate::log::WriteKind;
+use crate::log::{StoreError, WriteKind};
 use crate::planted::{PlantedFault, is_planted};
-use crate::router::oneshot::oneshot;
+use crate::router::oneshot::{Asked, oneshot};
 use crate::runtime::{BLOCK_BYTES, Runtime};
 use crate::types::{Mono, Offset};
 
@@ -62,6 +62,7 @@ pub async fn run<R: Runtime>(shard: Shard<R>) {
         if shard.journal_is_closed() || shard.fence().is_tripped() {
             return;
         }
+        make_place(&shard).await;
         if let Some(bytes) = shard.step(|core, _, _| core.file_wanted.take().filter(|b| !core.space.could_hold(*b)))
             && !grow(&shard, bytes).await
         {
@@ -136,7 +137,9 @@ async fn turn<R: Runtime>(shard: &Shard<R>, kind: TurnKind) {
     }
     tracing::debug!(?kind, "turn: sync the journal");
     // What the files to be freed hold must be synced and written before anything else.
-    sync_journal(shard).await;
+    if kind != TurnKind::Stop || !is_planted(PlantedFault::StopSyncsNothing) {
+        sync_journal(shard).await;
+    }
     tracing::debug!("turn: write the window out");
     match kind {
         TurnKind::Free(_) | TurnKind::Record | TurnKind::Stop => drain_all(shard).await,
@@ -172,7 +175,7 @@ async fn turn<R: Runtime>(shard: &Shard<R>, kind: TurnKind) {
     shard.step(|core, now, wall_ms| {
         if let TurnKind::Free(freed) = kind {
             core.space.retire(freed);
-            core.stages.turns += 1;
+            core.counters.turns += 1;
         }
         core.admit_waiting(now, wall_ms);
         core.signals.journal.notify();
@@ -224,17 +227,50 @@ impl ShardCore {
     }
 }
 
-/// Waits until everything appended so far is synced.
+/// Waits until everything appended so far is synced, and sees to it that this comes.
 async fn sync_journal<R: Runtime>(shard: &Shard<R>) {
-    let (reply, synced) = oneshot();
+    let (reply, mut synced) = oneshot();
     shard.step(|core, _, _| {
         core.open_notes.strict = true;
         core.open_notes.releases.push(Release::Done(reply));
         core.sync_due = true;
         core.signals.journal.notify();
     });
-    // No answer means that the fence is tripped: the caller looks at it.
-    synced.await;
+    let signals = shard.signals();
+    let wait = async |synced: &mut Asked<()>| {
+        // No answer means that the fence is tripped: the caller looks at it.
+        synced.await;
+        true
+    };
+    let placeless = async || {
+        signals.no_place.wait().await;
+        false
+    };
+    while !or(wait(&mut synced), placeless()).await {
+        make_place(shard).await;
+    }
+}
+
+/// Makes a journal file for the open commit if it finds no place. Nothing else would: what frees files waits for its sync.
+async fn make_place<R: Runtime>(shard: &Shard<R>) {
+    let wanted = shard.step(|core, _, _| core.place_wanted.take().filter(|bytes| !core.space.has_room(*bytes, true)));
+    let Some(bytes) = wanted else { return };
+    tracing::debug!(bytes, "no journal file has room for the commit: one more is made");
+    let (dir, index) = shard.step(|core, _, _| (core.settings.layout.journal(core.index.0), core.space.files()));
+    let bytes = bytes.next_multiple_of(files::FILL_BYTES);
+    let make = async || {
+        let made = files::make(shard.rt(), &dir, shard.inner.run.number, index, bytes).await;
+        made.map_err(|source| StoreError { path: dir.clone(), source })
+    };
+    match shard.on_ballast(make).await {
+        Ok(file) => {
+            shard.take_in_journal_file(file);
+            shard.step(|core, _, _| core.signals.journal.notify());
+            // It is to be as large as the journal.
+            shard.fill_ballast(0).await;
+        }
+        Err(error) => shard.fence().trip(fail(&error.path, "making a journal file", &error.source)),
+    }
 }
 
 /// Syncs every segment file that was written to, a few at a time.

@@ -65,6 +65,10 @@ impl Watches {
         }
     }
 
+    pub fn count(&self) -> usize {
+        self.by_id.len()
+    }
+
     pub fn next_deadline(&self) -> Option<Mono> {
         self.by_deadline.first_key_value().map(|((at, _), ())| *at)
     }

@@ -152,7 +152,7 @@ async fn write_one<R: Runtime>(shard: &Shard<R>, slot: Slot, (dir, job): (crate:
     match shard.on_ballast(async || shard.store().write(&dir, &job).await).await {
         Ok(()) => {
             shard.step(|core, _, _| {
-                core.stages.segment_bytes += job.bytes();
+                core.counters.segment_bytes += job.bytes();
                 if let Some(partition) = core.get_mut(slot) {
                     partition.log.written(&job);
                 }

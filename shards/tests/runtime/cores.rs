@@ -84,7 +84,7 @@ pub fn two_cores_listen_on_one_address<R: Runtime>() -> (Half<R>, Half<R>) {
     let (tell, told) = flume::bounded::<SocketAddr>(1);
     let (stop, stopped) = flume::bounded::<()>(1);
     let left = half(move |rt: R, place: Place| async move {
-        let listener = std::rc::Rc::new(rt.listen((place.ip, 0).into()).await.unwrap());
+        let listener = std::rc::Rc::new(rt.listen((place.ip, 0).into(), 128).await.unwrap());
         tell.send(listener.local_addr()).unwrap();
         rt.spawn({
             let listener = listener.clone();
@@ -95,7 +95,7 @@ pub fn two_cores_listen_on_one_address<R: Runtime>() -> (Half<R>, Half<R>) {
     });
     let right = half(move |rt: R, _place: Place| async move {
         let addr = told.recv_async().await.unwrap();
-        let listener = std::rc::Rc::new(rt.listen(addr).await.unwrap());
+        let listener = std::rc::Rc::new(rt.listen(addr, 128).await.unwrap());
         rt.spawn({
             let listener = listener.clone();
             async move { serve(&*listener).await }

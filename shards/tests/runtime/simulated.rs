@@ -51,7 +51,7 @@ fn busy_run(seed: u64) -> u64 {
     let addr = SocketAddr::new(sim.ip(server), 9092);
     for round in 0..4_u64 {
         sim.spawn(server, |rt| async move {
-            let listener = rt.listen(addr).await.unwrap();
+            let listener = rt.listen(addr, 128).await.unwrap();
             let file = open(&rt).await;
             while let Ok(conn) = listener.accept().await {
                 let asked = receive(&conn, 8).await;
@@ -344,7 +344,7 @@ fn hosts_that_are_cut_off_hear_each_other_again_when_healed() {
         let got = Rc::new(RefCell::new(Vec::new()));
         let heard = got.clone();
         sim.spawn(server, |rt| async move {
-            let listener = rt.listen(addr).await.unwrap();
+            let listener = rt.listen(addr, 128).await.unwrap();
             let conn = listener.accept().await.unwrap();
             while let Some(byte) = receive(&conn, 1).await.first() {
                 heard.borrow_mut().push(*byte);

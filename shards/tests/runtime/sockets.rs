@@ -12,7 +12,7 @@ use shards::runtime::{Conn, Listener, Runtime};
 use crate::Place;
 
 async fn listen<R: Runtime>(rt: &R, place: &Place) -> R::Listener {
-    rt.listen(SocketAddr::new(place.ip, 0)).await.expect("a free port")
+    rt.listen(SocketAddr::new(place.ip, 0), 128).await.expect("a free port")
 }
 
 /// Two ends of one connection: the one that connected, the one that accepted.
@@ -205,7 +205,7 @@ pub async fn listeners_may_share_an_address_but_port_0_is_a_port_of_its_own<R: R
     let second = listen(&rt, &place).await;
     assert_ne!(first.local_addr().port(), 0);
     assert_ne!(first.local_addr(), second.local_addr(), "port 0 means a port of one's own");
-    rt.listen(first.local_addr()).await.expect("listeners share an address");
+    rt.listen(first.local_addr(), 128).await.expect("listeners share an address");
 }
 
 pub async fn addresses_of_both_ends_agree<R: Runtime>(rt: R, place: Place) {

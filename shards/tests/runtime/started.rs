@@ -51,7 +51,7 @@ fn a_listener_that_is_out_of_descriptors_accepts_again_when_there_are_some() {
     let dir = disk();
     let (tell, told) = flume::bounded(1);
     let executor = launch(config("listens", &dir), None, |rt| async move {
-        let listener = rt.listen(([127, 0, 0, 1], 0).into()).await.unwrap();
+        let listener = rt.listen(([127, 0, 0, 1], 0).into(), 128).await.unwrap();
         tell.send(listener.local_addr()).unwrap();
         listener.accept().await.map(|conn| conn.peer_addr())
     })

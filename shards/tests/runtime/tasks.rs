@@ -51,7 +51,7 @@ pub async fn all_spawned_tasks_run<R: Runtime>(rt: R, _place: Place) {
 }
 
 pub async fn a_busy_task_that_asks_for_its_quantum_lets_others_in<R: Runtime>(rt: R, place: Place) {
-    let listener = rt.listen((place.ip, 0).into()).await.unwrap();
+    let listener = rt.listen((place.ip, 0).into(), 128).await.unwrap();
     let addr = listener.local_addr();
     let arrived = Rc::new(Cell::new(false));
     rt.spawn({

@@ -145,7 +145,7 @@ fn synonym(value: &LayeredValue<'_>) -> DescribeConfigsSynonym {
 fn loggers(settings: &ApiSettings, asked: &Asked<'_>) -> Vec<DescribeConfigsResourceResult> {
     let root = DescribeConfigsResourceResult {
         name: Str::from_static("root"),
-        value: Some(settings.log_level.clone()),
+        value: Some((settings.log_level)()),
         config_source: SOURCE_LOGGER,
         documentation: Some(Str::default()),
         ..Default::default()

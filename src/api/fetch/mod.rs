@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use shards::catalog::Catalog;
 use shards::request::{FetchAsk, FetchPart, Isolation};
+use shards::router::Answers;
 use shards::types::{Mono, Offset, PartitionId};
 
 use super::table::Served;
@@ -21,9 +22,6 @@ use crate::wire::ErrorCode;
 use crate::wire::messages::fetch::{FetchRequest, FetchResponse, ForgottenTopic};
 use reply::Leader;
 use sessions::{TopicKey, Want};
-
-/// What a fetch may always have, however little memory the core has left: readers go on, in small steps.
-const REPLY_BYTES_MIN: usize = 64 * 1024;
 
 pub(super) fn serve(
     ctx: &RequestContext<'_>,
@@ -43,7 +41,8 @@ pub(super) fn serve(
         let parts: Vec<_> =
             wants.iter().zip(&found).filter_map(|(want, found)| Some(part(want, *found.as_ref().ok()?))).collect();
         drop(catalog);
-        let answers = (!parts.is_empty()).then(|| ctx.core.shards.fetch(now, ask(ctx, &request, isolation, parts)));
+        let answers = (!parts.is_empty())
+            .then(|| ctx.core.shards.fetch(ask(ctx, &request, isolation, parts), ctx.core.memory.clone()));
         (context, wants, found, answers)
     });
     let leader = (version >= 16).then(|| Leader::of(ctx));
@@ -53,11 +52,15 @@ pub(super) fn serve(
             Ok(asked) => asked,
             Err(e) => return reply::refused(e).into(),
         };
-        let answers = match answers {
-            Some(answers) => answers.await,
-            None => Vec::new(),
+        // The memory is held until the reply is there, which whoever sends it is charged for.
+        let (read, _lease) = match answers {
+            Some(answers) => {
+                let Answers { read, lease } = answers.await;
+                (read, lease)
+            }
+            None => (Vec::new(), None),
         };
-        let mut answers = answers.into_iter();
+        let mut answers = read.into_iter();
         let answers = found.into_iter().map(|found| match found {
             Err(code) => reply::Part::Unknown(code),
             Ok(_) => reply::Part::of(answers.next(), leader.as_ref()),
@@ -116,9 +119,7 @@ fn part(want: &Want, partition: PartitionId) -> FetchPart {
 }
 
 fn ask(ctx: &RequestContext<'_>, request: &FetchRequest, isolation: Isolation, parts: Vec<FetchPart>) -> FetchAsk {
-    // Half of what is left at most, so that a few large fetches do not take all of the core's memory.
-    let affordable = u32::try_from((ctx.arrival.free_bytes / 2).max(REPLY_BYTES_MIN)).unwrap_or(u32::MAX);
-    let max_bytes = at_least_0(request.max_bytes).min(ctx.core.settings.fetch_bytes_max).min(affordable);
+    let max_bytes = at_least_0(request.max_bytes).min(ctx.core.settings.fetch_bytes_max);
     FetchAsk {
         parts,
         isolation,

@@ -29,7 +29,7 @@ pub fn run(args: &Arguments) -> Result<(), Failure> {
     let keys: Vec<&Key> = KEYS.iter().filter(shown).collect();
     let data = keys.iter().map(|key| {
         let origin = config.origin(key.name).to_string();
-        json!({ "key": key.name, "value": value(&config, key), "origin": origin })
+        json!({ "key": key.name, "value": config.in_force(key), "origin": origin })
     });
     args.shown.show(&data.collect::<Value>(), || {
         let head: &[&str] = if args.origin { &["key", "value", "origin"] } else { &["key", "value"] };
@@ -37,13 +37,8 @@ pub fn run(args: &Arguments) -> Result<(), Failure> {
     })
 }
 
-/// The text in force; `None`: it is worked out at start, or another setting counts.
-fn value(config: &Config, key: &Key) -> Option<String> {
-    config.given(key.name).map(str::to_owned).or_else(|| key.default_text())
-}
-
 fn row(config: &Config, key: &Key, with_origin: bool) -> Vec<String> {
-    let value = value(config, key).unwrap_or_else(|| format!("({})", key.default_words()));
+    let value = config.in_force(key).unwrap_or_else(|| format!("({})", key.default_words()));
     let mut row = vec![key.name.to_owned(), value];
     if with_origin {
         let origin = config.origin(key.name);

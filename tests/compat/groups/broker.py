@@ -15,7 +15,12 @@ class Broker:
         self.process = None
 
     # Members of the consumer protocol take these times from the broker.
-    SETTINGS = ["shards=2", "group.consumer.session.timeout.ms=6000", "group.consumer.heartbeat.interval.ms=500"]
+    SETTINGS = [
+        "shards=2",
+        "admin.listen=",
+        "group.consumer.session.timeout.ms=6000",
+        "group.consumer.heartbeat.interval.ms=500",
+    ]
 
     def start(self):
         settings = [word for setting in self.SETTINGS for word in ("--set", setting)]
@@ -25,7 +30,10 @@ class Broker:
                 [*words, *settings], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, text=True
             )
         ready = self.process.stdout.readline()
-        assert "ready" in ready, f"the broker does not start: see {self.directory}/stderr"
+        if "ready" not in ready:
+            with open(f"{self.directory}/stderr") as stderr:
+                said = "".join(stderr.readlines()[-5:])
+            raise AssertionError(f"the broker does not start: it printed {ready!r}, and to {self.directory}/stderr:\n{said}")
 
     def stop(self):
         """The orderly end, which must be a success."""

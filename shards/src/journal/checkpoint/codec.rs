@@ -8,15 +8,17 @@ use super::{Checkpoint, PartitionCheckpoint};
 use crate::batch::crc::crc32c;
 use crate::journal::format::RunId;
 use crate::journal::run::Run;
-use crate::log::{LogSnapshot, OpenSegment, Replacement, SealedSegment};
+use crate::log::{IndexEntry, LogSnapshot, OpenSegment, PrefixSum, Replacement, SealedSegment};
 use crate::partition::epochs::EpochStart;
 use crate::partition::producers::{BatchMark, ProducerSnapshot};
 use crate::types::{FilePos, LeaderEpoch, Offset, PartitionId, ProducerId, TopicId};
 
 const MAGIC: [u8; 4] = *b"CLCP";
-/// Version 1 knew nothing of compaction.
-pub const VERSION: u16 = 2;
-const OLDEST_VERSION: u16 = 1;
+pub const VERSION: u16 = 3;
+/// Without what compaction must know.
+const VERSION_WITHOUT_CLEANINGS: u16 = 2;
+/// Without the checksums of what is in no index page.
+const VERSION_WITHOUT_RUNS: u16 = 1;
 const CHECKSUM_BYTES: usize = 4;
 
 #[derive(Debug, PartialEq, Eq)]
@@ -26,9 +28,13 @@ pub enum DecodeError {
 }
 
 pub fn encode(checkpoint: &Checkpoint) -> Vec<u8> {
+    encode_as(checkpoint, VERSION)
+}
+
+fn encode_as(checkpoint: &Checkpoint, version: u16) -> Vec<u8> {
     let mut out = Vec::with_capacity(64 + checkpoint.partitions.len() * 128);
     out.extend_from_slice(&MAGIC);
-    out.extend_from_slice(&VERSION.to_le_bytes());
+    out.extend_from_slice(&version.to_le_bytes());
     out.extend_from_slice(&[0; 2]);
     out.extend_from_slice(&checkpoint.run.number.to_le_bytes());
     out.extend_from_slice(&checkpoint.run.id.0.to_le_bytes());
@@ -37,7 +43,7 @@ pub fn encode(checkpoint: &Checkpoint) -> Vec<u8> {
     out.extend_from_slice(&checkpoint.first_generation.to_le_bytes());
     put_count(&mut out, checkpoint.partitions.len());
     for partition in &checkpoint.partitions {
-        put_partition(&mut out, partition);
+        put_partition(&mut out, partition, version);
     }
     let crc = crc32c(&out);
     out.extend_from_slice(&crc.to_le_bytes());
@@ -50,15 +56,14 @@ pub fn decode(bytes: &[u8]) -> Result<Checkpoint, DecodeError> {
     if u32::from_le_bytes(*crc) != crc32c(body) {
         return Err(damaged("its checksum does not match"));
     }
-    let mut from = Reader { bytes: body, version: VERSION };
+    let mut from = Reader { left: body, version: VERSION };
     if from.array::<4>()? != MAGIC {
         return Err(damaged("it is no checkpoint"));
     }
-    let version = u16::from_le_bytes(from.array()?);
-    if !(OLDEST_VERSION..=VERSION).contains(&version) {
-        return Err(DecodeError::Version(version));
+    from.version = u16::from_le_bytes(from.array()?);
+    if !(VERSION_WITHOUT_RUNS..=VERSION).contains(&from.version) {
+        return Err(DecodeError::Version(from.version));
     }
-    from.version = version;
     from.array::<2>()?;
     let run = Run { number: from.u64()?, id: RunId(u128::from_le_bytes(from.array()?)), shards: from.u32()? };
     let (shard, first_generation) = (from.u32()?, from.u64()?);
@@ -66,10 +71,10 @@ pub fn decode(bytes: &[u8]) -> Result<Checkpoint, DecodeError> {
     Ok(Checkpoint { run, shard, first_generation, partitions })
 }
 
-fn put_partition(out: &mut Vec<u8>, partition: &PartitionCheckpoint) {
+fn put_partition(out: &mut Vec<u8>, partition: &PartitionCheckpoint, version: u16) {
     out.extend_from_slice(&partition.id.topic.0);
     out.extend_from_slice(&partition.id.index.to_le_bytes());
-    put_log(out, &partition.log);
+    put_log(out, &partition.log, version);
     put_count(out, partition.epochs.len());
     for entry in &partition.epochs {
         out.extend_from_slice(&entry.epoch.0.to_le_bytes());
@@ -125,19 +130,21 @@ fn producer(from: &mut Reader<'_>) -> Result<ProducerSnapshot, DecodeError> {
     })
 }
 
-fn put_log(out: &mut Vec<u8>, log: &LogSnapshot) {
+fn put_log(out: &mut Vec<u8>, log: &LogSnapshot, version: u16) {
     out.extend_from_slice(&log.log_start.0.to_le_bytes());
     out.extend_from_slice(&log.log_end.0.to_le_bytes());
     out.push(u8::from(log.has_directory));
     put_count(out, log.sealed.len());
     for segment in &log.sealed {
-        put_sealed(out, segment);
+        put_sealed(out, segment, version);
     }
-    out.extend_from_slice(&log.cleanings.to_le_bytes());
-    out.extend_from_slice(&log.cleaned_upto.0.to_le_bytes());
-    put_count(out, log.replacing.iter().count());
-    if let Some(under_way) = &log.replacing {
-        put_sealed(out, &under_way.segment());
+    if version > VERSION_WITHOUT_CLEANINGS {
+        out.extend_from_slice(&log.cleanings.to_le_bytes());
+        out.extend_from_slice(&log.cleaned_upto.0.to_le_bytes());
+        put_count(out, log.replacing.iter().count());
+        if let Some(under_way) = &log.replacing {
+            put_sealed(out, &under_way.segment(), version);
+        }
     }
     put_count(out, log.open.len());
     for segment in &log.open {
@@ -155,10 +162,20 @@ fn put_log(out: &mut Vec<u8>, log: &LogSnapshot) {
         }
         out.extend_from_slice(&segment.index_pages.to_le_bytes());
         out.push(u8::from(segment.rolled));
+        if version == VERSION_WITHOUT_RUNS {
+            continue;
+        }
+        put_count(out, segment.runs.len());
+        for run in &segment.runs {
+            for word in [run.offset_delta, run.position, run.length, run.sum.0] {
+                out.extend_from_slice(&word.to_le_bytes());
+            }
+            out.extend_from_slice(&run.max_timestamp_ms.to_le_bytes());
+        }
     }
 }
 
-fn put_sealed(out: &mut Vec<u8>, segment: &SealedSegment) {
+fn put_sealed(out: &mut Vec<u8>, segment: &SealedSegment, version: u16) {
     let words = [
         segment.base.0,
         segment.end_offset.0,
@@ -167,7 +184,8 @@ fn put_sealed(out: &mut Vec<u8>, segment: &SealedSegment) {
         segment.first_timestamp_ms,
         segment.cleaning.cast_signed(),
     ];
-    for word in words {
+    let count = if version > VERSION_WITHOUT_CLEANINGS { words.len() } else { 4 };
+    for word in words.iter().take(count) {
         out.extend_from_slice(&word.to_le_bytes());
     }
 }
@@ -176,7 +194,7 @@ fn sealed(from: &mut Reader<'_>) -> Result<SealedSegment, DecodeError> {
     let (base, end_offset, size) = (from.offset()?, from.offset()?, FilePos(from.u64()?));
     let max_timestamp_ms = from.i64()?;
     let (first_timestamp_ms, cleaning) =
-        if from.version == OLDEST_VERSION { (max_timestamp_ms, 0) } else { (from.i64()?, from.u64()?) };
+        if from.version > VERSION_WITHOUT_CLEANINGS { (from.i64()?, from.u64()?) } else { (max_timestamp_ms, 0) };
     Ok(SealedSegment { base, end_offset, size, first_timestamp_ms, max_timestamp_ms, cleaning })
 }
 
@@ -184,7 +202,7 @@ fn log(from: &mut Reader<'_>) -> Result<LogSnapshot, DecodeError> {
     let (log_start, log_end, has_directory) = (from.offset()?, from.offset()?, from.bool()?);
     let sealed_segments = from.list(sealed)?;
     let (mut cleanings, mut cleaned_upto, mut replacing) = (0, Offset::ZERO, None);
-    if from.version > OLDEST_VERSION {
+    if from.version > VERSION_WITHOUT_CLEANINGS {
         (cleanings, cleaned_upto) = (from.u64()?, from.offset()?);
         replacing = from.list(sealed)?.pop().map(Replacement::of);
     }
@@ -207,8 +225,19 @@ fn log(from: &mut Reader<'_>) -> Result<LogSnapshot, DecodeError> {
                 max_timestamp_ms: from.i64()?,
                 index_pages: from.u32()?,
                 rolled: from.bool()?,
+                runs: if from.version == VERSION_WITHOUT_RUNS { Vec::new() } else { from.list(run)? },
             })
         })?,
+    })
+}
+
+fn run(from: &mut Reader<'_>) -> Result<IndexEntry, DecodeError> {
+    Ok(IndexEntry {
+        offset_delta: from.u32()?,
+        position: from.u32()?,
+        length: from.u32()?,
+        sum: PrefixSum(from.u32()?),
+        max_timestamp_ms: from.i64()?,
     })
 }
 
@@ -217,17 +246,18 @@ fn put_count(out: &mut Vec<u8>, count: usize) {
 }
 
 struct Reader<'a> {
-    bytes: &'a [u8],
+    left: &'a [u8],
+    /// Of the checkpoint's format.
     version: u16,
 }
 
 impl Reader<'_> {
     fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
         let (head, rest) = self
-            .bytes
+            .left
             .split_first_chunk::<N>()
             .ok_or_else(|| DecodeError::Damaged("it ends inside an entry".to_owned()))?;
-        self.bytes = rest;
+        self.left = rest;
         Ok(*head)
     }
 
@@ -269,5 +299,87 @@ impl Reader<'_> {
     fn list<T>(&mut self, one: impl Fn(&mut Self) -> Result<T, DecodeError>) -> Result<Vec<T>, DecodeError> {
         let count = self.u32()?;
         (0..count).map(|_| one(self)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checkpoint() -> Checkpoint {
+        let run = |n: u32| IndexEntry {
+            offset_delta: n,
+            position: n * 600_000,
+            length: 600_000,
+            sum: PrefixSum(n ^ 0xabcd),
+            max_timestamp_ms: i64::from(n),
+        };
+        let segment = |base: i64, runs: u32| OpenSegment {
+            base: Offset(base),
+            end_offset: Offset(base + 9),
+            synced: FilePos(4096),
+            end: FilePos(1_800_000),
+            created_ms: 1,
+            first_timestamp_ms: 2,
+            max_timestamp_ms: 3,
+            index_pages: 4,
+            runs: (0..runs).map(run).collect(),
+            rolled: runs == 0,
+        };
+        let sealed = |number: u64| SealedSegment {
+            base: Offset(-10),
+            end_offset: Offset(0),
+            size: FilePos(77),
+            first_timestamp_ms: 5,
+            max_timestamp_ms: 6,
+            cleaning: number,
+        };
+        let log = LogSnapshot {
+            log_end: Offset(30),
+            has_directory: true,
+            cleanings: 7,
+            cleaned_upto: Offset(-3),
+            replacing: Some(Replacement::of(sealed(8))),
+            sealed: vec![sealed(7)],
+            open: vec![segment(0, 0), segment(10, 3)],
+            ..LogSnapshot::default()
+        };
+        let partition = PartitionCheckpoint {
+            id: PartitionId { topic: TopicId([5; 16]), index: 1 },
+            log,
+            epochs: vec![EpochStart { epoch: LeaderEpoch(2), start: Offset(0) }],
+            producers: Vec::new(),
+            offline: None,
+        };
+        let run = Run { number: 3, id: RunId(77), shards: 2 };
+        Checkpoint { run, shard: 1, first_generation: 6, partitions: vec![partition.clone(), partition] }
+    }
+
+    #[test]
+    fn a_checkpoint_reads_back_and_any_flipped_bit_is_refused() {
+        let bytes = encode(&checkpoint());
+        assert_eq!(decode(&bytes), Ok(checkpoint()));
+        for bit in 0..bytes.len() * 8 {
+            let mut damaged = bytes.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert!(decode(&damaged).is_err(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn earlier_versions_are_read_without_what_they_lack_and_a_later_one_is_named() {
+        let mut expected = checkpoint();
+        for log in expected.partitions.iter_mut().map(|partition| &mut partition.log) {
+            (log.cleanings, log.cleaned_upto, log.replacing) = (0, Offset::ZERO, None);
+            for segment in &mut log.sealed {
+                (segment.first_timestamp_ms, segment.cleaning) = (segment.max_timestamp_ms, 0);
+            }
+        }
+        assert_eq!(decode(&encode_as(&checkpoint(), VERSION_WITHOUT_CLEANINGS)), Ok(expected.clone()));
+        for segment in expected.partitions.iter_mut().flat_map(|partition| &mut partition.log.open) {
+            segment.runs.clear();
+        }
+        assert_eq!(decode(&encode_as(&checkpoint(), VERSION_WITHOUT_RUNS)), Ok(expected));
+        assert_eq!(decode(&encode_as(&checkpoint(), 9)), Err(DecodeError::Version(9)));
     }
 }

@@ -64,6 +64,36 @@ fn a_flipped_bit_anywhere_in_a_batch_is_found_and_named() {
 }
 
 #[test]
+fn a_flipped_prefix_is_found_after_a_start_though_it_is_in_no_index_page() {
+    let batch_bytes = batch(2, 5_000, 0).len() as u64;
+    for byte in 0..17 {
+        let sim = Sim::new(byte);
+        let host = sim.add_host("a");
+        let snapshot = sim.block_on(host, |rt| async move {
+            let store = store(&rt).await;
+            let mut log = PartitionLog::new();
+            for n in 0..20 {
+                append(&mut log, &batch(2, 5_000, n), &rules(1 << 30));
+            }
+            write_all(&store, &mut log, WriteKind::Everything).await;
+            while let Some(sync) = log.needs_file_sync() {
+                store.sync(&dir(), &sync).await.unwrap();
+                log.file_synced(&sync);
+            }
+            log.snapshot()
+        });
+        assert!(snapshot.open[0].index_pages == 0 && !snapshot.open[0].runs.is_empty());
+        let path = segment_path(Offset(0), "log");
+        assert!(sim.disk(host).flip_bit(&path, batch_bytes * 2 + byte, (byte % 8) as u8));
+        let failure = sim.block_on(host, |rt| async move {
+            let log = Replay::new(snapshot).finish(0).unwrap().log;
+            read_all(&store(&rt).await, &log).await.expect_err("wrong bytes must not be read")
+        });
+        assert!(failure.to_string().contains("is damaged at byte"), "byte {byte}: {failure}");
+    }
+}
+
+#[test]
 fn a_damaged_index_is_rebuilt_and_stored_again() {
     let path = segment_path(Offset(0), "index");
     let sim = Sim::new(3);

@@ -11,6 +11,7 @@ use proptest::prelude::*;
 
 use super::{batch, dir, found, place, rules, store, write_all};
 use crate::log::*;
+use crate::planted::{PlantedFault, planted};
 use crate::runtime::sim::{Sim, SimRuntime};
 use crate::types::{FilePos, Listed, Offset};
 
@@ -336,6 +337,21 @@ impl Rig {
         rig.read_all(store).await;
         rig
     }
+}
+
+#[test]
+#[should_panic(expected = "only synced bytes are written")]
+fn r9_an_unsynced_byte_in_a_segment_is_caught() {
+    let sim = Sim::new(0);
+    let host = sim.add_host("a");
+    sim.block_on(host, |rt| async move {
+        let store = store(&rt).await;
+        let mut rig = Rig::new(1 << 20);
+        rig.append(&store, &batch(1, 10_000, 0)).await;
+        rig.freeze();
+        let _mended = planted(PlantedFault::UnsyncedInSegment);
+        rig.start_write(WriteKind::WholeBlocks);
+    });
 }
 
 proptest! {

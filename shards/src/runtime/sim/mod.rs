@@ -380,7 +380,7 @@ impl Runtime for SimRuntime {
         self.on_disk(DiskOp::Other, path, move |disk| disk.remove_dir_all(&at)).await
     }
 
-    async fn listen(&self, addr: SocketAddr) -> std::io::Result<SimListener> {
+    async fn listen(&self, addr: SocketAddr, _backlog: u32) -> std::io::Result<SimListener> {
         SimListener::bind(self, addr)
     }
 

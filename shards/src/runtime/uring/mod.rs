@@ -204,8 +204,8 @@ impl Runtime for UringRuntime {
         blocking::remove_dir_all(path.to_owned()).await
     }
 
-    async fn listen(&self, addr: SocketAddr) -> io::Result<UringListener> {
-        UringListener::bind(self.core.clone(), addr)
+    async fn listen(&self, addr: SocketAddr, backlog: u32) -> io::Result<UringListener> {
+        UringListener::bind(self.core.clone(), addr, backlog)
     }
 
     async fn connect(&self, addr: SocketAddr) -> io::Result<UringConn> {

@@ -23,8 +23,6 @@ use super::Core;
 use super::file::io_error;
 use crate::runtime::{Conn, Listener};
 
-/// Connections that the kernel holds until accepted. The kernel cuts it to net.core.somaxconn (4096 by default).
-const BACKLOG: i32 = 4096;
 /// How long the listener rests when the process has no descriptors left: accepting at once would spin.
 const DESCRIPTORS_OUT_PAUSE: Duration = Duration::from_millis(50);
 /// Buffers in one vectored write. More gain nothing: 64 already fill a socket's send buffer in the usual case.
@@ -42,12 +40,12 @@ pub struct UringListener {
 }
 
 impl UringListener {
-    pub(super) fn bind(core: Rc<Core>, addr: SocketAddr) -> io::Result<UringListener> {
+    pub(super) fn bind(core: Rc<Core>, addr: SocketAddr, backlog: u32) -> io::Result<UringListener> {
         let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_reuse_address(true)?;
         socket.set_reuse_port(true)?;
         socket.bind(&addr.into())?;
-        socket.listen(BACKLOG)?;
+        socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
         let addr = inet(socket.local_addr()?);
         let to_stop = socket.try_clone()?;
         // SAFETY: the descriptor is a listening socket and is given away whole.

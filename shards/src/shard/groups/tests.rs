@@ -37,6 +37,7 @@ fn core() -> ShardCore {
         producer_expiration_ms: 1,
         retention_check_ms: 1,
         cleaner: Default::default(),
+        catalog_snapshot_bytes: 1 << 20,
         mailbox_bytes: 1 << 20,
         mailbox_messages: 1,
         groups: GroupSettings { initial_rebalance_delay_ms: 0, ..GroupSettings::default() },

@@ -122,7 +122,7 @@ impl Broker {
         let mut command = Command::new(&self.binary);
         command.arg("dev").arg("--data-dir").arg(self.data());
         command.arg("--listen").arg(self.bootstrap()).arg("--cores").arg(shape.cores.to_string());
-        command.arg("--set").arg(format!("shards={}", shape.shards));
+        command.arg("--set").arg(format!("shards={}", shape.shards)).arg("--set").arg("admin.listen=");
         for setting in &self.settings {
             command.arg("--set").arg(setting);
         }

@@ -1,0 +1,147 @@
+//! Commits for which no journal file has room, on one simulated shard: what did not ask for room must not stop the journal.
+
+use std::future::Future;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_lite::future::or;
+
+use super::Shard;
+use super::catalog::fresh;
+use super::fence::Fence;
+use super::partition::Slot;
+use super::settings::{Layout, ShardSettings};
+use super::start::{self, StartedShard};
+use crate::batch::{BatchBuilder, NewRecord, ValidBatch};
+use crate::catalog::CatalogSettings;
+use crate::journal::format::HEADER_BYTES;
+use crate::journal::open::OpenCommit;
+use crate::request::{AppendPart, Upto};
+use crate::runtime::Runtime;
+use crate::runtime::sim::{Sim, SimRuntime};
+use crate::types::{LeaderEpoch, Offset, PartitionId, TopicId};
+
+/// Four files.
+const JOURNAL_BYTES: u64 = 4 << 20;
+/// With the entry of the batch and the seal that it could have needed, a commit fills a file to its last byte.
+const BATCH_BYTES: usize = (1 << 20) - HEADER_BYTES - 2 * 48;
+const BIG: PartitionId = PartitionId { topic: TopicId([7; 16]), index: 0 };
+const SMALL: PartitionId = PartitionId { topic: TopicId([7; 16]), index: 1 };
+/// Of the simulated clock, in which a commit takes milliseconds.
+const SOON: Duration = Duration::from_secs(20);
+
+fn settings() -> ShardSettings {
+    ShardSettings {
+        layout: Layout { root: "/broker".into() },
+        node_id: 1,
+        shards: 1,
+        journal_bytes: JOURNAL_BYTES,
+        journal_bytes_max: JOURNAL_BYTES,
+        window_bytes: 8 << 20,
+        cache_bytes: 8 << 20,
+        open_files: 16,
+        index_cache_bytes: 1 << 20,
+        producer_ids_max: 10,
+        producer_expiration_ms: 86_400_000,
+        retention_check_ms: 300_000,
+        catalog_snapshot_bytes: 1 << 20,
+        mailbox_bytes: 1 << 20,
+        mailbox_messages: 16,
+        groups: Default::default(),
+    }
+}
+
+struct Bench {
+    rt: SimRuntime,
+    started: StartedShard<SimRuntime>,
+    small: Slot,
+}
+
+impl Bench {
+    async fn append(&self, partition: PartitionId, batch: ValidBatch) -> Option<Offset> {
+        let part = AppendPart { partition, batch, acks_all: true };
+        let asked = self.started.shards.append(self.rt.now(), vec![part]);
+        let results = asked.await;
+        results.first().and_then(|result| result.as_ref().ok()).map(|appended| appended.base_offset)
+    }
+
+    /// `None` when it takes longer than anything here should.
+    async fn soon<T>(&self, wait: impl Future<Output = T>) -> Option<T> {
+        let late = async {
+            self.rt.sleep_until(self.rt.now().after(SOON)).await;
+            None
+        };
+        or(async { Some(wait.await) }, late).await
+    }
+}
+
+/// Runs `test` on a shard with two partitions, the second of which has a record.
+fn with_shard<F: Future<Output = ()> + 'static>(test: impl FnOnce(Bench) -> F + 'static) {
+    let sim = Sim::new(1);
+    let host = sim.add_host("broker");
+    sim.block_on(host, |rt| async move {
+        rt.create_dir_all(Path::new("/broker")).await.expect("an empty disk");
+        rt.sync_dir(Path::new("/")).await.expect("an empty disk");
+        let (told, _why) = flume::unbounded();
+        let fence = Arc::new(Fence::new(told));
+        let plan = start::plans(1, &settings(), &CatalogSettings::new("cluster", 1), &[], &fence).remove(0);
+        let started = start::start(rt.clone(), plan).await.expect("it starts");
+        add_partition(&started.shard, BIG);
+        let small = add_partition(&started.shard, SMALL);
+        let bench = Bench { rt, started, small };
+        assert_eq!(bench.append(SMALL, batch_of(200)).await, Some(Offset(0)));
+        test(bench).await;
+    });
+}
+
+fn add_partition(shard: &Shard<SimRuntime>, id: PartitionId) -> Slot {
+    shard.step(|core, _, _| {
+        let config = core.catalog.borrow().metadata_topic().config.clone();
+        core.insert(fresh(id, "t".into(), config, LeaderEpoch(0)))
+    })
+}
+
+/// A batch of so many bytes.
+fn batch_of(bytes: usize) -> ValidBatch {
+    let built = |value_bytes: usize| {
+        let mut builder = BatchBuilder::new(1_780_000_000_000);
+        let value = vec![7; value_bytes];
+        builder.push(&NewRecord { timestamp_ms: 1_780_000_000_000, value: Some(&value), ..NewRecord::default() });
+        builder.finish().expect("no codec, no error")
+    };
+    let more = built(bytes - 80).len() - (bytes - 80);
+    let batch = built(bytes - more);
+    assert_eq!(batch.len(), bytes, "lengths so near to each other are encoded in as many bytes");
+    ValidBatch::parse(batch).expect("a sound batch")
+}
+
+#[test]
+fn a_block_carried_into_a_commit_that_fills_its_file_stops_neither_appends_nor_a_stop() {
+    with_shard(|bench| async move {
+        let append = bench.append(BIG, batch_of(BATCH_BYTES));
+        let carry = async {
+            // In the same step of the core as the append, so into the same commit.
+            bench.started.shard.step(|core, _, _| {
+                let room = core.open.as_ref().map(OpenCommit::padded_bytes);
+                assert_eq!(room, Some(1 << 20), "the append alone fills a file");
+                assert!(core.carry(bench.small) > 0);
+            });
+        };
+        let (acked, ()) = futures_lite::future::zip(bench.soon(append), carry).await;
+        assert_eq!(acked, Some(Some(Offset(0))));
+        assert_eq!(bench.soon(bench.started.shard.stop()).await, Some(true), "a clean stop");
+    });
+}
+
+#[test]
+fn a_log_start_that_moves_in_a_commit_that_fills_its_file_is_durable_soon() {
+    with_shard(|bench| async move {
+        let append = bench.append(BIG, batch_of(BATCH_BYTES));
+        let moved = async { bench.started.shards.move_log_start(vec![(SMALL, Upto::HighWatermark)]).await };
+        let (acked, moved) = futures_lite::future::zip(bench.soon(append), bench.soon(moved)).await;
+        assert_eq!(acked, Some(Some(Offset(0))));
+        assert_eq!(moved, Some(vec![Ok(Offset(1))]));
+        assert_eq!(bench.soon(bench.started.shard.stop()).await, Some(true), "a clean stop");
+    });
+}

@@ -1,0 +1,65 @@
+//! Kafka's metrics that dashboards use, under the names that Prometheus's JMX exporter gives them with its example
+//! configuration for Kafka. Each is the sum of all shards: in Kafka it is one number of the broker.
+
+use super::Kind::{self, Counter, Gauge};
+use super::text::Text;
+use crate::http::collect::Round;
+use crate::http::report::CoreReport;
+
+/// One number of the broker: its part of each shard.
+struct OfBroker {
+    name: &'static str,
+    labels: &'static [(&'static str, &'static str)],
+    kind: Kind,
+    help: &'static str,
+    value: fn(&CoreReport) -> u64,
+}
+
+const fn of_broker(name: &'static str, kind: Kind, help: &'static str, value: fn(&CoreReport) -> u64) -> OfBroker {
+    OfBroker { name, labels: &[], kind, help, value }
+}
+
+const PURGATORY: &str = "kafka_server_delayedoperationpurgatory_purgatorysize";
+
+#[rustfmt::skip]
+const OF_BROKER: &[OfBroker] = &[
+    of_broker("kafka_server_brokertopicmetrics_messagesin_total", Counter, "Records appended.", |c| c.shard.counters.appended_records),
+    of_broker("kafka_server_brokertopicmetrics_bytesin_total", Counter, "Bytes of record batches appended.", |c| c.shard.counters.appended_bytes),
+    of_broker("kafka_server_brokertopicmetrics_bytesout_total", Counter, "Bytes of record batches fetched.", |c| c.shard.counters.read_memory_bytes + c.shard.counters.read_disk_bytes),
+    of_broker("kafka_server_brokertopicmetrics_totalproducerequests_total", Counter, "Produce requests.", |c| requests(c, "Produce")),
+    of_broker("kafka_server_brokertopicmetrics_totalfetchrequests_total", Counter, "Fetch requests.", |c| requests(c, "Fetch")),
+    of_broker("kafka_server_replicamanager_partitioncount", Gauge, "Partitions.", |c| c.shard.partitions),
+    of_broker("kafka_server_replicamanager_leadercount", Gauge, "Partitions that this broker leads: all.", |c| c.shard.partitions),
+    of_broker("kafka_server_replicamanager_offlinereplicacount", Gauge, "Partitions out of service.", |c| c.shard.partitions_offline),
+    of_broker("kafka_server_replicamanager_underreplicatedpartitions", Gauge, "Always 0: there is one broker.", |_| 0),
+    of_broker("kafka_server_replicamanager_underminisrpartitioncount", Gauge, "Always 0: there is one broker.", |_| 0),
+    of_broker("kafka_controller_kafkacontroller_offlinepartitionscount", Gauge, "Partitions out of service.", |c| c.shard.partitions_offline),
+    OfBroker { name: PURGATORY, labels: &[("delayedOperation", "Fetch")], kind: Gauge, help: "Requests that wait: fetches for records, produces for room.", value: |c| c.shard.fetches_parked },
+    OfBroker { name: PURGATORY, labels: &[("delayedOperation", "Produce")], kind: Gauge, help: "", value: |c| c.shard.appends_waiting },
+];
+
+pub fn write(text: &mut Text, round: &Round) {
+    let name = "kafka_controller_kafkacontroller_activecontrollercount";
+    text.family(name, Gauge, "Always 1: this process is its own controller.").sample(&[], 1);
+    for metrics in OF_BROKER.chunk_by(|a, b| a.name == b.name) {
+        let Some(first) = metrics.first() else { continue };
+        let mut family = text.family(first.name, first.kind, first.help);
+        for metric in metrics {
+            let labels: Vec<(&str, &dyn std::fmt::Display)> =
+                metric.labels.iter().map(|(name, label)| (*name, label as &dyn std::fmt::Display)).collect();
+            family.sample(&labels, round.answered().map(|(_, core)| (metric.value)(core)).sum::<u64>());
+        }
+    }
+    let name = "kafka_network_requestmetrics_requests_total";
+    let mut family = text.family(name, Counter, "Requests by API.");
+    for api in round.answered().next().map_or(&[][..], |(_, core)| &core.server.requests) {
+        let count: u64 = round.answered().map(|(_, core)| requests(core, api.0)).sum();
+        if count > 0 {
+            family.sample(&[("request", &api.0)], count);
+        }
+    }
+}
+
+fn requests(core: &CoreReport, api: &str) -> u64 {
+    core.server.requests.iter().find(|(name, _)| *name == api).map_or(0, |(_, count)| *count)
+}

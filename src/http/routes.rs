@@ -1,0 +1,114 @@
+//! Paths and their answers. Control thread only.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde_json::{Value, json};
+use tracing::level_filters::LevelFilter;
+
+use super::collect::{Collector, Round};
+use super::health::{self, Life};
+use super::{HttpPlan, LogLevel, Stopping, log_level, metrics, stages};
+
+/// The one body that is read is a level's name.
+const BODY_BYTES_MAX: usize = 1024;
+
+const PATHS: &str = "\
+/livez          the process works
+/readyz         clients may come; if not, why, by core
+/metrics        for Prometheus
+/v1/stages      where the time goes, by core and stage
+/v1/config      settings in force
+/v1/log-level   GET, and PUT with error, warn, info, debug or trace
+";
+
+pub struct Site {
+    pub plan: HttpPlan,
+    pub collector: Collector,
+    pub level: LogLevel,
+    pub stopping: Stopping,
+    /// Every core has answered at least once.
+    pub started: AtomicBool,
+}
+
+impl Site {
+    async fn ask(&self) -> (Arc<Round>, Life) {
+        let round = self.collector.round().await;
+        if round.cores.iter().all(Option::is_some) {
+            self.started.store(true, Ordering::Relaxed);
+        }
+        (round, Life { started: self.started.load(Ordering::Relaxed), stopping: self.stopping.is_set() })
+    }
+}
+
+pub fn router(site: Arc<Site>) -> Router {
+    Router::new()
+        .route("/", get(|| async { PATHS }))
+        .route("/livez", get(live))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .route("/v1/stages", get(stages))
+        .route("/v1/config", get(config))
+        .route("/v1/log-level", get(level).put(set_level))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(site)
+}
+
+async fn live(State(site): State<Arc<Site>>) -> Response {
+    let (round, life) = site.ask().await;
+    healthy(health::live(&round, life))
+}
+
+async fn ready(State(site): State<Arc<Site>>) -> Response {
+    let (round, life) = site.ask().await;
+    healthy(health::ready(&round, life))
+}
+
+async fn metrics(State(site): State<Arc<Site>>) -> Response {
+    let (round, life) = site.ask().await;
+    let text = metrics::text(&round, health::ready(&round, life).0, &site.plan.data_dir);
+    ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response()
+}
+
+async fn stages(State(site): State<Arc<Site>>) -> Response {
+    let (round, _) = site.ask().await;
+    json(StatusCode::OK, &stages::answer(&round))
+}
+
+async fn config(State(site): State<Arc<Site>>) -> Response {
+    json(StatusCode::OK, &site.plan.config)
+}
+
+async fn level() -> Response {
+    json(StatusCode::OK, &json!({ "level": LevelFilter::current().to_string() }))
+}
+
+async fn set_level(State(site): State<Arc<Site>>, body: Bytes) -> Response {
+    let named = std::str::from_utf8(&body).ok().and_then(|text| log_level::named(text.trim()));
+    let Some(wanted) = named else {
+        let why = "the body must be one of error, warn, info, debug, trace";
+        return json(StatusCode::BAD_REQUEST, &json!({ "error": why }));
+    };
+    match site.level.set(wanted) {
+        Ok(()) => {
+            // Seen whatever the level is now.
+            tracing::error!(level = %wanted, "the level of the log was changed");
+            level().await
+        }
+        Err(e) => json(StatusCode::INTERNAL_SERVER_ERROR, &json!({ "error": e.to_string() })),
+    }
+}
+
+fn healthy((good, told): (bool, Value)) -> Response {
+    json(if good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, &told)
+}
+
+fn json(status: StatusCode, value: &Value) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/json")], format!("{value:#}\n")).into_response()
+}
