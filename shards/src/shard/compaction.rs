@@ -72,8 +72,8 @@ pub async fn run<R: Runtime>(shard: Shard<R>) {
 
 /// One pass over the log that needs it most. Whether to look for more at once.
 async fn clean_filthiest<R: Runtime>(shard: &Shard<R>) -> bool {
-    let Some(slot) = filthiest(shard).await else { return false };
-    if !shard.step(|core, _, wall_ms| core.is_on_record(slot, wall_ms)) {
+    let Some((_, dirtiest)) = filthiest(shard, |p| p.high_watermark).await else { return false };
+    if !dirtiest.is_on_record {
         let (reply, recorded) = oneshot();
         shard.step(|core, _, _| {
             core.checkpoint_wanted = Some(reply);
@@ -83,14 +83,11 @@ async fn clean_filthiest<R: Runtime>(shard: &Shard<R>) -> bool {
             return false;
         }
     }
-    let planned = shard.step(|core, _, wall_ms| {
-        let partition = core.get(slot)?;
-        Some((partition.directory(), partition.due(partition.recorded_end, wall_ms)?))
-    });
-    let Some((dir, due)) = planned else { return false };
+    let Some((slot, Candidate { due, .. })) = filthiest(shard, |p| p.recorded_end).await else { return false };
+    let Some(dir) = shard.step(|core, _, _| core.get(slot).map(Partition::directory)) else { return false };
     let (name, began) = (dir.name(), shard.now());
     let mut cleaner = Cleaner { shard, slot, dir, pace: Pace::new(shard), read: 0, written: 0 };
-    match cleaner.pass(due).await {
+    match cleaner.pass(&due).await {
         Ok(upto) => {
             let took_ms = u64::try_from(shard.now().since(began).as_millis()).unwrap_or(u64::MAX);
             let (read, written) = (cleaner.read, cleaner.written);
@@ -114,22 +111,30 @@ async fn clean_filthiest<R: Runtime>(shard: &Shard<R>) -> bool {
     }
 }
 
-/// The log with the largest dirty share of those that are due.
-async fn filthiest<R: Runtime>(shard: &Shard<R>) -> Option<Slot> {
+/// What is due of one log.
+struct Candidate {
+    due: Due,
+    /// All of it is in a checkpoint.
+    is_on_record: bool,
+}
+
+/// The log with the largest dirty share of those that are due, if its segments below `upto` count.
+async fn filthiest<R: Runtime>(shard: &Shard<R>, upto: fn(&Partition) -> Offset) -> Option<(Slot, Candidate)> {
     let slots: Vec<Slot> = shard.step(|core, _, _| core.slots().collect());
-    let mut best: Option<(Slot, f64)> = None;
+    let mut best: Option<(Slot, Candidate)> = None;
     for some in slots.chunks(PARTITIONS_PER_STEP) {
         shard.step(|core, _, wall_ms| {
             for slot in some {
-                let found = core.get(*slot).and_then(|p| p.due(p.high_watermark, wall_ms));
-                if let Some(due) = found.filter(|due| best.is_none_or(|(_, ratio)| due.dirty_ratio > ratio)) {
-                    best = Some((*slot, due.dirty_ratio));
+                let Some(partition) = core.get(*slot) else { continue };
+                let Some(due) = partition.due(upto(partition), wall_ms) else { continue };
+                if best.as_ref().is_none_or(|(_, other)| due.dirty_ratio > other.due.dirty_ratio) {
+                    best = Some((*slot, Candidate { is_on_record: due.upto <= partition.recorded_end, due }));
                 }
             }
         });
         shard.rt().quantum().await;
     }
-    best.map(|(slot, _)| slot)
+    best
 }
 
 impl Partition {
@@ -152,16 +157,6 @@ impl Partition {
     }
 }
 
-impl ShardCore {
-    /// All that is due of a log is in a checkpoint.
-    fn is_on_record(&self, slot: Slot, wall_ms: i64) -> bool {
-        self.get(slot).is_none_or(|p| {
-            let due = p.due(p.high_watermark, wall_ms);
-            due.is_none_or(|due| due.upto <= p.recorded_end)
-        })
-    }
-}
-
 /// One pass over one log.
 struct Cleaner<'a, R: Runtime> {
     shard: &'a Shard<R>,
@@ -174,8 +169,8 @@ struct Cleaner<'a, R: Runtime> {
 
 impl<R: Runtime> Cleaner<'_, R> {
     /// Maps what is due and cleans all segments below; returns how far the map went.
-    async fn pass(&mut self, due: Due) -> Result<Offset, Ended> {
-        let (map, upto) = self.map(&due).await?;
+    async fn pass(&mut self, due: &Due) -> Result<Offset, Ended> {
+        let (map, upto) = self.map(due).await?;
         let (pass, sealed, segment_bytes) = self.step(|core, slot, wall_ms| {
             let partition = core.get(slot)?;
             let levels = CompressionLevels {

@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 mod appending;
 mod damage;
 mod model;
+mod replacing;
 mod retention;
 mod searching;
 
