@@ -26,6 +26,7 @@ pub(super) const GROUP: i8 = 32;
 pub(super) const SOURCE_TOPIC: i8 = 1;
 pub(super) const SOURCE_DEFAULT: i8 = 5;
 pub(super) const SOURCE_LOGGER: i8 = 6;
+pub(super) const SOURCE_GROUP: i8 = 8;
 
 pub(super) fn layer_code(layer: Layer) -> i8 {
     match layer {
@@ -36,11 +37,11 @@ pub(super) fn layer_code(layer: Layer) -> i8 {
     }
 }
 
-/// Kafka's number for the type of a topic config.
+/// Kafka's number for the type of a config of a topic or a group.
 pub(super) fn topic_type_code(key: &ConfigKey) -> i8 {
     match key.kind {
         Kind::Bool => type_code(SettingType::Boolean),
-        Kind::OneOf(_) => type_code(SettingType::Text),
+        Kind::OneOf(_) | Kind::OffsetReset => type_code(SettingType::Text),
         Kind::Int { .. } | Kind::GzipLevel => type_code(SettingType::Int),
         Kind::Long { .. } => type_code(SettingType::Long),
         Kind::Ratio => 6,
@@ -64,6 +65,7 @@ pub(super) fn resource(kind: i8, name: &str) -> ConfigResource {
         TOPIC => ResourceKind::Topic,
         BROKER => ResourceKind::Broker,
         BROKER_LOGGER => ResourceKind::BrokerLogger,
+        GROUP => ResourceKind::Group,
         other => ResourceKind::Other(other),
     };
     ConfigResource { kind, name: name.to_owned() }

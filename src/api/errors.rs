@@ -76,6 +76,7 @@ pub(super) fn group_error(e: GroupError) -> ErrorCode {
         GroupError::UnreleasedInstance => ErrorCode::UnreleasedInstanceId,
         GroupError::StaleEpoch => ErrorCode::StaleMemberEpoch,
         GroupError::InvalidRegex => ErrorCode::InvalidRegularExpression,
+        GroupError::Malformed => ErrorCode::UnknownServerError,
     }
 }
 

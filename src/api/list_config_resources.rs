@@ -30,7 +30,7 @@ pub(super) fn serve(
     std::future::ready(reply.into())
 }
 
-/// Groups and client metrics have no configs of their own here.
+/// Client metrics have no configs of their own here.
 fn listed(ctx: &RequestContext<'_>, asked: &[i8]) -> Vec<ConfigResource> {
     let broker = Str::from(ctx.core.settings.node_id.to_string());
     let brokers = [BROKER_LOGGER, BROKER].into_iter().filter(|kind| asked.contains(kind));
@@ -38,5 +38,7 @@ fn listed(ctx: &RequestContext<'_>, asked: &[i8]) -> Vec<ConfigResource> {
     let catalog = ctx.core.shards.catalog();
     let topics = catalog.topics().filter(|_| asked.contains(&TOPIC));
     let topics = topics.map(|topic| ConfigResource { resource_name: Str::from(&*topic.name), resource_type: TOPIC });
-    brokers.chain(topics).collect()
+    let groups = catalog.groups_with_configs().filter(|_| asked.contains(&GROUP));
+    let groups = groups.map(|group| ConfigResource { resource_name: Str::from(&**group), resource_type: GROUP });
+    groups.chain(brokers).chain(topics).collect()
 }

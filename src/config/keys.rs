@@ -320,6 +320,48 @@ pub static KEYS: &[Key] = &[
         "Least time between two assignments of a consumer group (KIP-1263), so that members that come together cost one.",
     ),
     key(
+        "group.consumer.min.session.timeout.ms",
+        int(1, I32_MAX),
+        "45000",
+        "Shortest session time-out that a consumer group may be given (its config consumer.session.timeout.ms), and the broker's default may be.",
+    ),
+    key(
+        "group.consumer.max.session.timeout.ms",
+        int(1, I32_MAX),
+        "60000",
+        "Longest session time-out that a consumer group may be given.",
+    ),
+    key(
+        "group.consumer.min.heartbeat.interval.ms",
+        int(1, I32_MAX),
+        "5000",
+        "Shortest heartbeat interval that a consumer group may be given (consumer.heartbeat.interval.ms). Each member costs a request in that time.",
+    ),
+    key(
+        "group.consumer.max.heartbeat.interval.ms",
+        int(1, I32_MAX),
+        "15000",
+        "Longest heartbeat interval that a consumer group may be given.",
+    ),
+    key(
+        "group.consumer.min.assignment.interval.ms",
+        int(0, I32_MAX),
+        "0",
+        "Least time between assignments that a consumer group may be given (consumer.assignment.interval.ms).",
+    ),
+    key(
+        "group.consumer.max.assignment.interval.ms",
+        int(0, I32_MAX),
+        "15000",
+        "Longest time between assignments that a consumer group may be given.",
+    ),
+    key(
+        "group.consumer.migration.policy",
+        Kind::OneOf(&["bidirectional", "upgrade", "downgrade", "disabled"]),
+        "bidirectional",
+        "Which way a group may change its protocol while it has members: `upgrade` from the classic to the consumer protocol (KIP-848), when the first member of the latter comes; `downgrade` when the last one goes.",
+    ),
+    key(
         "group.consumer.max.size",
         int(1, I32_MAX),
         "2147483647",
@@ -591,6 +633,7 @@ pub fn topic_range(kind: TopicKind) -> String {
         TopicKind::Ratio => "0 to 1".to_owned(),
         TopicKind::Bool => "true, false".to_owned(),
         TopicKind::OneOf(allowed) | TopicKind::ListOf(allowed) => allowed.join(", "),
+        TopicKind::OffsetReset => "earliest, latest, or by_duration:PnDTnHnMn.nS".to_owned(),
         TopicKind::ThrottledReplicas => "PARTITION:BROKER, …, or *".to_owned(),
     }
 }

@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use shards::catalog::TopicDefaults;
+use shards::catalog::config::GroupDefaults;
 use shards::catalog::config::Kind as TopicKind;
 use toml_edit::{Document, Item, Value};
 
@@ -218,6 +219,7 @@ impl Config {
     fn check_together(&self) -> Result<(), ConfigError> {
         let together = |why: String| Err(ConfigError::Together(why));
         self.topic_defaults()?;
+        self.group_defaults()?;
         let (least, most) = (self.bytes("journal.bytes"), self.bytes("journal.bytes.max"));
         if least > most {
             return together(format!(
@@ -314,6 +316,11 @@ impl Config {
         TopicDefaults::from_broker(|name| self.given(name)).map_err(|e| ConfigError::Together(e.to_string()))
     }
 
+    /// What groups have that say nothing themselves, and what they may have.
+    pub fn group_defaults(&self) -> Result<GroupDefaults, ConfigError> {
+        GroupDefaults::from_broker(|name| self.given(name)).map_err(|e| ConfigError::Together(e.to_string()))
+    }
+
     fn read<T>(&self, name: &str, parse: impl Fn(&str) -> Result<T, value::Wrong>) -> Option<T> {
         let text = self.text(name)?;
         Some(parse(text).unwrap_or_else(|why| unreachable!("{name} = {text:?} was checked: {why}")))
@@ -397,7 +404,7 @@ fn wanted(key: &Key) -> Wanted {
         Kind::TopicDefault => match key.topic_config().map(|config| config.kind) {
             Some(TopicKind::Bool) => boolean,
             Some(TopicKind::Ratio) => Wanted { words: "a number", integer: true, float: true, ..none },
-            Some(TopicKind::OneOf(_)) => text,
+            Some(TopicKind::OneOf(_) | TopicKind::OffsetReset) => text,
             Some(TopicKind::ListOf(_) | TopicKind::ThrottledReplicas) => texts,
             Some(TopicKind::Int { .. } | TopicKind::Long { .. } | TopicKind::GzipLevel) | None => integer,
         },

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 use shards::catalog::{CatalogSettings, Endpoint};
-use shards::group::{ConsumerSettings, GroupSettings};
+use shards::group::{GroupSettings, Migration};
 use shards::shard::settings::{CleanerSettings, Layout, ShardSettings};
 use tracing::level_filters::LevelFilter;
 
@@ -151,6 +151,7 @@ pub fn plan(config: &Config) -> Result<ProcessPlan, BrokerError> {
         default_replication_factor: number(config, "default.replication.factor"),
         partitions_max: number(config, "partitions.max"),
         topic_defaults,
+        group_defaults: config.group_defaults()?,
         ..CatalogSettings::new(cluster_id.clone(), node_id)
     };
     let computed = [
@@ -202,11 +203,12 @@ fn groups(config: &Config) -> GroupSettings {
         initial_rebalance_delay_ms: number(config, "group.initial.rebalance.delay.ms"),
         session_timeouts_ms: shortest..=number(config, "group.max.session.timeout.ms"),
         members_max: number(config, "group.max.size"),
-        consumer: ConsumerSettings {
-            session_timeout_ms: number(config, "group.consumer.session.timeout.ms"),
-            heartbeat_interval_ms: number(config, "group.consumer.heartbeat.interval.ms"),
-            assignment_interval_ms: number(config, "group.consumer.assignment.interval.ms"),
-            members_max: number(config, "group.consumer.max.size"),
+        consumer_members_max: number(config, "group.consumer.max.size"),
+        consumer_migration: match config.text("group.consumer.migration.policy") {
+            Some("upgrade") => Migration::Upgrade,
+            Some("downgrade") => Migration::Downgrade,
+            Some("disabled") => Migration::Disabled,
+            Some(_) | None => Migration::Bidirectional,
         },
         offset_metadata_max: number(config, "offset.metadata.max.bytes"),
         offsets_retention_ms: config.int("offsets.retention.minutes") * MINUTE_MS,

@@ -1,7 +1,7 @@
 //! A member of a group that speaks the classic protocol: joins, assigns if it leads, commits, and now and then leaves, dies
-//! or sleeps past its session.
+//! or sleeps past its session. It may be static, and cooperative as all of its group are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -27,7 +27,7 @@ const GROUP: &str = "group";
 pub const SESSION: Duration = Duration::from_secs(2);
 pub const REBALANCE: Duration = Duration::from_secs(3);
 /// A join waits for the others, all else is answered at once.
-const JOIN_MAX: Duration = Duration::from_secs(30);
+const JOIN_MAX: Duration = Duration::from_secs(10);
 const REPLY_MAX: Duration = Duration::from_secs(10);
 
 /// What a refusal makes a member do.
@@ -39,17 +39,32 @@ enum Refused {
     Wait,
 }
 
+/// What kind of member it is.
+#[derive(Clone, Copy)]
+pub struct Habits {
+    /// Its place outlives it: whoever is started anew takes it.
+    pub is_static: bool,
+    /// Keeps what it reads while it joins again, and gives up only what it is told to.
+    pub is_cooperative: bool,
+}
+
 pub struct GroupMember {
     rt: SimRuntime,
     clients: Clients,
     ledger: Ledger,
     number: usize,
+    instance: Option<Str>,
+    is_cooperative: bool,
     id: Str,
+    /// What a cooperative member says that it has.
+    owns: BTreeSet<u8>,
 }
 
 impl GroupMember {
-    pub fn new(rt: SimRuntime, clients: Clients, ledger: Ledger, number: usize) -> GroupMember {
-        GroupMember { rt, clients, ledger, number, id: Str::default() }
+    pub fn new(rt: SimRuntime, clients: Clients, ledger: Ledger, number: usize, habits: Habits) -> GroupMember {
+        let Habits { is_static, is_cooperative } = habits;
+        let instance = is_static.then(|| Str::from(format!("instance-{number}")));
+        GroupMember { rt, clients, ledger, number, instance, is_cooperative, id: Str::default(), owns: BTreeSet::new() }
     }
 
     /// Lives again and again, for as long as there is a broker and a test.
@@ -59,7 +74,7 @@ impl GroupMember {
             match self.live(round).await {
                 Err(Broken::Nonsense(what)) => self.clients.history.unexpected(what),
                 // A commit may be on its way still: whoever sends more under the same id could be overtaken by it.
-                Err(_) if self.clients.is_current(round) => self.id = Str::default(),
+                Err(_) if self.clients.is_current(round) => self.begin_anew(),
                 // The broker is another: nothing is on its way, and the id is good.
                 Err(_) | Ok(()) => {}
             }
@@ -95,13 +110,17 @@ impl GroupMember {
 
     /// Joins and syncs.
     async fn enter(&mut self, link: &mut Link) -> Result<Result<Share, Refused>, Broken> {
+        if !self.is_cooperative {
+            self.owns.clear();
+        }
         let join = JoinGroupRequest {
             group_id: GROUP.into(),
             member_id: self.id.clone(),
+            group_instance_id: self.instance.clone(),
             session_timeout_ms: millis(SESSION),
             rebalance_timeout_ms: millis(REBALANCE),
             protocol_type: "consumer".into(),
-            protocols: vec![JoinGroupRequestProtocol { name: "range".into(), metadata: said() }],
+            protocols: vec![JoinGroupRequestProtocol { name: "range".into(), metadata: said(&self.owns) }],
             ..Default::default()
         };
         let Response::JoinGroup(joined) = link.ask(join, 9, JOIN_MAX).await? else { return Err(another()) };
@@ -120,18 +139,22 @@ impl GroupMember {
             group_id: GROUP.into(),
             generation_id: joined.generation_id,
             member_id: self.id.clone(),
+            group_instance_id: self.instance.clone(),
             protocol_type: joined.protocol_type.clone(),
             protocol_name: joined.protocol_name.clone(),
-            assignments: if joined.leader == self.id { assign(&joined) } else { Vec::new() },
-            ..Default::default()
+            assignments: if joined.leader == self.id && !joined.skip_assignment { assign(&joined) } else { Vec::new() },
         };
         let Response::SyncGroup(synced) = link.ask(sync, 5, JOIN_MAX).await? else { return Err(another()) };
         if let Some(refused) = self.refused("SyncGroup", synced.error_code) {
             return Ok(Err(refused));
         }
         let share = Share { generation: joined.generation_id, parts: synced.assignment.iter().copied().collect() };
-        self.ledger.gained(self.number, self.id.as_str(), share.clone());
-        Ok(Ok(share))
+        // The next life of a static member goes on in the generation that it was in.
+        self.ledger.gained(self.number, self.instance.as_ref().unwrap_or(&self.id).as_str(), share.clone());
+        let gives_up = self.owns.iter().any(|part| !share.parts.contains(part));
+        self.owns = share.parts.clone();
+        // Others may have it once it says that it has not.
+        Ok(if gives_up { Err(Refused::JoinAgain) } else { Ok(share) })
     }
 
     /// Commits and shows that it lives; ends with the refusal that ends its share, or with its own end.
@@ -150,7 +173,7 @@ impl GroupMember {
                 if one_in(&self.rt, 2) {
                     self.leave(link).await?;
                 }
-                self.id = Str::default();
+                self.begin_anew();
                 return Ok(None);
             }
             if one_in(&self.rt, steps) {
@@ -168,7 +191,7 @@ impl GroupMember {
                 group_id: GROUP.into(),
                 generation_id: share.generation,
                 member_id: self.id.clone(),
-                ..Default::default()
+                group_instance_id: self.instance.clone(),
             };
             let Response::Heartbeat(heard) = link.ask(beat, 4, REPLY_MAX).await? else { return Err(another()) };
             if let Some(refused) = self.refused("Heartbeat", heard.error_code) {
@@ -215,6 +238,7 @@ impl GroupMember {
             group_id: GROUP.into(),
             generation_id_or_member_epoch: generation,
             member_id: self.id.clone(),
+            group_instance_id: self.instance.clone(),
             topics: vec![OffsetCommitRequestTopic { name: TOPIC.into(), partitions, ..Default::default() }],
             ..Default::default()
         };
@@ -231,7 +255,8 @@ impl GroupMember {
     }
 
     async fn leave(&self, link: &mut Link) -> Result<(), Broken> {
-        let members = vec![MemberIdentity { member_id: self.id.clone(), ..Default::default() }];
+        let group_instance_id = self.instance.clone();
+        let members = vec![MemberIdentity { member_id: self.id.clone(), group_instance_id, ..Default::default() }];
         let request = LeaveGroupRequest { group_id: GROUP.into(), members, ..Default::default() };
         let Response::LeaveGroup(_) = link.ask(Request::from(request), 5, REPLY_MAX).await? else {
             return Err(another());
@@ -252,6 +277,8 @@ impl GroupMember {
             ErrorCode::None => None,
             ErrorCode::RebalanceInProgress | ErrorCode::IllegalGeneration => Some(Refused::JoinAgain),
             ErrorCode::UnknownMemberId => Some(Refused::JoinAnew),
+            // An answer with its new id was lost.
+            ErrorCode::FencedInstanceId if self.instance.is_some() => Some(Refused::JoinAnew),
             ErrorCode::CoordinatorLoadInProgress | ErrorCode::CoordinatorNotAvailable | ErrorCode::NotCoordinator => {
                 Some(Refused::Wait)
             }
@@ -262,10 +289,15 @@ impl GroupMember {
         }
     }
 
+    fn begin_anew(&mut self) {
+        self.id = Str::default();
+        self.owns.clear();
+    }
+
     async fn give_way(&mut self, refused: Refused) {
         match refused {
             Refused::JoinAgain => {}
-            Refused::JoinAnew => self.id = Str::default(),
+            Refused::JoinAnew => self.begin_anew(),
             Refused::Wait => pause(&self.rt, Duration::from_millis(20)).await,
         }
     }
@@ -279,19 +311,38 @@ fn millis(time: Duration) -> i32 {
     i32::try_from(time.as_millis()).expect("short")
 }
 
-/// A consumer's subscription to the topic, version 0.
-fn said() -> Bytes {
-    let mut said = b"\0\0\0\0\0\x01\0".to_vec();
-    said.push(u8::try_from(TOPIC.len()).expect("short"));
-    said.extend_from_slice(TOPIC.as_bytes());
-    said.extend_from_slice(&[0; 4]);
+/// A consumer's subscription to the topic, version 1, with what it has of it.
+fn said(owns: &BTreeSet<u8>) -> Bytes {
+    let mut said = b"\0\x01\0\0\0\x01".to_vec();
+    push_topic(&mut said);
+    // No user data, then one topic that it has something of.
+    said.extend_from_slice(b"\0\0\0\0\0\0\0\x01");
+    push_topic(&mut said);
+    said.extend_from_slice(&u32::try_from(owns.len()).expect("few").to_be_bytes());
+    said.extend(owns.iter().flat_map(|part| u32::from(*part).to_be_bytes()));
     said.into()
 }
 
-/// One partition after the other to one member after the other; an assignment is the partitions' numbers as bytes.
+fn push_topic(said: &mut Vec<u8>) {
+    said.push(0);
+    said.push(u8::try_from(TOPIC.len()).expect("short"));
+    said.extend_from_slice(TOPIC.as_bytes());
+}
+
+/// What [`said`] says that a member has.
+fn owned(said: &[u8]) -> BTreeSet<u8> {
+    let start = 6 + 2 * (2 + TOPIC.len()) + 8 + 4;
+    said[start..].chunks_exact(4).map(|part| part[3]).collect()
+}
+
+/// One partition after the other to one member after the other, but nobody gets what another has: that is given up first.
+/// An assignment is the partitions' numbers as bytes.
 fn assign(joined: &JoinGroupResponse) -> Vec<SyncGroupRequestAssignment> {
+    let owned: Vec<BTreeSet<u8>> = joined.members.iter().map(|member| owned(&member.metadata)).collect();
+    let is_free = |part: u8, at: usize| owned.iter().enumerate().all(|(of, owns)| of == at || !owns.contains(&part));
     let members = joined.members.iter().enumerate().map(|(at, member)| {
         let parts = (0..PARTITIONS).filter(|part| usize::from(*part) % joined.members.len() == at);
+        let parts = parts.filter(|part| is_free(*part, at));
         SyncGroupRequestAssignment { member_id: member.member_id.clone(), assignment: parts.collect::<Vec<_>>().into() }
     });
     members.collect()

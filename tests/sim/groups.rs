@@ -1,16 +1,21 @@
-//! A group whose members join, leave, die and sleep while the broker is killed, cut off and stopped. What must hold:
-//! one owner of a partition in a generation, no acked commit goes back, and peace is followed by one generation of all.
+//! A group whose members join, leave, die and sleep while the broker is killed, cut off and stopped, and while messages are
+//! late and connections are lost. Some members are static, and in half of the worlds all are cooperative. What must hold: one
+//! owner of a partition in a generation, no acked commit goes back, and peace is followed by one generation of all.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use crate::client::Load;
 use crate::group_ledger::{Ledger, PARTITIONS};
-use crate::group_member::{GroupMember, REBALANCE, SESSION, TOPIC};
+use crate::group_member::{GroupMember, Habits, REBALANCE, SESSION, TOPIC};
 use crate::scenario::{Outcome, Stage, simulate};
 use crate::world::Setup;
 
 /// From the last fault on: whoever is dead is noticed, and the others are called and have their time twice.
 const CONVERGED_MAX: Duration = Duration::from_secs(4 * (SESSION.as_secs() + REBALANCE.as_secs()));
+
+/// Of a message on a network that is well.
+const LATENCY: Range<Duration> = Duration::from_micros(10)..Duration::from_millis(1);
 
 fn members_come_and_go(seed: u64) -> Outcome {
     let mut stage = Stage::new(seed, Setup::default(), Load::default());
@@ -22,13 +27,16 @@ fn members_come_and_go(seed: u64) -> Outcome {
     stage.admin.create(&stage.world, TOPIC, i32::from(PARTITIONS), &[]);
     let ledger = Ledger::new(stage.world.history.clone());
     let members = 1 + usize::try_from(stage.world.pick(8)).expect("small");
+    let is_cooperative = stage.world.one_in(2);
     for number in 0..members {
+        let habits = Habits { is_static: stage.world.one_in(3), is_cooperative };
         let host = stage.world.clients[number % stage.world.clients.len()];
         let (clients, ledger) = (stage.clients.clone(), ledger.clone());
-        stage.world.sim.spawn(host, move |rt| GroupMember::new(rt, clients, ledger, number).run());
+        stage.world.sim.spawn(host, move |rt| GroupMember::new(rt, clients, ledger, number, habits).run());
     }
     for _ in 0..3 {
         stage.run_for(500, 8_000);
+        disturb_network(&mut stage);
         match stage.world.pick(4) {
             0 => stage.world.kill(),
             1 => stage.world.power_cut(),
@@ -47,6 +55,29 @@ fn members_come_and_go(seed: u64) -> Outcome {
         stage.world.history.unexpected(format!("{members} members have not converged: {}", ledger.describe()));
     }
     stage.verdict()
+}
+
+/// For a while messages are late, or wait until hosts reach each other again, or are lost with their connections.
+fn disturb_network(stage: &mut Stage) {
+    let broker = stage.world.broker;
+    for _ in 0..stage.world.pick(4) {
+        let at = usize::try_from(stage.world.pick(stage.world.clients.len() as u64)).expect("few");
+        let host = stage.world.clients[at];
+        match stage.world.pick(3) {
+            0 => {
+                let latency_max = Duration::from_millis(1 + stage.world.pick(600));
+                stage.world.sim.set_latency(Duration::ZERO..latency_max);
+            }
+            1 => {
+                stage.world.sim.cut(host, broker);
+                stage.run_for(100, 5_000);
+                stage.world.sim.heal(host, broker);
+            }
+            _ => stage.world.sim.reset_connections(host, broker),
+        }
+        stage.run_for(100, 2_000);
+    }
+    stage.world.sim.set_latency(LATENCY);
 }
 
 #[test]

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use super::Catalog;
-use super::config::ConfigError;
+use super::config::{ConfigError, group_key};
 use super::name::collision_key;
 use super::record::{CatalogRecord, Registration};
+use super::state::GroupOverrides;
 use super::topic::Topic;
 use crate::types::TopicId;
 
@@ -36,6 +37,8 @@ pub enum ApplyError {
     ProducerIdOrder { next: i64, last: i64 },
     #[error("topic {topic}: {error}")]
     Config { topic: String, error: ConfigError },
+    #[error("group {group}: {error}")]
+    GroupConfig { group: String, error: ConfigError },
     #[error("a dynamic setting of the broker: {error}")]
     BrokerConfig { error: ConfigError },
 }
@@ -55,6 +58,7 @@ impl Catalog {
             }
             CatalogRecord::RemoveTopic { id } => self.remove_topic(*id),
             CatalogRecord::TopicConfig { topic, key, value } => self.set_config(topic, key, value.as_deref()),
+            CatalogRecord::GroupConfig { group, key, value } => self.set_group_config(group, key, value.as_deref()),
             CatalogRecord::BrokerConfig { broker, key, value } => {
                 self.set_broker_config(*broker, key, value.as_deref())
             }
@@ -156,6 +160,27 @@ impl Catalog {
             Arc::new(config.map_err(|error| ApplyError::Config { topic: name.to_owned(), error })?)
         };
         topic.overrides = overrides;
+        Ok(())
+    }
+
+    /// Only what the value must be by itself: the bounds are the broker's of today.
+    fn set_group_config(&mut self, group: &str, key: &str, value: Option<&str>) -> Result<(), ApplyError> {
+        let damaged = |error| ApplyError::GroupConfig { group: group.to_owned(), error };
+        let known = group_key(key).ok_or_else(|| damaged(ConfigError::UnknownOfGroup { key: key.to_owned() }))?;
+        let mut overrides = self.group_overrides(group).cloned().unwrap_or_default();
+        match value {
+            Some(value) => {
+                known.key.parse(value).map_err(damaged)?;
+                overrides.insert(key.to_owned(), value.to_owned());
+            }
+            None => drop(overrides.remove(key)),
+        }
+        if overrides.is_empty() {
+            self.groups.remove(group);
+        } else {
+            let config = self.settings.group_defaults.with(&overrides);
+            self.groups.insert(group.into(), GroupOverrides { overrides, config });
+        }
         Ok(())
     }
 

@@ -111,6 +111,8 @@ pub enum ResourceKind {
     Broker,
     /// The log levels of a broker.
     BrokerLogger,
+    /// A group, whether it exists or not.
+    Group,
     /// By its number: what has no configs here.
     Other(i8),
 }

@@ -17,6 +17,8 @@ pub enum CatalogRecord {
     TopicConfig { topic: String, key: String, value: Option<String> },
     /// ConfigRecord of one broker, or of all (`None`): a setting changed while it ran. A value of `None` undoes it.
     BrokerConfig { broker: Option<i32>, key: String, value: Option<String> },
+    /// ConfigRecord of a group; `None` removes the override. The group need not exist.
+    GroupConfig { group: String, key: String, value: Option<String> },
     /// ProducerIdsRecord: every id below `next` is taken.
     ProducerIds { broker: i32, run: u32, next: i64 },
     /// RegisterBrokerRecord: a run starts. Its broker epoch is the number of the run.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
-use super::config::{TopicConfig, TopicDefaults};
+use super::config::{GroupConfig, GroupDefaults, TopicConfig, TopicDefaults};
 use super::name::METADATA_TOPIC;
 use super::record::{CatalogRecord, Registration};
 use super::topic::{PartitionView, Topic};
@@ -27,6 +27,7 @@ pub struct CatalogSettings {
     pub partitions_max: u64,
     /// Of the configuration at the start; what was changed since is in [`Catalog::topic_defaults`].
     pub topic_defaults: TopicDefaults,
+    pub group_defaults: GroupDefaults,
 }
 
 impl CatalogSettings {
@@ -39,6 +40,7 @@ impl CatalogSettings {
             default_replication_factor: 1,
             partitions_max: 100_000,
             topic_defaults: TopicDefaults::default(),
+            group_defaults: GroupDefaults::default(),
         }
     }
 }
@@ -60,9 +62,18 @@ pub struct Catalog {
     pub(super) sorted: BTreeMap<Arc<str>, TopicId>,
     /// Collision key → the one topic that has it.
     pub(super) collisions: HashMap<Box<str>, Arc<str>>,
+    /// Groups that have configs of their own; whether they exist is not known here.
+    pub(super) groups: BTreeMap<Arc<str>, GroupOverrides>,
     pub(super) partitions: u64,
     pub(super) topic_changes: u64,
     metadata: Topic,
+}
+
+/// What is set for a group, and what is in force with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct GroupOverrides {
+    pub overrides: BTreeMap<String, String>,
+    pub config: GroupConfig,
 }
 
 impl Catalog {
@@ -90,6 +101,7 @@ impl Catalog {
             ids: HashMap::new(),
             sorted: BTreeMap::new(),
             collisions: HashMap::new(),
+            groups: BTreeMap::new(),
             partitions: 0,
             topic_changes: 0,
             metadata,
@@ -169,6 +181,21 @@ impl Catalog {
         self.topic_changes
     }
 
+    /// What is in force for a consumer group.
+    pub fn group_config(&self, group: &str) -> GroupConfig {
+        self.groups.get(group).map_or_else(|| self.settings.group_defaults.config(), |known| known.config)
+    }
+
+    /// What is set for a group itself; `None`: nothing.
+    pub fn group_overrides(&self, group: &str) -> Option<&BTreeMap<String, String>> {
+        self.groups.get(group).map(|known| &known.overrides)
+    }
+
+    /// The groups that have configs of their own, sorted by name.
+    pub fn groups_with_configs(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.groups.keys()
+    }
+
     /// Runs started since the topic was made: 0 for a new one.
     #[inline]
     pub fn leader_epoch(&self, topic: &Topic) -> LeaderEpoch {
@@ -208,6 +235,13 @@ impl Catalog {
             let settings = self.topic_defaults.layers().dynamic(of_cluster);
             records.extend(settings.iter().map(|(key, value)| CatalogRecord::BrokerConfig {
                 broker,
+                key: key.clone(),
+                value: Some(value.clone()),
+            }));
+        }
+        for (group, known) in &self.groups {
+            records.extend(known.overrides.iter().map(|(key, value)| CatalogRecord::GroupConfig {
+                group: group.to_string(),
                 key: key.clone(),
                 value: Some(value.clone()),
             }));
@@ -253,6 +287,7 @@ impl PartialEq for Catalog {
             && self.ids == other.ids
             && self.sorted == other.sorted
             && self.collisions == other.collisions
+            && self.groups == other.groups
             && self.partitions == other.partitions
     }
 }

@@ -44,6 +44,10 @@ impl Alarm {
     pub fn disarm(&mut self) {
         self.at = None;
     }
+
+    pub fn is_armed(&self) -> bool {
+        self.at.is_some()
+    }
 }
 
 /// All time-outs of a coordinator.

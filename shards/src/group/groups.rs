@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::classic::ClassicGroup;
 use super::consumer::{ConsumerGroup, ConsumerRecord};
 use super::deadlines::Deadlines;
+use super::forget::Forgetting;
 use super::group::{Group, Kind};
 use super::offsets::{self, Offsets};
 use super::record::GroupRecord;
@@ -44,20 +45,24 @@ pub struct Effects {
 /// The groups of one partition.
 #[derive(Debug)]
 pub struct Groups {
-    settings: Arc<GroupSettings>,
-    groups: BTreeMap<Arc<str>, Group>,
-    deadlines: Deadlines,
+    pub(super) settings: Arc<GroupSettings>,
+    pub(super) groups: BTreeMap<Arc<str>, Group>,
+    pub(super) deadlines: Deadlines,
+    pub(super) forgetting: Forgetting,
 }
 
 impl Groups {
     pub fn new(settings: Arc<GroupSettings>) -> Groups {
-        Groups { settings, groups: BTreeMap::new(), deadlines: Deadlines::default() }
+        Groups { settings, groups: BTreeMap::new(), deadlines: Deadlines::default(), forgetting: Forgetting::default() }
     }
 
     /// Applies a record of the log: how a start makes the groups, and the only way by which what is durable changes.
     pub fn apply(&mut self, record: &GroupRecord) {
         match record {
             GroupRecord::Offset { group, topic, partition, value } => {
+                if value.is_some() {
+                    self.forgetting.note_stored(group, topic, *partition);
+                }
                 match self.groups.get_mut(group) {
                     Some(known) => known.offsets.apply(topic, *partition, value.as_ref()),
                     // Whoever stores offsets without joining makes a group too.
@@ -157,7 +162,12 @@ impl Groups {
                 let (settings, deadlines) = (&self.settings, &mut self.deadlines);
                 let mut turn = Turn { now, settings, catalog, deadlines, effects: &mut effects };
                 match &mut group.kind {
-                    Kind::Consumer(consumer) => consumer_reply(consumer, &group.offsets, catalog, &request),
+                    Kind::Consumer(consumer) => {
+                        let reply = consumer_reply(consumer, &group.offsets, &mut turn, &request);
+                        let is_replacement = matches!(request, GroupRequest::Join(_));
+                        self.downgrade_if_due(now, catalog, &id, is_replacement, &mut effects);
+                        reply
+                    }
                     Kind::Classic(classic) => match request {
                         GroupRequest::Join(join) => {
                             classic.join(&mut turn, ask, join);
@@ -200,36 +210,27 @@ impl Groups {
         beat: &ConsumerBeat,
         effects: &mut Effects,
     ) -> Result<ConsumerTold, Refused> {
-        let known = self.groups.get_mut(&beat.group);
-        let (settings, deadlines) = (&self.settings, &mut self.deadlines);
-        let mut turn = Turn { now, settings, catalog, deadlines, effects };
-        let is_there = match known {
-            Some(Group { kind: Kind::Consumer(consumer), .. }) => return consumer.heartbeat(&mut turn, beat),
-            Some(Group { kind: Kind::Classic(classic), .. }) if beat.epoch != 0 || !classic.is_empty() => {
-                let why = format!("Group {} is not a consumer group.", beat.group);
-                return Err(Refused { error: GroupError::NotConsumer, why });
+        match self.groups.get_mut(&beat.group).map(|known| &mut known.kind) {
+            Some(Kind::Consumer(consumer)) => {
+                let (settings, deadlines) = (&self.settings, &mut self.deadlines);
+                let told = consumer.heartbeat(&mut Turn { now, settings, catalog, deadlines, effects }, beat);
+                self.downgrade_if_due(now, catalog, &beat.group, false, effects);
+                told
             }
-            None if beat.epoch != 0 => return Err(no_consumer_group(&beat.group)),
-            known => known.is_some(),
-        };
-        // An empty classic group makes way. If the member may not join, all stays as it was.
-        if is_there {
-            turn.effects.records.push(GroupRecord::Classic { group: beat.group.clone(), value: None });
+            Some(Kind::Classic(_)) if beat.epoch != 0 => {
+                let why = format!("Group {} is not a consumer group.", beat.group);
+                Err(Refused { error: GroupError::NotConsumer, why })
+            }
+            None if beat.epoch != 0 => Err(no_consumer_group(&beat.group)),
+            Some(Kind::Classic(_)) | None => self.upgrade(now, catalog, beat, effects),
         }
-        let mut made = ConsumerGroup::new(beat.group.clone());
-        let told = made.heartbeat(&mut turn, beat);
-        if told.is_err() {
-            turn.effects.records.clear();
-            return told;
-        }
-        let offsets = self.groups.remove(&beat.group).map(|known| known.offsets).unwrap_or_default();
-        self.groups.insert(beat.group.clone(), Group { offsets, kind: Kind::Consumer(Box::new(made)) });
-        told
     }
 
-    /// Fires what is due, `most` time-outs at once; what is left is due still.
+    /// Does what is due, `most` time-outs and groups with offsets of gone topics at once; what is left is due still.
     pub fn fire(&mut self, now: Now, catalog: &Catalog, most: usize) -> Effects {
         let mut effects = Effects::default();
+        // Half of a step at most, so that nobody's time-out waits for it.
+        let most = most - self.forget_some(most.div_ceil(2), &mut effects);
         for _ in 0..most {
             let Some((place, timer)) = self.deadlines.pop(now.mono) else { break };
             let Some(found) = self.groups.get_mut(timer.group()) else { continue };
@@ -239,13 +240,14 @@ impl Groups {
                 Kind::Classic(classic) => classic.fire(&mut turn, place, &timer),
                 Kind::Consumer(consumer) => consumer.fire(&mut turn, place, &timer),
             }
+            self.downgrade_if_due(now, catalog, timer.group(), false, &mut effects);
         }
         effects
     }
 
     /// When [`Groups::fire`] has something to do.
     pub fn next_deadline(&self) -> Option<Mono> {
-        self.deadlines.next()
+        if self.is_forgetting() { Some(Mono(0)) } else { self.deadlines.next() }
     }
 
     /// Removes expired offsets, and groups that are left empty, among `most` groups after `from`; the last one looked at,
@@ -272,17 +274,6 @@ impl Groups {
         }
         let last = if ids.len() < most { None } else { ids.last().cloned() };
         (effects, last)
-    }
-
-    /// Topics are gone, and with them all offsets in them.
-    pub fn forget_topics(&mut self, is_gone: impl Fn(&str) -> bool) -> Effects {
-        let mut effects = Effects::default();
-        let gone: Vec<GroupRecord> =
-            self.groups.iter().flat_map(|(id, group)| group.offsets.topic_tombstones(id, &is_gone)).collect();
-        for record in gone {
-            self.append(record, &mut effects);
-        }
-        effects
     }
 
     /// All groups, by id.
@@ -348,7 +339,7 @@ impl Groups {
     fn delete(&mut self, id: &Arc<str>, effects: &mut Effects) -> Result<(), GroupError> {
         let group = self.groups.get(id).ok_or(GroupError::UnknownGroup)?;
         group.may_be_deleted()?;
-        let mut records = group.offsets.topic_tombstones(id, |_| true);
+        let mut records = group.offsets.all_tombstones(id);
         records.extend(group.tombstones(id));
         for record in records {
             self.append(record, effects);
@@ -356,7 +347,7 @@ impl Groups {
         Ok(())
     }
 
-    fn append(&mut self, record: GroupRecord, effects: &mut Effects) {
+    pub(super) fn append(&mut self, record: GroupRecord, effects: &mut Effects) {
         self.apply(&record);
         effects.records.push(record);
     }
@@ -381,22 +372,22 @@ fn classic_reply(
 
 /// What a consumer group answers to requests of the classic protocol and of those who look at it.
 fn consumer_reply(
-    consumer: &ConsumerGroup,
+    consumer: &mut ConsumerGroup,
     offsets: &Offsets,
-    catalog: &Catalog,
+    turn: &mut Turn<'_>,
     request: &GroupRequest,
 ) -> GroupReply {
     match request {
-        GroupRequest::Join(join) => refused(join, GroupError::InconsistentProtocol),
-        GroupRequest::Leave { members, .. } => {
-            GroupReply::Left(Ok(members.iter().map(|_| Err(GroupError::UnknownMember)).collect()))
-        }
+        GroupRequest::Join(join) => GroupReply::Joined(consumer.classic_join(turn, join)),
+        GroupRequest::Sync(sync) => GroupReply::Synced(consumer.classic_sync(turn, sync)),
+        GroupRequest::Heartbeat(member) => GroupReply::Heartbeat(consumer.classic_heartbeat(turn, member)),
+        GroupRequest::Leave { members, .. } => GroupReply::Left(Ok(consumer.classic_leave(turn, members))),
         GroupRequest::FetchOffsets { topics, member, .. } => {
             let allowed = consumer.may_fetch(member.as_ref());
             GroupReply::Offsets(allowed.map(|()| offsets.fetch(topics.as_deref())))
         }
         GroupRequest::Describe { .. } => GroupReply::Described(Err(GroupError::NotClassic)),
-        GroupRequest::DescribeConsumer { .. } => GroupReply::ConsumerDescribed(Ok(consumer.describe(catalog))),
+        GroupRequest::DescribeConsumer { .. } => GroupReply::ConsumerDescribed(Ok(consumer.describe(turn.catalog))),
         other => missing(other),
     }
 }

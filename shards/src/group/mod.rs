@@ -14,10 +14,13 @@
 mod classic;
 mod consumer;
 mod deadlines;
+mod embedded;
+mod forget;
 mod format;
 #[expect(clippy::module_inception, reason = "one group among the groups of a partition")]
 mod group;
 mod groups;
+mod migrate;
 mod offsets;
 mod record;
 mod request;
@@ -32,7 +35,7 @@ pub use format::RecordError;
 pub use groups::{AskId, Effects, Groups, Now};
 pub use record::{ClassicRecord, GroupRecord, MemberRecord, StoredOffset};
 pub use request::*;
-pub use settings::{ConsumerSettings, GroupSettings};
+pub use settings::{GroupSettings, Migration};
 
 /// The topic whose records these are.
 pub const OFFSETS_TOPIC: &str = "__consumer_offsets";

@@ -2,7 +2,7 @@
 //!
 //! Invariant: no topic without a partition in it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::record::{GroupRecord, StoredOffset};
@@ -84,10 +84,28 @@ impl Offsets {
         asked.map(|index| tombstone(group, topic, *index)).collect()
     }
 
-    /// Tombstones of all offsets of some topics.
-    pub fn topic_tombstones(&self, group: &Arc<str>, is_meant: impl Fn(&str) -> bool) -> Vec<GroupRecord> {
-        let meant = self.topics.iter().filter(|(topic, _)| is_meant(topic));
-        meant.flat_map(|(topic, stored)| stored.keys().map(move |index| tombstone(group, topic, *index))).collect()
+    /// Tombstones of all offsets.
+    pub fn all_tombstones(&self, group: &Arc<str>) -> Vec<GroupRecord> {
+        let all = self.topics.iter();
+        all.flat_map(|(topic, stored)| stored.keys().map(move |index| tombstone(group, topic, *index))).collect()
+    }
+
+    /// Tombstones of the offsets in some topics, those that are meant.
+    pub fn tombstones_of<'a>(
+        &'a self,
+        group: &'a Arc<str>,
+        topics: &'a BTreeSet<Arc<str>>,
+        is_meant: impl Fn(&Arc<str>, i32) -> bool + 'a,
+    ) -> impl Iterator<Item = GroupRecord> + 'a {
+        // Through the fewer of both: many topics may be gone, and a group may have offsets in many.
+        let names: Vec<&Arc<str>> = if topics.len() < self.topics.len() {
+            topics.iter().filter(|name| self.topics.contains_key(*name)).collect()
+        } else {
+            self.topics.keys().filter(|name| topics.contains(*name)).collect()
+        };
+        let stored = names.into_iter().filter_map(|name| Some((name, self.topics.get(name)?)));
+        let all = stored.flat_map(|(name, stored)| stored.keys().map(move |index| (name, *index)));
+        all.filter(move |(name, index)| is_meant(name, *index)).map(|(name, index)| tombstone(group, name, index))
     }
 
     /// Tombstones of what is older than its retention; topics that the group reads are spared.

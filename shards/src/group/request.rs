@@ -485,4 +485,7 @@ pub enum GroupError {
     /// (128)
     #[error("no regular expression")]
     InvalidRegex,
+    /// (-1)
+    #[error("what the member embeds for its protocol cannot be read")]
+    Malformed,
 }

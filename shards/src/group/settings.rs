@@ -11,7 +11,9 @@ pub struct GroupSettings {
     pub session_timeouts_ms: RangeInclusive<i32>,
     /// `group.max.size`.
     pub members_max: usize,
-    pub consumer: ConsumerSettings,
+    /// `group.consumer.max.size`, of consumer groups (KIP-848). Their times are configs of the group, in the catalog.
+    pub consumer_members_max: usize,
+    pub consumer_migration: Migration,
     /// `offset.metadata.max.bytes`, which counts UTF-16 units in Kafka and so here.
     pub offset_metadata_max: usize,
     /// `offsets.retention.minutes`, in milliseconds.
@@ -20,28 +22,23 @@ pub struct GroupSettings {
     pub retention_check_ms: u64,
 }
 
-/// Of consumer groups (KIP-848). Times in milliseconds.
-#[derive(Debug, Clone)]
-pub struct ConsumerSettings {
-    /// `group.consumer.session.timeout.ms`.
-    pub session_timeout_ms: i32,
-    /// `group.consumer.heartbeat.interval.ms`.
-    pub heartbeat_interval_ms: i32,
-    /// `group.consumer.assignment.interval.ms`: between two targets of a group (KIP-1263).
-    pub assignment_interval_ms: i32,
-    /// `group.consumer.max.size`.
-    pub members_max: usize,
+/// `group.consumer.migration.policy`: which way a group may change its protocol while it has members (KIP-848).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Migration {
+    Disabled,
+    /// From the classic to the consumer protocol.
+    Upgrade,
+    Downgrade,
+    Bidirectional,
 }
 
-/// Kafka's defaults.
-impl Default for ConsumerSettings {
-    fn default() -> ConsumerSettings {
-        ConsumerSettings {
-            session_timeout_ms: 45_000,
-            heartbeat_interval_ms: 5_000,
-            assignment_interval_ms: 1_000,
-            members_max: i32::MAX as usize,
-        }
+impl Migration {
+    pub fn may_upgrade(self) -> bool {
+        matches!(self, Migration::Upgrade | Migration::Bidirectional)
+    }
+
+    pub fn may_downgrade(self) -> bool {
+        matches!(self, Migration::Downgrade | Migration::Bidirectional)
     }
 }
 
@@ -52,7 +49,8 @@ impl Default for GroupSettings {
             initial_rebalance_delay_ms: 3_000,
             session_timeouts_ms: 6_000..=1_800_000,
             members_max: i32::MAX as usize,
-            consumer: ConsumerSettings::default(),
+            consumer_members_max: i32::MAX as usize,
+            consumer_migration: Migration::Bidirectional,
             offset_metadata_max: 4096,
             offsets_retention_ms: 7 * 24 * 60 * 60 * 1000,
             retention_check_ms: 600_000,

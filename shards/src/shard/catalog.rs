@@ -19,7 +19,7 @@ use crate::request::AppendPart;
 use crate::router::placement::owner;
 use crate::router::{CatalogAsk, Shards};
 use crate::runtime::Runtime;
-use crate::types::{LeaderEpoch, Mono, PartitionId, TopicId};
+use crate::types::{LeaderEpoch, PartitionId, TopicId};
 
 /// The metadata log's only partition.
 pub const METADATA_PARTITION: PartitionId = PartitionId { topic: TopicId::METADATA, index: 0 };
@@ -29,7 +29,7 @@ impl ShardCore {
     ///
     /// # Errors
     /// A record that cannot follow those before it: our own invariant is broken.
-    pub fn apply_catalog(&mut self, now: Mono, wall_ms: i64, records: &[CatalogRecord]) -> Result<(), ApplyError> {
+    pub fn apply_catalog(&mut self, records: &[CatalogRecord]) -> Result<(), ApplyError> {
         let mut touched: Vec<TopicId> = Vec::new();
         let mut removed: Vec<Arc<str>> = Vec::new();
         {
@@ -49,7 +49,10 @@ impl ShardCore {
                     CatalogRecord::RegisterBroker(_) | CatalogRecord::BrokerConfig { .. } => {
                         touched.extend(catalog.topics().map(|topic| topic.id));
                     }
-                    CatalogRecord::ProducerIds { .. } | CatalogRecord::FeatureLevel { .. } => {}
+                    // Coordinators look a group's configs up when they need them.
+                    CatalogRecord::GroupConfig { .. }
+                    | CatalogRecord::ProducerIds { .. }
+                    | CatalogRecord::FeatureLevel { .. } => {}
                 }
             }
         }
@@ -58,8 +61,8 @@ impl ShardCore {
         for topic in touched {
             self.agree_on(topic);
         }
-        for topic in removed {
-            self.forget_offsets_of(now, wall_ms, &topic);
+        for topic in &removed {
+            self.forget_offsets_of(topic);
         }
         // More partitions may need a larger journal.
         self.signals.turn.notify();

@@ -26,7 +26,7 @@ impl ShardCore {
             ShardRequest::ListGroups { reply } => reply.send(self.list_groups()),
             ShardRequest::ApplyCatalog { records, reply } => {
                 // Synced and refused: shard 0 and this one disagree. Going on would serve from a wrong catalog.
-                if let Err(error) = self.apply_catalog(now, wall_ms, &records) {
+                if let Err(error) = self.apply_catalog(&records) {
                     self.fence.trip(format!("a record of the metadata log cannot be applied: {error}"));
                 }
                 reply.send(());

@@ -1,7 +1,8 @@
-//! DescribeConfigs (key 32): configs of topics and brokers, with where each value comes from. Runs on the connection's
+//! DescribeConfigs (key 32): configs of topics, groups and brokers, with where each value comes from. Runs on the connection's
 //! core, from its own copy of the catalog. Invariant: one result for each resource, in the order asked.
 
 mod broker;
+mod group;
 mod topic;
 
 use std::future::Future;
@@ -100,7 +101,7 @@ fn describe(
         CLIENT_METRICS if name.is_empty() => invalid("Client metrics subscription name must not be empty".to_owned()),
         CLIENT_METRICS => Ok(client_metrics(asked)),
         _ if name.is_empty() => invalid("Group name must not be empty".to_owned()),
-        _ => invalid("Groups are not served by this broker".to_owned()),
+        _ => Ok(group::described(catalog, name, asked)),
     }
 }
 

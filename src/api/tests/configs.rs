@@ -203,7 +203,7 @@ fn refusals_of_a_change_are_kafkas() {
         let cases = [
             (BROKER, "1", ("node.id", SET, Some("2")), ErrorCode::InvalidRequest, Some(fixed)),
             (TOPIC, "t", ("retention.ms", 9, Some("2")), ErrorCode::UnknownServerError, None),
-            (32, "g", ("x", SET, Some("2")), ErrorCode::InvalidRequest, Some("Unknown resource type 32")),
+            (32, "g", ("x", SET, Some("2")), ErrorCode::InvalidConfig, Some("Unknown group config name: x")),
             (8, "1", ("a.b", SET, Some("INFO")), ErrorCode::InvalidConfig, Some("Logger a.b does not exist!")),
         ];
         for (kind, name, edit, code, message) in cases {

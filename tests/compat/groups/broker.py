@@ -18,7 +18,9 @@ class Broker:
     SETTINGS = [
         "shards=2",
         "admin.listen=",
+        "group.consumer.min.session.timeout.ms=6000",
         "group.consumer.session.timeout.ms=6000",
+        "group.consumer.min.heartbeat.interval.ms=500",
         "group.consumer.heartbeat.interval.ms=500",
     ]
 

@@ -230,6 +230,27 @@ def consumer_protocol(stage):
     assert described.type.name == "CONSUMER", described.type
 
 
+@case("group-upgrade", "a group goes over to the consumer protocol member by member, and back, and each record is read once")
+def upgrade(stage):
+    stage.produce()
+    members = [stage.join(), stage.join()]
+    stage.shared(*members)
+    for strategy, kind in (("consumer", "CONSUMER"), ("range", "CLASSIC")):
+        for at in range(len(members)):
+            # While one goes and comes the other reads on.
+            stage.produce()
+            members[at].leave()
+            members[at] = stage.join(strategy=strategy)
+            stage.produce()
+            stage.shared(*members)
+            stage.all_read()
+        described = stage.admin.describe_consumer_groups([stage.group])[stage.group].result(STEP_SECONDS)
+        assert described.type.name == kind, described.type
+    until(lambda: stage.committed() == stage.sent, stage.told)
+    reads = sorted(one for member in stage.members for one in member.read)
+    assert reads == sorted(set(reads)), [one for one in set(reads) if reads.count(one) > 1]
+
+
 @case("group-offsets", "who comes later goes on where the group was; offsets can be reset")
 def offsets(stage):
     stage.produce()

@@ -1,4 +1,4 @@
-//! What can be wrong with the configs of a topic. Every core; plain values.
+//! What can be wrong with the configs of a topic, a group or a broker. Every core; plain values.
 
 use thiserror::Error;
 
@@ -10,6 +10,8 @@ pub const CONFIG_BYTES_MAX: usize = 32_767;
 pub enum ConfigError {
     #[error("Unknown topic config name: {key}")]
     Unknown { key: String },
+    #[error("Unknown group config name: {key}")]
+    UnknownOfGroup { key: String },
     #[error("Null value not supported for topic configs: {keys}")]
     Null { keys: String },
     #[error("Invalid value {value} for configuration {key}: {why}")]
@@ -29,6 +31,11 @@ pub enum ConfigError {
     /// As [`ConfigError::NotAList`], of a broker's setting.
     #[error("Config value {verb} is not allowed for config key: {key}")]
     NotAListSetting { verb: &'static str, key: String },
+    /// A group may not have what the broker's setting forbids.
+    #[error("{key} must be {than} than or equal to {setting}")]
+    OutOfBounds { key: String, than: &'static str, setting: &'static str },
+    #[error("{longer} must be greater than {shorter}")]
+    NotLonger { longer: String, shorter: String },
     #[error("Logger {logger} does not exist!")]
     NoLogger { logger: String },
 }

@@ -1,10 +1,12 @@
-//! The 34 configs that a topic can have: one table, Kafka's rules for values, and what is in force. Every core; pure.
+//! The 34 configs that a topic can have and the 17 of a group: tables, Kafka's rules for values, and what is in force. Every
+//! core; pure.
 //!
 //! Invariant: a value that [`TopicDefaults::validate`] let pass is parsed again, unchanged, by every later version.
 
 mod defaults;
 mod effective;
 mod error;
+mod group;
 mod layers;
 mod table;
 #[cfg(test)]
@@ -14,6 +16,7 @@ mod value;
 pub use defaults::{ConfigEntry, ConfigSource, TopicDefaults};
 pub use effective::{CleanupPolicy, Compression, TimestampType, TopicConfig};
 pub use error::{CONFIG_BYTES_MAX, ConfigError};
+pub use group::{Bound, GROUP_CONFIGS, GroupConfig, GroupDefaults, GroupKey, group_key};
 pub use layers::{Layer, LayeredValue, Layers};
 pub use table::{ConfigKey, Kind, SettingDefault, Synonym, TOPIC_CONFIGS, config_key, setting_key};
 pub use value::Value;

@@ -53,6 +53,8 @@ pub enum Kind {
     ListOf(&'static [&'static str]),
     /// `*` or `partition:broker,…`.
     ThrottledReplicas,
+    /// `earliest`, `latest` or `by_duration:` and a duration of ISO 8601.
+    OffsetReset,
 }
 
 /// A broker setting that stands behind a topic config. Its value times `times` is the topic's.

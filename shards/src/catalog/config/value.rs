@@ -17,6 +17,8 @@ pub enum Value {
     /// One of the texts that its key allows.
     Text(&'static str),
     List(Vec<String>),
+    /// One that its key's rule allows.
+    Free(String),
 }
 
 /// As Kafka describes it: without the spaces that it was given with.
@@ -28,6 +30,7 @@ impl fmt::Display for Value {
             Value::Double(n) => write!(f, "{n:?}"),
             Value::Bool(b) => b.fmt(f),
             Value::Text(text) => f.write_str(text),
+            Value::Free(text) => f.write_str(text),
             Value::List(items) => f.write_str(&items.join(",")),
         }
     }
@@ -93,6 +96,18 @@ impl ConfigKey {
                     None => Ok(Value::List(items)),
                 }
             }
+            Kind::OffsetReset => {
+                let duration = trimmed.strip_prefix("by_duration:").is_some_and(is_duration);
+                if duration || matches!(trimmed, "earliest" | "latest") {
+                    return Ok(Value::Free(trimmed.to_owned()));
+                }
+                let why = format!(
+                    "Invalid value `{trimmed}` for configuration {}. The value must be either 'earliest', 'latest' or of the \
+                     format 'by_duration:<PnDTnHnMn.nS>'.",
+                    self.name
+                );
+                invalid(trimmed, &why)
+            }
             Kind::ThrottledReplicas => {
                 let items = java_list(trimmed);
                 if items.concat().trim() == "*" || items.iter().all(|item| is_replica(item)) {
@@ -115,6 +130,33 @@ fn out_of_range(n: i32, min: i32, max: i32, type_min: i32, type_max: i32) -> Opt
         return Some(format!("Value must be at least {min}"));
     }
     (max < type_max && n > max).then(|| format!("Value must be no more than {max}"))
+}
+
+/// `PnDTnHnMn.nS` as Java reads it, not negative: some of the parts, in this order.
+fn is_duration(text: &str) -> bool {
+    let upper = text.to_ascii_uppercase();
+    let Some(rest) = upper.strip_prefix('P') else { return false };
+    let (days, time) = rest.split_once('T').map_or((rest, None), |(days, time)| (days, Some(time)));
+    let whole = |number: &str| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
+    let days_are_good = days.is_empty() || days.strip_suffix('D').is_some_and(whole);
+    let Some(mut time) = time else { return days_are_good && !days.is_empty() };
+    if time.is_empty() {
+        return false;
+    }
+    for unit in ['H', 'M'] {
+        if let Some((number, rest)) = time.split_once(unit) {
+            if !whole(number) {
+                return false;
+            }
+            time = rest;
+        }
+    }
+    let seconds_are_good = time.is_empty()
+        || time.strip_suffix('S').is_some_and(|seconds| {
+            let (seconds, fraction) = seconds.split_once(['.', ',']).unwrap_or((seconds, "0"));
+            whole(seconds) && (fraction.is_empty() || whole(fraction)) && fraction.len() <= 9
+        });
+    days_are_good && seconds_are_good
 }
 
 /// `partition:broker`, or nothing between two commas.

@@ -1,4 +1,4 @@
-//! AlterConfigs and IncrementalAlterConfigs: what holds for every resource, and topics. Shard 0 only.
+//! AlterConfigs and IncrementalAlterConfigs: what holds for every resource, topics and groups. Shard 0 only.
 //!
 //! Invariant: records carry only what changes.
 
@@ -31,6 +31,7 @@ impl Catalog {
             let changed = match kind {
                 ResourceKind::Topic => self.alter_topic(name, &change.edit)?,
                 ResourceKind::Broker => self.alter_broker(name, &change.edit)?,
+                ResourceKind::Group => self.alter_group(name, &change.edit)?,
                 ResourceKind::BrokerLogger => return self.alter_logger(name, &change.edit),
                 ResourceKind::Other(kind) => return Err(invalid(&format!("Unknown resource type {kind}"))),
             };
@@ -51,6 +52,18 @@ impl Catalog {
         let after = edited(&topic.overrides, edit, append_to_topic)?;
         self.topic_defaults.validate(&after)?;
         Ok(topic_records(topic, &after))
+    }
+
+    fn alter_group(&self, name: &str, edit: &ConfigEdit) -> Result<Vec<CatalogRecord>, CatalogError> {
+        if name.is_empty() {
+            return Err(invalid("Default group resources are not allowed."));
+        }
+        let nothing = Settings::new();
+        let before = self.group_overrides(name).unwrap_or(&nothing);
+        let after = edited(before, edit, |key, op| Err(not_a_list(key, op)))?;
+        self.settings.group_defaults.validate(&after)?;
+        let changes = difference(before, &after);
+        Ok(changes.map(|(key, value)| CatalogRecord::GroupConfig { group: name.to_owned(), key, value }).collect())
     }
 }
 
@@ -131,11 +144,13 @@ fn merged(before: &str, op: ConfigOp, value: &str) -> String {
 fn append_to_topic(key: &str, op: ConfigOp) -> Result<&'static str, CatalogError> {
     match config_key(key).filter(|known| known.is_list()) {
         Some(known) => Ok(known.default.unwrap_or_default()),
-        None => {
-            let verb = if op == ConfigOp::Append { "APPEND" } else { "SUBTRACT" };
-            Err(ConfigError::NotAList { verb, key: key.to_owned() }.into())
-        }
+        None => Err(not_a_list(key, op)),
     }
+}
+
+fn not_a_list(key: &str, op: ConfigOp) -> CatalogError {
+    let verb = if op == ConfigOp::Append { "APPEND" } else { "SUBTRACT" };
+    ConfigError::NotAList { verb, key: key.to_owned() }.into()
 }
 
 fn topic_records(topic: &Topic, after: &Settings) -> Vec<CatalogRecord> {

@@ -100,6 +100,40 @@ fn refusals_are_worded_as_kafka_words_them() {
 }
 
 #[test]
+fn a_group_has_configs_of_its_own_whether_it_exists_or_not() {
+    let mut catalog = catalog();
+    let mut alter = |group: &str, edits: &[(&str, ConfigOp, Option<&str>)]| {
+        let edits = edits.iter().map(|(key, op, value)| (key.to_string(), *op, value.map(str::to_owned))).collect();
+        let changes = vec![change(ResourceKind::Group, group, ConfigEdit::Incremental(edits))];
+        let outcome = match run(&mut catalog, &CatalogCommand::AlterConfigs { changes, validate_only: false }, &[]) {
+            Ok(CatalogReply::ConfigsAltered(mut replies)) => replies.remove(0),
+            other => panic!("{other:?}"),
+        };
+        let listed: Vec<String> = catalog.groups_with_configs().map(ToString::to_string).collect();
+        (outcome, listed, catalog.group_config("g").session_timeout_ms)
+    };
+    let (session, beat) = ("consumer.session.timeout.ms", "consumer.heartbeat.interval.ms");
+    assert_eq!(
+        alter("g", &[(session, Set, Some("50000")), (beat, Set, Some("6000"))]),
+        (Ok(()), vec!["g".into()], 50_000)
+    );
+    assert_eq!(alter("g", &[(session, Delete, None), ("foo", Delete, None)]), (Ok(()), vec!["g".into()], 45_000));
+    assert_eq!(alter("g", &[(beat, Delete, None)]), (Ok(()), vec![], 45_000));
+    let (no_list, ..) = alter("g", &[(session, Append, Some("1"))]);
+    assert_eq!(text(&no_list), "Can't APPEND to key consumer.session.timeout.ms because its type is not LIST.");
+    assert_eq!(text(&alter("", &[(session, Set, Some("50000"))]).0), "Default group resources are not allowed.");
+    assert_eq!(
+        text(&alter("g", &[(session, Set, None)]).0),
+        "Null value not supported for : consumer.session.timeout.ms"
+    );
+    assert_eq!(
+        alter("g", &[(session, Set, Some("50"))]).1,
+        Vec::<String>::new(),
+        "nothing is taken of what is refused"
+    );
+}
+
+#[test]
 fn a_value_that_no_record_can_carry_is_refused() {
     let mut catalog = with_topic();
     let key = "leader.replication.throttled.replicas";

@@ -11,6 +11,7 @@ enum Op {
     Grow(u8, i32),
     Alter(u8, &'static str, Option<&'static str>),
     Broker(&'static str, &'static str, Option<&'static str>),
+    Group(&'static str, &'static str, Option<&'static str>),
     ProducerIds,
     Start,
 }
@@ -36,12 +37,20 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         ("log.cleanup.policy", Some("compact,delete")),
         ("log.retention.hours", Some("2")),
     ]);
+    let group = prop::sample::select(vec![
+        ("consumer.session.timeout.ms", Some("50000")),
+        ("consumer.session.timeout.ms", Some("5")),
+        ("consumer.session.timeout.ms", None),
+        ("share.auto.offset.reset", Some("earliest")),
+        ("foo", Some("1")),
+    ]);
     let op = prop_oneof![
         4 => (name.clone(), -2i32..5, any::<bool>()).prop_map(|(n, p, c)| Op::Create(n, p, c)),
         2 => name.clone().prop_map(Op::Delete),
         2 => (name.clone(), 0i32..8).prop_map(|(n, c)| Op::Grow(n, c)),
         4 => (name, config).prop_map(|(n, (key, value))| Op::Alter(n, key, value)),
         2 => (any::<bool>(), setting).prop_map(|(all, (key, value))| Op::Broker(if all { "" } else { "1" }, key, value)),
+        2 => (any::<bool>(), group).prop_map(|(g, (key, value))| Op::Group(if g { "g" } else { "h" }, key, value)),
         1 => Just(Op::ProducerIds),
         1 => Just(Op::Start),
     ];
@@ -62,21 +71,18 @@ fn command(op: &Op) -> CatalogCommand {
             topics: vec![MorePartitions { name: name(*n), count: *count, assignments: None }],
             validate_only: false,
         },
-        Op::Alter(n, key, value) => {
-            let op = if value.is_some() { ConfigOp::Set } else { ConfigOp::Delete };
-            let edit = ConfigEdit::Incremental(vec![(key.to_string(), op, value.map(str::to_owned))]);
-            let changes = vec![change(ResourceKind::Topic, &name(*n), edit)];
-            CatalogCommand::AlterConfigs { changes, validate_only: false }
-        }
-        Op::Broker(broker, key, value) => {
-            let op = if value.is_some() { ConfigOp::Set } else { ConfigOp::Delete };
-            let edit = ConfigEdit::Incremental(vec![(key.to_string(), op, value.map(str::to_owned))]);
-            let changes = vec![change(ResourceKind::Broker, broker, edit)];
-            CatalogCommand::AlterConfigs { changes, validate_only: false }
-        }
+        Op::Alter(n, key, value) => alter(ResourceKind::Topic, &name(*n), key, *value),
+        Op::Broker(broker, key, value) => alter(ResourceKind::Broker, broker, key, *value),
+        Op::Group(group, key, value) => alter(ResourceKind::Group, group, key, *value),
         Op::ProducerIds => CatalogCommand::AllocateProducerIds,
         Op::Start => CatalogCommand::StartRun { incarnation: [3; 16], endpoints: Vec::new(), rack: Some("r".into()) },
     }
+}
+
+fn alter(kind: ResourceKind, name: &str, key: &str, value: Option<&str>) -> CatalogCommand {
+    let op = if value.is_some() { ConfigOp::Set } else { ConfigOp::Delete };
+    let edit = ConfigEdit::Incremental(vec![(key.to_owned(), op, value.map(str::to_owned))]);
+    CatalogCommand::AlterConfigs { changes: vec![change(kind, name, edit)], validate_only: false }
 }
 
 fn replayed(records: &[CatalogRecord]) -> Catalog {
@@ -159,6 +165,12 @@ fn records_that_cannot_follow_are_refused_and_change_nothing() {
         CatalogRecord::RemoveTopic { id: id(1) },
         CatalogRecord::TopicConfig { topic: "u".into(), key: "retention.ms".into(), value: None },
         CatalogRecord::TopicConfig { topic: "t".into(), key: "foo".into(), value: Some("1".into()) },
+        CatalogRecord::GroupConfig { group: "g".into(), key: "foo".into(), value: None },
+        CatalogRecord::GroupConfig {
+            group: "g".into(),
+            key: "consumer.session.timeout.ms".into(),
+            value: Some("x".into()),
+        },
         CatalogRecord::BrokerConfig { broker: Some(2), key: "log.retention.ms".into(), value: None },
         CatalogRecord::BrokerConfig { broker: None, key: "log.retention.hours".into(), value: Some("1".into()) },
         CatalogRecord::BrokerConfig { broker: None, key: "log.retention.ms".into(), value: Some("x".into()) },

@@ -2,11 +2,13 @@
 //! pure.
 //!
 //! `member` is a member, `join` and `sync` the two requests of a rebalance, `rebalance` what moves a group from one state
-//! to the next, `leave` heartbeats and departures by request or by silence, `describe` what others are told.
+//! to the next, `leave` heartbeats and departures by request or by silence, `describe` what others are told, `convert` the way
+//! to a consumer group and back.
 //!
 //! Invariant: a group is `Empty` or `Stable` exactly as its last record says, or it rebalances: then nothing of what it
 //! does is in the log yet, and a start finds the generation before.
 
+mod convert;
 mod describe;
 mod join;
 mod leave;
@@ -59,7 +61,7 @@ pub struct ClassicGroup {
     /// Protocol → how many members speak it.
     supported: BTreeMap<Arc<str>, usize>,
     /// What members read, if their protocol tells.
-    topics: Option<BTreeSet<Box<str>>>,
+    topics: Option<BTreeSet<Arc<str>>>,
     new_member_added: bool,
     join_wait: JoinWait,
     join_alarm: Alarm,

@@ -3,22 +3,15 @@
 //! Invariant: only the beginning that all versions of the consumer protocol share is read.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use bytes::Bytes;
-
+use super::super::embedded;
 use super::super::offsets::ExpiryFrom;
 use super::super::request::ClassicState;
 use super::ClassicGroup;
-use crate::codec::{DecodeError, Message, Reader};
-use crate::message;
-
-message! {
-    Subscription, versions 0..=0, flexible 1..;
-    topics: [str],
-}
 
 /// The protocol type of consumers; others, such as `connect`, say what only they understand.
-const CONSUMER: &str = "consumer";
+pub(super) const CONSUMER: &str = "consumer";
 
 impl ClassicGroup {
     pub(super) fn speaks_consumer(&self) -> bool {
@@ -45,22 +38,15 @@ impl ClassicGroup {
     }
 
     /// What all members read; `None` when that is not known.
-    pub(super) fn read_topics(&self) -> Option<BTreeSet<Box<str>>> {
+    pub(super) fn read_topics(&self) -> Option<BTreeSet<Arc<str>>> {
         if !self.speaks_consumer() {
             return None;
         }
         let mut topics = BTreeSet::new();
         for member in self.members.values() {
             let said = member.said_for(Some(self.protocol.as_deref()?));
-            topics.extend(topics_of(&said).ok()?);
+            topics.extend(embedded::topics(&said).ok()?);
         }
         Some(topics)
     }
-}
-
-fn topics_of(said: &Bytes) -> Result<Vec<Box<str>>, DecodeError> {
-    let mut reader = Reader::new(said);
-    let _version = reader.i16()?;
-    let subscription = Subscription::decode(&mut reader, 0)?;
-    Ok(subscription.topics.iter().map(|topic| topic.as_str().into()).collect())
 }

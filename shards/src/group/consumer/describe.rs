@@ -1,6 +1,5 @@
 //! What ConsumerGroupDescribe and ListGroups tell of a consumer group. Owning core only; pure.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::super::request::{
@@ -23,17 +22,12 @@ impl ConsumerGroup {
     }
 
     pub fn describe(&self, catalog: &Catalog) -> ConsumerDescribed {
-        let members = self.members.values().map(|member| {
-            let assigned = member.current.assigned.iter();
-            let assigned: Parts =
-                assigned.map(|(topic, epochs)| (*topic, epochs.keys().copied().collect::<BTreeSet<_>>())).collect();
-            ConsumerMemberDescribed {
-                member: member.id.clone(),
-                epoch: member.current.epoch,
-                said: member.said.clone(),
-                assigned: named(&assigned, catalog),
-                target: self.targets.get(&member.id).map(|target| named(target, catalog)).unwrap_or_default(),
-            }
+        let members = self.members.values().map(|member| ConsumerMemberDescribed {
+            member: member.id.clone(),
+            epoch: member.current.epoch,
+            said: member.said.clone(),
+            assigned: named(&member.current.assigned_parts(), catalog),
+            target: self.targets.get(&member.id).map(|target| named(target, catalog)).unwrap_or_default(),
         });
         ConsumerDescribed {
             state: self.state(),

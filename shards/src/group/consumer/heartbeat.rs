@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::super::request::{ConsumerBeat, ConsumerTold, GroupError, Refused};
 use super::super::turn::Turn;
 use super::ConsumerGroup;
-use super::member::{AWAY, Member};
+use super::member::{AWAY, Member, parts_of};
 use super::reconcile::Step;
 use super::record::{ConsumerRecord, Current, MemberSaid, Owned, Parts};
 use super::subscription::compile;
@@ -17,7 +17,7 @@ impl ConsumerGroup {
         if beat.epoch < 0 {
             return self.leave(turn, beat);
         }
-        let most = turn.settings.consumer.members_max;
+        let most = turn.settings.consumer_members_max;
         if self.members.len() >= most && !self.members.contains_key(&beat.member) {
             let why = format!("The consumer group has reached its maximum capacity of {most} members.");
             return Err(Refused { error: GroupError::MaxSizeReached, why });
@@ -61,7 +61,8 @@ impl ConsumerGroup {
         match known {
             None if beat.epoch == 0 => Ok(None),
             Some(member) if beat.epoch == 0 => {
-                if member.current.epoch != AWAY {
+                // One of the classic protocol makes way without a word.
+                if member.current.epoch != AWAY && member.said.classic.is_none() {
                     let why = format!(
                         "Static member {id} with instance id {instance} cannot join the group because the instance id is \
                          owned by {} member.",
@@ -101,7 +102,7 @@ impl ConsumerGroup {
     }
 
     /// The client of a static member was started anew: it has the old one's word, target and partitions under its new id.
-    fn replace_static(&mut self, turn: &mut Turn<'_>, old: &Arc<str>, id: &Arc<str>) {
+    pub(super) fn replace_static(&mut self, turn: &mut Turn<'_>, old: &Arc<str>, id: &Arc<str>) {
         let Some(member) = self.members.get(old) else { return };
         let (said, current) = (member.said.clone(), member.current.clone());
         let target = self.targets.get(old).cloned().unwrap_or_default();
@@ -117,7 +118,13 @@ impl ConsumerGroup {
 
     /// Notes what the member says, and begins an epoch if that, or what became of topics meanwhile, changes who reads what.
     /// Whether the member reads other topics than before.
-    fn take_what_is_said(&mut self, turn: &mut Turn<'_>, id: &Arc<str>, before: &MemberSaid, said: MemberSaid) -> bool {
+    pub(super) fn take_what_is_said(
+        &mut self,
+        turn: &mut Turn<'_>,
+        id: &Arc<str>,
+        before: &MemberSaid,
+        said: MemberSaid,
+    ) -> bool {
         let topics_changed = said.topics != before.topics;
         let regex_changed = said.pattern() != before.pattern();
         let is_resolved = said.pattern().is_none_or(|pattern| self.regexes.contains_key(pattern));
@@ -139,7 +146,7 @@ impl ConsumerGroup {
     }
 
     /// One step of the member toward its part of the target.
-    fn reconcile(
+    pub(super) fn reconcile(
         &mut self,
         turn: &mut Turn<'_>,
         id: &Arc<str>,
@@ -176,15 +183,12 @@ impl ConsumerGroup {
         let current = self.members.get(id).map(|member| member.current.clone()).unwrap_or_default();
         let is_full =
             beat.rebalance_timeout_ms != -1 && (beat.topics.is_some() || beat.regex.is_some()) && beat.owns.is_some();
-        let keys = |owned: &Owned| -> Parts {
-            owned.iter().map(|(topic, epochs)| (*topic, epochs.keys().copied().collect())).collect()
-        };
-        let assigned = keys(&current.assigned);
-        let is_told = beat.epoch == 0 || is_full || assigned != keys(had);
+        let assigned = current.assigned_parts();
+        let is_told = beat.epoch == 0 || is_full || assigned != parts_of(had);
         ConsumerTold {
             member: id.clone(),
             epoch: current.epoch,
-            heartbeat_interval_ms: turn.settings.consumer.heartbeat_interval_ms,
+            heartbeat_interval_ms: turn.catalog.group_config(&self.id).heartbeat_interval_ms,
             assignment: is_told.then_some(assigned),
         }
     }

@@ -1,5 +1,6 @@
 //! Members that go: by their last heartbeat, for a short while as a static member, or by silence. Owning core only; pure.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::super::request::{ConsumerBeat, ConsumerTold, Refused};
@@ -22,7 +23,7 @@ impl ConsumerGroup {
         let is_for_good = beat.epoch != AWAY || beat.instance.is_none();
         tracing::info!(group = %self.id, member = %beat.member, is_for_good, "a member leaves");
         if is_for_good {
-            self.remove_member(turn, &beat.member);
+            self.remove_members(turn, &BTreeSet::from([beat.member.clone()]));
         } else if let Some(member) = self.members.get(&beat.member) {
             let away = Current { epoch: AWAY, revoking: Owned::new(), ..member.current.clone() };
             self.put(turn, ConsumerRecord::Current { member: beat.member.clone(), value: Some(away) });
@@ -30,11 +31,19 @@ impl ConsumerGroup {
         Ok(ConsumerTold { member: beat.member.clone(), epoch: beat.epoch, heartbeat_interval_ms: 0, assignment: None })
     }
 
-    /// The member is gone, what it had is free, and the others share that in a new epoch.
-    pub(super) fn remove_member(&mut self, turn: &mut Turn<'_>, id: &Arc<str>) {
-        self.forget_in_log(turn, id);
+    /// Members are gone, what they had is free, and the others share that in a new epoch: or as a classic group, if that is
+    /// what it becomes.
+    pub(super) fn remove_members(&mut self, turn: &mut Turn<'_>, ids: &BTreeSet<Arc<str>>) {
+        if ids.is_empty() {
+            return;
+        }
+        for id in ids {
+            self.forget_in_log(turn, id);
+        }
         self.forget_patterns(turn);
-        self.begin_epoch_if(turn, true);
+        if !self.is_to_be_downgraded(turn.settings) {
+            self.begin_epoch_if(turn, true);
+        }
     }
 
     /// The tombstones of a member, in Kafka's order.

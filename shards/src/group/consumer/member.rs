@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::super::deadlines::Alarm;
-use super::record::{Current, MemberSaid, MemberState, Owned};
+use super::record::{Current, MemberSaid, MemberState, Owned, Parts};
 use crate::types::TopicId;
 
 /// A static member that is away for a short while has this epoch.
@@ -61,11 +61,21 @@ impl Member {
 }
 
 impl Current {
+    /// What the member may read.
+    pub fn assigned_parts(&self) -> Parts {
+        parts_of(&self.assigned)
+    }
+
     /// All partitions that nobody else may have.
     pub fn held(&self) -> impl Iterator<Item = (TopicId, i32)> + '_ {
         let all = self.assigned.iter().chain(&self.revoking);
         all.flat_map(|(topic, epochs)| epochs.keys().map(move |index| (*topic, *index)))
     }
+}
+
+/// Partitions without their epochs.
+pub fn parts_of(owned: &Owned) -> Parts {
+    owned.iter().map(|(topic, epochs)| (*topic, epochs.keys().copied().collect())).collect()
 }
 
 /// The epoch at which a partition was given to its owner.

@@ -2,11 +2,15 @@
 //! every member moves toward its part of it on its own. Owning core only; pure.
 //!
 //! `heartbeat` is the one request, `subscription` what members read, `target` who shall read what (with `assign`),
-//! `reconcile` a member's next step, `leave` departures by request or by silence, `describe` what others are told.
+//! `reconcile` a member's next step, `leave` departures by request or by silence, `describe` what others are told. While a
+//! group changes its protocol, `classic` serves the members that speak the other one, and `convert` makes it of a classic
+//! group, or a classic group of it.
 //!
 //! Invariant: everything but time-outs is in the log; of a partition there is at most one holder.
 
 pub mod assign;
+mod classic;
+mod convert;
 mod describe;
 mod format;
 mod heartbeat;
@@ -17,15 +21,16 @@ mod record;
 mod subscription;
 mod target;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 
+pub use self::convert::UpgradedMember;
 pub use self::format::{decode, encode};
 use self::member::{Member, epoch_in};
 pub use self::record::{
-    ConsumerRecord, Current, GroupEpoch, MemberSaid, MemberState, Parts, ResolvedRegex, TargetEpoch,
+    ClassicSaid, ConsumerRecord, Current, GroupEpoch, MemberSaid, MemberState, Parts, ResolvedRegex, TargetEpoch,
 };
 use super::deadlines::Timer;
 use super::offsets::ExpiryFrom;
@@ -41,6 +46,8 @@ pub struct ConsumerGroup {
     epoch: GroupEpoch,
     target_epoch: TargetEpoch,
     members: BTreeMap<Arc<str>, Member>,
+    /// How many of them speak the classic protocol.
+    classic_members: usize,
     /// Member → its part of the target.
     targets: BTreeMap<Arc<str>, Parts>,
     /// Instance → member.
@@ -60,6 +67,7 @@ impl ConsumerGroup {
             epoch: GroupEpoch { epoch: 1, metadata_hash: 0 },
             target_epoch: TargetEpoch::default(),
             members: BTreeMap::new(),
+            classic_members: 0,
             targets: BTreeMap::new(),
             statics: BTreeMap::new(),
             regexes: BTreeMap::new(),
@@ -97,6 +105,8 @@ impl ConsumerGroup {
         if let Some(instance) = &said.instance {
             self.statics.insert(instance.clone(), id.clone());
         }
+        self.classic_members -= usize::from(member.said.classic.is_some());
+        self.classic_members += usize::from(said.classic.is_some());
         member.said = said.clone();
     }
 
@@ -115,6 +125,7 @@ impl ConsumerGroup {
 
     fn forget(&mut self, id: &Arc<str>) {
         let Some(member) = self.members.remove(id) else { return };
+        self.classic_members -= usize::from(member.said.classic.is_some());
         for part in member.current.held() {
             if self.holders.get(&part) == Some(id) {
                 self.holders.remove(&part);
@@ -212,32 +223,46 @@ impl ConsumerGroup {
         let (Timer::Session { member, .. } | Timer::Revocation { member, .. }) = timer else { return };
         let Some(known) = self.members.get_mut(member) else { return };
         let (alarm, why) = match timer {
+            Timer::Revocation { .. } if known.said.classic.is_some() => {
+                (&mut known.rebalance, "it did not join or sync in time")
+            }
             Timer::Revocation { .. } => (&mut known.rebalance, "it did not give up in time what it was asked to"),
             _ => (&mut known.session, "it was silent for its session time-out"),
         };
         if turn.deadlines.is_due(alarm, place, turn.now.mono, timer) {
             tracing::info!(group = %self.id, %member, why, "a member is fenced");
-            self.remove_member(turn, &member.clone());
+            self.remove_members(turn, &BTreeSet::from([member.clone()]));
         }
     }
 
     /// The member has its session time-out again.
     fn put_off_session(&mut self, turn: &mut Turn<'_>, id: &Arc<str>) {
-        let at = turn.after(turn.settings.consumer.session_timeout_ms);
         let Some(member) = self.members.get_mut(id) else { return };
+        let at = turn.after(match &member.said.classic {
+            Some(said) => said.session_timeout_ms,
+            None => turn.catalog.group_config(&self.id).session_timeout_ms,
+        });
         turn.deadlines.arm(&mut member.session, at, || Timer::Session { group: self.id.clone(), member: id.clone() });
     }
 
-    /// A member that is to give something up has its rebalance time-out for it.
+    /// A member that is to give something up has its rebalance time-out for it. One of the classic protocol has that for its
+    /// next request instead.
     fn time_revocation(&mut self, turn: &mut Turn<'_>, id: &Arc<str>) {
-        let Some(member) = self.members.get_mut(id) else { return };
+        let Some(member) = self.members.get_mut(id).filter(|member| member.said.classic.is_none()) else { return };
         if member.current.state != MemberState::UnrevokedPartitions {
             return member.rebalance.disarm();
         }
         let at = turn.after(member.said.rebalance_timeout_ms);
-        let timer = || Timer::Revocation { group: self.id.clone(), member: id.clone() };
-        turn.deadlines.arm(&mut member.rebalance, at, timer);
+        turn.deadlines.arm(&mut member.rebalance, at, || revocation(&self.id, id));
     }
+}
+
+/// The protocol type of the members of the classic protocol.
+const CLASSIC_PROTOCOL: &str = "consumer";
+
+/// The end of a member's time to do what it was asked to.
+fn revocation(group: &Arc<str>, member: &Arc<str>) -> Timer {
+    Timer::Revocation { group: group.clone(), member: member.clone() }
 }
 
 /// The same in the log; time-outs apart.

@@ -89,10 +89,15 @@ impl ConsumerGroup {
         ids.filter_map(|id| catalog.topic_by_id(id)).map(|topic| (topic.id, topic.partitions)).collect()
     }
 
+    /// Of the topics that members read and their partitions.
+    pub(super) fn metadata_hash(&self, catalog: &Catalog) -> i64 {
+        hash(&self.read_topics(catalog))
+    }
+
     /// Begins a new epoch if it must, or if the topics that are read are not those of the last one.
     pub(super) fn begin_epoch_if(&mut self, turn: &mut Turn<'_>, must: bool) {
         self.topics_seen = Some(turn.catalog.topic_changes());
-        let metadata_hash = hash(&self.read_topics(turn.catalog));
+        let metadata_hash = self.metadata_hash(turn.catalog);
         if must || metadata_hash != self.epoch.metadata_hash {
             let epoch = self.epoch.epoch.saturating_add(1);
             tracing::info!(group = %self.id, epoch, "rebalancing");

@@ -41,7 +41,7 @@ impl ConsumerGroup {
 
     fn may_compute_target(&self, turn: &Turn<'_>) -> bool {
         let (last_ms, now_ms) = (self.target_epoch.at_ms, turn.now.wall_ms);
-        let interval_ms = i64::from(turn.settings.consumer.assignment_interval_ms);
+        let interval_ms = i64::from(turn.catalog.group_config(&self.id).assignment_interval_ms);
         // A clock that was set back must not hold a group up.
         last_ms == 0 || now_ms < last_ms || now_ms - last_ms >= interval_ms
     }

@@ -7,13 +7,13 @@ use proptest::prelude::*;
 use super::*;
 use crate::catalog::CatalogRecord;
 
-const T: TopicId = TopicId([7; 16]);
+pub(super) const T: TopicId = TopicId([7; 16]);
 const U: TopicId = TopicId([8; 16]);
 /// Longer than the interval between two targets.
-const LATER_MS: u64 = 1_500;
+pub(super) const LATER_MS: u64 = 1_500;
 
 impl World {
-    fn with_topic(mut self, name: &str, id: TopicId, partitions: i32) -> World {
+    pub(super) fn with_topic(mut self, name: &str, id: TopicId, partitions: i32) -> World {
         self.add_topic(name, id, partitions);
         self
     }
@@ -26,7 +26,7 @@ impl World {
         }
     }
 
-    fn beat(&mut self, beat: ConsumerBeat) -> Result<ConsumerTold, Refused> {
+    pub(super) fn beat(&mut self, beat: ConsumerBeat) -> Result<ConsumerTold, Refused> {
         match self.now(GroupRequest::ConsumerBeat(beat)) {
             GroupReply::ConsumerBeat(answer) => answer,
             other => panic!("a heartbeat's answer, not {other:?}"),
@@ -37,7 +37,7 @@ impl World {
         self.beat(beat).expect_err("a refusal").error
     }
 
-    fn consumers(&mut self) -> ConsumerDescribed {
+    pub(super) fn consumers(&mut self) -> ConsumerDescribed {
         match self.now(GroupRequest::DescribeConsumer { group: "g".into() }) {
             GroupReply::ConsumerDescribed(described) => described.expect("a consumer group"),
             other => panic!("a description, not {other:?}"),
@@ -51,18 +51,18 @@ impl World {
 
 /// A client that does as it is told.
 #[derive(Debug, Clone)]
-struct Consumer {
+pub(super) struct Consumer {
     id: Arc<str>,
-    instance: Option<Arc<str>>,
-    epoch: i32,
-    owns: Parts,
+    pub(super) instance: Option<Arc<str>>,
+    pub(super) epoch: i32,
+    pub(super) owns: Parts,
     topics: BTreeSet<Arc<str>>,
     /// An answer was lost: the next heartbeat says all, and so is told all.
     missed: bool,
 }
 
 impl Consumer {
-    fn new(id: &str) -> Consumer {
+    pub(super) fn new(id: &str) -> Consumer {
         Consumer {
             id: id.into(),
             instance: None,
@@ -73,11 +73,11 @@ impl Consumer {
         }
     }
 
-    fn as_static(id: &str) -> Consumer {
+    pub(super) fn as_static(id: &str) -> Consumer {
         Consumer { instance: Some("i".into()), ..Consumer::new(id) }
     }
 
-    fn joins(&self) -> ConsumerBeat {
+    pub(super) fn joins(&self) -> ConsumerBeat {
         ConsumerBeat {
             epoch: 0,
             rebalance_timeout_ms: REBALANCE_MS,
@@ -87,7 +87,7 @@ impl Consumer {
         }
     }
 
-    fn beats(&self) -> ConsumerBeat {
+    pub(super) fn beats(&self) -> ConsumerBeat {
         ConsumerBeat {
             group: "g".into(),
             member: self.id.clone(),
@@ -105,20 +105,20 @@ impl Consumer {
         }
     }
 
-    fn hear(&mut self, told: ConsumerTold) {
+    pub(super) fn hear(&mut self, told: ConsumerTold) {
         (self.epoch, self.missed) = (told.epoch, false);
         if let Some(assignment) = told.assignment {
             self.owns = assignment;
         }
     }
 
-    fn step(&mut self, world: &mut World) {
+    pub(super) fn step(&mut self, world: &mut World) {
         let beat = if self.epoch == 0 { self.joins() } else { self.beats() };
         let told = world.beat(beat).expect("accepted");
         self.hear(told);
     }
 
-    fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.owns.values().map(BTreeSet::len).sum()
     }
 }
@@ -260,6 +260,23 @@ fn a_static_member_that_stays_away_goes_with_its_session() {
 }
 
 #[test]
+fn a_groups_own_times_act_from_the_next_heartbeat_on() {
+    let mut world = World::new().with_topic("t", T, 2);
+    let mut a = Consumer::new("a");
+    a.step(&mut world);
+    for (key, value) in [("consumer.session.timeout.ms", "60000"), ("consumer.heartbeat.interval.ms", "7000")] {
+        let record = CatalogRecord::GroupConfig { group: "g".into(), key: key.into(), value: Some(value.into()) };
+        world.catalog.apply(&record).expect("a config of groups");
+    }
+    let told = world.beat(a.beats()).expect("a member");
+    assert_eq!(told.heartbeat_interval_ms, 7_000);
+    world.pass(59_000);
+    assert_eq!(world.consumers().members.len(), 1, "silent for less than its session");
+    world.pass(2_000);
+    assert_eq!(world.consumers().state, ConsumerState::Empty);
+}
+
+#[test]
 fn an_expression_reads_the_topics_that_match_it_and_new_ones_when_they_come() {
     let mut world = World::new().with_topic("t1", T, 2).with_topic("other", U, 2);
     let mut a = Consumer::new("a");
@@ -313,10 +330,11 @@ fn an_empty_group_of_one_kind_makes_way_for_the_other_and_keeps_its_offsets() {
     let a = Consumer::new("a");
     world.beat(a.joins()).expect("joined");
     assert_eq!(world.describe(), Err(GroupError::NotClassic));
-    let ask = world.join(joining("c"));
+    let connect = || Join { protocol_type: "connect".into(), ..joining("c") };
+    let ask = world.join(connect());
     assert_eq!(world.refused(ask).error, GroupError::InconsistentProtocol);
     world.beat(ConsumerBeat { epoch: -1, ..a.beats() }).expect("left");
-    let ask = world.join(joining("c"));
+    let ask = world.join(connect());
     world.pass(10_000);
     assert_eq!(world.joined(ask).generation, 1);
     assert_eq!(world.refusal(a.joins()), GroupError::NotConsumer);

@@ -2,6 +2,8 @@
 
 mod classic;
 mod consumer;
+mod forget;
+mod migrate;
 mod offsets;
 mod records;
 mod replay;
@@ -224,9 +226,9 @@ fn nobody() -> MemberRef {
     member(&"".into(), -1)
 }
 
-/// What a consumer says: version 1, the topic `t`.
+/// What a consumer says: version 1, the topic `t`, and that it has nothing of it.
 fn said() -> Bytes {
-    Bytes::from_static(b"\0\x01\0\0\0\x01\0\x01t\0\0\0\0")
+    Bytes::from_static(b"\0\x01\0\0\0\x01\0\x01t\0\0\0\0\0\0\0\0")
 }
 
 /// The first join of a client, in the form that needs no id.

@@ -166,13 +166,3 @@ fn a_group_with_members_is_not_deleted_and_an_empty_one_goes_with_its_offsets() 
     assert_eq!(world.now(delete()), GroupReply::Deleted(Ok(())));
     assert!(world.groups.is_empty() && world.restarted().groups.is_empty());
 }
-
-#[test]
-fn a_deleted_topic_takes_its_offsets_along() {
-    let mut world = World::new();
-    world.commit(nobody(), 5).expect("stored");
-    let effects = world.groups.forget_topics(|topic| topic == "t");
-    world.take(effects);
-    assert_eq!(world.committed("t"), None);
-    assert_eq!(world.restarted().committed("t"), None);
-}

@@ -1,14 +1,20 @@
 //! Reads a `__consumer_offsets` partition into a coordinator, at a start and after an append that failed. Owning core only.
 //!
+//! Offsets of topics that were deleted are in the log until their tombstones are. Which topics those are is known from the
+//! deletion, or at a start from the catalog: what it does not have was deleted.
+//!
 //! Invariant: a coordinator is ready only when every record of its log is applied, and a log that cannot be read is named
 //! with its offset and serves nothing.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::State;
+use super::{GoneTopic, State};
 use crate::batch::{self, BatchHeader, Compression, HEADER_BYTES, Records};
+use crate::catalog::Catalog;
 use crate::group::{GroupRecord, Groups, Now};
 use crate::request::{FetchPart, Fetched, Isolation, ReadError};
 use crate::router::oneshot::oneshot;
@@ -57,18 +63,24 @@ pub async fn run<R: Runtime>(shard: Shard<R>) {
 }
 
 async fn load<R: Runtime>(shard: &Shard<R>, partition: PartitionId) -> Result<(), LoadError> {
-    let mut groups = shard.step(|core, _, _| Groups::new(core.groups.settings.clone()));
     let mut at = shard.step(|core, _, _| {
         let slot = core.slot_of(partition).ok_or(LoadError::Gone)?;
         core.get(slot).map(|known| known.log.log_start()).ok_or(LoadError::Gone)
     })?;
-    let mut records = 0u64;
+    let mut replay = shard.step(|core, _, _| {
+        let gone = core.groups.of.get(&partition).map_or(&[][..], |coordinator| &coordinator.gone);
+        Replay::new(Groups::new(core.groups.settings.clone()), gone)
+    });
     loop {
         let fetched = read(shard, partition, at).await?;
         if fetched.records.is_empty() {
-            match finish(shard, partition, groups, at) {
-                None => break,
-                Some(unfinished) => groups = unfinished,
+            match finish(shard, partition, replay, at) {
+                Finish::Done { records: 0 } => return Ok(()),
+                Finish::Done { records } => {
+                    tracing::info!(partition = partition.index, records, "groups are loaded");
+                    return Ok(());
+                }
+                Finish::MoreToCome(unfinished) => replay = *unfinished,
             }
             shard.rt().sleep_until(shard.now().after(PAUSE)).await;
             continue;
@@ -81,7 +93,8 @@ async fn load<R: Runtime>(shard: &Shard<R>, partition: PartitionId) -> Result<()
             let payload = bytes.get(position + HEADER_BYTES..).unwrap_or_default();
             let body_bytes = header.total_bytes().unwrap_or(0).saturating_sub(HEADER_BYTES);
             let payload = payload.get(..body_bytes).unwrap_or_default();
-            records += apply_batch(&mut groups, &header, payload).map_err(unreadable)?;
+            let seen = replay.apply(&header, payload).map_err(unreadable)?;
+            shard.step(|core, _, _| replay.note_absent(seen, &core.catalog.borrow()));
             at = Offset(header.last_offset() + 1);
             shard.rt().quantum().await;
         }
@@ -89,10 +102,6 @@ async fn load<R: Runtime>(shard: &Shard<R>, partition: PartitionId) -> Result<()
             return Err(LoadError::Unreadable { offset: at, why: "no whole batch is there".to_owned() });
         }
     }
-    if records > 0 {
-        tracing::info!(partition = partition.index, records, "groups are loaded");
-    }
-    Ok(())
 }
 
 async fn read<R: Runtime>(shard: &Shard<R>, partition: PartitionId, at: Offset) -> Result<Fetched, LoadError> {
@@ -107,47 +116,89 @@ async fn read<R: Runtime>(shard: &Shard<R>, partition: PartitionId, at: Offset) 
     }
 }
 
-/// Makes the coordinator ready if `at` is the end of the log; gives the groups back if there is more to come.
-fn finish<R: Runtime>(shard: &Shard<R>, partition: PartitionId, mut groups: Groups, at: Offset) -> Option<Groups> {
+/// Makes the coordinator ready if `at` is the end of the log; gives the work back if there is more to come.
+fn finish<R: Runtime>(shard: &Shard<R>, partition: PartitionId, replay: Replay, at: Offset) -> Finish {
     shard.step(|core, now, wall_ms| {
         let end = core.slot_of(partition).and_then(|slot| core.get(slot)).map(|known| known.log.log_end());
-        let coordinator = core.groups.of.get_mut(&partition)?;
+        let Some(coordinator) = core.groups.of.get_mut(&partition) else { return Finish::Done { records: 0 } };
         if end.is_some_and(|end| at < end) || coordinator.unsynced > 0 {
-            return Some(groups);
+            return Finish::MoreToCome(Box::new(replay));
         }
-        let time = Now { mono: now, wall_ms };
-        let mut effects = groups.loaded(time, &core.catalog.borrow());
-        // Deleted just before the last run ended, and the offsets were still there.
-        let forgotten = groups.forget_topics(|topic| core.catalog.borrow().topic(topic).is_none());
-        effects.records.extend(forgotten.records);
+        let (mut groups, records) = replay.end(&mut coordinator.gone, at);
+        let effects = groups.loaded(Now { mono: now, wall_ms }, &core.catalog.borrow());
         coordinator.state = State::Ready(groups);
         core.carry_out(now, wall_ms, partition, effects);
-        None
+        Finish::Done { records }
     })
 }
 
-/// Applies the records of a batch; returns their number.
-fn apply_batch(groups: &mut Groups, header: &BatchHeader, payload: &[u8]) -> Result<u64, String> {
-    if header.is_control() {
-        return Ok(0);
+enum Finish {
+    Done { records: u64 },
+    MoreToCome(Box<Replay>),
+}
+
+/// A coordinator that is being made.
+pub(super) struct Replay {
+    groups: Groups,
+    /// Applied so far.
+    records: u64,
+    /// Topics with offsets that the catalog does not have.
+    absent: BTreeSet<Arc<str>>,
+    /// Deleted topics and where the log ended then, in that order; the first `begun` of them are behind.
+    gone: Vec<(Offset, Arc<str>)>,
+    begun: usize,
+}
+
+impl Replay {
+    /// `gone`: what was deleted while the last coordinator was there, in the order of the log.
+    pub(super) fn new(groups: Groups, gone: &[GoneTopic]) -> Replay {
+        let gone = gone.iter().map(|topic| (topic.log_end, topic.name.clone())).collect();
+        Replay { groups, records: 0, absent: BTreeSet::new(), gone, begun: 0 }
     }
-    let codec = Compression::from_code(header.compression_code()).map_err(|e| e.to_string())?;
-    let mut plain = Vec::new();
-    let payload = if codec == Compression::None {
-        payload
-    } else {
-        batch::decompress(codec, payload, BATCH_BYTES_MAX, &mut plain).map_err(|e| e.to_string())?;
-        &plain
-    };
-    let mut applied = 0;
-    for record in Records::new(payload, header.record_count).with_gaps() {
-        let record = record.map_err(|e| e.to_string())?;
-        let [key, value] = [record.key, record.value].map(|bytes| bytes.map(Bytes::copy_from_slice));
-        // Other kinds of groups keep their records here too: those of a later release are left alone.
-        if let Some(record) = GroupRecord::decode(key.as_ref(), value.as_ref()).map_err(|e| e.to_string())? {
-            groups.apply(&record);
+
+    /// Applies the records of a batch; the topics whose offsets it holds.
+    pub(super) fn apply(&mut self, header: &BatchHeader, payload: &[u8]) -> Result<BTreeSet<Arc<str>>, String> {
+        let mut seen = BTreeSet::new();
+        while let Some((_, topic)) = self.gone.get(self.begun).filter(|(end, _)| end.0 <= header.base_offset) {
+            self.groups.forget_topic(topic.clone());
+            self.begun += 1;
         }
-        applied += 1;
+        if header.is_control() {
+            return Ok(seen);
+        }
+        let codec = Compression::from_code(header.compression_code()).map_err(|e| e.to_string())?;
+        let mut plain = Vec::new();
+        let payload = if codec == Compression::None {
+            payload
+        } else {
+            batch::decompress(codec, payload, BATCH_BYTES_MAX, &mut plain).map_err(|e| e.to_string())?;
+            &plain
+        };
+        for record in Records::new(payload, header.record_count).with_gaps() {
+            let record = record.map_err(|e| e.to_string())?;
+            let [key, value] = [record.key, record.value].map(|bytes| bytes.map(Bytes::copy_from_slice));
+            // Other kinds of groups keep their records here too: those of a later release are left alone.
+            if let Some(record) = GroupRecord::decode(key.as_ref(), value.as_ref()).map_err(|e| e.to_string())? {
+                self.groups.apply(&record);
+                if let GroupRecord::Offset { topic, value: Some(_), .. } = record {
+                    seen.insert(topic);
+                }
+            }
+            self.records += 1;
+        }
+        Ok(seen)
     }
-    Ok(applied)
+
+    pub(super) fn note_absent(&mut self, seen: BTreeSet<Arc<str>>, catalog: &Catalog) {
+        self.absent.extend(seen.into_iter().filter(|topic| catalog.topic(topic).is_none()));
+    }
+
+    /// The log ends here: what was deleted meanwhile, or is not in the catalog, is to be forgotten. The number of records.
+    pub(super) fn end(mut self, gone: &mut Vec<GoneTopic>, log_end: Offset) -> (Groups, u64) {
+        gone.extend(self.absent.into_iter().map(|name| GoneTopic { name, log_end }));
+        for topic in gone.iter().skip(self.begun) {
+            self.groups.forget_topic(topic.name.clone());
+        }
+        (self.groups, self.records)
+    }
 }

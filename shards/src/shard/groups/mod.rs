@@ -22,7 +22,7 @@ use crate::group::{
 };
 use crate::request::{AppendError, AppendPart};
 use crate::router::oneshot::{Asked, Reply, oneshot};
-use crate::types::{Mono, PartitionId};
+use crate::types::{Mono, Offset, PartitionId};
 
 pub use load::run as run_loads;
 pub use tasks::{run_expiry, run_replies, run_timers};
@@ -51,6 +51,14 @@ struct Coordinator {
     askers: BTreeMap<AskId, Reply<GroupAnswer>>,
     /// Steps whose records are not durable yet.
     unsynced: usize,
+    /// Deleted topics whose offsets may still be in the log.
+    gone: Vec<GoneTopic>,
+}
+
+/// A deleted topic, and the end of the log then: what lies before it is the deleted topic's, what comes later is another's.
+struct GoneTopic {
+    name: Arc<str>,
+    log_end: Offset,
 }
 
 enum State {
@@ -85,7 +93,7 @@ impl ShardCore {
     /// This core owns a partition that holds groups; a fresh one has nothing to be read.
     pub fn add_coordinator(&mut self, partition: PartitionId, is_fresh: bool) {
         let state = if is_fresh { State::Ready(Groups::new(self.groups.settings.clone())) } else { State::Loading };
-        let coordinator = Coordinator { state, askers: BTreeMap::new(), unsynced: 0 };
+        let coordinator = Coordinator { state, askers: BTreeMap::new(), unsynced: 0, gone: Vec::new() };
         self.groups.of.insert(partition, coordinator);
     }
 
@@ -149,9 +157,18 @@ impl ShardCore {
         Ok(listed)
     }
 
-    /// A topic is gone: no group keeps offsets in it.
-    pub fn forget_offsets_of(&mut self, now: Mono, wall_ms: i64, topic: &str) {
-        self.step_coordinators(now, wall_ms, |machine, _| machine.forget_topics(|name| name == topic));
+    /// A topic is gone: no group keeps offsets in it. The time-outs' task sees to that, when it can be stored.
+    pub fn forget_offsets_of(&mut self, topic: &Arc<str>) {
+        let ends: BTreeMap<PartitionId, Offset> =
+            self.groups.of.keys().filter_map(|id| Some((*id, self.get(self.slot_of(*id)?)?.log.log_end()))).collect();
+        for (partition, coordinator) in &mut self.groups.of {
+            let Some(log_end) = ends.get(partition) else { continue };
+            coordinator.gone.push(GoneTopic { name: topic.clone(), log_end: *log_end });
+            if let State::Ready(machine) = &mut coordinator.state {
+                machine.forget_topic(topic.clone());
+            }
+        }
+        self.wake_timers();
     }
 
     /// One step on every coordinator that is ready and can store what comes of it.
@@ -201,6 +218,7 @@ impl ShardCore {
             self.groups.unsent.push_back(Unsent { partition, appended, replies });
             self.signals.group_replies.notify();
         }
+        coordinator.note_forgotten();
         self.wake_timers();
     }
 
@@ -226,6 +244,9 @@ impl ShardCore {
         let Some(coordinator) = self.groups.of.get_mut(&unsent.partition) else { return };
         coordinator.unsynced = coordinator.unsynced.saturating_sub(1);
         let is_ready = matches!(coordinator.state, State::Ready(_));
+        if outcome.is_ok() {
+            coordinator.note_forgotten();
+        }
         let error = match outcome {
             Ok(()) if is_ready => return send(unsent.replies),
             Ok(()) => None,
@@ -254,6 +275,16 @@ impl Coordinators {
 }
 
 impl Coordinator {
+    /// Deleted topics whose last offset is out of the log are done with.
+    fn note_forgotten(&mut self) {
+        if let State::Ready(machine) = &self.state
+            && self.unsynced == 0
+            && !machine.is_forgetting()
+        {
+            self.gone.clear();
+        }
+    }
+
     /// Whoever waits looks for the coordinator again.
     fn turn_all_away(&mut self) {
         for reply in std::mem::take(&mut self.askers).into_values() {

@@ -7,7 +7,8 @@ use std::time::Duration;
 use futures_lite::future::{block_on, poll_once};
 
 use super::*;
-use crate::catalog::CatalogSettings;
+use crate::batch::BatchHeader;
+use crate::catalog::{CatalogRecord, CatalogSettings};
 use crate::group::{Commit, CommitOffset, FetchTopic, Join, MemberRef};
 use crate::journal::format::RunId;
 use crate::router::placement::ShardIndex;
@@ -141,4 +142,95 @@ fn time_outs_that_cannot_be_stored_are_looked_at_once_in_a_tick() {
     core.disk_full = false;
     assert!(core.fire_groups(due, WALL_MS) > due, "what was due is fired, and what comes next is later");
     assert!(core.groups.unsent.iter().any(|unsent| !unsent.replies.is_empty()), "the join is answered");
+}
+
+/// What group `g` has stored, asked when all is durable.
+fn stored(core: &mut ShardCore) -> Option<i64> {
+    let fetched = ask(core, fetch());
+    while !core.groups.unsent.is_empty() {
+        end_step(core, Ok(()));
+    }
+    let Some(Ok(GroupReply::Offsets(Ok(topics)))) = block_on(fetched) else { panic!("offsets") };
+    topics[0].partitions[0].1.as_ref().map(|stored| stored.offset)
+}
+
+#[test]
+fn a_topic_deleted_while_the_disk_is_full_is_forgotten_when_there_is_room() {
+    let mut core = core();
+    let _committed = ask(&mut core, commit(5));
+    core.disk_full = true;
+    core.forget_offsets_of(&"t".into());
+    core.fire_groups(NOW, WALL_MS);
+    assert_eq!(stored(&mut core), Some(5));
+    core.disk_full = false;
+    core.fire_groups(NOW, WALL_MS);
+    assert_eq!(stored(&mut core), None);
+    core.fire_groups(NOW, WALL_MS);
+    assert!(core.groups.of.values().all(|coordinator| coordinator.gone.is_empty()));
+}
+
+#[test]
+fn a_deleted_topic_is_remembered_until_its_tombstones_are_durable() {
+    let mut core = core();
+    let _committed = ask(&mut core, commit(5));
+    end_step(&mut core, Ok(()));
+    core.forget_offsets_of(&"t".into());
+    core.fire_groups(NOW, WALL_MS);
+    core.fire_groups(NOW, WALL_MS);
+    end_step(&mut core, Err(AppendError::Stopping));
+    let coordinator = core.groups.of.get(&PARTITION).expect("it is there");
+    assert!(matches!(coordinator.state, State::Loading));
+    let gone: Vec<&str> = coordinator.gone.iter().map(|topic| &*topic.name).collect();
+    assert_eq!(gone, ["t"], "for whoever reads the log anew");
+}
+
+/// Reads the batches of commits from `base`, one record each, as a load does that knows of the deletion of `t` at `gone`.
+fn load_commits(base: i64, offsets: &[i64], gone: Option<i64>, catalog: &Catalog) -> Groups {
+    let now = Now { mono: NOW, wall_ms: WALL_MS };
+    let mut machine = Groups::new(Arc::new(GroupSettings::default()));
+    let mut gone: Vec<GoneTopic> =
+        gone.into_iter().map(|end| GoneTopic { name: "t".into(), log_end: Offset(end) }).collect();
+    let mut replay = load::Replay::new(Groups::new(Arc::new(GroupSettings::default())), &gone);
+    for (at, offset) in (base..).zip(offsets) {
+        let effects = machine.handle(now, catalog, AskId(1), commit(*offset));
+        let batch = parts_of(PARTITION, &effects.records, WALL_MS).expect("a batch").remove(0).batch;
+        let header = BatchHeader { base_offset: at, ..*batch.header() };
+        let seen = replay.apply(&header, batch.payload()).expect("readable");
+        replay.note_absent(seen, catalog);
+    }
+    let (mut loaded, _) = replay.end(&mut gone, Offset(base + 10));
+    while loaded.is_forgetting() {
+        loaded.fire(now, catalog, 4);
+    }
+    loaded
+}
+
+fn offset_in(mut groups: Groups) -> Option<i64> {
+    let now = Now { mono: NOW, wall_ms: WALL_MS };
+    let effects = groups.handle(now, &Catalog::new(CatalogSettings::new("cluster", 1)), AskId(1), fetch());
+    let Some((_, GroupReply::Offsets(Ok(topics)))) = effects.replies.first() else { panic!("offsets") };
+    topics[0].partitions[0].1.as_ref().map(|stored| stored.offset)
+}
+
+#[test]
+fn a_load_forgets_what_was_stored_before_a_topic_was_deleted_and_keeps_what_its_successor_has() {
+    let catalog = catalog_with("t");
+    let loaded = |gone| offset_in(load_commits(10, &[5, 6], gone, &catalog));
+    assert_eq!(loaded(None), Some(6), "never deleted");
+    assert_eq!(loaded(Some(10)), Some(6), "deleted before both");
+    assert_eq!(loaded(Some(11)), Some(6), "deleted between");
+    assert_eq!(loaded(Some(12)), None, "deleted after both");
+}
+
+#[test]
+fn a_start_forgets_topics_that_the_catalog_does_not_have() {
+    let catalog = Catalog::new(CatalogSettings::new("cluster", 1));
+    assert_eq!(offset_in(load_commits(10, &[5, 6], None, &catalog)), None);
+}
+
+fn catalog_with(topic: &str) -> Catalog {
+    let mut catalog = Catalog::new(CatalogSettings::new("cluster", 1));
+    let id = TopicId([9; 16]);
+    catalog.apply(&CatalogRecord::Topic { id, name: topic.into() }).expect("a new topic");
+    catalog
 }
