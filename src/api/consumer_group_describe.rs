@@ -90,7 +90,8 @@ fn tell_member(member: &ConsumerMemberDescribed) -> Member {
         client_id: Str::from(&*said.client_id),
         client_host: Str::from(&*said.client_host),
         subscribed_topic_names: said.topics.iter().map(|topic| Str::from(&**topic)).collect(),
-        subscribed_topic_regex: said.regex.as_deref().map(Str::from),
+        // None is an empty one to Kafka, too.
+        subscribed_topic_regex: Some(said.regex.as_deref().map(Str::from).unwrap_or_default()),
         assignment: assignment(&member.assigned),
         target_assignment: assignment(&member.target),
         member_type: if said.classic.is_some() { CLASSIC } else { CONSUMER },

@@ -1,8 +1,9 @@
 //! DeleteGroups (key 42): removes groups without members, and their offsets. Runs on the connection's core; each group's
-//! coordinator answers. Invariant: one result for each group, in the order asked.
+//! coordinator answers. Invariant: one result for each group, in the order first named.
 
 use std::future::Future;
 
+use hashbrown::HashSet;
 use shards::group::{GroupReply, GroupRequest};
 
 use super::RequestContext;
@@ -19,7 +20,8 @@ pub(super) fn serve(
     let ask = |group: &Str| {
         (Str::from(group.as_str()), ctx.core.shards.ask_group(GroupRequest::Delete { group: kept(group) }))
     };
-    let asked: Vec<_> = request.groups_names.iter().map(ask).collect();
+    let mut seen = HashSet::new();
+    let asked: Vec<_> = request.groups_names.iter().filter(|group| seen.insert(group.as_str())).map(ask).collect();
     async move {
         let mut results = Vec::with_capacity(asked.len());
         for (group_id, answer) in asked {

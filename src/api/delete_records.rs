@@ -38,6 +38,9 @@ pub(super) fn serve(
                 }
                 partitions.push(result);
             }
+            if partitions.is_empty() {
+                continue;
+            }
             topics.push(DeleteRecordsTopicResult { name: topic.name.as_str().into(), partitions });
         }
     }

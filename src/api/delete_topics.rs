@@ -4,7 +4,7 @@
 use std::future::Future;
 
 use hashbrown::HashSet;
-use shards::catalog::{CatalogCommand, CatalogError, CatalogReply, TopicRef};
+use shards::catalog::{Catalog, CatalogCommand, CatalogError, CatalogReply, TopicRef};
 use shards::types::TopicId;
 
 use super::RequestContext;
@@ -30,6 +30,7 @@ pub(super) fn serve(
     } else {
         request.topic_names.iter().map(|name| Asked::Topic(TopicRef::Name(name.to_string()))).collect()
     };
+    asked = without_pairs(&ctx.core.shards.catalog(), asked);
     if !ctx.core.settings.delete_topics {
         asked = asked.into_iter().map(|asked| disabled(asked, ctx.version)).collect();
     }
@@ -101,6 +102,38 @@ fn from_state(state: &DeleteTopicState) -> Asked {
         (None, id) => Asked::Topic(TopicRef::Id(id)),
         (Some(_), _) => refused("You may not specify both topic name and topic id."),
     }
+}
+
+/// A topic given by its name and by its id fails once, under both.
+fn without_pairs(catalog: &Catalog, asked: Vec<Asked>) -> Vec<Asked> {
+    let names: HashSet<String> = asked
+        .iter()
+        .filter_map(|asked| match asked {
+            Asked::Topic(TopicRef::Name(name)) => Some(name.clone()),
+            _ => None,
+        })
+        .collect();
+    let mut paired = HashSet::new();
+    let mut without: Vec<Asked> = asked
+        .into_iter()
+        .map(|asked| match &asked {
+            Asked::Topic(TopicRef::Id(id)) => match catalog.topic_by_id(*id) {
+                Some(topic) if names.contains(&*topic.name) => {
+                    paired.insert(topic.name.to_string());
+                    Asked::Failed(DeletableTopicResult {
+                        name: Some(Str::from(&*topic.name)),
+                        topic_id: *id,
+                        error_code: ErrorCode::InvalidRequest,
+                        error_message: Some(Str::from_static("The topic is given by its name and by its id.")),
+                    })
+                }
+                _ => asked,
+            },
+            _ => asked,
+        })
+        .collect();
+    without.retain(|asked| !matches!(asked, Asked::Topic(TopicRef::Name(name)) if paired.contains(name)));
+    without
 }
 
 fn failed(topic: TopicRef, e: &CatalogError) -> DeletableTopicResult {

@@ -16,6 +16,7 @@ use crate::wire::{ErrorCode, Str};
 /// What a key names.
 const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;
+const SHARE: i8 = 2;
 
 /// From this version on several keys are asked for at once, and the reply has a list.
 const SEVERAL: i16 = 4;
@@ -35,15 +36,25 @@ pub(super) fn serve(
             TRANSACTION => Ok(()),
             _ => Err(ErrorCode::InvalidRequest),
         };
-        let coordinators = keys.into_iter().map(|key| tell(key, found, &here));
+        // Kafka says nothing of keys of shares that are none.
+        let is_told = request.key_type != SHARE;
+        let coordinators = keys.into_iter().map(|key| tell(key, found, is_told, &here));
         reply(version, coordinators.collect()).into()
     }
 }
 
-fn tell(key: Str, found: Result<(), ErrorCode>, (node_id, (host, port)): &(i32, (Str, i32))) -> Coordinator {
+fn tell(
+    key: Str,
+    found: Result<(), ErrorCode>,
+    is_told: bool,
+    (node_id, (host, port)): &(i32, (Str, i32)),
+) -> Coordinator {
     match found {
         Ok(()) => Coordinator { key, node_id: *node_id, host: host.clone(), port: *port, ..Default::default() },
-        Err(error_code) => Coordinator { key, node_id: -1, port: -1, error_code, ..Default::default() },
+        Err(error_code) => {
+            let error_message = Some(if is_told { Str::from(error_code.name()) } else { Str::default() });
+            Coordinator { key, node_id: -1, port: -1, error_code, error_message, ..Default::default() }
+        }
     }
 }
 
@@ -92,7 +103,7 @@ mod tests {
 
     #[test]
     fn success_is_named_below_version_4_and_told_in_a_list_from_there() {
-        let found = || vec![tell("g".into(), Ok(()), &(7, ("h".into(), 9)))];
+        let found = || vec![tell("g".into(), Ok(()), true, &(7, ("h".into(), 9)))];
         let old = reply(1, found());
         assert_eq!((old.node_id, old.error_message.as_deref(), old.coordinators.len()), (7, Some("NONE"), 0));
         let new = reply(4, found());
@@ -104,7 +115,7 @@ mod tests {
 
     #[test]
     fn no_coordinator_has_no_address() {
-        let told = tell("g".into(), Err(ErrorCode::InvalidRequest), &(7, ("h".into(), 9)));
+        let told = tell("g".into(), Err(ErrorCode::InvalidRequest), true, &(7, ("h".into(), 9)));
         assert_eq!((told.node_id, told.host.as_str(), told.port), (-1, "", -1));
     }
 }

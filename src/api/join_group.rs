@@ -29,9 +29,9 @@ pub(super) fn serve(
     let asked =
         check_id(&request.group_id).map(|()| ctx.core.shards.ask_group(GroupRequest::Join(join(ctx, &request))));
     async move {
-        let refusal = |error| JoinRefused { error, member: member.as_str().into(), not_the_member: false };
+        let refusal = |error| JoinRefused { error, member: member.as_str().into() };
         let reply = match asked {
-            Err(code) => failed(code, member.clone(), Some("".into())),
+            Err(code) => failed(code, member.clone()),
             Ok(asked) => match asked.await {
                 Ok(GroupReply::Joined(Ok(joined))) => told(joined),
                 Ok(GroupReply::Joined(Err(refused))) => told_refused(&refused),
@@ -87,12 +87,11 @@ fn told(joined: Joined) -> JoinGroupResponse {
 }
 
 fn told_refused(refused: &JoinRefused) -> JoinGroupResponse {
-    let protocol = if refused.not_the_member { None } else { Some(Str::default()) };
-    failed(group_error(refused.error), Str::from(&*refused.member), protocol)
+    failed(group_error(refused.error), Str::from(&*refused.member))
 }
 
-fn failed(error_code: ErrorCode, member_id: Str, protocol_name: Option<Str>) -> JoinGroupResponse {
-    JoinGroupResponse { error_code, member_id, protocol_name, ..Default::default() }
+fn failed(error_code: ErrorCode, member_id: Str) -> JoinGroupResponse {
+    JoinGroupResponse { error_code, member_id, protocol_name: None, ..Default::default() }
 }
 
 /// What the reply's version cannot carry is left out.
@@ -110,13 +109,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refused_join_has_an_empty_protocol_and_a_fenced_one_a_null_one_where_the_version_has_null() {
-        let refused = |not_the_member| {
-            told_refused(&JoinRefused { error: GroupError::FencedInstance, member: "m".into(), not_the_member })
-        };
-        assert_eq!(in_version(7, refused(false)).protocol_name.as_deref(), Some(""));
-        assert_eq!(in_version(7, refused(true)).protocol_name, None);
-        assert_eq!(in_version(6, refused(true)).protocol_name.as_deref(), Some(""));
-        assert_eq!(refused(true).generation_id, -1);
+    fn a_refused_join_has_no_protocol_which_older_versions_say_with_an_empty_one() {
+        let refused = || told_refused(&JoinRefused { error: GroupError::FencedInstance, member: "m".into() });
+        assert_eq!(in_version(7, refused()).protocol_name, None);
+        assert_eq!(in_version(6, refused()).protocol_name.as_deref(), Some(""));
+        assert_eq!(refused().generation_id, -1);
     }
 }

@@ -1,5 +1,5 @@
 //! ListOffsets (key 2): offsets by timestamp or by sentinel. Runs on the connection's core; each partition's owner looks.
-//! Invariant: the reply has the request's topics and partitions, in its order; one named twice fails and is told once.
+//! Invariant: the reply has the request's partitions, in its order; one named twice fails and is told once.
 
 use std::future::Future;
 
@@ -60,6 +60,9 @@ pub(super) fn serve(
                     parts.push(part);
                 }
                 asks.push(ask);
+            }
+            if partitions.is_empty() {
+                continue;
             }
             replies.push(ListOffsetsTopicResponse { name: topic.name.as_str().into(), partitions });
         }

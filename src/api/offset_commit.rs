@@ -44,6 +44,9 @@ pub(super) fn serve(
                 }
                 partitions.push(reply);
             }
+            if partitions.is_empty() {
+                continue;
+            }
             let (name, topic_id) = (Str::from(topic.name.as_str()), topic.topic_id);
             replies.push(OffsetCommitResponseTopic { name, topic_id, partitions });
         }

@@ -1,5 +1,5 @@
 //! OffsetDelete (key 47): removes stored offsets of topics that the group does not read. Runs on the connection's core; the
-//! group's coordinator answers. Invariant: the reply has the request's topics and partitions, in its order.
+//! group's coordinator answers. Invariant: the reply has the request's partitions, in its order.
 
 use std::future::Future;
 
@@ -35,6 +35,9 @@ pub(super) fn serve(
                     there.push(partition_index);
                 }
                 partitions.push(OffsetDeleteResponsePartition { partition_index, error_code });
+            }
+            if partitions.is_empty() {
+                continue;
             }
             if !there.is_empty() {
                 known.push((kept(&topic.name), there));

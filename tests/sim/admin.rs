@@ -195,6 +195,9 @@ impl Admin {
                 }
                 for partition in &topic.partitions {
                     let part = Part { topic: topic.topic_id, index: partition.partition_index };
+                    if clients.is_excused(partition.error_code) {
+                        continue;
+                    }
                     if partition.error_code != ErrorCode::None {
                         clients.history.unexpected(format!("Metadata of {part:?}: {}", partition.error_code.name()));
                         continue;
@@ -258,6 +261,9 @@ async fn scan_once(clients: &Clients, link: &mut Link, topic: &Topic, part: Part
         let moves = topic.shrinks != Shrinks::Never;
         if moves && data.as_ref().is_some_and(|data| data.error_code == ErrorCode::OffsetOutOfRange) {
             return Ok(false);
+        }
+        if data.as_ref().is_some_and(|data| clients.is_excused(data.error_code)) {
+            return Ok(true);
         }
         let Some(data) = data.filter(|data| data.error_code == ErrorCode::None) else {
             clients.history.unexpected(format!("the scan of {part:?} at {position} failed: {:?}", reply.error_code));

@@ -4,7 +4,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::time::Duration;
 
 use shards::types::{Mono, TopicId};
 
@@ -59,8 +58,6 @@ impl fmt::Display for Violation {
 
 /// Violations that are listed; one is enough to fail.
 const LISTED_MAX: usize = 20;
-/// What left the broker before the fence arrives within this.
-const ON_THE_WAY: Duration = Duration::from_millis(20);
 
 /// Everything in the history that must not be.
 pub fn check(events: &[Event]) -> Vec<Violation> {
@@ -164,7 +161,7 @@ impl Checker {
             Event::Sent { part, producer, value } => {
                 self.sent.insert(*value, Sent { part: *part, producer: *producer });
             }
-            Event::Acked { part, value, offset, when } => self.acked(at, *part, *value, *offset, *when),
+            Event::Acked { part, value, offset, sent } => self.acked(at, *part, *value, *offset, *sent),
             Event::Read { part, asked, found, high_watermark } => {
                 let gone = self.parts.entry(*part).or_default().log_start.before(*asked);
                 if found.offset < gone {
@@ -203,8 +200,8 @@ impl Checker {
         }
     }
 
-    fn acked(&mut self, at: At, part: Part, value: Value, offset: Option<i64>, when: Mono) {
-        if self.fenced.is_some_and(|fenced| when > fenced.after(ON_THE_WAY)) {
+    fn acked(&mut self, at: At, part: Part, value: Value, offset: Option<i64>, sent: Mono) {
+        if self.fenced.is_some_and(|fenced| sent > fenced) {
             self.fault(Property::NothingAckedAfterTheFence, format!("{part:?}: value {value}"));
         }
         if let Some(offset) = offset {

@@ -11,7 +11,7 @@ fn sent(value: Value) -> Event {
 }
 
 fn acked(value: Value, offset: i64) -> Event {
-    Event::Acked { part: PART, value, offset: Some(offset), when: Mono(0) }
+    Event::Acked { part: PART, value, offset: Some(offset), sent: Mono(0) }
 }
 
 fn read(value: Value, offset: i64) -> Event {
@@ -144,7 +144,7 @@ fn a_read_above_the_high_watermark_is_caught() {
 
 #[test]
 fn an_ack_after_the_fence_is_caught() {
-    let late = Event::Acked { part: PART, value: 1, offset: Some(0), when: Mono(1_000_000_000) };
+    let late = Event::Acked { part: PART, value: 1, offset: Some(0), sent: Mono(1) };
     caught(Property::NothingAckedAfterTheFence, &[sent(1), Event::Fenced { when: Mono(0) }, late]);
 }
 

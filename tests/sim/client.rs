@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use corelog::wire::ErrorCode;
 use shards::runtime::Runtime;
 use shards::runtime::sim::SimRuntime;
 use shards::types::TopicId;
@@ -53,6 +54,8 @@ pub struct Load {
     pub may_be_full: bool,
     /// The broker is about to leave, and may refuse whatever it likes.
     pub may_refuse: bool,
+    /// A file is damaged: its partition may be offline.
+    pub may_be_damaged: bool,
 }
 
 impl Default for Load {
@@ -64,6 +67,7 @@ impl Default for Load {
             reply_limit: Duration::from_secs(2),
             may_be_full: false,
             may_refuse: false,
+            may_be_damaged: false,
         }
     }
 }
@@ -126,6 +130,16 @@ impl Clients {
 
     pub fn is_relaxed(&self, id: TopicId) -> bool {
         self.topic(id).is_some_and(|topic| topic.relaxed)
+    }
+
+    /// A refusal that the faults of the scenario explain.
+    pub fn is_excused(&self, error: ErrorCode) -> bool {
+        let Load { may_refuse, may_be_damaged, .. } = self.load.get();
+        match error {
+            ErrorCode::NotLeaderOrFollower => may_refuse,
+            ErrorCode::KafkaStorageError => may_be_damaged,
+            _ => false,
+        }
     }
 
     /// Clients rest while the broker is down. False when they are done for good.

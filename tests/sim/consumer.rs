@@ -153,6 +153,7 @@ impl Consumer {
                 return true;
             }
             ErrorCode::OffsetOutOfRange if self.clients.may_lose_records(part.topic) => return false,
+            error if self.clients.is_excused(error) => return true,
             error => {
                 self.clients.history.unexpected(format!("Fetch of {part:?} at {position}: {}", error.name()));
                 return true;

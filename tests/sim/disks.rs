@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use shards::runtime::sim::{DiskOp, DiskSpeed, Fault};
 
-use crate::client::Load;
+use crate::client::{Load, Shrinks};
 use crate::history::Event;
+use crate::offsets::delete_records;
 use crate::scenario::{Outcome, Stage, simulate};
 use crate::world::Setup;
 
@@ -65,6 +66,36 @@ fn a_kill_on_a_slow_disk_loses_nothing_that_was_acked() {
     simulate("a_kill_on_a_slow_disk_loses_nothing_that_was_acked", 5, kills_on_a_slow_disk);
 }
 
+/// Syncs take long, so that a power cut finds appends and deletions on their way.
+pub fn power_cuts_on_a_slow_disk(seed: u64) -> Outcome {
+    let mut stage = Stage::new(seed, Setup::default(), Load::default());
+    let shards = stage.any_shards();
+    stage.start(shards);
+    stage.admin.create(&stage.world, "events", 2, &[]);
+    stage.admin.create_that(&stage.world, Shrinks::ByRequest, "trimmed", 2, &[]);
+    stage.cast();
+    for host in stage.world.clients.clone() {
+        let clients = stage.clients.clone();
+        stage.world.sim.spawn(host, |rt| delete_records(rt, clients));
+    }
+    stage.run_for(20, 60);
+    let ms = Duration::from_millis;
+    stage.world.disk().set_speed(DiskSpeed { read: ms(1)..ms(5), write: ms(5)..ms(60), sync: ms(5)..ms(60) });
+    stage.run_for(200, 500);
+    stage.world.power_cut();
+    stage.world.disk().set_speed(DiskSpeed::default());
+    let shards = stage.any_shards();
+    if !stage.start(shards) {
+        return stage.verdict();
+    }
+    stage.finish()
+}
+
+#[test]
+fn a_power_cut_on_a_slow_disk_takes_nothing_back_that_was_told() {
+    simulate("a_power_cut_on_a_slow_disk_takes_nothing_back_that_was_told", 10, power_cuts_on_a_slow_disk);
+}
+
 /// Where an error strikes: the operation, and what the path has in it.
 const ERRORS: [(DiskOp, &str); 7] = [
     (DiskOp::Write, ".journal"),
@@ -76,6 +107,31 @@ const ERRORS: [(DiskOp, &str); 7] = [
     (DiskOp::Write, ".index"),
 ];
 
+/// One kind of write or sync fails, once or for good, and the process takes its time to leave. If the broker did nothing
+/// of that kind within `limit`, says which.
+pub fn strike(stage: &Stage, limit: Duration) -> Option<String> {
+    let world = &stage.world;
+    let (op, path) = ERRORS[usize::try_from(world.pick(ERRORS.len() as u64)).expect("an index")];
+    // Once only: what came after it would succeed, and must not be acked all the same.
+    let times = if world.one_in(2) { 1 } else { u64::MAX };
+    let after = world.pick(4);
+    world.disk().add_fault(Fault { op, path_contains: path.to_owned(), after, times });
+    let load = stage.clients.load.get();
+    let struck = world.run_until_fenced(limit);
+    if struck {
+        world.history.push(Event::Fenced { when: world.sim.now() });
+        stage.clients.load.set(Load { may_refuse: true, ..load });
+        let why = world.fence_reason().unwrap_or_default();
+        if !why.contains(path) {
+            world.history.unexpected(format!("the error on {path} is told as: {why}"));
+        }
+        stage.run_for(30, 200);
+    }
+    world.disk().clear_faults();
+    stage.clients.load.set(load);
+    (!struck).then(|| format!("an error of {op:?} on {path}"))
+}
+
 pub fn io_errors(seed: u64) -> Outcome {
     let mut stage = Stage::new(seed, Setup::default(), Load::default());
     let shards = stage.several_shards();
@@ -84,25 +140,9 @@ pub fn io_errors(seed: u64) -> Outcome {
     stage.admin.create(&stage.world, "relaxed", 1, &[("flush.messages", "1000")]);
     stage.cast();
     stage.run_for(50, 150);
-    let (op, path) = ERRORS[usize::try_from(stage.world.pick(ERRORS.len() as u64)).expect("an index")];
-    // Once only: what came after it would succeed, and must not be acked all the same.
-    let times = if stage.world.one_in(2) { 1 } else { u64::MAX };
-    let after = stage.world.pick(4);
-    stage.world.disk().add_fault(Fault { op, path_contains: path.to_owned(), after, times });
-    if stage.world.run_until_fenced(Duration::from_secs(20)) {
-        stage.world.history.push(Event::Fenced { when: stage.world.sim.now() });
-        stage.clients.load.set(Load { may_refuse: true, ..Load::default() });
-        let why = stage.world.fence_reason().unwrap_or_default();
-        if !why.contains(path) {
-            stage.world.history.unexpected(format!("the error on {path} is told as: {why}"));
-        }
-        // The process takes its time to leave.
-        stage.run_for(30, 200);
-    } else {
-        stage.world.history.unexpected(format!("an error of {op:?} on {path} was not noticed"));
+    if let Some(what) = strike(&stage, Duration::from_secs(20)) {
+        stage.world.history.unexpected(format!("{what} was not noticed"));
     }
-    stage.world.disk().clear_faults();
-    stage.clients.load.set(Load::default());
     if stage.world.one_in(2) {
         stage.world.kill()
     } else {

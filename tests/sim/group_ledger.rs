@@ -57,6 +57,11 @@ impl Ledger {
         self.shares.borrow_mut().insert(number, share);
     }
 
+    /// As [`Ledger::gained`], where generations do not tell who was first.
+    pub fn took(&self, number: usize, share: Share) {
+        self.shares.borrow_mut().insert(number, share);
+    }
+
     pub fn lost(&self, number: usize) {
         self.shares.borrow_mut().remove(&number);
     }
@@ -85,6 +90,14 @@ impl Ledger {
         let generations: BTreeSet<i32> = shares.values().map(|share| share.generation).collect();
         let parts: usize = shares.values().map(|share| share.parts.len()).sum();
         shares.len() == members && generations.len() == 1 && parts == usize::from(PARTITIONS)
+    }
+
+    /// All `members` are there, and each partition is one member's.
+    pub fn is_shared(&self, members: usize) -> bool {
+        let shares = self.shares.borrow();
+        let all: BTreeSet<u8> = shares.values().flat_map(|share| share.parts.iter().copied()).collect();
+        let parts: usize = shares.values().map(|share| share.parts.len()).sum();
+        shares.len() == members && all.len() == usize::from(PARTITIONS) && parts == all.len()
     }
 
     pub fn describe(&self) -> String {

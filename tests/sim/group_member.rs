@@ -1,5 +1,6 @@
 //! A member of a group that speaks the classic protocol: joins, assigns if it leads, commits, and now and then leaves, dies
-//! or sleeps past its session. It may be static, and cooperative as all of its group are.
+//! or sleeps past its session. It may be static, and cooperative as all of its group are; and its next life may speak the
+//! consumer protocol.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -23,15 +24,15 @@ use crate::group_ledger::{Ledger, PARTITIONS, Share};
 use crate::link::{Broken, Link};
 
 pub const TOPIC: &str = "read";
-const GROUP: &str = "group";
+pub const GROUP: &str = "group";
 pub const SESSION: Duration = Duration::from_secs(2);
 pub const REBALANCE: Duration = Duration::from_secs(3);
 /// A join waits for the others, all else is answered at once.
 const JOIN_MAX: Duration = Duration::from_secs(10);
-const REPLY_MAX: Duration = Duration::from_secs(10);
+pub const REPLY_MAX: Duration = Duration::from_secs(10);
 
 /// What a refusal makes a member do.
-enum Refused {
+pub enum Refused {
     /// Goes on under the same id.
     JoinAgain,
     /// The group does not know it any more.
@@ -46,25 +47,28 @@ pub struct Habits {
     pub is_static: bool,
     /// Keeps what it reads while it joins again, and gives up only what it is told to.
     pub is_cooperative: bool,
+    /// Each life speaks the one protocol or the other.
+    pub changes_protocol: bool,
 }
 
 pub struct GroupMember {
-    rt: SimRuntime,
-    clients: Clients,
-    ledger: Ledger,
-    number: usize,
-    instance: Option<Str>,
-    is_cooperative: bool,
-    id: Str,
+    pub rt: SimRuntime,
+    pub clients: Clients,
+    pub ledger: Ledger,
+    pub number: usize,
+    pub instance: Option<Str>,
+    habits: Habits,
+    speaks_consumer: bool,
+    pub id: Str,
     /// What a cooperative member says that it has.
     owns: BTreeSet<u8>,
 }
 
 impl GroupMember {
     pub fn new(rt: SimRuntime, clients: Clients, ledger: Ledger, number: usize, habits: Habits) -> GroupMember {
-        let Habits { is_static, is_cooperative } = habits;
-        let instance = is_static.then(|| Str::from(format!("instance-{number}")));
-        GroupMember { rt, clients, ledger, number, instance, is_cooperative, id: Str::default(), owns: BTreeSet::new() }
+        let instance = habits.is_static.then(|| Str::from(format!("instance-{number}")));
+        let (id, owns) = (Str::default(), BTreeSet::new());
+        GroupMember { rt, clients, ledger, number, instance, habits, speaks_consumer: false, id, owns }
     }
 
     /// Lives again and again, for as long as there is a broker and a test.
@@ -96,13 +100,18 @@ impl GroupMember {
         }
         while self.clients.is_current(round) {
             self.ledger.lost(self.number);
-            let refused = match self.enter(&mut link).await? {
-                Ok(share) => match self.work(&mut link, round, share).await? {
-                    Some(refused) => refused,
-                    None => return Ok(()),
-                },
-                Err(refused) => refused,
+            if self.habits.changes_protocol && self.id.as_str().is_empty() {
+                self.speaks_consumer = one_in(&self.rt, 2);
+            }
+            let ended = if self.speaks_consumer {
+                self.live_as_consumer(&mut link, round).await?
+            } else {
+                match self.enter(&mut link).await? {
+                    Ok(share) => self.work(&mut link, round, share).await?,
+                    Err(refused) => Some(refused),
+                }
             };
+            let Some(refused) = ended else { return Ok(()) };
             self.give_way(refused).await;
         }
         Ok(())
@@ -110,7 +119,7 @@ impl GroupMember {
 
     /// Joins and syncs.
     async fn enter(&mut self, link: &mut Link) -> Result<Result<Share, Refused>, Broken> {
-        if !self.is_cooperative {
+        if !self.habits.is_cooperative {
             self.owns.clear();
         }
         let join = JoinGroupRequest {
@@ -148,9 +157,14 @@ impl GroupMember {
         if let Some(refused) = self.refused("SyncGroup", synced.error_code) {
             return Ok(Err(refused));
         }
-        let share = Share { generation: joined.generation_id, parts: synced.assignment.iter().copied().collect() };
+        let share = Share { generation: joined.generation_id, parts: assigned(&synced.assignment) };
         // The next life of a static member goes on in the generation that it was in.
-        self.ledger.gained(self.number, self.instance.as_ref().unwrap_or(&self.id).as_str(), share.clone());
+        if self.habits.changes_protocol {
+            // A group that is empty when it changes counts from the start.
+            self.ledger.took(self.number, share.clone());
+        } else {
+            self.ledger.gained(self.number, self.instance.as_ref().unwrap_or(&self.id).as_str(), share.clone());
+        }
         let gives_up = self.owns.iter().any(|part| !share.parts.contains(part));
         self.owns = share.parts.clone();
         // Others may have it once it says that it has not.
@@ -164,27 +178,14 @@ impl GroupMember {
             Err(refused) => return Ok(Some(refused)),
         };
         while self.clients.is_current(round) {
-            let pause_us = u64::try_from(self.clients.load.get().pause_max.as_micros()).expect("short");
-            // However busy it is: about one life in some seconds ends, and one in some has a sleep.
-            let steps = (3_000_000 / pause_us.max(1)).max(1);
-            pause(&self.rt, Duration::from_micros(pick(&self.rt, pause_us))).await;
-            if !self.ledger.is_calm() && one_in(&self.rt, steps) {
-                // Dies without a word, or says that it goes.
-                if one_in(&self.rt, 2) {
+            if self.rests_or_dies().await {
+                if self.says_goodbye() {
                     self.leave(link).await?;
                 }
                 self.begin_anew();
                 return Ok(None);
             }
-            if one_in(&self.rt, steps) {
-                self.linger().await;
-            }
-            for position in positions.values_mut() {
-                *position += i64::try_from(pick(&self.rt, 3)).expect("small");
-            }
-            if !positions.is_empty()
-                && let Some(refused) = self.commit(link, share.generation, &positions).await?
-            {
+            if let Some(refused) = self.read_on(link, share.generation, &mut positions).await? {
                 return Ok(Some(refused));
             }
             let beat = HeartbeatRequest {
@@ -201,8 +202,41 @@ impl GroupMember {
         Ok(None)
     }
 
+    /// A pause, at times longer than its session. Whether its life is over.
+    pub async fn rests_or_dies(&self) -> bool {
+        let pause_us = u64::try_from(self.clients.load.get().pause_max.as_micros()).expect("short");
+        // However busy it is: about one life in some seconds ends, and one in some has a sleep.
+        let steps = (3_000_000 / pause_us.max(1)).max(1);
+        pause(&self.rt, Duration::from_micros(pick(&self.rt, pause_us))).await;
+        if !self.ledger.is_calm() && one_in(&self.rt, steps) {
+            return true;
+        }
+        if one_in(&self.rt, steps) {
+            self.linger().await;
+        }
+        false
+    }
+
+    /// Some say that they go, some die without a word.
+    pub fn says_goodbye(&self) -> bool {
+        one_in(&self.rt, 2)
+    }
+
+    /// Reads some and commits it.
+    pub async fn read_on(
+        &self,
+        link: &mut Link,
+        generation: i32,
+        positions: &mut BTreeMap<u8, i64>,
+    ) -> Result<Option<Refused>, Broken> {
+        for position in positions.values_mut() {
+            *position += i64::try_from(pick(&self.rt, 3)).expect("small");
+        }
+        if positions.is_empty() { Ok(None) } else { self.commit(link, generation, positions).await }
+    }
+
     /// Where the group stands in the partitions of a share.
-    async fn fetch(&self, link: &mut Link, share: &Share) -> Result<Result<BTreeMap<u8, i64>, Refused>, Broken> {
+    pub async fn fetch(&self, link: &mut Link, share: &Share) -> Result<Result<BTreeMap<u8, i64>, Refused>, Broken> {
         let partition_indexes = share.parts.iter().map(|part| i32::from(*part)).collect();
         let topics = vec![OffsetFetchRequestTopics { name: TOPIC.into(), partition_indexes, ..Default::default() }];
         let group = OffsetFetchRequestGroup { group_id: GROUP.into(), topics: Some(topics), ..Default::default() };
@@ -272,11 +306,15 @@ impl GroupMember {
     }
 
     /// What to do about an error; one that this broker must not give goes into the history.
-    fn refused(&self, api: &str, error: ErrorCode) -> Option<Refused> {
+    pub fn refused(&self, api: &str, error: ErrorCode) -> Option<Refused> {
         match error {
             ErrorCode::None => None,
             ErrorCode::RebalanceInProgress | ErrorCode::IllegalGeneration => Some(Refused::JoinAgain),
             ErrorCode::UnknownMemberId => Some(Refused::JoinAnew),
+            // The group has become one of the other kind, without it.
+            ErrorCode::GroupIdNotFound if self.habits.changes_protocol => Some(Refused::JoinAnew),
+            // Its last life had the place, and did not say that it goes.
+            ErrorCode::UnreleasedInstanceId if self.speaks_consumer => Some(Refused::Wait),
             // An answer with its new id was lost.
             ErrorCode::FencedInstanceId if self.instance.is_some() => Some(Refused::JoinAnew),
             ErrorCode::CoordinatorLoadInProgress | ErrorCode::CoordinatorNotAvailable | ErrorCode::NotCoordinator => {
@@ -289,7 +327,7 @@ impl GroupMember {
         }
     }
 
-    fn begin_anew(&mut self) {
+    pub fn begin_anew(&mut self) {
         self.id = Str::default();
         self.owns.clear();
     }
@@ -303,11 +341,11 @@ impl GroupMember {
     }
 }
 
-fn another() -> Broken {
+pub fn another() -> Broken {
     Broken::Nonsense("another reply than asked for".to_owned())
 }
 
-fn millis(time: Duration) -> i32 {
+pub fn millis(time: Duration) -> i32 {
     i32::try_from(time.as_millis()).expect("short")
 }
 
@@ -336,14 +374,30 @@ fn owned(said: &[u8]) -> BTreeSet<u8> {
 }
 
 /// One partition after the other to one member after the other, but nobody gets what another has: that is given up first.
-/// An assignment is the partitions' numbers as bytes.
 fn assign(joined: &JoinGroupResponse) -> Vec<SyncGroupRequestAssignment> {
     let owned: Vec<BTreeSet<u8>> = joined.members.iter().map(|member| owned(&member.metadata)).collect();
     let is_free = |part: u8, at: usize| owned.iter().enumerate().all(|(of, owns)| of == at || !owns.contains(&part));
     let members = joined.members.iter().enumerate().map(|(at, member)| {
         let parts = (0..PARTITIONS).filter(|part| usize::from(*part) % joined.members.len() == at);
-        let parts = parts.filter(|part| is_free(*part, at));
-        SyncGroupRequestAssignment { member_id: member.member_id.clone(), assignment: parts.collect::<Vec<_>>().into() }
+        let assignment = assignment(&parts.filter(|part| is_free(*part, at)).collect());
+        SyncGroupRequestAssignment { member_id: member.member_id.clone(), assignment }
     });
     members.collect()
+}
+
+/// A consumer's assignment, version 1.
+fn assignment(parts: &BTreeSet<u8>) -> Bytes {
+    let mut assignment = b"\0\x01\0\0\0\x01".to_vec();
+    push_topic(&mut assignment);
+    assignment.extend_from_slice(&u32::try_from(parts.len()).expect("few").to_be_bytes());
+    assignment.extend(parts.iter().flat_map(|part| u32::from(*part).to_be_bytes()));
+    assignment.extend_from_slice(&[0xff; 4]);
+    assignment.into()
+}
+
+/// What an assignment gives: of one topic or of none.
+fn assigned(assignment: &[u8]) -> BTreeSet<u8> {
+    let start = 6 + 2 + TOPIC.len();
+    let count = assignment.get(start..start + 4).map_or(0, |count| usize::from(count[3]));
+    assignment.get(start + 4..).unwrap_or_default().chunks_exact(4).take(count).map(|part| part[3]).collect()
 }

@@ -1,6 +1,7 @@
 //! A group whose members join, leave, die and sleep while the broker is killed, cut off and stopped, and while messages are
 //! late and connections are lost. Some members are static, and in half of the worlds all are cooperative. What must hold: one
-//! owner of a partition in a generation, no acked commit goes back, and peace is followed by one generation of all.
+//! owner of a partition in a generation, no acked commit goes back, and peace is followed by one generation of all. And a group
+//! whose members change between the classic and the consumer protocol meanwhile.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -18,6 +19,14 @@ const CONVERGED_MAX: Duration = Duration::from_secs(4 * (SESSION.as_secs() + REB
 const LATENCY: Range<Duration> = Duration::from_micros(10)..Duration::from_millis(1);
 
 fn members_come_and_go(seed: u64) -> Outcome {
+    play(seed, false)
+}
+
+fn members_change_their_protocol(seed: u64) -> Outcome {
+    play(seed, true)
+}
+
+fn play(seed: u64, changes_protocol: bool) -> Outcome {
     let mut stage = Stage::new(seed, Setup::default(), Load::default());
     // Half of the worlds commit all the time: a cut then falls between a write and its ack.
     let pause_max = Duration::from_millis(if stage.world.one_in(2) { 4 } else { 200 });
@@ -29,7 +38,7 @@ fn members_come_and_go(seed: u64) -> Outcome {
     let members = 1 + usize::try_from(stage.world.pick(8)).expect("small");
     let is_cooperative = stage.world.one_in(2);
     for number in 0..members {
-        let habits = Habits { is_static: stage.world.one_in(3), is_cooperative };
+        let habits = Habits { is_static: stage.world.one_in(3), is_cooperative, changes_protocol };
         let host = stage.world.clients[number % stage.world.clients.len()];
         let (clients, ledger) = (stage.clients.clone(), ledger.clone());
         stage.world.sim.spawn(host, move |rt| GroupMember::new(rt, clients, ledger, number, habits).run());
@@ -51,7 +60,8 @@ fn members_come_and_go(seed: u64) -> Outcome {
         }
     }
     ledger.calm_down();
-    if !stage.world.sim.run_until(CONVERGED_MAX, || ledger.has_converged(members)) {
+    let is_at_rest = || if changes_protocol { ledger.is_shared(members) } else { ledger.has_converged(members) };
+    if !stage.world.sim.run_until(CONVERGED_MAX, is_at_rest) {
         stage.world.history.unexpected(format!("{members} members have not converged: {}", ledger.describe()));
     }
     stage.verdict()
@@ -83,4 +93,9 @@ fn disturb_network(stage: &mut Stage) {
 #[test]
 fn partitions_have_one_owner_commits_stay_and_members_converge() {
     simulate("partitions_have_one_owner_commits_stay_and_members_converge", 20, members_come_and_go);
+}
+
+#[test]
+fn a_group_goes_over_between_protocols_and_back_and_keeps_its_commits() {
+    simulate("a_group_goes_over_between_protocols_and_back_and_keeps_its_commits", 10, members_change_their_protocol);
 }

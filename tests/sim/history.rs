@@ -58,7 +58,8 @@ pub enum Event {
         part: Part,
         value: Value,
         offset: Option<i64>,
-        when: Mono,
+        /// When the request went out.
+        sent: Mono,
     },
     Read {
         part: Part,

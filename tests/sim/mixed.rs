@@ -1,9 +1,11 @@
 //! Everything at once: strict and relaxed topics, logs that lose their oldest records by request and by retention, topics
-//! that are deleted and made again, and every way in which a process can end.
+//! that are deleted and made again, disks that fill up or fail, other numbers of shards, and every way in which a process
+//! can end.
 
 use std::time::Duration;
 
 use crate::client::{Load, Shrinks, Topic};
+use crate::disks::strike;
 use crate::offsets::delete_records;
 use crate::scenario::{Outcome, Stage, simulate};
 use crate::world::Setup;
@@ -13,6 +15,8 @@ const SHORT_SEGMENTS: (&str, &str) = ("segment.ms", "40");
 
 pub fn mixed(seed: u64) -> Outcome {
     let mut stage = Stage::new(seed, Setup { retention_check_ms: 30, ..Setup::default() }, Load::default());
+    let is_tight = stage.world.one_in(4);
+    stage.clients.load.set(Load { may_be_full: is_tight, ..Load::default() });
     let shards = stage.any_shards();
     stage.start(shards);
     let (admin, world) = (&stage.admin, &stage.world);
@@ -28,11 +32,21 @@ pub fn mixed(seed: u64) -> Outcome {
     stage.world.sim.spawn(stage.world.clients[0], |rt| delete_records(rt, clients));
     for _ in 0..3 {
         stage.run_for(20, 160);
+        if is_tight {
+            let disk = stage.world.disk();
+            disk.set_capacity(disk.used_bytes() + stage.world.pick(2 << 20));
+        }
         passing = make_again(&stage, passing);
         stage.run_for(0, 40);
-        match stage.world.pick(5) {
+        stage.world.disk().set_capacity(u64::MAX);
+        match stage.world.pick(6) {
             0 => stage.world.kill(),
             1 => {
+                // What it fails may not come to pass in this time.
+                strike(&stage, Duration::from_millis(100));
+                if stage.world.one_in(2) { stage.world.kill() } else { stage.world.power_cut() }
+            }
+            2 => {
                 if !stage.world.stop() {
                     stage.world.history.unexpected("the stop was not clean".to_owned());
                 }

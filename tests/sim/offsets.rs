@@ -48,6 +48,7 @@ pub async fn offset_at(
             Ok(Some(answer.offset))
         }
         Some(_) if clients.topic(topic.id).is_none() => Ok(None),
+        Some(answer) if clients.is_excused(answer.error_code) => Ok(None),
         other => {
             let error = other.map(|answer| answer.error_code.name());
             clients.history.unexpected(format!("ListOffsets of {}-{index}: {error:?}", topic.name));
@@ -113,6 +114,7 @@ async fn delete_upto(clients: &Clients, link: &mut Link, topic: &Topic, index: i
         }
         // The log lost what it had acked, as it may.
         Some((ErrorCode::OffsetOutOfRange, _)) if topic.relaxed => {}
+        Some((error, _)) if clients.is_excused(error) => {}
         other => clients.history.unexpected(format!("DeleteRecords of {part:?} to {offset}: {other:?}")),
     }
     Ok(())

@@ -8,7 +8,7 @@ use crate::compaction::compacting;
 use crate::crashes::{
     crashes_during_start, heavy_power_cuts, heavy_relaxed_power_cuts, power_cuts, relaxed_power_cuts, stops,
 };
-use crate::disks::{full_disk, io_errors, kills_on_a_slow_disk, slow_disk};
+use crate::disks::{full_disk, io_errors, kills_on_a_slow_disk, power_cuts_on_a_slow_disk, slow_disk};
 use crate::mixed::{clock_jumps, mixed, resting};
 use crate::scenario::Scenario;
 
@@ -40,9 +40,9 @@ macro_rules! planted {
 }
 
 planted! {
-    r1_an_ack_before_the_sync_is_caught: AckBeforeSync in power_cuts;
+    r1_an_ack_before_the_sync_is_caught: AckBeforeSync in power_cuts_on_a_slow_disk;
     r1_an_early_ack_of_a_duplicate_is_caught: DuplicateAckedEarly in slow_disk;
-    r1_a_log_start_that_is_told_early_is_caught: LogStartLeaks in mixed;
+    r1_a_log_start_that_is_told_early_is_caught: LogStartLeaks in power_cuts_on_a_slow_disk;
     r2_a_skipped_sync_is_caught: SyncSkipped in power_cuts;
     r3_a_relaxed_ack_from_memory_is_caught: RelaxedAckFromMemory in kills_on_a_slow_disk;
     r4_an_append_that_overtakes_is_caught: AppendsOvertake in heavy_power_cuts;
@@ -50,7 +50,7 @@ planted! {
     r6_a_replay_of_a_torn_commit_is_caught: ReplayIgnoresChecksum in relaxed_power_cuts;
     r7_a_run_that_is_current_too_early_is_caught: RunSwitchedEarly in crashes_during_start;
     r8_a_deletion_that_replay_forgets_is_caught: LogStartForgotten in mixed;
-    r8_a_deletion_that_is_told_before_its_sync_is_caught: LogStartToldEarly in mixed;
+    r8_a_deletion_that_is_told_before_its_sync_is_caught: LogStartToldEarly in power_cuts_on_a_slow_disk;
     r9_an_unsynced_byte_in_a_segment_is_caught: UnsyncedInSegment in heavy_relaxed_power_cuts;
     r10_a_block_written_again_without_its_copy_is_caught: WarmTailNotCarried in resting;
     r11_an_uncut_segment_is_caught: SealNotCut in stops;

@@ -16,6 +16,7 @@ use corelog::wire::messages::produce::{
 use shards::batch::Compression;
 use shards::runtime::Runtime;
 use shards::runtime::sim::SimRuntime;
+use shards::types::Mono;
 
 use crate::client::{Clients, Load, one_in, pause, pick};
 use crate::history::{Event, Part, Value};
@@ -53,8 +54,8 @@ pub struct Producer {
     number: u64,
     identity: Option<Identity>,
     lanes: BTreeMap<Part, Lane>,
-    /// Parts and first sequences of the requests on their way.
-    requests: VecDeque<Vec<(Part, i32)>>,
+    /// When the requests on their way were sent, and parts and first sequences of each.
+    requests: VecDeque<(Mono, Vec<(Part, i32)>)>,
     version: i16,
 }
 
@@ -212,7 +213,7 @@ impl Producer {
                 }),
             }
         }
-        self.requests.push_back(sent);
+        self.requests.push_back((self.rt.now(), sent));
         ProduceRequest { transactional_id: None, acks: -1, timeout_ms: 5_000, topic_data: topics }
     }
 
@@ -220,7 +221,7 @@ impl Producer {
         let Response::Produce(reply) = reply else {
             return Err(Broken::Nonsense("another reply than asked for".to_owned()));
         };
-        let asked = self.requests.pop_front().expect("a request was sent");
+        let (sent, asked) = self.requests.pop_front().expect("a request was sent");
         for (part, first) in asked {
             let topic = self.clients.topic(part.topic);
             let answer = reply
@@ -236,7 +237,7 @@ impl Producer {
                 .flat_map(|t| &t.partition_responses)
                 .find(|p| p.index == part.index);
             match answer {
-                Some(answer) => self.take_answer(part, first, answer),
+                Some(answer) => self.take_answer(part, first, sent, answer),
                 // A topic that was deleted meanwhile, asked for by its name.
                 None if topic.is_none() => {
                     self.lanes.remove(&part);
@@ -247,10 +248,10 @@ impl Producer {
         Ok(())
     }
 
-    fn take_answer(&mut self, part: Part, first: i32, answer: &PartitionProduceResponse) {
+    fn take_answer(&mut self, part: Part, first: i32, sent: Mono, answer: &PartitionProduceResponse) {
         let is_relaxed = self.clients.is_relaxed(part.topic);
         let is_known = self.clients.topic(part.topic).is_some();
-        let Load { may_be_full, may_refuse, .. } = self.clients.load.get();
+        let Load { may_be_full, may_refuse, may_be_damaged, .. } = self.clients.load.get();
         let Some(lane) = self.lanes.get_mut(&part) else { return };
         lane.outstanding -= 1;
         match answer.error_code {
@@ -262,11 +263,11 @@ impl Producer {
                     (answer.error_code == ErrorCode::None && answer.base_offset >= 0).then_some(answer.base_offset);
                 for (offset, value) in (0..).zip(batch.values) {
                     let offset = base.map(|base| base + offset);
-                    self.clients.history.push(Event::Acked { part, value, offset, when: self.rt.now() });
+                    self.clients.history.push(Event::Acked { part, value, offset, sent });
                 }
                 self.clients.acks.set(self.clients.acks.get() + 1);
             }
-            ErrorCode::KafkaStorageError if may_be_full => {
+            ErrorCode::KafkaStorageError if may_be_full || may_be_damaged => {
                 (lane.failed, lane.was_refused) = (true, true);
                 self.clients.refusals.set(self.clients.refusals.get() + 1);
             }

@@ -51,14 +51,20 @@ impl Stage {
 
     /// Starts, surveys, lets the clients go on. Whether the broker came up.
     pub fn start(&mut self, shards: u32) -> bool {
-        self.begin_start(shards);
-        if let Err(why) = self.world.wait_ready() {
+        let started = self.try_start(shards);
+        if let Err(why) = &started {
             self.world.history.unexpected(format!("the start failed: {why}"));
-            return false;
         }
+        started.is_ok()
+    }
+
+    /// As `start`, where the broker may refuse; says why it did.
+    pub fn try_start(&mut self, shards: u32) -> Result<(), String> {
+        self.begin_start(shards);
+        self.world.wait_ready()?;
         self.admin.survey(&self.world);
         self.world.open_gate();
-        true
+        Ok(())
     }
 
     /// Starts without waiting.

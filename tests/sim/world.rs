@@ -15,6 +15,7 @@ use corelog::http::Ask;
 use corelog::launch::core::{self, CoreError, CorePlan, CoreSummary, Lifecycle};
 use corelog::listen::{Admission, ConnectionLimits, ListenSettings, ListenerPlan, ServerPlan};
 use shards::catalog::CatalogSettings;
+use shards::catalog::config::GroupDefaults;
 use shards::group::GroupSettings;
 use shards::runtime::Runtime;
 use shards::runtime::sim::{HostId, Sim, SimDisk};
@@ -55,6 +56,17 @@ impl Default for Setup {
             clients: 3,
             retention_check_ms: 1_000,
         }
+    }
+}
+
+/// Times of consumer groups, as short as those that classic members ask for.
+fn consumer_times(setting: &str) -> Option<&'static str> {
+    match setting {
+        "group.consumer.min.session.timeout.ms" => Some("1000"),
+        "group.consumer.session.timeout.ms" => Some("2000"),
+        "group.consumer.min.heartbeat.interval.ms" => Some("50"),
+        "group.consumer.heartbeat.interval.ms" => Some("100"),
+        _ => None,
     }
 }
 
@@ -175,7 +187,10 @@ impl World {
                 ..GroupSettings::default()
             },
         };
-        let catalog = CatalogSettings::new("sim-cluster", 1);
+        let catalog = CatalogSettings {
+            group_defaults: GroupDefaults::from_broker(consumer_times).expect("within their bounds"),
+            ..CatalogSettings::new("sim-cluster", 1)
+        };
         let server = ServerPlan {
             listeners: vec![ListenerPlan { name: "PLAINTEXT".into(), addr: self.addr(), advertised: None }],
             settings: ListenSettings::default(),

@@ -42,9 +42,12 @@ pub enum RuleFailure {
     /// (87)
     #[error("One or more records have been rejected")]
     Record,
-    /// (2)
+    /// (87)
+    #[error("{0}")]
+    Malformed(RecordError),
+    /// (-1)
     #[error("{what}")]
-    Corrupt { what: String },
+    Decompression { what: String },
 }
 
 /// A refusal, with the records that caused it: index in the batch and message (KIP-467).
@@ -63,13 +66,13 @@ impl From<RuleFailure> for RuleError {
 
 impl From<CodecError> for RuleError {
     fn from(error: CodecError) -> RuleError {
-        RuleFailure::Corrupt { what: error.to_string() }.into()
+        RuleFailure::Decompression { what: error.to_string() }.into()
     }
 }
 
 impl From<RecordError> for RuleError {
     fn from(error: RecordError) -> RuleError {
-        RuleError { failure: RuleFailure::Record, records: vec![(-1, error.to_string())] }
+        RuleFailure::Malformed(error).into()
     }
 }
 
@@ -98,7 +101,8 @@ fn apply_with(
     scratch: &mut Vec<u8>,
 ) -> Result<ValidBatch, RuleError> {
     let log_append = rules.timestamp_type == TimestampType::LogAppend;
-    if !log_append && batch.header().timestamp_type() == TimestampType::LogAppend {
+    // In a topic of the producers' times the mark is taken off again.
+    if log_append && batch.header().timestamp_type() == TimestampType::LogAppend {
         return Err(RuleFailure::Timestamp.into());
     }
     let plain: &[u8] = match batch.codec() {
@@ -204,6 +208,6 @@ fn rewrite(
     put(&mut out, 35, &max_timestamp.to_be_bytes());
     put_crc(&mut out);
     let bytes = out.freeze();
-    let header = BatchHeader::parse(&bytes).map_err(|e| RuleFailure::Corrupt { what: e.to_string() })?;
+    let header = BatchHeader::parse(&bytes).map_err(|e| RuleFailure::Decompression { what: e.to_string() })?;
     Ok(ValidBatch::rewritten(bytes, header, codec, log_append_time_ms))
 }

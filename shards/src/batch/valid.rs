@@ -29,6 +29,9 @@ pub enum BatchError {
     #[error("record batch of unknown magic {magic}")]
     UnknownMagic { magic: i8 },
     /// (2)
+    #[error("a record batch of length {length}: shorter than its own header")]
+    Length { length: i32 },
+    /// (2)
     #[error("the record batch's checksum is {stored:08x}, its bytes give {computed:08x}")]
     Checksum { stored: u32, computed: u32 },
     /// (87)
@@ -43,7 +46,7 @@ pub enum BatchError {
     /// (87)
     #[error("producer {producer_id} with sequence {sequence}")]
     Sequence { producer_id: i64, sequence: i32 },
-    /// (87)
+    /// (-1)
     #[error("compression code {code} is not known")]
     Compression { code: i16 },
 }
@@ -71,6 +74,9 @@ impl ValidBatch {
             Some(magic) => return Err(BatchError::UnknownMagic { magic }),
         }
         let header = BatchHeader::parse(&bytes)?;
+        if header.total_bytes().is_none() {
+            return Err(BatchError::Length { length: header.batch_length });
+        }
         let total = whole(&header, bytes.len()).ok_or(BatchError::Truncated { bytes: bytes.len() })?;
         if let Ok(next) = BatchHeader::parse(bytes.get(total..).unwrap_or_default())
             && whole(&next, bytes.len() - total).is_some()
@@ -229,12 +235,16 @@ mod tests {
     }
 
     #[test]
-    fn a_length_that_cannot_be_is_no_whole_batch() {
-        for length in [-1i32, 0, 48, i32::MAX] {
+    fn a_length_that_cannot_be_is_damage_and_one_that_is_not_there_yet_a_batch_cut_short() {
+        let of_length = |length: i32| {
             let mut bytes = batch(1);
             bytes[8..LOG_OVERHEAD_BYTES].copy_from_slice(&length.to_be_bytes());
-            assert!(matches!(refused(bytes), BatchError::Truncated { .. }), "{length}");
+            refused(bytes)
+        };
+        for length in [-1, 0, 48] {
+            assert_eq!(of_length(length), BatchError::Length { length });
         }
+        assert!(matches!(of_length(i32::MAX), BatchError::Truncated { .. }));
     }
 
     proptest::proptest! {

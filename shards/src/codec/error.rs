@@ -7,8 +7,6 @@ use thiserror::Error;
 pub enum DecodeError {
     #[error("{wanted} bytes wanted, {left} left")]
     Truncated { wanted: usize, left: usize },
-    #[error("length {0} is negative")]
-    NegativeLength(i64),
     #[error("{count} elements claimed, {left} bytes left")]
     CountBeyondInput { count: usize, left: usize },
     #[error("more than {max} elements in one message")]

@@ -131,18 +131,15 @@ impl<'a> Reader<'a> {
         Ok(raw.checked_sub(1))
     }
 
+    /// Null is any length below zero, as in Kafka.
     #[inline]
-    fn len_of(len: i32) -> Result<Option<usize>, DecodeError> {
-        match usize::try_from(len) {
-            Ok(len) => Ok(Some(len)),
-            Err(_) if len == -1 => Ok(None),
-            Err(_) => Err(DecodeError::NegativeLength(i64::from(len))),
-        }
+    fn len_of(len: i32) -> Option<usize> {
+        usize::try_from(len).ok()
     }
 
     /// (COMPACT_)NULLABLE_STRING: at most 32,767 bytes in either form.
     pub fn string(&mut self, compact: bool) -> Result<Option<Str>, DecodeError> {
-        let len = if compact { self.compact_len()? } else { Self::len_of(i32::from(self.i16()?))? };
+        let len = if compact { self.compact_len()? } else { Self::len_of(i32::from(self.i16()?)) };
         let Some(len) = len else { return Ok(None) };
         if i16::try_from(len).is_err() {
             // Only a compact length can say so, and Kafka refuses it too.
@@ -154,7 +151,7 @@ impl<'a> Reader<'a> {
     /// (COMPACT_)NULLABLE_BYTES and (COMPACT_)RECORDS.
     #[inline]
     pub fn bytes(&mut self, compact: bool) -> Result<Option<Bytes>, DecodeError> {
-        let len = if compact { self.compact_len()? } else { Self::len_of(self.i32()?)? };
+        let len = if compact { self.compact_len()? } else { Self::len_of(self.i32()?) };
         len.map(|len| self.slice(len)).transpose()
     }
 
@@ -162,7 +159,7 @@ impl<'a> Reader<'a> {
     /// element. A number that comes back can be allocated for: the input holds that many, and the message's cap too.
     #[inline]
     pub fn array_len(&mut self, compact: bool, element_bytes_min: usize) -> Result<Option<usize>, DecodeError> {
-        let len = if compact { self.compact_len()? } else { Self::len_of(self.i32()?)? };
+        let len = if compact { self.compact_len()? } else { Self::len_of(self.i32()?) };
         let Some(count) = len else { return Ok(None) };
         if count.checked_mul(element_bytes_min.max(1)).is_none_or(|bytes| bytes > self.rest.len()) {
             return Err(DecodeError::CountBeyondInput { count, left: self.rest.len() });

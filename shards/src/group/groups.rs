@@ -393,7 +393,7 @@ fn consumer_reply(
 }
 
 fn refused(join: &Join, error: GroupError) -> GroupReply {
-    GroupReply::Joined(Err(JoinRefused { error, member: join.member.clone(), not_the_member: false }))
+    GroupReply::Joined(Err(JoinRefused { error, member: join.member.clone() }))
 }
 
 fn no_consumer_group(group: &str) -> Refused {
@@ -406,7 +406,9 @@ fn missing(request: &GroupRequest) -> GroupReply {
         GroupRequest::Join(join) => refused(join, GroupError::UnknownMember),
         GroupRequest::Sync(_) => GroupReply::Synced(Err(GroupError::UnknownMember)),
         GroupRequest::Heartbeat(_) => GroupReply::Heartbeat(Err(GroupError::UnknownMember)),
-        GroupRequest::Leave { .. } => GroupReply::Left(Err(GroupError::UnknownMember)),
+        GroupRequest::Leave { members, .. } => {
+            GroupReply::Left(Ok(members.iter().map(|_| Err(GroupError::UnknownMember)).collect()))
+        }
         GroupRequest::Commit(_) => GroupReply::Committed(Err(GroupError::UnknownGroup)),
         GroupRequest::FetchOffsets { topics, .. } => {
             GroupReply::Offsets(Ok(Offsets::default().fetch(topics.as_deref())))

@@ -255,8 +255,6 @@ pub struct JoinRefused {
     pub error: GroupError,
     /// The id to come with, or the one that came.
     pub member: Arc<str>,
-    /// Refused by the look at who asks: Kafka's reply has a null protocol then, and an empty one otherwise.
-    pub not_the_member: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]

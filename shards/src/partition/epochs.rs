@@ -90,10 +90,11 @@ impl Epochs {
     }
 
     /// The largest epoch not above `asked`, and where it ends: where the next one begins, or at the log end. Unknown (-1)
-    /// when `asked` is no epoch or lies above `current`, the partition's own. An epoch below all that are left is
+    /// when `asked` is -1 or lies above `current`, the partition's own. An epoch below all that are left is
     /// answered as itself, ending where the log begins.
     pub fn end_of(&self, asked: LeaderEpoch, current: LeaderEpoch, log_end: Offset) -> EpochEnd {
-        if asked < LeaderEpoch(0) || asked > current {
+        let is_below_all = asked < LeaderEpoch(0) && self.entries.is_empty();
+        if asked == LeaderEpoch(-1) || asked > current || is_below_all {
             return EpochEnd { epoch: LeaderEpoch(-1), end: Offset::UNKNOWN };
         }
         // The current epoch counts as begun at the log end even if nothing was appended in it.

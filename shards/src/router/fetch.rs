@@ -67,9 +67,7 @@ pub(super) async fn fetch(shards: Shards, ask: FetchAsk, memory: Rc<dyn ReadMemo
         let must_answer = read.iter().any(is_urgent);
         now = shards.now();
         let stopping = shards.inner.stopping.get();
-        // More than fits would be waited for in vain.
-        let enough = bytes >= ask.min_bytes.min(max_bytes) as usize;
-        if must_answer || stopping || enough || now >= ask.deadline || ask.parts.is_empty() {
+        if must_answer || stopping || bytes >= ask.min_bytes as usize || now >= ask.deadline || ask.parts.is_empty() {
             lease.keep(bytes);
             return Answers { read, lease: Some(lease) };
         }

@@ -26,6 +26,7 @@ use crate::types::{Mono, Offset};
 /// Result of one part.
 pub type AppendResult = Result<Appended, AppendError>;
 
+const REPLICAS_OF_ONE_NODE: i32 = 1;
 /// In-sync replicas of a partition without followers: its leader.
 const ISR_OF_ONE_NODE: i32 = 1;
 
@@ -196,7 +197,8 @@ impl ShardCore {
         if refuses && partition.id != METADATA_PARTITION {
             return Err(AppendError::DiskFull);
         }
-        let min = partition.config.min_insync_replicas;
+        // A topic needs no more replicas in sync than it has: more are asked for where more nodes are to come.
+        let min = partition.config.min_insync_replicas.min(REPLICAS_OF_ONE_NODE);
         if part.acks_all && min > ISR_OF_ONE_NODE {
             return Err(AppendError::NotEnoughReplicas { isr: ISR_OF_ONE_NODE, min });
         }

@@ -18,6 +18,8 @@ pub(super) struct Rules {
     pub version: i16,
     pub wall_ms: i64,
     pub decompressed_bytes_max: usize,
+    /// A transaction of nobody: no request without a transactional id may write one, and nothing else with it.
+    pub is_forbidden: bool,
 }
 
 /// Why a partition's batch was not appended.
@@ -74,7 +76,11 @@ fn topic_rules(config: &TopicConfig, rules: &Rules) -> TopicRules {
 
 fn malformed(e: &BatchError) -> Refused {
     let code = match e {
-        BatchError::UnknownMagic { .. } | BatchError::Checksum { .. } => ErrorCode::CorruptMessage,
+        BatchError::UnknownMagic { .. } | BatchError::Length { .. } | BatchError::Checksum { .. } => {
+            ErrorCode::CorruptMessage
+        }
+        // Kafka's decompressor throws; and a client does not send the batch again, as it would after CORRUPT_MESSAGE.
+        BatchError::Compression { .. } => ErrorCode::UnknownServerError,
         BatchError::Empty
         | BatchError::Truncated { .. }
         | BatchError::Several
@@ -82,8 +88,7 @@ fn malformed(e: &BatchError) -> Refused {
         | BatchError::BaseOffset { .. }
         | BatchError::Counts { .. }
         | BatchError::Control
-        | BatchError::Sequence { .. }
-        | BatchError::Compression { .. } => ErrorCode::InvalidRecord,
+        | BatchError::Sequence { .. } => ErrorCode::InvalidRecord,
     };
     Refused { code, message: Some(Str::from(e.to_string())), records: Vec::new() }
 }
@@ -92,8 +97,8 @@ fn against_rules(e: &RuleError) -> Refused {
     let code = match e.failure {
         RuleFailure::TooLarge { .. } => ErrorCode::MessageTooLarge,
         RuleFailure::Timestamp => ErrorCode::InvalidTimestamp,
-        RuleFailure::Record => ErrorCode::InvalidRecord,
-        RuleFailure::Corrupt { .. } => ErrorCode::CorruptMessage,
+        RuleFailure::Record | RuleFailure::Malformed(_) => ErrorCode::InvalidRecord,
+        RuleFailure::Decompression { .. } => ErrorCode::UnknownServerError,
     };
     let records = e.records.iter().map(|(index, text)| (*index, Some(Str::from(text.as_str()))));
     Refused { code, message: Some(Str::from(e.to_string())), records: records.collect() }
@@ -123,7 +128,7 @@ mod tests {
     }
 
     fn outcome(records: Option<Bytes>, overrides: &[(&str, &str)]) -> Result<ValidBatch, Refused> {
-        let rules = Rules { version: 9, wall_ms: NOW_MS, decompressed_bytes_max: 1 << 20 };
+        let rules = Rules { version: 9, wall_ms: NOW_MS, decompressed_bytes_max: 1 << 20, is_forbidden: false };
         conform(parse(records, &rules)?, &config(overrides), &rules)
     }
 

@@ -8,6 +8,7 @@ mod reply;
 
 use std::future::Future;
 
+use shards::batch::BatchHeader;
 use shards::catalog::{Catalog, Topic};
 use shards::request::AppendPart;
 
@@ -41,11 +42,13 @@ pub(super) fn serve(
         version: ctx.version,
         wall_ms: ctx.arrival.wall_ms,
         decompressed_bytes_max: ctx.core.settings.decompressed_bytes_max,
+        is_forbidden: request.transactional_id.is_none() && has_transactional(&request),
     };
     let mut parts = Vec::new();
     let topics: Vec<Echo> = {
         let catalog = ctx.core.shards.catalog();
-        request.topic_data.into_iter().map(|topic| submit(&catalog, topic, by_id, acks, &rules, &mut parts)).collect()
+        let named = request.topic_data.into_iter().filter(|topic| !topic.partition_data.is_empty());
+        named.map(|topic| submit(&catalog, topic, by_id, acks, &rules, &mut parts)).collect()
     };
     let answers = (!parts.is_empty()).then(|| ctx.core.shards.append(ctx.arrival.now, parts));
     async move {
@@ -65,6 +68,14 @@ pub(super) fn serve(
     }
 }
 
+fn has_transactional(request: &ProduceRequest) -> bool {
+    let mut partitions = request.topic_data.iter().flat_map(|topic| &topic.partition_data);
+    partitions.any(|asked| {
+        let header = BatchHeader::parse(asked.records.as_deref().unwrap_or_default());
+        header.is_ok_and(|header| header.magic == 2 && header.is_transactional())
+    })
+}
+
 /// Checks the batches of one topic and puts the good ones into `parts`.
 fn submit(
     catalog: &Catalog,
@@ -77,6 +88,9 @@ fn submit(
     let found = topics::find(catalog, by_id, &topic.name, topic.topic_id);
     // In Kafka's order: what is wrong with one partition is told before what is wrong with the request.
     let part = |asked: PartitionProduceData| -> Result<AppendPart, Refused> {
+        if rules.is_forbidden {
+            return Err(ErrorCode::TransactionalIdAuthorizationFailed.into());
+        }
         let partition = topics::partition(found, asked.index)?;
         let batch = check::parse(asked.records, rules)?;
         let topic = writable(found?, acks)?;

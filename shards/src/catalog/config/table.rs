@@ -258,7 +258,7 @@ pub static TOPIC_CONFIGS: [ConfigKey; 34] = [
         int(1),
         "1",
         &[same("min.insync.replicas")],
-        "Replicas that must be in sync for a produce with acks=all to be taken.",
+        "Replicas that must be in sync for a produce with acks=all to be taken; never more than the partition has, so one on one node.",
     ),
     acts(
         "compression.type",

@@ -84,8 +84,7 @@ impl ClassicGroup {
     pub fn turn_all_away(&mut self, turn: &mut Turn<'_>) {
         for (id, member) in &mut self.members {
             if let Some(ask) = member.join.take() {
-                let refused =
-                    JoinRefused { error: GroupError::RebalanceInProgress, member: id.clone(), not_the_member: false };
+                let refused = JoinRefused { error: GroupError::RebalanceInProgress, member: id.clone() };
                 turn.reply(ask, GroupReply::Joined(Err(refused)));
             }
             if let Some(ask) = member.sync.take() {

@@ -9,7 +9,7 @@ use super::ClassicGroup;
 
 impl ClassicGroup {
     pub fn describe(&self) -> Described {
-        // Between generations nobody is assigned anything.
+        // Between generations there is no protocol, and nobody's word for it; what was assigned last is still told.
         let is_stable = self.state == ClassicState::Stable;
         let protocol = self.protocol.clone().filter(|_| is_stable).unwrap_or_default();
         let members = self.members.values().map(|member| DescribedMember {
@@ -18,7 +18,7 @@ impl ClassicGroup {
             client_id: member.client_id.clone(),
             client_host: member.client_host.clone(),
             said: if is_stable { member.said_for(Some(&protocol)) } else { Bytes::new() },
-            assignment: if is_stable { member.assignment.clone() } else { Bytes::new() },
+            assignment: member.assignment.clone(),
         });
         let members = members.collect();
         Described {

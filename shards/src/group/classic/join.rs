@@ -65,7 +65,7 @@ impl ClassicGroup {
             return self.add(turn, ask, join, id);
         }
         if let Err(error) = self.check_member(&id, join.instance.as_deref()) {
-            let refused = JoinRefused { error, member: id, not_the_member: true };
+            let refused = JoinRefused { error, member: id };
             return turn.reply(ask, GroupReply::Joined(Err(refused)));
         }
         let is_changed = self.members.get(&id).is_some_and(|member| member.protocols != join.protocols);
@@ -134,7 +134,7 @@ impl ClassicGroup {
         let leader_before = self.leader.clone();
         if let Some(ask) = member.join.take() {
             self.joining -= 1;
-            let fenced = JoinRefused { error: GroupError::FencedInstance, member: old.clone(), not_the_member: true };
+            let fenced = JoinRefused { error: GroupError::FencedInstance, member: old.clone() };
             turn.reply(ask, GroupReply::Joined(Err(fenced)));
         }
         if let Some(ask) = member.sync.take() {
@@ -239,7 +239,7 @@ impl ClassicGroup {
 }
 
 fn refused(error: GroupError, member: Arc<str>) -> GroupReply {
-    GroupReply::Joined(Err(JoinRefused { error, member, not_the_member: false }))
+    GroupReply::Joined(Err(JoinRefused { error, member }))
 }
 
 fn refuse(turn: &mut Turn<'_>, ask: AskId, error: GroupError, member: Arc<str>) {

@@ -25,7 +25,7 @@ impl ConsumerGroup {
         } else {
             join.member.clone()
         };
-        let refused = |error| JoinRefused { error, member: join.member.clone(), not_the_member: false };
+        let refused = |error| JoinRefused { error, member: join.member.clone() };
         self.may_join(turn, join, &id).map_err(refused)?;
         if join.member.is_empty() && join.instance.is_none() && join.needs_id {
             return Err(JoinRefused { member: id, ..refused(GroupError::MemberIdRequired) });

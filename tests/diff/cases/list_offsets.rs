@@ -1,0 +1,81 @@
+//! ListOffsets: by time and by each sentinel, in every version; epochs, twice, unknown.
+
+use corelog::wire::Str;
+use corelog::wire::messages::list_offsets::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
+
+use crate::batches::batch;
+use crate::case::{Case, case};
+use crate::world::World;
+
+fn at(timestamp: i64) -> ListOffsetsPartition {
+    ListOffsetsPartition { timestamp, ..Default::default() }
+}
+
+fn ask(topic: Str, partitions: Vec<ListOffsetsPartition>) -> ListOffsetsRequest {
+    let topics = vec![ListOffsetsTopic { name: topic, partitions }];
+    ListOffsetsRequest { replica_id: -1, topics, ..Default::default() }
+}
+
+/// A topic with records of the times T+0, 1, 2 and T+10, 11.
+fn filled(w: &mut World) -> Str {
+    let topic = w.topic("filled", 1);
+    w.append(&topic, 0, &batch(w, 0, &["a", "b", "c"]));
+    w.append(&topic, 0, &batch(w, 10, &["d", "e"]));
+    topic
+}
+
+pub fn cases() -> Vec<Case> {
+    vec![
+        case("every sentinel of a log with records", 1..=11, |w, v| {
+            let topic = filled(w);
+            for sentinel in -8..=-1 {
+                w.ask(ask(topic.clone(), vec![at(sentinel)]), v);
+            }
+        }),
+        case("every sentinel of an empty log", 1..=11, |w, v| {
+            let topic = w.topic("empty", 1);
+            for sentinel in -8..=-1 {
+                w.ask(ask(topic.clone(), vec![at(sentinel)]), v);
+            }
+        }),
+        case("times before, in, between and after the records", 1..=11, |w, v| {
+            let topic = filled(w);
+            for after in [-1000, 0, 1, 2, 3, 9, 10, 11, 12, 1000] {
+                let time = w.time(after);
+                w.ask(ask(topic.clone(), vec![at(time)]), v);
+            }
+            for time in [0, i64::MAX, i64::MIN] {
+                w.ask(ask(topic.clone(), vec![at(time)]), v);
+            }
+        }),
+        case("read committed", 2..=11, |w, v| {
+            let topic = filled(w);
+            for time in [-1, -2, w.time(10)] {
+                w.ask(ListOffsetsRequest { isolation_level: 1, ..ask(topic.clone(), vec![at(time)]) }, v);
+            }
+        }),
+        case("an unknown topic and an unknown partition", 1..=11, |w, v| {
+            let topic = w.topic("known", 1);
+            let name = w.name("unknown");
+            w.ask(ask(name, vec![at(-1)]), v);
+            let unknown = [7, -1].map(|partition_index| ListOffsetsPartition { partition_index, ..at(-1) });
+            w.ask(ask(topic, unknown.to_vec()), v);
+        }),
+        case("a partition twice", 1..=11, |w, v| {
+            let topic = w.topic("twice", 2);
+            let other = ListOffsetsPartition { partition_index: 1, ..at(-1) };
+            w.ask(ask(topic, vec![at(-1), at(-2), other]), v);
+        }),
+        case("leader epochs of the past, the present and the future", 4..=11, |w, v| {
+            let topic = filled(w);
+            for current_leader_epoch in [-1, 0, 1, 100] {
+                w.ask(ask(topic.clone(), vec![ListOffsetsPartition { current_leader_epoch, ..at(-1) }]), v);
+            }
+        }),
+        case("no topics, no partitions", 1..=11, |w, v| {
+            w.ask(ListOffsetsRequest { replica_id: -1, ..Default::default() }, v);
+            let topic = w.topic("a", 1);
+            w.ask(ask(topic, vec![]), v);
+        }),
+    ]
+}

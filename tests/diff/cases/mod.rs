@@ -1,0 +1,34 @@
+//! The cases, one file for each API; `states` makes the groups that those of group APIs are about.
+
+pub mod api_versions;
+pub mod configs;
+pub mod consumer_group_describe;
+pub mod consumer_group_heartbeat;
+pub mod create_partitions;
+pub mod create_topics;
+pub mod delete_groups;
+pub mod delete_records;
+pub mod delete_topics;
+pub mod describe_cluster;
+pub mod describe_groups;
+pub mod fetch;
+pub mod fetch_sessions;
+pub mod find_coordinator;
+pub mod frames;
+pub mod heartbeat;
+pub mod init_producer_id;
+pub mod join_group;
+pub mod leave_group;
+pub mod list_groups;
+pub mod list_offsets;
+pub mod metadata;
+pub mod offset_commit;
+pub mod offset_delete;
+pub mod offset_fetch;
+pub mod offset_for_leader_epoch;
+pub mod partitions;
+pub mod produce;
+pub mod produce_batches;
+pub mod security;
+pub mod states;
+pub mod sync_group;

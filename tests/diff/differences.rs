@@ -1,0 +1,167 @@
+//! Where corelog's replies are deliberately not Kafka's, and why. The page `differences.md` shows this table.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::{env, fs};
+
+use crate::case::{Case, runs};
+
+/// Cases of one API whose replies differ for one reason, in some or all of their versions.
+pub struct Difference {
+    pub api: &'static str,
+    pub cases: &'static [&'static str],
+    pub reason: &'static str,
+}
+
+pub const DIFFERENCES: &[Difference] = &[
+    Difference {
+        api: "api_versions",
+        cases: &[
+            "what is served",
+            "names and versions of software that keep to the rule",
+            "the same connection goes on after an error",
+        ],
+        reason: "APIs that are not served yet are not named, nor are features whose part is missing",
+    },
+    Difference {
+        api: "frames",
+        cases: &["no body for ApiVersions", "a client id of a length below -1"],
+        reason: "APIs that are not served yet are not named",
+    },
+    Difference {
+        api: "frames",
+        cases: &["a client id that is not UTF-8", "a name that is null, too long, not UTF-8"],
+        reason: "Kafka replaces bytes that are no UTF-8 and goes on with another text than the client's; here the \
+                 connection is closed, as for all that cannot be read",
+    },
+    Difference {
+        api: "frames",
+        cases: &["a compact name that is null"],
+        reason: "Kafka's handler fails, and tells UNKNOWN_SERVER_ERROR for the whole; here the one topic has an invalid name",
+    },
+    Difference {
+        api: "metadata",
+        cases: &["neither name nor id"],
+        reason: "Kafka's handler fails, and tells UNKNOWN_SERVER_ERROR for the whole; here the one topic has an invalid name",
+    },
+    Difference {
+        api: "create_topics",
+        cases: &["no time to wait"],
+        reason: "Kafka tells that the time ran out, and makes them all the same; here the reply tells what came of it",
+    },
+    Difference {
+        api: "delete_topics",
+        cases: &["no time to wait"],
+        reason: "Kafka tells that the time ran out, and deletes all the same; here the reply tells what came of it",
+    },
+    Difference {
+        api: "partitions",
+        cases: &["quorum: of the metadata log"],
+        reason: "one listener serves clients and the metadata log: there is none of the name CONTROLLER",
+    },
+    Difference {
+        api: "configs",
+        cases: &[
+            "describe: all configs of a topic",
+            "describe: with synonyms and documentation",
+            "describe: some keys, one unknown, one twice",
+        ],
+        reason: "every ack is of synced records: flush.messages is 1; and min.insync.replicas is no cluster's own value, \
+                 which Kafka makes it for its elections",
+    },
+    Difference {
+        api: "configs",
+        cases: &["change: a broker's settings that are fixed or unknown"],
+        reason: "Kafka keeps settings that it does not know for its plugins; here nothing would ever read them",
+    },
+    Difference {
+        api: "delete_records",
+        cases: &["a partition twice"],
+        reason: "Kafka keeps the last of the two; here each is answered",
+    },
+    Difference {
+        api: "fetch",
+        cases: &["a partition twice"],
+        reason: "Kafka keeps the last of the two and drops the other; here each is answered",
+    },
+    Difference {
+        api: "fetch",
+        cases: &["a reader that says it is a replica"],
+        reason: "a single node has no followers to refuse: every reader is a consumer",
+    },
+    Difference {
+        api: "fetch",
+        cases: &["an isolation that there is not"],
+        reason: "Kafka's handler fails with UNKNOWN_SERVER_ERROR; here it reads what is not committed too, as in ListOffsets",
+    },
+    Difference {
+        api: "fetch",
+        cases: &["ids that no topic has"],
+        reason: "of the id zero Kafka's handler fails with UNKNOWN_SERVER_ERROR for the whole; here the one topic is unknown",
+    },
+    Difference {
+        api: "fetch",
+        cases: &["limits of a partition", "limits of the whole"],
+        reason: "Kafka cuts the last batch where the limit is, and fails for a limit below zero; here batches are whole, \
+                 and such a limit is zero",
+    },
+    Difference {
+        api: "fetch_sessions",
+        cases: &["failing partitions come in each reply, by id"],
+        reason: "Kafka names a topic again for those of its partitions that fail; here they stay together",
+    },
+    Difference {
+        api: "fetch_sessions",
+        cases: &["a topic deleted under a session", "a topic deleted and made anew under a session"],
+        reason: "Kafka goes by the name that the id had when the session began; here an id that is gone is unknown",
+    },
+    Difference {
+        api: "produce",
+        cases: &["two partitions, one of them twice", "a topic twice"],
+        reason: "Kafka keeps the last of the two batches, and drops the other without a word; here both are appended, and answered where they were asked",
+    },
+    Difference {
+        api: "produce_batches",
+        cases: &["an offset delta out of turn"],
+        reason: "Kafka takes a batch whose records have other offsets than it counts; here readers are spared it",
+    },
+];
+
+/// Set, it has the page rewritten.
+const UPDATE: &str = "UPDATE_DIFFERENCES";
+
+pub fn check_page(apis: &[(&str, fn() -> Vec<Case>)]) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("differences.md");
+    let page = page(apis);
+    if env::var_os(UPDATE).is_some() {
+        fs::write(path, page).expect("the page");
+    } else {
+        assert!(
+            fs::read_to_string(path).unwrap_or_default() == page,
+            "differences.md is not up to date: {UPDATE}=1 cargo test --test diff page"
+        );
+    }
+}
+
+fn page(apis: &[(&str, fn() -> Vec<Case>)]) -> String {
+    let cases: usize = apis.iter().map(|(_, cases)| cases().len()).sum();
+    let all: usize = apis.iter().map(|(_, cases)| runs(&cases())).sum();
+    let mut page = format!(
+        "# Differences from Kafka\n\n\
+         `tests/diff` sends the same requests to corelog and to Kafka 4.3.1: {cases} cases, each in every version that it\n\
+         concerns, {all} in all. Their replies are the same but for ids, addresses, times and the words of error messages,\n\
+         and but for these, which are deliberate. With every error of a produce there are words here, which Kafka has for some\n\
+         only, and no start of the log, which Kafka tells with some and no client reads.\n\n\
+         | API | what is asked | why the answer differs |\n|---|---|---|\n"
+    );
+    for Difference { api, cases, reason } in DIFFERENCES {
+        writeln!(page, "| {} | {} | {reason} |", title(api), cases.join("; ")).expect("a String takes all");
+    }
+    page
+}
+
+/// `list_offsets` as Kafka writes it.
+fn title(api: &str) -> String {
+    let word = |word: &str| word[..1].to_uppercase() + &word[1..];
+    api.split('_').map(word).collect()
+}
