@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use corelog::wire::ErrorCode;
 use corelog::wire::messages::delete_records::{DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic};
 use rustix::fs::{FallocateFlags, fallocate};
+use rustix::process::{Signal, kill_process};
 
 use crate::broker::{Broker, Connection, Home};
 use crate::device::Mounted;
@@ -18,6 +19,7 @@ const VALUE_BYTES: usize = 200 << 10;
 const APPENDS_MAX: usize = ((DISK_MIB as usize) << 20) / VALUE_BYTES;
 /// Space comes back with a renamed directory's unlink and a try of the shard's.
 const RECOVERY: Duration = Duration::from_secs(20);
+const SHARDS: usize = 2;
 const SMALL: [&str; 8] = [
     "--set",
     "shards=2",
@@ -123,6 +125,78 @@ fn a_disk_that_others_fill_loses_nothing_over_kill_9_and_appends_when_they_leave
     let mut peer = broker.connect();
     kept.check(&mut peer);
     spare.check(&mut peer);
+}
+
+#[test]
+fn a_broker_that_was_killed_on_a_disk_without_a_free_block_starts_on_it_and_makes_space_by_deleting_a_topic() {
+    let Some(disk) = Mounted::new(DISK_MIB) else { return };
+    let home = home_on(&disk);
+    let mut broker = home.dev(&SMALL);
+    let (mut peer, mut kept, mut spare) = two_topics(&broker);
+    for _ in 0..200 {
+        assert_eq!((kept.append(&mut peer), spare.append(&mut peer)), (Appended::Acked, Appended::Acked));
+    }
+    fill_with(&disk.path().join("filler"));
+    let mut unwritten = 0;
+    for round in 0..2 {
+        fill(&mut peer, &mut [&mut kept, &mut spare]);
+        let deadline = Instant::now() + RECOVERY;
+        while unwritten_bytes(&broker) > unwritten + 64 * 1024 {
+            assert!(Instant::now() < deadline, "what was acked goes into segments");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        // What the ballast gave up and what was acked did not need, somebody else takes.
+        fill_with(&disk.path().join(format!("filler-{round}")));
+        broker.kill();
+        broker = home.dev(&SMALL);
+        unwritten = unwritten_bytes(&broker);
+        peer = broker.connect();
+        kept.check(&mut peer);
+        spare.check(&mut peer);
+    }
+    assert_eq!(peer.delete("spare"), ErrorCode::None);
+    append_in_time(&mut peer, &mut kept);
+    kept.check(&mut peer);
+}
+
+#[test]
+fn a_disk_without_space_for_a_first_start_is_named_with_what_is_missing_and_what_to_do() {
+    let Some(disk) = Mounted::new(DISK_MIB) else { return };
+    let home = home_on(&disk);
+    let filler = disk.path().join("filler");
+    fill_with(&filler);
+    let filler = File::options().write(true).open(&filler).expect("the filler");
+    // Space for directories and not for journals.
+    let len = filler.metadata().expect("its length").len();
+    filler.set_len(len - (1 << 20)).expect("a shorter filler");
+    let left = home.dev_refused(&SMALL);
+    let said = &left.stderr;
+    assert!(said.contains(home.data.to_str().expect("a UTF-8 path")), "{said}");
+    for word in ["No space left on device", "MiB", "start again"] {
+        assert!(said.contains(word), "{word}: {said}");
+    }
+}
+
+/// Bytes appended less bytes put into segments, of both shards, as the broker prints them when it is asked to. (A start puts
+/// into segments what it replays, without an append.)
+fn unwritten_bytes(broker: &Broker) -> i64 {
+    let printed = || {
+        let number =
+            |line: &str, name: &str| -> Option<i64> { line.split(name).nth(1)?.split(',').next()?.trim().parse().ok() };
+        let of_shard = |line: &str| Some(number(line, "appended bytes")? - number(line, "segment bytes")?);
+        broker.stderr().lines().filter_map(of_shard).collect::<Vec<i64>>()
+    };
+    let before = printed().len();
+    kill_process(broker.pid(), Signal::USR1).expect("the process runs");
+    let deadline = Instant::now() + RECOVERY;
+    loop {
+        let shards = printed();
+        if shards.len() >= before + SHARDS {
+            return shards.iter().rev().take(SHARDS).sum();
+        }
+        assert!(Instant::now() < deadline, "the broker prints its counters");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// Takes all the space that is left.

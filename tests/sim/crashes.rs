@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use shards::runtime::sim::DiskSpeed;
+
 use crate::client::Load;
 use crate::scenario::{Outcome, Stage, must_hold, simulate};
 use crate::world::Setup;
@@ -32,15 +34,22 @@ fn power_cuts_under_load_lose_nothing_that_was_acked() {
 
 /// Large batches, so that whole journal files fill while a turn is under way.
 pub fn heavy_power_cuts(seed: u64) -> Outcome {
-    heavy(seed, &[])
+    heavy(seed, &[], DiskSpeed::default(), 250)
+}
+
+/// Segments sync slowly and the journal does not: most power cuts find a turn under way, and files filled since it began.
+pub fn power_cuts_in_turns(seed: u64) -> Outcome {
+    let ms = Duration::from_millis;
+    heavy(seed, &[], DiskSpeed { sync: ms(10)..ms(60), ..DiskSpeed::default() }, 850)
 }
 
 /// No strict append syncs the journal meanwhile.
 pub fn heavy_relaxed_power_cuts(seed: u64) -> Outcome {
-    heavy(seed, &[("flush.messages", "1000000")])
+    heavy(seed, &[("flush.messages", "1000000")], DiskSpeed::default(), 250)
 }
 
-fn heavy(seed: u64, configs: &[(&str, &str)]) -> Outcome {
+/// At this speed of the disk from a start to its power cut, which comes after `most_ms` at most.
+fn heavy(seed: u64, configs: &[(&str, &str)], speed: DiskSpeed, most_ms: u64) -> Outcome {
     let load = Load { filler_max: 8_000, pause_max: Duration::from_micros(500), ..Load::default() };
     let setup = Setup { window_bytes: 2 << 20, ..Setup::default() };
     let mut stage = Stage::new(seed, setup, load);
@@ -48,8 +57,10 @@ fn heavy(seed: u64, configs: &[(&str, &str)]) -> Outcome {
     stage.admin.create(&stage.world, "events", 8, configs);
     stage.cast();
     for _ in 0..2 {
-        stage.run_for(50, 250);
+        stage.world.disk().set_speed(speed.clone());
+        stage.run_for(50, most_ms);
         stage.world.power_cut();
+        stage.world.disk().set_speed(DiskSpeed::default());
         stage.look_at_cut_segments();
         if !stage.start(1) {
             return stage.verdict();
@@ -61,6 +72,11 @@ fn heavy(seed: u64, configs: &[(&str, &str)]) -> Outcome {
 #[test]
 fn power_cuts_while_the_journal_turns_lose_nothing() {
     simulate("power_cuts_while_the_journal_turns_lose_nothing", 5, heavy_power_cuts);
+}
+
+#[test]
+fn power_cuts_while_a_turn_waits_for_slow_syncs_lose_nothing() {
+    simulate("power_cuts_while_a_turn_waits_for_slow_syncs_lose_nothing", 5, power_cuts_in_turns);
 }
 
 #[test]

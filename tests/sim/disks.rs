@@ -204,3 +204,70 @@ pub fn full_disk(seed: u64) -> Outcome {
 fn a_full_disk_refuses_appends_serves_reads_and_recovers_by_itself() {
     simulate("a_full_disk_refuses_appends_serves_reads_and_recovers_by_itself", 5, full_disk);
 }
+
+/// The disk fills up under load, the broker is killed, and nothing is left for the start but what was held back for it.
+pub fn start_on_a_full_disk(seed: u64) -> Outcome {
+    let load = Load { may_be_full: true, filler_max: 4_000, ..Load::default() };
+    let mut stage = Stage::new(seed, Setup::default(), load);
+    let mut shards = stage.several_shards();
+    stage.start(shards);
+    stage.admin.create(&stage.world, "events", 3, &[]);
+    let old = stage.admin.create(&stage.world, "old", 2, &[]);
+    stage.cast();
+    stage.run_for(300, 600);
+    let used = stage.world.disk().used_bytes();
+    stage.world.disk().set_capacity(used + stage.world.pick(2 << 20));
+    stage.run_for(500, 1_500);
+    if stage.clients.refusals.get() == 0 {
+        stage.world.history.unexpected("the disk is full and appends go on".to_owned());
+    }
+    for _ in 0..2 {
+        if stage.world.one_in(2) {
+            stage.world.kill()
+        } else {
+            stage.world.power_cut()
+        }
+        if stage.world.one_in(3) {
+            // The first try of a start may be cut short: the second must do with the same space.
+            shards = fewer(&stage, shards);
+            stage.begin_start(shards);
+            stage.run_for(0, 40);
+            stage.world.kill();
+        }
+        shards = fewer(&stage, shards);
+        if !stage.start(shards) {
+            return stage.verdict();
+        }
+        stage.run_for(100, 500);
+        stage.admin.scan(&stage.world);
+    }
+    if let Some(old) = old {
+        stage.admin.delete(&stage.world, &old);
+    }
+    stage.run_for(500, 1_500);
+    let before = stage.clients.acks.get();
+    stage.world.disk().set_capacity(used * 20);
+    for _ in 0..8 {
+        if stage.clients.acks.get() > before {
+            break;
+        }
+        stage.run_for(500, 501);
+    }
+    if stage.clients.acks.get() == before {
+        stage.world.history.unexpected("there is space again, and nothing is acked".to_owned());
+    }
+    if let Some(why) = stage.world.fence_reason() {
+        stage.world.history.unexpected(format!("a full disk stopped the broker: {why}"));
+    }
+    stage.finish()
+}
+
+/// What a start needs was held back for as many shards as there were.
+fn fewer(stage: &Stage, shards: u32) -> u32 {
+    1 + u32::try_from(stage.world.pick(u64::from(shards))).expect("small")
+}
+
+#[test]
+fn a_broker_that_was_killed_on_a_full_disk_starts_on_it() {
+    simulate("a_broker_that_was_killed_on_a_full_disk_starts_on_it", 5, start_on_a_full_disk);
+}

@@ -18,7 +18,7 @@
 //! | R11 | `crashes` (stops); planted: uncut segment |
 //! | R12 | `crashes` (heavy); planted: reused early, nothing carried |
 //! | R13 | `crashes`; planted: checkpoint over unsynced segments |
-//! | R14 | `disks`: full disk; planted: appends let in |
+//! | R14 | `disks`: full disk, start on one; planted: appends let in |
 //! | R15 | every scenario; planted: read above the high watermark; unit: `log` reader tests |
 //! | R16 | `disks`: failed writes and syncs; planted: fence ignored |
 //! | R17 | small windows and caches in every scenario; planted: window without bound; unit: `log` tests |

@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use shards::runtime::sim::DiskSpeed;
+
 use crate::client::{Load, Shrinks, Topic};
 use crate::disks::strike;
 use crate::offsets::delete_records;
@@ -14,6 +16,17 @@ use crate::world::Setup;
 const SHORT_SEGMENTS: (&str, &str) = ("segment.ms", "40");
 
 pub fn mixed(seed: u64) -> Outcome {
+    mixed_at(seed, DiskSpeed::default())
+}
+
+/// Syncs take long, so that a power cut finds most of what is decided not durable yet.
+pub fn mixed_on_a_slow_disk(seed: u64) -> Outcome {
+    let ms = Duration::from_millis;
+    mixed_at(seed, DiskSpeed { write: ms(2)..ms(30), sync: ms(2)..ms(30), ..DiskSpeed::default() })
+}
+
+/// At this speed of the disk between a start and what ends it.
+fn mixed_at(seed: u64, speed: DiskSpeed) -> Outcome {
     let mut stage = Stage::new(seed, Setup { retention_check_ms: 30, ..Setup::default() }, Load::default());
     let is_tight = stage.world.one_in(4);
     stage.clients.load.set(Load { may_be_full: is_tight, ..Load::default() });
@@ -31,6 +44,7 @@ pub fn mixed(seed: u64) -> Outcome {
     let clients = stage.clients.clone();
     stage.world.sim.spawn(stage.world.clients[0], |rt| delete_records(rt, clients));
     for _ in 0..3 {
+        stage.world.disk().set_speed(speed.clone());
         stage.run_for(20, 160);
         if is_tight {
             let disk = stage.world.disk();
@@ -56,6 +70,7 @@ pub fn mixed(seed: u64) -> Outcome {
             }
             _ => stage.world.power_cut(),
         }
+        stage.world.disk().set_speed(DiskSpeed::default());
         if stage.world.one_in(4) {
             let shards = stage.any_shards();
             stage.begin_start(shards);
@@ -69,6 +84,15 @@ pub fn mixed(seed: u64) -> Outcome {
     }
     stage.run_for(20, 80);
     stage.finish()
+}
+
+#[test]
+fn whatever_happens_on_a_slow_disk_nothing_acked_is_lost_and_nothing_deleted_comes_back() {
+    simulate(
+        "whatever_happens_on_a_slow_disk_nothing_acked_is_lost_and_nothing_deleted_comes_back",
+        5,
+        mixed_on_a_slow_disk,
+    );
 }
 
 /// Deletes the topic, at times without waiting for the answer, and makes it again under the same name.

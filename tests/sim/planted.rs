@@ -6,7 +6,8 @@ use shards::planted::{PlantedFault, planted};
 
 use crate::compaction::compacting;
 use crate::crashes::{
-    crashes_during_start, heavy_power_cuts, heavy_relaxed_power_cuts, power_cuts, relaxed_power_cuts, stops,
+    crashes_during_start, heavy_power_cuts, heavy_relaxed_power_cuts, power_cuts, power_cuts_in_turns,
+    relaxed_power_cuts, stops,
 };
 use crate::disks::{full_disk, io_errors, kills_on_a_slow_disk, power_cuts_on_a_slow_disk, slow_disk};
 use crate::mixed::{clock_jumps, mixed, resting};
@@ -54,7 +55,7 @@ planted! {
     r9_an_unsynced_byte_in_a_segment_is_caught: UnsyncedInSegment in heavy_relaxed_power_cuts;
     r10_a_block_written_again_without_its_copy_is_caught: WarmTailNotCarried in resting;
     r11_an_uncut_segment_is_caught: SealNotCut in stops;
-    r12_a_journal_file_that_is_reused_early_is_caught: JournalReusedEarly in heavy_power_cuts;
+    r12_a_journal_file_that_is_reused_early_is_caught: JournalReusedEarly in power_cuts_in_turns;
     r12_a_block_that_is_not_carried_is_caught: NothingCarried in power_cuts;
     r13_a_checkpoint_over_unsynced_segments_is_caught: CheckpointClaimsUnsynced in power_cuts;
     r14_appends_on_a_full_disk_are_caught: AdmittedOnFullDisk in full_disk;

@@ -289,7 +289,8 @@ impl Producer {
     }
 
     fn expect_refusal(&self, what: &str, error: ErrorCode) {
-        if !self.clients.load.get().may_be_full {
+        let Load { may_be_full, may_refuse, .. } = self.clients.load.get();
+        if !may_be_full && !may_refuse {
             self.clients.history.unexpected(format!("{what}: {}", error.name()));
         }
     }

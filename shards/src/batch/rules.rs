@@ -45,6 +45,9 @@ pub enum RuleFailure {
     /// (87)
     #[error("{0}")]
     Malformed(RecordError),
+    /// A limit of ours (87).
+    #[error("more than {max} bytes when decompressed")]
+    TooLargeDecompressed { max: usize },
     /// (-1)
     #[error("{what}")]
     Decompression { what: String },
@@ -66,7 +69,12 @@ impl From<RuleFailure> for RuleError {
 
 impl From<CodecError> for RuleError {
     fn from(error: CodecError) -> RuleError {
-        RuleFailure::Decompression { what: error.to_string() }.into()
+        match error {
+            CodecError::TooLarge { max } => RuleFailure::TooLargeDecompressed { max }.into(),
+            CodecError::Unknown { .. } | CodecError::Damaged(_) => {
+                RuleFailure::Decompression { what: error.to_string() }.into()
+            }
+        }
     }
 }
 

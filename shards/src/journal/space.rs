@@ -62,11 +62,18 @@ impl JournalSpace {
         }
     }
 
-    /// Appends leave enough free files for a carry of `bytes`, one at least.
+    /// Appends leave enough free files for a carry of `bytes`, one at least, were they the smallest of all.
     pub fn reserve(&mut self, bytes: u64) {
-        let smallest = self.slots.iter().map(|s| s.bytes).min().unwrap_or(u64::MAX);
+        let mut sizes: Vec<u64> = self.slots.iter().map(|s| s.bytes).collect();
+        sizes.sort_unstable();
+        let mut left = bytes;
+        let filled = sizes.iter().take_while(|size| {
+            let fits = **size <= left;
+            left = left.saturating_sub(**size);
+            fits
+        });
         // A commit does not fill a file to its end: one more than the bytes alone would need.
-        self.reserved = usize::try_from(bytes / smallest).unwrap_or(usize::MAX).saturating_add(1);
+        self.reserved = filled.count() + 1;
     }
 
     /// Takes in one more free file.
@@ -199,6 +206,19 @@ mod tests {
         }
         assert!(!s.has_room(100, false));
         assert!(s.has_room(100, true));
+    }
+
+    #[test]
+    fn the_reserve_counts_the_sizes_that_files_have() {
+        let mut s = space(4, 100);
+        for _ in 0..6 {
+            s.add(1000);
+        }
+        // Four files of 100 and one of 1000, and one more.
+        s.reserve(1_500);
+        assert!((0..4).all(|_| s.has_room(1000, false) && s.place(1000, 0).is_some()));
+        assert!(!s.has_room(1000, false));
+        assert!(s.has_room(1000, true));
     }
 
     #[test]

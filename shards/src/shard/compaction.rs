@@ -4,7 +4,7 @@
 //! without the records that the map knows a newer one of. A file that is ready is named in the journal, synced, before it takes
 //! a segment's name: from then on the replacement is carried out, by this run or by the next start.
 //!
-//! Invariant: only segments that a checkpoint of this run lists as finished are replaced, so that no start finds bytes of them in
+//! Invariant: nothing is replaced before this run is the current one; only segments that a checkpoint of this run lists as finished are replaced, so that no start finds bytes of them in
 //! the journal; nothing that was read without a complaint is written, and a failure before the journal's entry changes nothing.
 
 use std::time::Duration;
@@ -72,6 +72,10 @@ pub async fn run<R: Runtime>(shard: Shard<R>) {
 
 /// One pass over the log that needs it most. Whether to look for more at once.
 async fn clean_filthiest<R: Runtime>(shard: &Shard<R>) -> bool {
+    // Until the new run is the current one, a crash goes back to the last run's word on every file.
+    if shard.step(|core, _, _| core.starting) {
+        return false;
+    }
     let Some((_, dirtiest)) = filthiest(shard, |p| p.high_watermark).await else { return false };
     if !dirtiest.is_on_record {
         let (reply, recorded) = oneshot();

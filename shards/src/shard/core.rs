@@ -121,8 +121,9 @@ pub struct ShardCore {
     /// Commits up to this one are in segments; somebody waits for those up to `drain_wanted`.
     pub drained_through: u64,
     pub drain_wanted: u64,
-    /// A start writes what it replayed: no turn until that is done.
-    pub settling: bool,
+    /// The new run is not the current one yet. No journal grows, no ballast is made: what was held back for starts is shared by
+    /// all shards (R14). No turn but the start's own: a second one would write an older checkpoint over a newer.
+    pub starting: bool,
     /// The cleaner waits for a checkpoint.
     pub checkpoint_wanted: Option<Reply<()>>,
     /// The last turn of a stop is asked for.
@@ -140,6 +141,8 @@ pub struct ShardCore {
     pub partitions_offline: usize,
     /// The ballast is gone: appends wait for space on the disk (R14).
     pub disk_full: bool,
+    /// Bytes of a copy of the last checkpoint.
+    pub checkpoint_bytes: u64,
     pub stopping: bool,
     /// Producer ids of all partitions of this core, against their limit.
     pub producer_room: ProducerRoom,
@@ -185,7 +188,7 @@ impl ShardCore {
             cache_bytes: 0,
             drained_through: 0,
             drain_wanted: 0,
-            settling: false,
+            starting: true,
             checkpoint_wanted: None,
             final_turn: None,
             disk_jobs: VecDeque::new(),
@@ -198,6 +201,7 @@ impl ShardCore {
             counters: Counters::default(),
             partitions_offline: 0,
             disk_full: false,
+            checkpoint_bytes: 0,
             stopping: false,
             producer_room,
         }

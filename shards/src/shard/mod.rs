@@ -3,8 +3,8 @@
 //! `core` is the state and its steps, `handle` the door; `append`, `read`, `log_start` and `catalog` the steps by subject.
 //! Around them run the tasks of the core, generic over the runtime: `commit` (group commit), `write_behind` (segments),
 //! `turn` (reuse of journal files), `disk` (cold reads), `timers` (deadlines, retention), `compaction`, `clean_up` (renames,
-//! unlinks), `groups` (the coordinators of groups), `start`, `recovery` and `stop`. `stages` and `report` say what all of it
-//! does.
+//! unlinks), `groups` (the coordinators of groups), `start`, `recovery` and `stop`. `ballast` is the disk space that is held
+//! back; `stages` and `report` say what all of it does.
 //!
 //! Invariant: a step never awaits and a task never holds a borrow of the core across an await: mutate, then await.
 
@@ -20,6 +20,7 @@ pub mod fence;
 pub mod groups;
 pub mod handle;
 pub mod hash;
+pub mod leftovers;
 pub mod log_start;
 pub mod partition;
 pub mod read;
@@ -39,7 +40,7 @@ pub mod watch;
 pub mod write_behind;
 
 use std::cell::{Cell, RefCell};
-use std::fmt::Display;
+use std::io;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -179,9 +180,7 @@ async fn take_letters<R: Runtime>(shard: Shard<R>, mailbox: flume::Receiver<Lett
 const LETTERS_PER_STEP: usize = 64;
 
 /// Words for a failed operation on a file: what the fence says before the process leaves (R16).
-fn fail(path: &Path, operation: &str, error: &dyn Display) -> String {
-    format!(
-        "{}: {operation} failed: {error}. Nothing was acked after it; check the disk, then start again",
-        path.display()
-    )
+fn fail(path: &Path, operation: &str, error: &io::Error) -> String {
+    let cure = if ballast::is_full(error) { "make space on its disk" } else { "check the disk" };
+    format!("{}: {operation} failed: {error}. Nothing was acked after it; {cure}, then start again", path.display())
 }

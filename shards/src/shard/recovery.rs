@@ -24,7 +24,6 @@ use crate::batch::{self, BatchHeader, HEADER_BYTES};
 use crate::catalog::{ApplyError, Catalog, CatalogRecord, CatalogSettings, TopicConfig};
 use crate::group::OFFSETS_TOPIC;
 use crate::journal::checkpoint::{Checkpoint, PartitionCheckpoint};
-use crate::journal::files;
 use crate::journal::format::{Entry, EntryKind};
 use crate::journal::replay;
 use crate::journal::run::Run;
@@ -318,50 +317,4 @@ fn is_known(name: &str, catalog: &Catalog, known: &BTreeMap<PartitionId, Restore
     let metadata = catalog.metadata_topic();
     let topic = if topic == &*metadata.name { Some(metadata) } else { catalog.topic(topic) };
     topic.and_then(|topic| topic.partition(index)).is_some_and(|id| known.contains_key(&id))
-}
-
-/// Removes journals and checkpoints that only earlier runs needed.
-pub async fn remove_leftovers<R: Runtime>(
-    rt: &R,
-    settings: &ShardSettings,
-    run: Run,
-    keep_journals: bool,
-) -> Result<(), StartError> {
-    let checkpoints = settings.layout.checkpoints();
-    let io = |path: &Path| {
-        let path = path.to_owned();
-        move |source| StartError::Io { path, source }
-    };
-    for entry in rt.read_dir(&checkpoints).await.map_err(io(&checkpoints))? {
-        if Checkpoint::run_of(&entry.name) != Some(run.number) {
-            let path = checkpoints.join(&entry.name);
-            rt.remove_file(&path).await.map_err(io(&path))?;
-        }
-    }
-    let journals = settings.layout.journals();
-    for entry in rt.read_dir(&journals).await.map_err(io(&journals))? {
-        let dir = journals.join(&entry.name);
-        match entry.name.parse::<u32>() {
-            Ok(shard) if shard >= run.shards && !keep_journals => rt.remove_dir_all(&dir).await.map_err(io(&dir))?,
-            Ok(_) => remove_old_journals(rt, &dir, run, keep_journals).await.map_err(io(&dir))?,
-            // Not ours.
-            Err(_) => {}
-        }
-    }
-    Ok(())
-}
-
-/// A partition that could not be put together may be mended from them: they are kept under another name then.
-async fn remove_old_journals<R: Runtime>(rt: &R, dir: &Path, run: Run, keep: bool) -> std::io::Result<()> {
-    for file in rt.read_dir(dir).await? {
-        if files::run_of(&file.name).is_some_and(|number| number != run.number) {
-            let path = dir.join(&file.name);
-            if keep {
-                rt.rename(&path, &path.with_extension("kept")).await?;
-            } else {
-                rt.remove_file(&path).await?;
-            }
-        }
-    }
-    Ok(())
 }

@@ -11,13 +11,13 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::ballast::is_full;
+use super::ballast::{self, JournalSize};
 use super::catalog;
 use super::core::ShardCore;
 use super::fence::Fence;
+use super::leftovers;
 use super::recovery::{self, RestoredPartition};
 use super::settings::ShardSettings;
-use super::turn::JOURNAL_BYTES_PER_PARTITION;
 use super::{Shard, turn};
 use crate::catalog::{Catalog, CatalogCommand, CatalogRecord, CatalogSettings, Endpoint};
 use crate::journal::checkpoint::CheckpointError;
@@ -30,12 +30,18 @@ use crate::planted::{PlantedFault, is_planted};
 use crate::router::mailbox::{Letter, Postbox};
 use crate::router::placement::{CATALOG_SHARD, ShardIndex};
 use crate::router::{CatalogAsk, Clock, ShardHandle, Shards};
-use crate::runtime::{File, OpenMode, Runtime};
+use crate::runtime::Runtime;
 
 #[derive(Debug, Error)]
 pub enum StartError {
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {source}{}", path.display(), ballast::cure(source))]
     Io { path: PathBuf, source: io::Error },
+    #[error(
+        "{}: {source}: a start with {shards} as `shards` needs about {needed_mib} MiB on this disk. Nothing that was acked is \
+         lost: delete files there that are not the broker's, make the disk larger, or lower `shards` to what it was before, \
+         then start again", path.display()
+    )]
+    DiskFull { path: PathBuf, source: io::Error, shards: u32, needed_mib: u64 },
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     #[error(transparent)]
@@ -65,8 +71,7 @@ pub struct Seed {
     run: Run,
     catalog: Arc<[CatalogRecord]>,
     partitions: Vec<RestoredPartition>,
-    /// There is no space for the journals that the shards should have.
-    disk_full: bool,
+    journal_size: JournalSize,
 }
 
 /// A shard's partitions are in segments and in its new journal.
@@ -194,7 +199,7 @@ pub async fn start<R: Runtime>(rt: R, plan: ShardPlan) -> Result<StartedShard<R>
         make_current(&rt, &settings, seed.run).await?;
     }
 
-    prepare_journal(&shard, &settings, seed.disk_full).await?;
+    prepare_journal(&shard, seed.journal_size).await?;
     // Everything that was replayed goes into segments and the new journal; then this run's checkpoint may say so.
     turn::settle(&shard).await.map_err(StartError::Fenced)?;
     let keep_journals = core.borrow().partitions().any(|(_, p)| p.keeps_journals);
@@ -203,7 +208,9 @@ pub async fn start<R: Runtime>(rt: R, plan: ShardPlan) -> Result<StartedShard<R>
         switch(&rt, &settings, seed.run, &links).await?;
     }
     links.gone.recv_async().await.map_err(|_| StartError::OtherCore)?;
+    shard.step(|core, _, _| core.starting = false);
     shard.fill_ballast(0).await;
+    shard.signals().turn.notify();
 
     let (shards, postboxes) = connect(&rt, index, &core, catalog, &posts, catalog_leader, settings.mailbox_bytes);
     if let Some(asks) = catalog_asks {
@@ -216,44 +223,25 @@ pub async fn start<R: Runtime>(rt: R, plan: ShardPlan) -> Result<StartedShard<R>
     Ok(StartedShard { shard, shards, postboxes })
 }
 
-/// Makes the new run's journal. On a full disk the ballast gives way, to a journal as small as it may be: the rest of that
-/// space is for what is replayed (R14).
-async fn prepare_journal<R: Runtime>(
-    shard: &Shard<R>,
-    settings: &ShardSettings,
-    disk_full: bool,
-) -> Result<(), StartError> {
-    if disk_full {
-        shard.release_ballast().await;
-    }
-    let (index, bytes) = shard.step(|core, _, _| {
-        (core.index.0, if disk_full { core.journal_bytes_min() } else { core.journal_bytes_least() })
-    });
-    let dir = settings.layout.journal(index);
-    let each = bytes.div_ceil(FILES_MIN as u64).next_multiple_of(files::FILL_BYTES);
+/// Makes the new run's journal.
+async fn prepare_journal<R: Runtime>(shard: &Shard<R>, size: JournalSize) -> Result<(), StartError> {
+    let (dir, each) =
+        shard.step(|core, _, _| (core.settings.layout.journal(core.index.0), core.journal_file_bytes(size)));
     let prepare = async || {
         let made = files::prepare(shard.rt(), &dir, shard.run().number, FILES_MIN, each).await;
         made.map_err(|source| StoreError { path: dir.clone(), source })
     };
-    let made = shard.on_ballast(prepare).await;
-    for file in made.map_err(|StoreError { path, source }| StartError::Io { path, source })? {
+    let prepared = shard.on_ballast(prepare).await.map_err(|StoreError { path, source }| {
+        if !ballast::is_full(&source) {
+            return StartError::Io { path, source };
+        }
+        let (shards, needed) = shard.step(|core, _, _| (core.settings.shards, core.start_bytes()));
+        StartError::DiskFull { path, source, shards, needed_mib: needed.div_ceil(1 << 20) }
+    });
+    for file in prepared? {
         shard.take_in_journal_file(file);
     }
     Ok(())
-}
-
-/// Whether the disk lacks `bytes`: asked once for all shards, or one of them would take what another gives way.
-async fn lacks_space<R: Runtime>(rt: &R, settings: &ShardSettings, bytes: u64) -> Result<bool, StartError> {
-    let path = settings.layout.journals().join("probe");
-    let io = |source| StartError::Io { path: path.clone(), source };
-    let file = rt.open(&path, OpenMode::Create).await.map_err(io)?;
-    let reserved = file.allocate(bytes).await;
-    file.close().await.map_err(io)?;
-    rt.remove_file(&path).await.map_err(io)?;
-    match reserved {
-        Err(error) if !is_full(&error) => Err(io(error)),
-        reserved => Ok(reserved.is_err()),
-    }
 }
 
 /// Shard 0: reads the last run and gives every shard its part.
@@ -275,10 +263,13 @@ async fn deal_out<R: Runtime>(
         id: crate::journal::format::RunId(u128::from(rt.random()) << 64 | u128::from(rt.random())),
         shards: settings.shards,
     };
+    if let Some(last) = last {
+        leftovers::remove(rt, settings, last, false).await?;
+    }
+    let journals_bytes = leftovers::give_ballast_back(rt, settings).await?;
     let recovered = recovery::recover(rt, store, settings, catalog_settings, last).await?;
-    let journals_bytes = u64::from(settings.shards) * settings.journal_bytes
-        + recovered.partitions.len() as u64 * JOURNAL_BYTES_PER_PARTITION;
-    let disk_full = lacks_space(rt, settings, journals_bytes).await?;
+    let journal_size =
+        ballast::size_of_journals(rt, settings, recovered.catalog.partition_count(), journals_bytes).await?;
     // What every shard needs is the state, not how it came about.
     let catalog: Arc<[CatalogRecord]> = recovered.catalog.snapshot().into();
     let mut dealt: Vec<Vec<RestoredPartition>> = (0..settings.shards).map(|_| Vec::new()).collect();
@@ -287,7 +278,7 @@ async fn deal_out<R: Runtime>(
         dealt[to.0 as usize].push(partition);
     }
     for (seed, partitions) in seeds.iter().zip(dealt) {
-        let one = Seed { run, catalog: catalog.clone(), partitions, disk_full };
+        let one = Seed { run, catalog: catalog.clone(), partitions, journal_size };
         seed.send_async(one).await.map_err(|_| StartError::OtherCore)?;
     }
     Ok(())
@@ -301,7 +292,7 @@ async fn switch<R: Runtime>(rt: &R, settings: &ShardSettings, run: Run, links: &
         keep_journals |= written.keep_journals;
     }
     make_current(rt, settings, run).await?;
-    recovery::remove_leftovers(rt, settings, run, keep_journals).await?;
+    leftovers::remove(rt, settings, run, keep_journals).await?;
     for go in &links.go {
         go.send_async(()).await.map_err(|_| StartError::OtherCore)?;
     }

@@ -30,8 +30,6 @@ use super::commit::Release;
 const CARRY_BYTES_PER_COMMIT: usize = 256 << 10;
 /// Partitions put into a checkpoint in one step.
 const PARTITIONS_PER_STEP: usize = 256;
-/// Journal bytes for each partition of the core, so that a turn carries at most a quarter of the journal (R12).
-pub const JOURNAL_BYTES_PER_PARTITION: u64 = 16 << 10;
 /// A partial block and its entry's head.
 const CARRY_BYTES_MAX: u64 = (BLOCK_BYTES + ENTRY_BYTES) as u64;
 /// Turns closer together than this mean that the core is busy: its journal grows.
@@ -62,6 +60,10 @@ pub async fn run<R: Runtime>(shard: Shard<R>) {
         if shard.journal_is_closed() || shard.fence().is_tripped() {
             return;
         }
+        if shard.step(|core, _, _| core.starting) {
+            // Its end asks again.
+            continue;
+        }
         make_place(&shard).await;
         if let Some(bytes) = shard.step(|core, _, _| core.file_wanted.take().filter(|b| !core.space.could_hold(*b)))
             && !grow(&shard, bytes).await
@@ -76,7 +78,7 @@ pub async fn run<R: Runtime>(shard: Shard<R>) {
                 next_growth = shard.now().after(GROWTH_PAUSE);
             }
         }
-        if let Some(done) = shard.step(|core, _, _| core.checkpoint_wanted.take_if(|_| !core.settling)) {
+        if let Some(done) = shard.step(|core, _, _| core.checkpoint_wanted.take()) {
             turn(&shard, TurnKind::Record).await;
             done.send(());
         }
@@ -105,13 +107,7 @@ pub async fn run<R: Runtime>(shard: Shard<R>) {
 /// What a start replayed goes into segments, its partial blocks into the new run's journal, and the new run's checkpoint
 /// says so.
 pub async fn settle<R: Runtime>(shard: &Shard<R>) -> Result<(), String> {
-    // Its own turn is under way: a second one would write an older checkpoint over a newer.
-    shard.step(|core, _, _| core.settling = true);
     turn(shard, TurnKind::Settle).await;
-    shard.step(|core, _, _| {
-        core.settling = false;
-        core.signals.turn.notify();
-    });
     match shard.fence().why() {
         Some(why) => Err(why.to_owned()),
         None => {
@@ -184,7 +180,7 @@ async fn turn<R: Runtime>(shard: &Shard<R>, kind: TurnKind) {
 
 impl ShardCore {
     fn is_turn_due(&self) -> bool {
-        (self.space.is_half_full() || self.turn_wanted) && !self.settling
+        self.space.is_half_full() || self.turn_wanted
     }
 
     /// Partitions whose partial block was carried before and has not changed since: they leave memory (R12).
@@ -202,17 +198,6 @@ impl ShardCore {
                 partition.log.evict_through(u64::MAX);
             }
         }
-    }
-
-    /// With less than this the core does not start: a turn carries at most a quarter of it (R12).
-    pub fn journal_bytes_min(&self) -> u64 {
-        let partitions = self.partitions().count() as u64;
-        (FILES_MIN as u64 * files::FILL_BYTES).max(partitions * JOURNAL_BYTES_PER_PARTITION)
-    }
-
-    /// What the journal of this core should have, whatever it does.
-    pub fn journal_bytes_least(&self) -> u64 {
-        self.settings.journal_bytes.max(self.journal_bytes_min())
     }
 
     /// The size of a file that would bring the journal nearer to what this core needs.
@@ -266,8 +251,10 @@ async fn make_place<R: Runtime>(shard: &Shard<R>) {
         Ok(file) => {
             shard.take_in_journal_file(file);
             shard.step(|core, _, _| core.signals.journal.notify());
-            // It is to be as large as the journal.
-            shard.fill_ballast(0).await;
+            if shard.step(|core, _, _| !core.starting) {
+                // It is to be as large as the journal.
+                shard.fill_ballast(0).await;
+            }
         }
         Err(error) => shard.fence().trip(fail(&error.path, "making a journal file", &error.source)),
     }
@@ -355,7 +342,8 @@ pub async fn write_checkpoint<R: Runtime>(shard: &Shard<R>, first_generation: u6
     let layout = shard.step(|core, _, _| core.settings.layout.clone());
     let dir = layout.checkpoints();
     let stored = shard.on_ballast(async || checkpoint.store(shard.rt(), &dir).await).await;
-    stored.map_err(|e| fail(&e.path, "writing the checkpoint", &e.source))?;
+    let bytes = stored.map_err(|e| fail(&e.path, "writing the checkpoint", &e.source))?;
+    shard.step(|core, _, _| core.checkpoint_bytes = bytes);
     for some in recorded.chunks(PARTITIONS_PER_STEP) {
         shard.step(|core, _, _| {
             for (slot, end) in some {

@@ -97,7 +97,9 @@ fn against_rules(e: &RuleError) -> Refused {
     let code = match e.failure {
         RuleFailure::TooLarge { .. } => ErrorCode::MessageTooLarge,
         RuleFailure::Timestamp => ErrorCode::InvalidTimestamp,
-        RuleFailure::Record | RuleFailure::Malformed(_) => ErrorCode::InvalidRecord,
+        RuleFailure::Record | RuleFailure::Malformed(_) | RuleFailure::TooLargeDecompressed { .. } => {
+            ErrorCode::InvalidRecord
+        }
         RuleFailure::Decompression { .. } => ErrorCode::UnknownServerError,
     };
     let records = e.records.iter().map(|(index, text)| (*index, Some(Str::from(text.as_str()))));

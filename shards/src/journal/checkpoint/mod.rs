@@ -57,11 +57,11 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Replaces this shard's checkpoint of this run.
+    /// Replaces this shard's checkpoint of this run. Returns the bytes of a copy.
     ///
     /// # Errors
     /// Those of the disk, with the file. A full disk leaves the checkpoint before this one in place.
-    pub async fn store<R: Runtime>(&self, rt: &R, dir: &Path) -> Result<(), StoreError> {
+    pub async fn store<R: Runtime>(&self, rt: &R, dir: &Path) -> Result<u64, StoreError> {
         let bytes = codec::encode(self);
         for copy in COPIES {
             let path = path(dir, self.run.number, self.shard, copy);
@@ -73,7 +73,7 @@ impl Checkpoint {
             };
             stored.await.map_err(|source| StoreError { path, source })?;
         }
-        Ok(())
+        Ok(bytes.len() as u64)
     }
 
     /// Reads what shard `shard` wrote in `run`, from whichever copy is whole; the newer one if both are.
