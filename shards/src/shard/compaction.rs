@@ -4,8 +4,9 @@
 //! without the records that the map knows a newer one of. A file that is ready is named in the journal, synced, before it takes
 //! a segment's name: from then on the replacement is carried out, by this run or by the next start.
 //!
-//! Invariant: nothing is replaced before this run is the current one; only segments that a checkpoint of this run lists as finished are replaced, so that no start finds bytes of them in
-//! the journal; nothing that was read without a complaint is written, and a failure before the journal's entry changes nothing.
+//! Invariant: nothing is replaced before this run is the current one; only segments are that a checkpoint of this run lists as
+//! finished, so that no start finds bytes of them in the journal; nothing is written that was not checked when it was read,
+//! and a failure before the journal's entry changes nothing.
 
 use std::time::Duration;
 
