@@ -66,8 +66,8 @@ fn append(log: &mut PartitionLog, batch: &Bytes, commit: u64) -> Bytes {
     bytes
 }
 
-fn found(batches: DiskBatches) -> Vec<Bytes> {
-    match batches {
+fn batches(read: DiskBatches) -> Vec<Bytes> {
+    match read {
         DiskBatches::Found(found) => found.into_vec(),
         DiskBatches::Beyond(next) => panic!("nothing before {next:?}"),
     }
@@ -87,10 +87,10 @@ async fn read_all<R: Runtime>(store: &Store<R>, log: &PartitionLog, max_bytes: u
     while at < log.log_end() {
         let some = match log.plan_read(at, max_bytes, log.log_end(), true) {
             ReadPlan::Empty => panic!("there is more at {at:?}"),
-            ReadPlan::Memory(some) => some,
+            ReadPlan::Memory(some) => some.into_vec(),
             ReadPlan::Disk(read) => {
                 from_disk = true;
-                found(store.read(&partition(), &read).await.expect("the file is whole"))
+                batches(store.read(&partition(), &read).await.expect("the file is whole"))
             }
         };
         let some = some.concat();
@@ -164,7 +164,7 @@ fn a_hundred_partitions_work_with_four_open_files() {
             let ReadPlan::Disk(read) = log.plan_read(Offset(0), 1 << 20, log.log_end(), true) else {
                 panic!("it is in a file")
             };
-            assert!(!store.read(&dir(index), read).await.expect("the file is whole").is_empty());
+            assert!(!batches(store.read(&dir(index), &read).await.expect("the file is whole")).is_empty());
         }
     });
 }
