@@ -46,6 +46,7 @@ pub(super) fn catalog_error(e: &CatalogError) -> ErrorCode {
         CatalogError::UnknownTopic { .. } => ErrorCode::UnknownTopicOrPartition,
         CatalogError::UnknownTopicId { .. } => ErrorCode::UnknownTopicId,
         CatalogError::PolicyViolation { .. } | CatalogError::TooManyPartitions { .. } => ErrorCode::PolicyViolation,
+        CatalogError::NotStored { .. } => ErrorCode::KafkaStorageError,
         // Clients look for the controller again and retry.
         CatalogError::Stopping => ErrorCode::NotController,
         CatalogError::ProducerIdsExhausted | CatalogError::UnknownConfigOp { .. } | CatalogError::Internal { .. } => {

@@ -23,9 +23,7 @@ pub(super) fn serve(
             Err(code) => failed(code),
             Ok(producer_id) => match producer_id.await {
                 Ok(id) => InitProducerIdResponse { producer_id: id.0, producer_epoch: 0, ..Default::default() },
-                // The code that producers retry here.
-                Err(CatalogError::Stopping) => failed(ErrorCode::CoordinatorNotAvailable),
-                Err(_) => failed(ErrorCode::UnknownServerError),
+                Err(e) => failed(no_id(&e)),
             },
         };
         reply.into()
@@ -43,6 +41,15 @@ fn refusal(request: &InitProducerIdRequest) -> ErrorCode {
     }
 }
 
+/// A block of ids that could not be stored, or not yet, is worth another try, as on Kafka. Its code for that is also the
+/// one for which no producer looks for a coordinator that it does not need.
+fn no_id(e: &CatalogError) -> ErrorCode {
+    match e {
+        CatalogError::Stopping | CatalogError::NotStored { .. } => ErrorCode::CoordinatorLoadInProgress,
+        _ => ErrorCode::UnknownServerError,
+    }
+}
+
 fn failed(error_code: ErrorCode) -> InitProducerIdResponse {
     InitProducerIdResponse { error_code, producer_id: -1, producer_epoch: -1, ..Default::default() }
 }
@@ -50,6 +57,14 @@ fn failed(error_code: ErrorCode) -> InitProducerIdResponse {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn producers_try_again_when_ids_cannot_be_stored_and_give_up_when_none_are_left() {
+        let full = CatalogError::NotStored { why: "no space".into() };
+        assert_eq!(no_id(&full), ErrorCode::CoordinatorLoadInProgress);
+        assert_eq!(no_id(&CatalogError::Stopping), ErrorCode::CoordinatorLoadInProgress);
+        assert_eq!(no_id(&CatalogError::ProducerIdsExhausted), ErrorCode::UnknownServerError);
+    }
 
     #[test]
     fn only_a_null_transactional_id_gets_a_producer_id() {

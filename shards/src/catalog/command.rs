@@ -217,6 +217,9 @@ pub enum CatalogError {
     /// The broker goes down; ask again later, elsewhere or here.
     #[error("the broker is stopping")]
     Stopping,
+    /// The metadata log took nothing, as on a full or failed disk; ask again later (56).
+    #[error("cannot write the metadata log: {why}")]
+    NotStored { why: String },
     /// Kafka trips over such a request, and says no more than that (-1).
     #[error("config operation {op} is unknown")]
     UnknownConfigOp { op: i8 },

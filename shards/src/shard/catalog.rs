@@ -165,7 +165,7 @@ async fn commit<R: Runtime>(
     }
     let appended = shards.append(shard.now(), parts).await;
     if let Some(Err(error)) = appended.into_iter().find(Result::is_err) {
-        return Err(CatalogError::Internal { why: format!("the metadata log: {error}") });
+        return Err(CatalogError::NotStored { why: error.to_string() });
     }
     shards.apply_everywhere(records.into()).await;
     Ok(())
