@@ -4,18 +4,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::Range;
 
 use shards::types::{Mono, TopicId};
 
 use crate::history::{At, Event, Found, Part, Value};
-use crate::payload::key_of;
+use crate::payload::{is_tombstone, key_of};
 
 /// What the checker holds the broker to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Property {
     /// What was acked or read once is there in every later read that covers it.
     AckedIsReadable,
-    /// Of a compacted log: a record goes only when a newer one of its key is there.
+    /// Of a compacted log: a record goes only for a newer one of its key, or when it deletes the key.
     NewestIsKept,
     /// An offset means the same record, of the same epoch, for ever.
     OffsetsStable,
@@ -240,7 +241,7 @@ impl Checker {
         }
     }
 
-    fn scanned(&mut self, at: At, part: Part, asked: At, range: std::ops::Range<i64>, found: &[Found]) {
+    fn scanned(&mut self, at: At, part: Part, asked: At, range: Range<i64>, found: &[Found]) {
         let there: BTreeSet<i64> = found.iter().map(|f| f.offset).collect();
         if self.topics.get(&part.topic).is_some_and(|topic| topic.compacted) {
             self.superseded(part, range.clone(), found);
@@ -259,19 +260,40 @@ impl Checker {
         }
     }
 
-    /// What a compacted log lacks has a newer record of its key in it.
-    fn superseded(&mut self, part: Part, range: std::ops::Range<i64>, found: &[Found]) {
-        let newest: BTreeMap<u64, i64> = found.iter().map(|f| (key_of(f.value), f.offset)).collect();
-        let there: BTreeSet<i64> = found.iter().map(|f| f.offset).collect();
+    /// What a compacted log lacks has a newer record of its key, which is there unless it deletes the key; and nothing older is.
+    fn superseded(&mut self, part: Part, range: Range<i64>, found: &[Found]) {
+        let there: BTreeMap<i64, Value> = found.iter().map(|f| (f.offset, f.value)).collect();
         let Some(state) = self.parts.get(&part) else { return };
-        let is_lost = |offset: i64, value: Value| {
-            !there.contains(&offset) && newest.get(&key_of(value)).is_none_or(|newest| *newest < offset)
+        // Nobody knows whether and where these were appended.
+        let unplaced = |value: &Value| is_tombstone(*value) && !state.offsets.contains_key(value);
+        let sent = self.sent.iter().filter(|(_, sent)| sent.part == part).map(|(value, _)| value);
+        let perhaps_deleted: BTreeSet<u64> = sent.filter(|value| unplaced(value)).map(|value| key_of(*value)).collect();
+        let mut newest: BTreeMap<u64, (i64, Value)> = BTreeMap::new();
+        let mut newest_gone: BTreeMap<u64, i64> = BTreeMap::new();
+        let known = state.known.range(range).map(|(offset, known)| (*offset, known.value));
+        let all: BTreeMap<i64, Value> = known.chain(there.clone()).collect();
+        for (offset, value) in all {
+            newest.insert(key_of(value), (offset, value));
+            if !there.contains_key(&offset) {
+                newest_gone.insert(key_of(value), offset);
+            }
+        }
+        let is_lost = |key: &u64, offset: &i64, value: &Value| {
+            !there.contains_key(offset) && !is_tombstone(*value) && !perhaps_deleted.contains(key)
         };
-        let lost = state.known.range(range).find(|(offset, known)| is_lost(**offset, known.value));
-        if let Some((offset, known)) = lost {
-            let what =
-                format!("{part:?}: offset {offset}, value {}, is gone and nothing newer has its key", known.value);
+        let lost = newest.iter().find(|(key, (offset, value))| is_lost(key, offset, value));
+        let lost = lost.map(|(_, (offset, value))| {
+            format!("{part:?}: offset {offset}, value {value}, is gone and nothing newer has its key")
+        });
+        let left = there.iter().find_map(|(offset, value)| {
+            let gone = newest_gone.get(&key_of(*value)).filter(|gone| *gone > offset)?;
+            Some(format!("{part:?}: offset {offset}, value {value}, is there, and what replaced it at {gone} is not"))
+        });
+        if let Some(what) = lost {
             self.fault(Property::NewestIsKept, what);
+        }
+        if let Some(what) = left {
+            self.fault(Property::DeletedStaysGone, what);
         }
     }
 

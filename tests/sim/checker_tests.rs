@@ -165,20 +165,41 @@ fn an_unexpected_answer_is_caught() {
 #[test]
 fn a_compacted_log_may_lack_what_a_newer_record_replaced_and_nothing_else() {
     let created = || Event::Created { topic: TOPIC, relaxed: false, compacted: true, expires: false };
-    // The first two values that share a key, and one that does not.
+    // Two values that share a key, and between them one that does not.
     let old = 1;
-    let new = (2..).find(|value| key_of(*value) == key_of(old)).expect("keys repeat");
-    let other = (2..).find(|value| key_of(*value) != key_of(old)).expect("there are several keys");
-    let known = [created(), sent(old), sent(new), sent(other), acked(old, 0), acked(new, 1), acked(other, 2)];
+    let other =
+        (2..).find(|value| key_of(*value) != key_of(old) && !is_tombstone(*value)).expect("there are several keys");
+    let new = (other + 1..).find(|value| key_of(*value) == key_of(old) && !is_tombstone(*value)).expect("keys repeat");
+    let known = [created(), sent(old), sent(other), sent(new), acked(old, 0), acked(other, 1), acked(new, 2)];
     let scan = |found: &[(Value, i64)]| {
         let found = found.iter().map(|(value, offset)| Found { offset: *offset, value: *value, epoch: 1 }).collect();
         [&known[..], &[Event::Scanned { part: PART, asked: known.len(), from: 0, end: 3, found }]].concat()
     };
-    assert_eq!(check(&scan(&[(old, 0), (new, 1), (other, 2)])), []);
-    assert_eq!(check(&scan(&[(new, 1), (other, 2)])), []);
-    caught(Property::NewestIsKept, &scan(&[(old, 0), (other, 2)]));
-    caught(Property::NewestIsKept, &scan(&[(new, 1)]));
-    caught(Property::OffsetsStable, &scan(&[(new, 0), (other, 2)]));
+    assert_eq!(check(&scan(&[(old, 0), (other, 1), (new, 2)])), []);
+    assert_eq!(check(&scan(&[(other, 1), (new, 2)])), []);
+    caught(Property::NewestIsKept, &scan(&[(old, 0), (other, 1)]));
+    caught(Property::NewestIsKept, &scan(&[(new, 2)]));
+    caught(Property::OffsetsStable, &scan(&[(new, 0), (other, 1)]));
+    caught(Property::DeletedStaysGone, &scan(&[(old, 0), (other, 1)]));
+}
+
+#[test]
+fn a_compacted_log_may_lack_a_tombstone_unless_what_it_deletes_is_there() {
+    let created = || Event::Created { topic: TOPIC, relaxed: false, compacted: true, expires: false };
+    let (old, tombstone) = (0..1_000)
+        .flat_map(|old| (old + 1..1_000).map(move |new| (old, new)))
+        .find(|(old, new)| key_of(*old) == key_of(*new) && !is_tombstone(*old) && is_tombstone(*new))
+        .expect("some keys are deleted");
+    let appended = [created(), sent(old), sent(tombstone), acked(old, 0)];
+    let scan = |known: &[Event], found: &[Value]| {
+        let found = (0..).zip(found).map(|(offset, value)| Found { offset, value: *value, epoch: 1 }).collect();
+        [known, &[Event::Scanned { part: PART, asked: known.len(), from: 0, end: 2, found }]].concat()
+    };
+    assert_eq!(check(&scan(&appended, &[])), [], "the tombstone came in, unknown to its sender");
+    let acked = [&appended[..], &[acked(tombstone, 1)]].concat();
+    assert_eq!(check(&scan(&acked, &[])), []);
+    assert_eq!(check(&scan(&acked, &[old, tombstone])), []);
+    caught(Property::DeletedStaysGone, &scan(&acked, &[old]));
 }
 
 #[test]

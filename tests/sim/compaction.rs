@@ -8,9 +8,13 @@ use crate::history::Event;
 use crate::scenario::{Outcome, Stage, simulate};
 use crate::world::Setup;
 
-/// Segments are closed after a few batches, and are due as soon as they are.
-const CONFIGS: [(&str, &str); 3] =
-    [("cleanup.policy", "compact"), ("segment.ms", "15"), ("min.cleanable.dirty.ratio", "0.1")];
+/// Segments are closed after a few batches, and are due as soon as they are; tombstones go while the clients are at it.
+pub const CONFIGS: [(&str, &str); 4] = [
+    ("cleanup.policy", "compact"),
+    ("segment.ms", "15"),
+    ("min.cleanable.dirty.ratio", "0.1"),
+    ("delete.retention.ms", "40"),
+];
 
 /// The outcome, and how many offsets of the compacted topic were found to be empty.
 fn compacted(seed: u64) -> (Outcome, usize) {
@@ -39,9 +43,9 @@ fn compacted(seed: u64) -> (Outcome, usize) {
         }
     }
     stage.run_for(50, 300);
-    stage.admin.scan(&stage.world);
+    stage.scan();
     let holes = table.map_or(0, |table| holes(&stage, &table));
-    (stage.finish(), holes)
+    (stage.verdict(), holes)
 }
 
 /// Offsets of a topic at which the last whole reads found nothing.

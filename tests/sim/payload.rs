@@ -37,6 +37,14 @@ pub fn key_of(value: Value) -> u64 {
     value.wrapping_mul(0x9E37_79B9_7F4A_7C15) % KEYS
 }
 
+/// Some values of compacted topics delete their key.
+pub fn is_tombstone(value: Value) -> bool {
+    value.is_multiple_of(5)
+}
+
+/// Where a record without a value has its number.
+const NUMBER_HEADER: &[u8] = b"number";
+
 pub fn batch(
     values: &[Value],
     keyed: bool,
@@ -51,7 +59,11 @@ pub fn batch(
     for value in values {
         let (content, key) = (content(*value, filler_bytes), key_of(*value).to_be_bytes());
         let key = keyed.then_some(&key[..]);
-        builder.push(&NewRecord { timestamp_ms: now_ms, key, value: Some(&content), ..NewRecord::default() });
+        let (value, headers) = match keyed && is_tombstone(*value) {
+            true => (None, &[(NUMBER_HEADER, Some(&content[..]))][..]),
+            false => (Some(&content[..]), &[][..]),
+        };
+        builder.push(&NewRecord { timestamp_ms: now_ms, key, value, headers });
     }
     builder.finish().expect("a batch of ours")
 }
@@ -78,10 +90,16 @@ pub fn read(bytes: &[u8]) -> Result<Read, String> {
         for record in Records::new(&body, header.record_count).with_gaps() {
             let record = record.map_err(|e| e.to_string())?;
             let offset = header.base_offset + i64::from(record.offset_delta);
-            let value =
-                value_of(record.value.unwrap_or_default()).ok_or(format!("offset {offset}: no value of ours"))?;
+            let is_deletion = record.value.is_none();
+            let mut headers = record.headers;
+            let number = headers.find(|header| header.key == NUMBER_HEADER).and_then(|header| header.value);
+            let content = record.value.or(number).unwrap_or_default();
+            let value = value_of(content).ok_or(format!("offset {offset}: no value of ours"))?;
             if record.key.is_some_and(|key| key != key_of(value).to_be_bytes()) {
                 return Err(format!("offset {offset}: value {value} has another key"));
+            }
+            if is_deletion != (record.key.is_some() && is_tombstone(value)) {
+                return Err(format!("offset {offset}: {value} is a value where it was none, or the other way"));
             }
             found.push(Found { offset, value, epoch: header.leader_epoch });
         }

@@ -259,6 +259,11 @@ impl World {
         self.gate.set(true);
     }
 
+    /// Clients rest, though the broker is up.
+    pub fn close_gate(&self) {
+        self.gate.set(false);
+    }
+
     pub fn fence_reason(&self) -> Option<String> {
         self.running.as_ref().and_then(|running| running.fence.why().map(str::to_owned))
     }

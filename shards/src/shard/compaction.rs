@@ -16,6 +16,7 @@ use super::ballast::is_full;
 use super::commit::Release;
 use super::core::ShardCore;
 use super::disk::refuse;
+use super::pace::Pace;
 use super::partition::{Partition, Slot};
 use super::timers::{ClockWatch, TICK};
 use super::{Shard, fail};
@@ -29,14 +30,12 @@ use crate::log::compact::write::CleanedFile;
 use crate::log::{DiskBatches, FileState, PartitionDir, ReadFailure, Replacement, StoreError};
 use crate::router::oneshot::oneshot;
 use crate::runtime::Runtime;
-use crate::types::{Mono, Offset, ProducerId};
+use crate::types::{Offset, ProducerId};
 
 /// Partitions looked at in one step.
 const PARTITIONS_PER_STEP: usize = 256;
 /// Read at once.
 const READ_BYTES: u32 = 512 << 10;
-/// A limit on I/O is kept to within this.
-const PACE: Duration = Duration::from_millis(5);
 
 /// Why a pass ends early. What it has replaced so far stays; the rest is for a later pass.
 enum Ended {
@@ -91,7 +90,8 @@ async fn clean_filthiest<R: Runtime>(shard: &Shard<R>) -> bool {
     let Some((slot, Candidate { due, .. })) = filthiest(shard, |p| p.recorded_end).await else { return false };
     let Some(dir) = shard.step(|core, _, _| core.get(slot).map(Partition::directory)) else { return false };
     let (name, began) = (dir.name(), shard.now());
-    let mut cleaner = Cleaner { shard, slot, dir, pace: Pace::new(shard), read: 0, written: 0 };
+    let pace = Pace::new(shard.step(|core, _, _| core.settings.cleaner.bytes_per_second), began);
+    let mut cleaner = Cleaner { shard, slot, dir, pace, read: 0, written: 0 };
     match cleaner.pass(&due).await {
         Ok(upto) => {
             let took_ms = u64::try_from(shard.now().since(began).as_millis()).unwrap_or(u64::MAX);
@@ -251,7 +251,7 @@ impl<R: Runtime> Cleaner<'_, R> {
                     let Some(last) = walk(&bytes).last() else { return Err(Ended::Overtaken) };
                     self.read += bytes.len() as u64;
                     self.shard.step(|core, _, _| core.counters.compaction_read_bytes += bytes.len() as u64);
-                    self.pace.spend(self.shard, bytes.len() as u64).await;
+                    self.pace.spend(self.shard.rt(), bytes.len() as u64).await;
                     return Ok(Some((bytes, Offset(last.1.last_offset() + 1))));
                 }
                 Ok(DiskBatches::Beyond(next)) => at = next,
@@ -336,7 +336,7 @@ impl<R: Runtime> Cleaner<'_, R> {
             }
             let written = file.bytes() - before;
             self.shard.step(|core, _, _| core.counters.compaction_written_bytes += written);
-            self.pace.spend(self.shard, written).await;
+            self.pace.spend(self.shard.rt(), written).await;
             at = next;
         }
         Ok(changed)
@@ -399,26 +399,4 @@ impl<R: Runtime> Cleaner<'_, R> {
 /// The whole batches of a read.
 fn batches(bytes: &Bytes) -> impl Iterator<Item = (&[u8], BatchHeader)> {
     walk(bytes).filter_map(|(at, header)| Some((bytes.get(at..at + header.total_bytes()?)?, header)))
-}
-
-/// Keeps reads and writes to so many bytes a second.
-struct Pace {
-    bytes_per_second: u64,
-    /// When all bytes so far are paid for.
-    paid_at: Mono,
-}
-
-impl Pace {
-    fn new<R: Runtime>(shard: &Shard<R>) -> Pace {
-        let bytes_per_second = shard.step(|core, _, _| core.settings.cleaner.bytes_per_second);
-        Pace { bytes_per_second: bytes_per_second.max(1), paid_at: shard.now() }
-    }
-
-    async fn spend<R: Runtime>(&mut self, shard: &Shard<R>, bytes: u64) {
-        let cost = Duration::from_secs_f64(bytes as f64 / self.bytes_per_second as f64);
-        self.paid_at = self.paid_at.max(shard.now()).after(cost);
-        if self.paid_at.since(shard.now()) > PACE {
-            shard.rt().sleep_until(self.paid_at).await;
-        }
-    }
 }

@@ -22,6 +22,7 @@ pub mod handle;
 pub mod hash;
 pub mod leftovers;
 pub mod log_start;
+pub mod pace;
 pub mod partition;
 pub mod read;
 pub mod recovery;

@@ -26,7 +26,7 @@ pub struct SegmentView {
     /// One past its last offset.
     pub end_offset: Offset,
     pub bytes: u64,
-    /// Largest timestamp of its first batch.
+    /// Largest timestamp of its first batch; not above zero if it has none.
     pub first_ms: i64,
     /// Largest timestamp of all.
     pub newest_ms: i64,
@@ -57,7 +57,8 @@ pub fn due(sealed: &[SegmentView], cleaned_upto: Offset, rules: &Rules, now_ms: 
         return None;
     }
     let dirty_ratio = dirty_bytes as f64 / (clean_bytes + dirty_bytes) as f64;
-    let is_overdue = dirty.iter().any(|s| s.first_ms < now_ms.saturating_sub(rules.lag_max_ms));
+    let mut known_ms = dirty.iter().map(|s| s.first_ms).filter(|first_ms| *first_ms > 0);
+    let is_overdue = known_ms.any(|first_ms| first_ms < now_ms.saturating_sub(rules.lag_max_ms));
     let is_due = dirty_ratio > rules.dirty_ratio_min || is_overdue;
     is_due.then_some(Due { from: first.base.max(cleaned_upto), upto: last.end_offset, dirty_ratio })
 }

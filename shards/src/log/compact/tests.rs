@@ -183,9 +183,15 @@ fn young_segments_are_left_alone_and_overdue_ones_are_due() {
     assert_eq!(due(&sealed, Offset(0), &young, 700).map(|d| d.upto), Some(Offset(20)));
     assert_eq!(due(&sealed, Offset(0), &young, 400), None);
     let lazy = Rules { dirty_ratio_min: 1.0, lag_max_ms: 500, ..RULES };
-    assert_eq!(due(&sealed, Offset(0), &lazy, 500), None);
+    assert_eq!(due(&sealed, Offset(0), &lazy, 600), None);
     let overdue = Due { from: Offset(0), upto: Offset(40), dirty_ratio: 1.0 };
-    assert_eq!(due(&sealed, Offset(0), &lazy, 501), Some(overdue));
+    assert_eq!(due(&sealed, Offset(0), &lazy, 601), Some(overdue));
+}
+
+#[test]
+fn a_segment_without_timestamps_is_never_overdue() {
+    let sealed: Vec<_> = segments(&[1, 1]).into_iter().map(|s| SegmentView { first_ms: -1, ..s }).collect();
+    assert_eq!(due(&sealed, Offset(0), &Rules { dirty_ratio_min: 1.0, lag_max_ms: 1, ..RULES }, 1_000), None);
 }
 
 #[test]
