@@ -14,8 +14,8 @@ use corelog::api::{ApiSettings, LogDir, OffsetsTopic, SessionLimits};
 use corelog::http::Ask;
 use corelog::launch::core::{self, CoreError, CorePlan, CoreSummary, Lifecycle};
 use corelog::listen::{Admission, ConnectionLimits, ListenSettings, ListenerPlan, ServerPlan};
-use shards::catalog::CatalogSettings;
 use shards::catalog::config::GroupDefaults;
+use shards::catalog::{CatalogSettings, TopicDefaults};
 use shards::group::GroupSettings;
 use shards::runtime::Runtime;
 use shards::runtime::sim::{HostId, Sim, SimDisk};
@@ -43,6 +43,8 @@ pub struct Setup {
     pub catalog_snapshot_bytes: u64,
     pub clients: usize,
     pub retention_check_ms: u64,
+    /// What the broker's configuration says of topics that do not say.
+    pub topic_defaults: fn(&str) -> Option<&'static str>,
 }
 
 impl Default for Setup {
@@ -55,6 +57,7 @@ impl Default for Setup {
             catalog_snapshot_bytes: 1 << 10,
             clients: 3,
             retention_check_ms: 1_000,
+            topic_defaults: |_| None,
         }
     }
 }
@@ -188,6 +191,7 @@ impl World {
             },
         };
         let catalog = CatalogSettings {
+            topic_defaults: TopicDefaults::from_broker(self.setup.topic_defaults).expect("within their bounds"),
             group_defaults: GroupDefaults::from_broker(consumer_times).expect("within their bounds"),
             ..CatalogSettings::new("sim-cluster", 1)
         };
