@@ -1,9 +1,11 @@
-//! Compacted topics under load, over power cuts, kills and stops: the newest record of each key stays, and offsets mean what they
-//! meant.
+//! Compacted topics under load, over power cuts, kills, stops and failed writes: the newest record of each key stays, and offsets
+//! mean what they meant.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use crate::client::{Load, Topic};
+use crate::disks::strike;
 use crate::history::Event;
 use crate::scenario::{Outcome, Stage, simulate};
 use crate::world::Setup;
@@ -27,8 +29,13 @@ fn compacted(seed: u64) -> (Outcome, usize) {
     stage.cast();
     for _ in 0..3 {
         stage.run_for(50, 600);
-        match stage.world.pick(4) {
+        match stage.world.pick(5) {
             0 => stage.world.kill(),
+            4 => {
+                // What it fails may not come to pass in this time.
+                strike(&stage, Duration::from_millis(100));
+                if stage.world.one_in(2) { stage.world.kill() } else { stage.world.power_cut() }
+            }
             1 => {
                 if !stage.world.stop() {
                     stage.world.history.unexpected("the stop was not clean".to_owned());

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::Shard;
-use super::partition::Slot;
+use super::partition::{Partition, Slot};
 use super::read::{DiskJob, DiskWhat};
 use super::signal::Signal;
 use crate::log::{
@@ -141,30 +141,21 @@ async fn was_replaced<R: Runtime>(shard: &Shard<R>, slot: Slot, failure: &ReadFa
     }
 }
 
-/// What a failed read is to who asked. Unless the segment was dropped meanwhile, the partition goes offline.
+/// What a failed read is to who asked. The partition goes offline, unless the segment was dropped meanwhile: then it is the
+/// reader's offset, not damage.
 pub(super) fn refuse<R: Runtime>(shard: &Shard<R>, slot: Slot, failure: &ReadFailure) -> ReadError {
-    let error = error_of(shard, slot, failure);
-    take_offline(shard, slot, failure);
-    error
-}
-
-/// Segments below a moved log start may be gone while a read is on its way: that is the reader's offset, not damage.
-fn error_of<R: Runtime>(shard: &Shard<R>, slot: Slot, failure: &ReadFailure) -> ReadError {
-    shard.step(|core, _, _| match core.get(slot) {
-        None => ReadError::Unknown,
-        Some(p) if failure.segment_base < p.log.first_segment_base() => {
-            ReadError::OutOfRange { asked: failure.segment_base, start: p.log.log_start(), end: p.log.log_end() }
-        }
-        Some(_) => ReadError::Offline { reason: failure.to_string() },
-    })
-}
-
-fn take_offline<R: Runtime>(shard: &Shard<R>, slot: Slot, failure: &ReadFailure) {
     shard.step(|core, _, _| {
-        if core.get(slot).is_some_and(|p| failure.segment_base >= p.log.first_segment_base()) {
-            core.take_offline(slot, &failure.to_string());
+        let Some(Partition { log, .. }) = core.get(slot) else { return ReadError::Unknown };
+        if failure.segment_base < log.first_segment_base() {
+            return ReadError::OutOfRange { asked: failure.segment_base, start: log.log_start(), end: log.log_end() };
         }
-    });
+        if log.file_state(failure.segment_base, failure.cleaning) == FileState::Replacing {
+            // The process leaves in the middle of it, and the next start ends it.
+            return ReadError::Stopping;
+        }
+        core.take_offline(slot, &failure.to_string());
+        ReadError::Offline { reason: failure.to_string() }
+    })
 }
 
 /// Reads back the partial blocks of partitions whose tail is cold, one after the other for each partition.
