@@ -44,6 +44,8 @@ pub enum PlantedFault {
     FenceIgnored,
     /// R1: a duplicate is acked although the original is not synced.
     DuplicateAckedEarly,
+    /// Compaction keeps what is older than the newest record of a key, and drops that.
+    CompactionDropsNewest,
     /// R1: a log start is told before it is durable.
     LogStartLeaks,
     /// R17: appends come in however much waits to be written into segments.

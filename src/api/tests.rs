@@ -68,6 +68,7 @@ fn shard_settings() -> ShardSettings {
         producer_ids_max: 1000,
         producer_expiration_ms: 86_400_000,
         retention_check_ms: 300_000,
+        cleaner: Default::default(),
         catalog_snapshot_bytes: 1 << 10,
         mailbox_bytes: 4 << 20,
         mailbox_messages: 1024,

@@ -220,6 +220,30 @@ pub static KEYS: &[Key] = &[
         "300000",
         "Time between two looks for segments that are due for deletion. Each look passes over every partition, in memory.",
     ),
+    key(
+        "log.cleaner.enable",
+        Kind::Bool,
+        "true",
+        "Compact the logs of topics with `cleanup.policy=compact`. Without it they grow without bound, `__consumer_offsets` too.",
+    ),
+    key(
+        "log.cleaner.dedupe.buffer.size",
+        bytes(MIB, TIB),
+        "134217728",
+        "Memory for the keys of the logs that are being compacted, divided among the shards, taken only meanwhile and only as far as needed. 24 bytes a key; a log with more keys takes several passes, each of which reads all of it.",
+    ),
+    key(
+        "log.cleaner.io.max.bytes.per.second",
+        bytes(1024, i64::MAX as u64),
+        "9223372036854775807",
+        "Bytes that compaction reads and writes a second, divided among the shards. The default is no limit: it takes what the other work of a core leaves.",
+    ),
+    key(
+        "log.cleaner.backoff.ms",
+        int(1, i64::MAX),
+        "15000",
+        "Time between two looks for logs that are due for compaction, when there were none. Each look passes over every partition, in memory.",
+    ),
     // Topics and producers.
     key("num.partitions", int(1, I32_MAX), "1", "Partitions of a topic whose creator does not say."),
     key(

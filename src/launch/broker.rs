@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Value, json};
 use shards::catalog::{CatalogSettings, Endpoint};
 use shards::group::{GroupSettings, Migration};
-use shards::shard::settings::{Layout, ShardSettings};
+use shards::shard::settings::{CleanerSettings, Layout, ShardSettings};
 use tracing::level_filters::LevelFilter;
 
 use super::meta::{DataDir, MetaError};
@@ -137,6 +137,12 @@ pub fn plan(config: &Config) -> Result<ProcessPlan, BrokerError> {
         producer_ids_max: number(config, "producer.ids.max"),
         producer_expiration_ms: config.int("producer.id.expiration.ms"),
         retention_check_ms: number(config, "log.retention.check.interval.ms"),
+        cleaner: CleanerSettings {
+            enabled: config.flag("log.cleaner.enable"),
+            map_bytes: narrow(config.bytes("log.cleaner.dedupe.buffer.size") / shards),
+            bytes_per_second: config.bytes("log.cleaner.io.max.bytes.per.second") / shards,
+            backoff_ms: number(config, "log.cleaner.backoff.ms"),
+        },
         catalog_snapshot_bytes: config.bytes("metadata.log.max.record.bytes.between.snapshots"),
         mailbox_bytes: narrow(config.bytes("mailbox.bytes")),
         mailbox_messages: number(config, "mailbox.messages"),

@@ -11,6 +11,7 @@ mod commands_ending;
 mod commands_group;
 mod commands_records;
 mod commands_topic;
+mod compaction;
 mod device;
 mod dice;
 mod flips;

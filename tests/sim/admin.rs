@@ -80,6 +80,7 @@ impl Admin {
             .map(|(name, value)| CreatableTopicConfig { name: (*name).into(), value: Some((*value).into()) })
             .collect();
         let relaxed = configs.iter().any(|config| &*config.name == "flush.messages");
+        let compacted = configs.iter().any(|config| &*config.name == "cleanup.policy");
         let id = self.run(world, move |clients, mut link, _| {
             let topic = CreatableTopic {
                 name: wanted.as_str().into(),
@@ -101,9 +102,9 @@ impl Admin {
                 }
             }
         })??;
-        let topic = Topic { name: name.to_owned(), id, partitions, relaxed, shrinks };
+        let topic = Topic { name: name.to_owned(), id, partitions, relaxed, compacted, shrinks };
         let expires = shrinks == Shrinks::ByRetention;
-        self.clients.history.push(Event::Created { topic: id, relaxed, expires });
+        self.clients.history.push(Event::Created { topic: id, relaxed, compacted, expires });
         self.clients.topics.borrow_mut().push(topic.clone());
         Some(topic)
     }
@@ -276,13 +277,12 @@ async fn scan_once(clients: &Clients, link: &mut Link, topic: &Topic, part: Part
                 return Ok(true);
             }
             Ok(read) => {
-                let Some(last) = read.last() else {
+                let Some(next) = read.next else {
                     let what = format!("the scan of {part:?} ends at {position}, below {high_watermark}");
                     clients.history.unexpected(what);
                     return Ok(true);
                 };
-                let next = last.offset + 1;
-                found.extend(read.into_iter().filter(|found| found.offset >= position && found.offset < end));
+                found.extend(read.found.into_iter().filter(|found| found.offset >= position && found.offset < end));
                 position = next;
             }
         }

@@ -4,16 +4,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::Range;
 
 use shards::types::{Mono, TopicId};
 
 use crate::history::{At, Event, Found, Part, Value};
+use crate::payload::{is_tombstone, key_of};
 
 /// What the checker holds the broker to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Property {
     /// What was acked or read once is there in every later read that covers it.
     AckedIsReadable,
+    /// Of a compacted log: a record goes only for a newer one of its key, or when it deletes the key.
+    NewestIsKept,
     /// An offset means the same record, of the same epoch, for ever.
     OffsetsStable,
     /// Nothing is in a log that nobody sent to it.
@@ -89,6 +93,7 @@ struct Sent {
 struct TopicState {
     created: bool,
     relaxed: bool,
+    compacted: bool,
     expires: bool,
     delete_asked: bool,
     deleted: bool,
@@ -145,12 +150,10 @@ impl Checker {
 
     fn take(&mut self, at: At, event: &Event) {
         match event {
-            Event::Created { topic, relaxed, expires } => {
-                let before = self.topics.insert(
-                    *topic,
-                    TopicState { created: true, relaxed: *relaxed, expires: *expires, ..TopicState::default() },
-                );
-                if before.is_some() {
+            Event::Created { topic, relaxed, compacted, expires } => {
+                let (relaxed, compacted, expires) = (*relaxed, *compacted, *expires);
+                let state = TopicState { created: true, relaxed, compacted, expires, ..TopicState::default() };
+                if self.topics.insert(*topic, state).is_some() {
                     self.fault(Property::TopicsAreKept, format!("the id {topic:?} was used before"));
                 }
             }
@@ -238,9 +241,11 @@ impl Checker {
         }
     }
 
-    fn scanned(&mut self, at: At, part: Part, asked: At, range: std::ops::Range<i64>, found: &[Found]) {
+    fn scanned(&mut self, at: At, part: Part, asked: At, range: Range<i64>, found: &[Found]) {
         let there: BTreeSet<i64> = found.iter().map(|f| f.offset).collect();
-        if let Some(hole) = range.clone().find(|offset| !there.contains(offset)) {
+        if self.topics.get(&part.topic).is_some_and(|topic| topic.compacted) {
+            self.superseded(part, range.clone(), found);
+        } else if let Some(hole) = range.clone().find(|offset| !there.contains(offset)) {
             self.fault(Property::AckedIsReadable, format!("{part:?} has nothing at offset {hole} of {range:?}"));
         }
         self.starts_at(at, part, asked, range.start);
@@ -252,6 +257,43 @@ impl Checker {
         }
         for found in found {
             self.found(at, part, *found);
+        }
+    }
+
+    /// What a compacted log lacks has a newer record of its key, which is there unless it deletes the key; and nothing older is.
+    fn superseded(&mut self, part: Part, range: Range<i64>, found: &[Found]) {
+        let there: BTreeMap<i64, Value> = found.iter().map(|f| (f.offset, f.value)).collect();
+        let Some(state) = self.parts.get(&part) else { return };
+        // Nobody knows whether and where these were appended.
+        let unplaced = |value: &Value| is_tombstone(*value) && !state.offsets.contains_key(value);
+        let sent = self.sent.iter().filter(|(_, sent)| sent.part == part).map(|(value, _)| value);
+        let perhaps_deleted: BTreeSet<u64> = sent.filter(|value| unplaced(value)).map(|value| key_of(*value)).collect();
+        let mut newest: BTreeMap<u64, (i64, Value)> = BTreeMap::new();
+        let mut newest_gone: BTreeMap<u64, i64> = BTreeMap::new();
+        let known = state.known.range(range).map(|(offset, known)| (*offset, known.value));
+        let all: BTreeMap<i64, Value> = known.chain(there.clone()).collect();
+        for (offset, value) in all {
+            newest.insert(key_of(value), (offset, value));
+            if !there.contains_key(&offset) {
+                newest_gone.insert(key_of(value), offset);
+            }
+        }
+        let is_lost = |key: &u64, offset: &i64, value: &Value| {
+            !there.contains_key(offset) && !is_tombstone(*value) && !perhaps_deleted.contains(key)
+        };
+        let lost = newest.iter().find(|(key, (offset, value))| is_lost(key, offset, value));
+        let lost = lost.map(|(_, (offset, value))| {
+            format!("{part:?}: offset {offset}, value {value}, is gone and nothing newer has its key")
+        });
+        let left = there.iter().find_map(|(offset, value)| {
+            let gone = newest_gone.get(&key_of(*value)).filter(|gone| *gone > offset)?;
+            Some(format!("{part:?}: offset {offset}, value {value}, is there, and what replaced it at {gone} is not"))
+        });
+        if let Some(what) = lost {
+            self.fault(Property::NewestIsKept, what);
+        }
+        if let Some(what) = left {
+            self.fault(Property::DeletedStaysGone, what);
         }
     }
 

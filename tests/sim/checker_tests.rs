@@ -4,7 +4,7 @@ use super::*;
 
 const TOPIC: TopicId = TopicId([7; 16]);
 const PART: Part = Part { topic: TOPIC, index: 0 };
-const CREATED: Event = Event::Created { topic: TOPIC, relaxed: false, expires: false };
+const CREATED: Event = Event::Created { topic: TOPIC, relaxed: false, compacted: false, expires: false };
 
 fn sent(value: Value) -> Event {
     Event::Sent { part: PART, producer: 1, value }
@@ -67,7 +67,7 @@ fn what_was_read_once_must_stay() {
 
 #[test]
 fn a_relaxed_log_may_lose_its_end_to_a_power_cut_and_to_nothing_else() {
-    let created = Event::Created { topic: TOPIC, relaxed: true, expires: false };
+    let created = Event::Created { topic: TOPIC, relaxed: true, compacted: false, expires: false };
     let before = [created, sent(1), acked(1, 0)];
     let cut = [Event::PowerCut, Event::Starting, surveyed(0, 1)];
     assert_eq!(check(&[&before[..], &cut].concat()), []);
@@ -112,7 +112,7 @@ fn a_high_watermark_or_log_start_that_falls_is_caught() {
 fn a_log_start_that_moves_by_itself_is_caught_unless_retention_may_move_it() {
     caught(Property::OnlyTheDeletedIsGone, &[CREATED, starts(1, 1)]);
     caught(Property::OnlyTheDeletedIsGone, &[CREATED, deletable(3), starts(2, 4)]);
-    let expires = Event::Created { topic: TOPIC, relaxed: false, expires: true };
+    let expires = Event::Created { topic: TOPIC, relaxed: false, compacted: false, expires: true };
     assert_eq!(check(&[expires, starts(1, 4)]), []);
 }
 
@@ -163,8 +163,48 @@ fn an_unexpected_answer_is_caught() {
 }
 
 #[test]
+fn a_compacted_log_may_lack_what_a_newer_record_replaced_and_nothing_else() {
+    let created = || Event::Created { topic: TOPIC, relaxed: false, compacted: true, expires: false };
+    // Two values that share a key, and between them one that does not.
+    let old = 1;
+    let other =
+        (2..).find(|value| key_of(*value) != key_of(old) && !is_tombstone(*value)).expect("there are several keys");
+    let new = (other + 1..).find(|value| key_of(*value) == key_of(old) && !is_tombstone(*value)).expect("keys repeat");
+    let known = [created(), sent(old), sent(other), sent(new), acked(old, 0), acked(other, 1), acked(new, 2)];
+    let scan = |found: &[(Value, i64)]| {
+        let found = found.iter().map(|(value, offset)| Found { offset: *offset, value: *value, epoch: 1 }).collect();
+        [&known[..], &[Event::Scanned { part: PART, asked: known.len(), from: 0, end: 3, found }]].concat()
+    };
+    assert_eq!(check(&scan(&[(old, 0), (other, 1), (new, 2)])), []);
+    assert_eq!(check(&scan(&[(other, 1), (new, 2)])), []);
+    caught(Property::NewestIsKept, &scan(&[(old, 0), (other, 1)]));
+    caught(Property::NewestIsKept, &scan(&[(new, 2)]));
+    caught(Property::OffsetsStable, &scan(&[(new, 0), (other, 1)]));
+    caught(Property::DeletedStaysGone, &scan(&[(old, 0), (other, 1)]));
+}
+
+#[test]
+fn a_compacted_log_may_lack_a_tombstone_unless_what_it_deletes_is_there() {
+    let created = || Event::Created { topic: TOPIC, relaxed: false, compacted: true, expires: false };
+    let (old, tombstone) = (0..1_000)
+        .flat_map(|old| (old + 1..1_000).map(move |new| (old, new)))
+        .find(|(old, new)| key_of(*old) == key_of(*new) && !is_tombstone(*old) && is_tombstone(*new))
+        .expect("some keys are deleted");
+    let appended = [created(), sent(old), sent(tombstone), acked(old, 0)];
+    let scan = |known: &[Event], found: &[Value]| {
+        let found = (0..).zip(found).map(|(offset, value)| Found { offset, value: *value, epoch: 1 }).collect();
+        [known, &[Event::Scanned { part: PART, asked: known.len(), from: 0, end: 2, found }]].concat()
+    };
+    assert_eq!(check(&scan(&appended, &[])), [], "the tombstone came in, unknown to its sender");
+    let acked = [&appended[..], &[acked(tombstone, 1)]].concat();
+    assert_eq!(check(&scan(&acked, &[])), []);
+    assert_eq!(check(&scan(&acked, &[old, tombstone])), []);
+    caught(Property::DeletedStaysGone, &scan(&acked, &[old]));
+}
+
+#[test]
 fn a_segment_that_held_more_than_the_log_after_a_cut_is_caught() {
-    let relaxed = Event::Created { topic: TOPIC, relaxed: true, expires: false };
+    let relaxed = Event::Created { topic: TOPIC, relaxed: true, compacted: false, expires: false };
     let cut = |end| [relaxed.clone(), Event::PowerCut, Event::InSegments { part: PART, end }, Event::Starting];
     caught(Property::SegmentsHoldTheSynced, &[&cut(8)[..], &[surveyed(7, 1)]].concat());
     assert_eq!(check(&[&cut(7)[..], &[surveyed(7, 1)]].concat()), []);

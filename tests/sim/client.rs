@@ -30,6 +30,8 @@ pub struct Topic {
     pub partitions: i32,
     /// `flush.messages` above 1: acks need not outlive a power cut.
     pub relaxed: bool,
+    /// `cleanup.policy=compact`: records have keys, and offsets may jump.
+    pub compacted: bool,
     pub shrinks: Shrinks,
 }
 

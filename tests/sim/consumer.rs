@@ -164,13 +164,11 @@ impl Consumer {
         let bytes = data.records.map(|records| records.into_bytes()).unwrap_or_default();
         match payload::read(&bytes) {
             Err(what) => self.clients.history.unexpected(format!("Fetch of {part:?}: {what}")),
-            Ok(found) => {
+            Ok(read) => {
                 let from = *position;
-                if let Some(last) = found.last() {
-                    *position = (*position).max(last.offset + 1);
-                }
+                *position = from.max(read.next.unwrap_or_default());
                 // A batch is given whole, whatever of it was asked for.
-                for found in found.into_iter().filter(|found| found.offset >= from) {
+                for found in read.found.into_iter().filter(|found| found.offset >= from) {
                     self.clients.history.push(Event::Read { part, asked, found, high_watermark });
                 }
             }

@@ -4,13 +4,16 @@
 //! whose members change between the classic and the consumer protocol meanwhile.
 
 use std::ops::Range;
+use std::path::Path;
 use std::time::Duration;
+
+use shards::batch::walk;
 
 use crate::client::Load;
 use crate::group_ledger::{Ledger, PARTITIONS};
 use crate::group_member::{GroupMember, Habits, REBALANCE, SESSION, TOPIC};
 use crate::scenario::{Outcome, Stage, simulate};
-use crate::world::Setup;
+use crate::world::{ROOT, Setup};
 
 /// From the last fault on: whoever is dead is noticed, and the others are called and have their time twice.
 const CONVERGED_MAX: Duration = Duration::from_secs(4 * (SESSION.as_secs() + REBALANCE.as_secs()));
@@ -19,15 +22,27 @@ const CONVERGED_MAX: Duration = Duration::from_secs(4 * (SESSION.as_secs() + REB
 const LATENCY: Range<Duration> = Duration::from_micros(10)..Duration::from_millis(1);
 
 fn members_come_and_go(seed: u64) -> Outcome {
-    play(seed, false)
+    play(seed, false).0
 }
 
 fn members_change_their_protocol(seed: u64) -> Outcome {
-    play(seed, true)
+    play(seed, true).0
 }
 
-fn play(seed: u64, changes_protocol: bool) -> Outcome {
-    let mut stage = Stage::new(seed, Setup::default(), Load::default());
+/// The log of stored offsets has several segments after a few commits, and keeps the newest of each.
+fn soon_compacted(setting: &str) -> Option<&'static str> {
+    match setting {
+        "log.roll.ms" => Some("50"),
+        "log.cleaner.min.cleanable.ratio" => Some("0.1"),
+        "log.cleaner.delete.retention.ms" => Some("200"),
+        _ => None,
+    }
+}
+
+/// The outcome, and how many records of stored offsets compaction has taken from the log in the end.
+fn play(seed: u64, changes_protocol: bool) -> (Outcome, i64) {
+    let setup = Setup { topic_defaults: soon_compacted, ..Setup::default() };
+    let mut stage = Stage::new(seed, setup, Load::default());
     // Half of the worlds commit all the time: a cut then falls between a write and its ack.
     let pause_max = Duration::from_millis(if stage.world.one_in(2) { 4 } else { 200 });
     stage.clients.load.set(Load { pause_max, ..Load::default() });
@@ -56,7 +71,7 @@ fn play(seed: u64, changes_protocol: bool) -> Outcome {
         }
         let shards = stage.any_shards();
         if !stage.start(shards) {
-            return stage.verdict();
+            return (stage.verdict(), 0);
         }
     }
     ledger.calm_down();
@@ -64,7 +79,26 @@ fn play(seed: u64, changes_protocol: bool) -> Outcome {
     if !stage.world.sim.run_until(CONVERGED_MAX, is_at_rest) {
         stage.world.history.unexpected(format!("{members} members have not converged: {}", ledger.describe()));
     }
-    stage.verdict()
+    let taken = taken(&stage);
+    (stage.verdict(), taken)
+}
+
+/// Offsets below the end of the files of `__consumer_offsets` that have no record any more.
+fn taken(stage: &Stage) -> i64 {
+    let (disk, data) = (stage.world.disk(), Path::new(ROOT).join("data"));
+    let dirs = disk.list(&data).unwrap_or_default();
+    let taken_of = |dir: &Path| {
+        let (mut end, mut records) = (0, 0);
+        for file in disk.list(dir).unwrap_or_default().iter().filter(|file| file.name.ends_with(".log")) {
+            for (_, header) in walk(&disk.content(&dir.join(&file.name)).unwrap_or_default()) {
+                end = end.max(header.last_offset() + 1);
+                records += i64::from(header.record_count);
+            }
+        }
+        end - records
+    };
+    let of_groups = dirs.iter().filter(|dir| dir.name.starts_with("__consumer_offsets-"));
+    of_groups.map(|dir| taken_of(&data.join(&dir.name))).sum()
 }
 
 /// For a while messages are late, or wait until hosts reach each other again, or are lost with their connections.
@@ -98,4 +132,10 @@ fn partitions_have_one_owner_commits_stay_and_members_converge() {
 #[test]
 fn a_group_goes_over_between_protocols_and_back_and_keeps_its_commits() {
     simulate("a_group_goes_over_between_protocols_and_back_and_keeps_its_commits", 10, members_change_their_protocol);
+}
+
+#[test]
+fn stored_offsets_are_compacted_in_the_simulation() {
+    let taken: i64 = (0..2).map(|seed| play(seed, false).1).sum();
+    assert!(taken > 100, "{taken} records were taken");
 }

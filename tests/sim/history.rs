@@ -31,11 +31,12 @@ pub type At = usize;
 
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// The broker said so. With `relaxed` its acks need not outlive a power cut; with `expires` retention may move its
-    /// log starts.
+    /// The broker said so. With `relaxed` its acks need not outlive a power cut; with `compacted` a record may go when a newer
+    /// one has its key; with `expires` retention may move its log starts.
     Created {
         topic: TopicId,
         relaxed: bool,
+        compacted: bool,
         expires: bool,
     },
     /// From here on it may be gone.

@@ -23,6 +23,7 @@
 //! | R16 | `disks`: failed writes and syncs; planted: fence ignored |
 //! | R17 | small windows and caches in every scenario; planted: window without bound; unit: `log` tests |
 //! | R18 | `crashes` (stops), `mixed` (clock jumps); planted: nothing synced at the stop, jumps believed |
+//! | compaction | `compaction`; planted: drops the newest; unit: `log/compact/tests.rs` |
 
 /// As the broker's own program has it: a seed allocates much.
 #[global_allocator]
@@ -31,6 +32,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 mod admin;
 mod checker;
 mod client;
+mod compaction;
 mod consumer;
 mod crashes;
 mod disks;

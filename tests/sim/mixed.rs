@@ -7,9 +7,10 @@ use std::time::Duration;
 use shards::runtime::sim::DiskSpeed;
 
 use crate::client::{Load, Shrinks, Topic};
+use crate::compaction;
 use crate::disks::strike;
 use crate::offsets::delete_records;
-use crate::scenario::{Outcome, Stage, simulate};
+use crate::scenario::{Outcome, Stage, must_hold, simulate};
 use crate::world::Setup;
 
 /// Segments end soon, so that there is something to delete.
@@ -39,6 +40,10 @@ fn mixed_at(seed: u64, speed: DiskSpeed) -> Outcome {
     admin.create_that(world, Shrinks::ByRequest, "trimmed-relaxed", 1, &[("flush.messages", "1000")]);
     admin.create_that(world, Shrinks::ByRetention, "by-size", 1, &[SHORT_SEGMENTS, ("retention.bytes", "60000")]);
     admin.create_that(world, Shrinks::ByRetention, "by-time", 1, &[SHORT_SEGMENTS, ("retention.ms", "100")]);
+    admin.create(world, "table", 1, &compaction::CONFIGS);
+    let both =
+        [&compaction::CONFIGS[1..], &[("cleanup.policy", "compact,delete"), ("retention.bytes", "60000")]].concat();
+    admin.create_that(world, Shrinks::ByRetention, "table-by-size", 1, &both);
     let mut passing = admin.create(world, "passing", 1, &[]);
     stage.cast();
     let clients = stage.clients.clone();
@@ -116,12 +121,18 @@ fn make_again(stage: &Stage, passing: Option<Topic>) -> Option<Topic> {
         // The deletion was lost in a crash, and the name is taken by what nobody uses any more.
         None => format!("passing-{}", stage.world.pick(1 << 40)),
     };
-    stage.admin.create(&stage.world, &name, 1, &[])
+    let configs = if stage.world.one_in(2) { &compaction::CONFIGS[..] } else { &[] };
+    stage.admin.create(&stage.world, &name, 1, configs)
 }
 
 #[test]
 fn whatever_happens_nothing_acked_is_lost_and_nothing_deleted_comes_back() {
     simulate("whatever_happens_nothing_acked_is_lost_and_nothing_deleted_comes_back", 100, mixed);
+}
+
+#[test]
+fn a_read_during_a_replacement_that_a_failed_write_cuts_short_is_no_damage() {
+    must_hold("whatever_happens_nothing_acked_is_lost_and_nothing_deleted_comes_back", 5023, mixed);
 }
 
 /// Topics that rest for several turns of the journal, so that their last blocks leave memory padded, and then go on.

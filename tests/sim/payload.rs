@@ -29,8 +29,25 @@ fn content(value: Value, len: usize) -> Vec<u8> {
     bytes
 }
 
+/// Keys of compacted topics: many values share one.
+const KEYS: u64 = 40;
+
+/// The key of a value: follows from it, as its bytes do.
+pub fn key_of(value: Value) -> u64 {
+    value.wrapping_mul(0x9E37_79B9_7F4A_7C15) % KEYS
+}
+
+/// Some values of compacted topics delete their key.
+pub fn is_tombstone(value: Value) -> bool {
+    value.is_multiple_of(5)
+}
+
+/// Where a record without a value has its number.
+const NUMBER_HEADER: &[u8] = b"number";
+
 pub fn batch(
     values: &[Value],
+    keyed: bool,
     filler_bytes: usize,
     codec: Compression,
     who: Identity,
@@ -40,15 +57,27 @@ pub fn batch(
     let mut builder =
         BatchBuilder::new(now_ms).compression(codec, CompressionLevels::default()).producer(who.id, who.epoch, first);
     for value in values {
-        let content = content(*value, filler_bytes);
-        builder.push(&NewRecord { timestamp_ms: now_ms, value: Some(&content), ..NewRecord::default() });
+        let (content, key) = (content(*value, filler_bytes), key_of(*value).to_be_bytes());
+        let key = keyed.then_some(&key[..]);
+        let (value, headers) = match keyed && is_tombstone(*value) {
+            true => (None, &[(NUMBER_HEADER, Some(&content[..]))][..]),
+            false => (Some(&content[..]), &[][..]),
+        };
+        builder.push(&NewRecord { timestamp_ms: now_ms, key, value, headers });
     }
     builder.finish().expect("a batch of ours")
 }
 
+/// What is in a fetch.
+pub struct Read {
+    pub found: Vec<Found>,
+    /// One past the offsets that its batches cover, whether these hold records or not.
+    pub next: Option<i64>,
+}
+
 /// The records of a fetch, each checked to its last byte; an incomplete batch at the end does not count.
-pub fn read(bytes: &[u8]) -> Result<Vec<Found>, String> {
-    let mut found = Vec::new();
+pub fn read(bytes: &[u8]) -> Result<Read, String> {
+    let (mut found, mut next) = (Vec::new(), None);
     for (at, header) in walk(bytes) {
         let total = header.total_bytes().ok_or("a batch without a length")?;
         let batch = &bytes[at..at + total];
@@ -58,15 +87,25 @@ pub fn read(bytes: &[u8]) -> Result<Vec<Found>, String> {
         let mut body = Vec::new();
         let codec = Compression::from_code(header.compression_code()).map_err(|e| e.to_string())?;
         decompress(codec, &batch[HEADER_BYTES..], DECOMPRESSED_MAX, &mut body).map_err(|e| e.to_string())?;
-        for record in Records::new(&body, header.record_count) {
+        for record in Records::new(&body, header.record_count).with_gaps() {
             let record = record.map_err(|e| e.to_string())?;
             let offset = header.base_offset + i64::from(record.offset_delta);
-            let value =
-                value_of(record.value.unwrap_or_default()).ok_or(format!("offset {offset}: no value of ours"))?;
+            let is_deletion = record.value.is_none();
+            let mut headers = record.headers;
+            let number = headers.find(|header| header.key == NUMBER_HEADER).and_then(|header| header.value);
+            let content = record.value.or(number).unwrap_or_default();
+            let value = value_of(content).ok_or(format!("offset {offset}: no value of ours"))?;
+            if record.key.is_some_and(|key| key != key_of(value).to_be_bytes()) {
+                return Err(format!("offset {offset}: value {value} has another key"));
+            }
+            if is_deletion != (record.key.is_some() && is_tombstone(value)) {
+                return Err(format!("offset {offset}: {value} is a value where it was none, or the other way"));
+            }
             found.push(Found { offset, value, epoch: header.leader_epoch });
         }
+        next = Some(header.last_offset() + 1);
     }
-    Ok(found)
+    Ok(Read { found, next })
 }
 
 fn value_of(bytes: &[u8]) -> Option<Value> {

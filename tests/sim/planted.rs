@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use shards::planted::{PlantedFault, planted};
 
+use crate::compaction::compacting;
 use crate::crashes::{
     crashes_during_start, heavy_power_cuts, heavy_relaxed_power_cuts, power_cuts, power_cuts_in_turns,
     relaxed_power_cuts, stops,
@@ -59,6 +60,7 @@ planted! {
     r13_a_checkpoint_over_unsynced_segments_is_caught: CheckpointClaimsUnsynced in power_cuts;
     r14_appends_on_a_full_disk_are_caught: AdmittedOnFullDisk in full_disk;
     r15_a_read_above_the_high_watermark_is_caught: ReadAboveHighWatermark in power_cuts;
+    compaction_that_drops_the_newest_value_is_caught: CompactionDropsNewest in compacting;
     r16_an_ack_after_the_fence_is_caught: FenceIgnored in io_errors;
     r17_a_window_without_bound_is_caught: WindowUnbounded in heavy_power_cuts;
     r18_a_stop_that_syncs_nothing_is_caught: StopSyncsNothing in stops;

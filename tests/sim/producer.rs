@@ -183,7 +183,8 @@ impl Producer {
         let filler = usize::try_from(pick(&self.rt, load.filler_max * long + 1)).expect("small");
         let codec = if one_in(&self.rt, 6) { Compression::Lz4 } else { Compression::None };
         let values: Vec<Value> = (0..records).map(|_| self.clients.fresh_value()).collect();
-        let bytes = payload::batch(&values, filler, codec, identity, lane.next_sequence, self.rt.wall_ms());
+        let keyed = self.clients.topic(part.topic).is_some_and(|topic| topic.compacted);
+        let bytes = payload::batch(&values, keyed, filler, codec, identity, lane.next_sequence, self.rt.wall_ms());
         for value in &values {
             self.clients.history.push(Event::Sent { part, producer: self.number, value: *value });
         }

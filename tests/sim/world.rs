@@ -14,13 +14,13 @@ use corelog::api::{ApiSettings, LogDir, OffsetsTopic, SessionLimits};
 use corelog::http::{Ask, CoreReport};
 use corelog::launch::core::{self, CoreError, CorePlan, CoreSummary, Lifecycle};
 use corelog::listen::{Admission, ConnectionLimits, ListenSettings, ListenerPlan, ServerPlan};
-use shards::catalog::CatalogSettings;
 use shards::catalog::config::GroupDefaults;
+use shards::catalog::{CatalogSettings, TopicDefaults};
 use shards::group::GroupSettings;
 use shards::runtime::Runtime;
 use shards::runtime::sim::{HostId, Sim, SimDisk};
 use shards::shard::fence::Fence;
-use shards::shard::settings::{Layout, ShardSettings};
+use shards::shard::settings::{CleanerSettings, Layout, ShardSettings};
 use shards::shard::start;
 
 use crate::history::{Event, History};
@@ -32,6 +32,9 @@ const START_MAX: Duration = Duration::from_secs(60);
 const STOP_MAX: Duration = Duration::from_secs(60);
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 
+/// A map of two dozen keys: most logs take several passes.
+const CLEANER_MAP_BYTES: usize = 24 * 26;
+
 /// What a world is made of, but for its seed.
 #[derive(Clone)]
 pub struct Setup {
@@ -41,6 +44,8 @@ pub struct Setup {
     pub catalog_snapshot_bytes: u64,
     pub clients: usize,
     pub retention_check_ms: u64,
+    /// What the broker's configuration says of topics that do not say.
+    pub topic_defaults: fn(&str) -> Option<&'static str>,
 }
 
 impl Default for Setup {
@@ -53,6 +58,7 @@ impl Default for Setup {
             catalog_snapshot_bytes: 1 << 10,
             clients: 3,
             retention_check_ms: 1_000,
+            topic_defaults: |_| None,
         }
     }
 }
@@ -175,6 +181,7 @@ impl World {
             producer_ids_max: 10_000,
             producer_expiration_ms: 86_400_000,
             retention_check_ms: self.setup.retention_check_ms,
+            cleaner: CleanerSettings { map_bytes: CLEANER_MAP_BYTES, backoff_ms: 20, ..CleanerSettings::default() },
             catalog_snapshot_bytes: self.setup.catalog_snapshot_bytes,
             mailbox_bytes: 1 << 20,
             mailbox_messages: 64,
@@ -185,6 +192,7 @@ impl World {
             },
         };
         let catalog = CatalogSettings {
+            topic_defaults: TopicDefaults::from_broker(self.setup.topic_defaults).expect("within their bounds"),
             group_defaults: GroupDefaults::from_broker(consumer_times).expect("within their bounds"),
             ..CatalogSettings::new("sim-cluster", 1)
         };
@@ -254,6 +262,11 @@ impl World {
     /// Lets clients go on.
     pub fn open_gate(&self) {
         self.gate.set(true);
+    }
+
+    /// Clients rest, though the broker is up.
+    pub fn close_gate(&self) {
+        self.gate.set(false);
     }
 
     pub fn fence_reason(&self) -> Option<String> {

@@ -3,6 +3,7 @@
 //! Invariant: parsing looks at the length and the magic only; what the fields say is for `valid` to judge.
 
 use super::BatchError;
+use super::crc::crc32c;
 
 /// Bytes before the records.
 pub const HEADER_BYTES: usize = 61;
@@ -13,10 +14,12 @@ pub const LOG_OVERHEAD_BYTES: usize = 12;
 /// Base offset, length, leader epoch and magic: what Kafka's CRC leaves out.
 pub const PREFIX_BYTES: usize = 17;
 
-const COMPRESSION_MASK: i16 = 0x07;
+pub(super) const COMPRESSION_MASK: i16 = 0x07;
 const TIMESTAMP_TYPE_MASK: i16 = 0x08;
 const TRANSACTIONAL_MASK: i16 = 0x10;
 pub const CONTROL_MASK: i16 = 0x20;
+/// The base timestamp is the time at which tombstones may go.
+pub(super) const DELETE_HORIZON_MASK: i16 = 0x40;
 
 /// Whose time a batch carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +97,11 @@ impl BatchHeader {
         self.attributes & CONTROL_MASK != 0
     }
 
+    /// From when on its tombstones may go; compaction sets it when it first sees them (KIP-534).
+    pub fn delete_horizon_ms(&self) -> Option<i64> {
+        (self.attributes & DELETE_HORIZON_MASK != 0).then_some(self.base_timestamp)
+    }
+
     pub fn has_producer(&self) -> bool {
         self.producer_id >= 0
     }
@@ -105,4 +113,17 @@ fn at<const N: usize>(b: &[u8; HEADER_BYTES], from: usize) -> [u8; N] {
     let mut field = [0; N];
     field.copy_from_slice(&b[from..from + N]);
     field
+}
+
+/// Overwrites a field of a header.
+pub(super) fn put(batch: &mut [u8], at: usize, field: &[u8]) {
+    if let Some(into) = batch.get_mut(at..at + field.len()) {
+        into.copy_from_slice(field);
+    }
+}
+
+/// Makes the CRC of a changed batch right again.
+pub(super) fn put_crc(batch: &mut [u8]) {
+    let crc = crc32c(batch.get(CRC_FROM..).unwrap_or_default());
+    put(batch, CRC_FROM - 4, &crc.to_be_bytes());
 }

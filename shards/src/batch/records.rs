@@ -84,6 +84,11 @@ impl<'a> Records<'a> {
         Records { gaps: true, ..self }
     }
 
+    /// The bytes that were not walked over yet.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.bytes
+    }
+
     fn read(&mut self) -> Result<Record<'a>, RecordError> {
         let index = self.index;
         let short = |what| RecordError::Short { index, what };

@@ -8,8 +8,7 @@ use bytes::{Bytes, BytesMut};
 use thiserror::Error;
 
 use super::codec::{CodecError, Compression, CompressionLevels, compress, decompress};
-use super::crc::crc32c;
-use super::header::{BatchHeader, CRC_FROM, HEADER_BYTES, LOG_OVERHEAD_BYTES, TimestampType};
+use super::header::{BatchHeader, HEADER_BYTES, LOG_OVERHEAD_BYTES, TimestampType, put, put_crc};
 use super::records::{RecordError, Records};
 use super::valid::ValidBatch;
 
@@ -215,16 +214,8 @@ fn rewrite(
     put(&mut out, 8, &length.to_be_bytes());
     put(&mut out, 21, &attributes.to_be_bytes());
     put(&mut out, 35, &max_timestamp.to_be_bytes());
-    let crc = crc32c(out.get(CRC_FROM..).unwrap_or_default());
-    put(&mut out, CRC_FROM - 4, &crc.to_be_bytes());
+    put_crc(&mut out);
     let bytes = out.freeze();
     let header = BatchHeader::parse(&bytes).map_err(|e| RuleFailure::Decompression { what: e.to_string() })?;
     Ok(ValidBatch::rewritten(bytes, header, codec, log_append_time_ms))
-}
-
-/// Overwrites a field of the header.
-fn put(bytes: &mut [u8], at: usize, field: &[u8]) {
-    if let Some(into) = bytes.get_mut(at..at + field.len()) {
-        into.copy_from_slice(field);
-    }
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use thiserror::Error;
 
 use crate::batch::crc::crc32c;
+use crate::log::Replacement;
 use crate::types::{FilePos, LeaderEpoch, Offset, PartitionId, TopicId};
 
 /// "CLJN": the first bytes of every commit.
@@ -103,6 +104,8 @@ pub enum EntryKind {
     Seal,
     /// The partition's data is gone.
     Drop,
+    /// Compaction puts a file of `position` bytes in the place of segments from `segment_base` on.
+    Clean(Replacement),
 }
 
 /// One redo: where and what.
@@ -130,6 +133,9 @@ pub const KIND_DATA: u8 = 1;
 pub const KIND_LOG_START: u8 = 2;
 pub const KIND_SEAL: u8 = 3;
 pub const KIND_DROP: u8 = 4;
+pub const KIND_CLEAN: u8 = 5;
+/// Payload of a `Clean` entry: number, end offset, first and largest timestamp.
+pub const CLEAN_BYTES: usize = 32;
 
 impl EntryHead {
     pub fn encode(&self) -> [u8; ENTRY_BYTES] {
@@ -176,6 +182,14 @@ pub fn entries(mut body: Bytes) -> Result<Vec<Entry>, FormatError> {
             KIND_LOG_START => EntryKind::LogStart(segment_base),
             KIND_SEAL => EntryKind::Seal,
             KIND_DROP => EntryKind::Drop,
+            KIND_CLEAN if claimed == CLEAN_BYTES => EntryKind::Clean(Replacement {
+                number: le64(&payload, 0),
+                base: segment_base,
+                end_offset: Offset(le64(&payload, 8).cast_signed()),
+                size: FilePos(le64(&head, 40)),
+                first_timestamp_ms: le64(&payload, 16).cast_signed(),
+                max_timestamp_ms: le64(&payload, 24).cast_signed(),
+            }),
             kind => return Err(FormatError::Kind { kind }),
         };
         found.push(Entry {

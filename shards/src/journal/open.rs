@@ -7,9 +7,11 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::format::{
-    CommitHeader, ENTRY_BYTES, EntryHead, HEADER_BYTES, KIND_DATA, KIND_DROP, KIND_LOG_START, KIND_SEAL, RunId,
+    CLEAN_BYTES, CommitHeader, ENTRY_BYTES, EntryHead, HEADER_BYTES, KIND_CLEAN, KIND_DATA, KIND_DROP, KIND_LOG_START,
+    KIND_SEAL, RunId,
 };
 use crate::batch::crc::Crc32c;
+use crate::log::Replacement;
 use crate::runtime::buf::{Frozen, IoBuf};
 use crate::types::{FilePos, LeaderEpoch, Offset, PartitionId};
 
@@ -110,6 +112,17 @@ impl OpenCommit {
 
     pub fn push_drop(&mut self, partition: PartitionId, epoch: LeaderEpoch) {
         self.push_bare(KIND_DROP, Place { partition, epoch, segment_base: Offset::ZERO, position: FilePos(0) });
+    }
+
+    /// Compaction is about to change names.
+    pub fn push_clean(&mut self, partition: PartitionId, epoch: LeaderEpoch, by: &Replacement) {
+        let place = Place { partition, epoch, segment_base: by.base, position: by.size };
+        let start = self.push_head(KIND_CLEAN, place, CLEAN_BYTES);
+        self.buf.extend_from_slice(&by.number.to_le_bytes());
+        for word in [by.end_offset.0, by.first_timestamp_ms, by.max_timestamp_ms] {
+            self.buf.extend_from_slice(&word.to_le_bytes());
+        }
+        self.crc.update(&self.buf.as_slice()[start..]);
     }
 
     /// Ends the commit: writes its header and gives the bytes to be written, with the CRC that the next header repeats.

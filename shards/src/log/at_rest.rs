@@ -23,6 +23,8 @@ pub struct SegmentAtRest {
     pub base: Offset,
     /// One past its last offset; `None` for a file by itself, of which nothing else is known.
     pub end_offset: Option<Offset>,
+    /// Its offsets may jump: compaction made its file, or it is not known.
+    pub has_gaps: bool,
     /// End of its batches, bytes.
     pub size: u64,
     /// Below this they are in the file.
@@ -47,6 +49,7 @@ impl PartitionLog {
         SegmentAtRest {
             base: segment.base,
             end_offset: Some(segment.end_offset),
+            has_gaps: segment.cleaning > 0,
             size: segment.placed,
             in_file: segment.written,
             rest: self.tail.slices(segment.base, segment.end_offset, segment.written, segment.placed),
@@ -64,6 +67,7 @@ impl SegmentAtRest {
         SegmentAtRest {
             base,
             end_offset: None,
+            has_gaps: true,
             size: bytes,
             in_file: bytes,
             rest: SmallVec::new(),
@@ -107,7 +111,7 @@ impl SegmentAtRest {
             index.add(Offset(header.base_offset), position, bytes.len(), header.max_timestamp, &prefix);
             end_offset = Offset(header.last_offset()).plus(1);
         }
-        Ok(sidecar(self.base, &index.into_entries(), self.size, end_offset))
+        Ok(sidecar(self.base, &index.into_entries(), self.size, self.end_offset.unwrap_or(end_offset)))
     }
 }
 
@@ -166,7 +170,8 @@ impl<E, F: FnMut(u64, usize) -> Result<Bytes, E>> SegmentWalk<'_, F> {
         if is_lone && batch.header.batch_length == 0 && self.is_zero(at + HEADER_BYTES as u64) {
             return Ok(None);
         }
-        if let Some(what) = batch.flaw(self.expected.unwrap_or(Offset(batch.header.base_offset))) {
+        if let Some(what) = batch.flaw(self.expected.unwrap_or(Offset(batch.header.base_offset)), self.segment.has_gaps)
+        {
             return Err(self.flaw(what));
         }
         if batch.end() > size {

@@ -3,6 +3,8 @@
 //! Invariant: at most as many files are open here as the limit says, but for those that are in use at the moment. What is
 //! removed is never made again under its id.
 
+mod cleaned;
+
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -21,6 +23,8 @@ pub const METADATA_FILE: &str = "partition.metadata";
 const DELETED: &str = ".deleted";
 /// Ends the name of a file that is to replace another.
 const BESIDE: &str = ".new";
+/// Ends the name of a file that compaction makes.
+const CLEANED: &str = ".cleaned";
 
 /// Where a partition's segments are: `<topic>-<index>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +64,11 @@ impl FileKind {
         };
         format!("{:020}.{ending}", base.0)
     }
+
+    /// The file that cleaning `number` puts in the place of that one. The number tells it from what a crash left of others.
+    fn cleaned_name(self, base: Offset, number: u64) -> String {
+        format!("{}.{number}{CLEANED}", self.name(base))
+    }
 }
 
 /// An operation on a file or directory failed.
@@ -81,7 +90,8 @@ impl<T> At<T> for io::Result<T> {
     }
 }
 
-type Key = (PartitionId, Offset, FileKind, bool);
+/// With the cleaning that made the segment's file (0 for writers: those come before any), and whether it can be written to.
+type Key = (PartitionId, Offset, FileKind, u64, bool);
 
 pub struct Files<R: Runtime> {
     rt: R,
@@ -91,6 +101,10 @@ pub struct Files<R: Runtime> {
     unsynced: RefCell<BTreeMap<PartitionId, Unsynced>>,
     root_is_unsynced: Cell<bool>,
     removed: RefCell<BTreeSet<PartitionId>>,
+    /// Cleanings whose files are being made.
+    cleaning: RefCell<BTreeMap<PartitionId, u64>>,
+    /// The cleaning that replaced a segment's file in this run; `u64::MAX` where it was joined to the segment before.
+    replaced: RefCell<BTreeMap<(PartitionId, Offset), u64>>,
     /// One for all directories whose names hash alike.
     gates: [Gate; GATES],
     root_gate: Gate,
@@ -144,6 +158,8 @@ impl<R: Runtime> Files<R> {
             unsynced: RefCell::default(),
             root_is_unsynced: Cell::new(false),
             removed: RefCell::default(),
+            cleaning: RefCell::default(),
+            replaced: RefCell::default(),
             gates: std::array::from_fn(|_| Gate::new()),
             root_gate: Gate::new(),
         }
@@ -158,18 +174,19 @@ impl<R: Runtime> Files<R> {
         &self,
         dir: &PartitionDir,
         base: Offset,
+        cleaning: u64,
         kind: FileKind,
     ) -> Result<Rc<R::File>, StoreError> {
         let path = self.path(dir, base, kind);
         for writable in [true, false] {
-            let found = self.open.borrow_mut().get(&(dir.id, base, kind, writable));
+            let found = self.open.borrow_mut().get(&(dir.id, base, kind, cleaning, writable));
             if let Some(file) = found {
                 return Ok(file);
             }
         }
         let file = Rc::new(self.rt.open(&path, OpenMode::Read).await.at(&path)?);
         self.refuse_removed(dir, &path)?;
-        self.keep((dir.id, base, kind, false), &file).await;
+        self.keep((dir.id, base, kind, cleaning, false), &file).await;
         Ok(file)
     }
 
@@ -181,7 +198,7 @@ impl<R: Runtime> Files<R> {
         kind: FileKind,
         create: bool,
     ) -> Result<Rc<R::File>, StoreError> {
-        let key = (dir.id, base, kind, true);
+        let key = (dir.id, base, kind, 0, true);
         let found = self.open.borrow_mut().get(&key);
         if let Some(file) = found {
             return Ok(file);
@@ -245,7 +262,7 @@ impl<R: Runtime> Files<R> {
         while !self.rt.make_dir_with(&path, METADATA_FILE, ours.as_bytes()).await.at(&path)? {
             match self.rt.read_whole(&metadata).await {
                 Ok(found) if found == ours.as_bytes() => {
-                    self.remove_leftovers(&path).await?;
+                    self.remove_leftovers(dir, &path).await?;
                     break;
                 }
                 Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e).at(&metadata),
@@ -264,10 +281,13 @@ impl<R: Runtime> Files<R> {
         Ok(())
     }
 
-    /// What a crash left between a rename and its unlink.
-    async fn remove_leftovers(&self, path: &Path) -> Result<(), StoreError> {
+    /// What a crash left between a rename and its unlink, and of files that were to replace others.
+    async fn remove_leftovers(&self, dir: &PartitionDir, path: &Path) -> Result<(), StoreError> {
+        let under_way = self.cleaning.borrow().get(&dir.id).map(|number| format!(".{number}{CLEANED}"));
         for entry in self.rt.read_dir(path).await.at(path)? {
-            if entry.name.ends_with(DELETED) || entry.name.ends_with(BESIDE) {
+            let is_leftover = [DELETED, BESIDE, CLEANED].iter().any(|ending| entry.name.ends_with(ending));
+            let is_needed = under_way.as_ref().is_some_and(|ending| entry.name.ends_with(ending));
+            if is_leftover && !is_needed {
                 let leftover = path.join(entry.name);
                 ignore_missing(self.rt.remove_file(&leftover).await).at(&leftover)?;
             }
@@ -301,6 +321,7 @@ impl<R: Runtime> Files<R> {
     /// Renames the files of segments, then unlinks them (R8). Those that are not there are gone already.
     pub async fn remove_segments(&self, dir: &PartitionDir, bases: &[Offset]) -> Result<(), StoreError> {
         for base in bases {
+            self.replaced.borrow_mut().remove(&(dir.id, *base));
             for kind in [FileKind::Log, FileKind::Index] {
                 self.forget(dir.id, *base, kind).await;
                 let path = self.path(dir, *base, kind);
@@ -314,20 +335,21 @@ impl<R: Runtime> Files<R> {
         Ok(())
     }
 
-    /// Replaces a file's content by a rename.
-    pub async fn replace(
+    /// Puts the index that belongs to the file of cleaning `cleaning` in place, by a rename; not if that file was replaced.
+    pub async fn replace_index(
         &self,
         dir: &PartitionDir,
         base: Offset,
-        kind: FileKind,
+        cleaning: u64,
         content: &[u8],
     ) -> Result<(), StoreError> {
-        let path = self.path(dir, base, kind);
+        let path = self.path(dir, base, FileKind::Index);
         let _inside = self.enter(dir).await;
-        if self.removed.borrow().contains(&dir.id) {
+        let is_replaced = self.replaced.borrow().get(&(dir.id, base)).is_some_and(|newest| *newest != cleaning);
+        if self.removed.borrow().contains(&dir.id) || is_replaced {
             return Ok(());
         }
-        self.forget(dir.id, base, kind).await;
+        self.forget(dir.id, base, FileKind::Index).await;
         let mut beside = path.clone().into_os_string();
         beside.push(BESIDE);
         let beside = PathBuf::from(beside);
@@ -336,15 +358,15 @@ impl<R: Runtime> Files<R> {
     }
 
     async fn forget(&self, id: PartitionId, base: Offset, kind: FileKind) {
-        let gone = self.open.borrow_mut().remove_range((id, base, kind, false)..=(id, base, kind, true));
+        let gone = self.open.borrow_mut().remove_range((id, base, kind, 0, false)..=(id, base, kind, u64::MAX, true));
         self.close(gone).await;
     }
 
     /// Renames a partition's directory, then removes it. Writes to it that are still under way fail with `NotFound`.
     pub async fn remove_partition(&self, dir: &PartitionDir) -> Result<(), StoreError> {
         self.removed.borrow_mut().insert(dir.id);
-        let first = (dir.id, Offset(i64::MIN), FileKind::Log, false);
-        let last = (dir.id, Offset(i64::MAX), FileKind::Index, true);
+        let first = (dir.id, Offset(i64::MIN), FileKind::Log, 0, false);
+        let last = (dir.id, Offset(i64::MAX), FileKind::Index, u64::MAX, true);
         let gone = self.open.borrow_mut().remove_range(first..=last);
         self.close(gone).await;
         let path = self.root.join(dir.name());

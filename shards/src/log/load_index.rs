@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use super::files::{At, FileKind, PartitionDir};
 use super::index::{Entry, IndexBuilder, Page, PageError, sidecar};
+use super::read_plan::SegmentSource;
 use super::reader::{OpenSource, ReadFailureKind, ReadResult};
 use super::store::{LoadedIndex, Store};
 use crate::runtime::{BLOCK_BYTES, File, READ_BYTES_MAX, Runtime};
@@ -18,7 +19,7 @@ const SCAN_BYTES: u64 = READ_BYTES_MAX as u64;
 impl<R: Runtime> Store<R> {
     /// Entries of a segment below what its plan knows itself.
     pub(super) async fn index(&self, dir: &PartitionDir, open: &OpenSource<'_, R>) -> ReadResult<Rc<LoadedIndex>> {
-        let key = (dir.id, open.source.base);
+        let key = (dir.id, open.source.base, open.source.cleaning);
         let upto = open.source.recent_from;
         if let Some(cached) = self.cached_index(&key).filter(|cached| cached.upto >= upto) {
             return Ok(cached);
@@ -45,7 +46,7 @@ impl<R: Runtime> Store<R> {
             self.scan(open, at, upto, &mut entries).await?;
         }
         if let (false, Some(end_offset)) = (is_whole, open.source.sealed_at) {
-            self.store_index(dir, open.source.base, &entries, upto, end_offset).await;
+            self.store_index(dir, open.source, &entries, upto, end_offset).await;
         }
         let index = Rc::new(LoadedIndex { entries, upto });
         self.cache_index(key, index.clone());
@@ -59,7 +60,7 @@ impl<R: Runtime> Store<R> {
         if open.source.sealed_at.is_none() && open.source.index_pages == 0 {
             return Ok(entries);
         }
-        let file = match self.files().for_reading(dir, base, FileKind::Index).await {
+        let file = match self.files().for_reading(dir, base, open.source.cleaning, FileKind::Index).await {
             Ok(file) => file,
             Err(e) if e.source.kind() == std::io::ErrorKind::NotFound => return Ok(entries),
             Err(e) => return Err(e.into()),
@@ -130,10 +131,18 @@ impl<R: Runtime> Store<R> {
     }
 
     /// Puts a rebuilt sidecar in place, so that it is rebuilt only once. Without it reads are slower, not wrong.
-    async fn store_index(&self, dir: &PartitionDir, base: Offset, entries: &[Entry], size: u64, end_offset: Offset) {
+    async fn store_index(
+        &self,
+        dir: &PartitionDir,
+        source: &SegmentSource,
+        entries: &[Entry],
+        size: u64,
+        end_offset: Offset,
+    ) {
+        let base = source.base;
         let path = self.files().path(dir, base, FileKind::Index);
         let content = sidecar(base, entries, size, end_offset);
-        if let Err(error) = self.files().replace(dir, base, FileKind::Index, &content).await {
+        if let Err(error) = self.files().replace_index(dir, base, source.cleaning, &content).await {
             tracing::warn!(path = %path.display(), %error, "a rebuilt index could not be stored");
         }
     }

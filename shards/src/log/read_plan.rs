@@ -24,10 +24,10 @@ pub enum ReadPlan {
 #[derive(Clone, Debug)]
 pub struct DiskRead {
     pub(super) source: SegmentSource,
-    pub(super) from: Offset,
-    pub(super) upto: Offset,
-    pub(super) max_bytes: u32,
-    pub(super) at_least_one: bool,
+    pub from: Offset,
+    pub upto: Offset,
+    pub max_bytes: u32,
+    pub at_least_one: bool,
 }
 
 /// The bytes of one segment: its file below `disk_end`, then `tail` to the end of the index interval that lies across.
@@ -38,6 +38,8 @@ pub struct SegmentSource {
     pub(super) tail: SmallVec<[Bytes; 2]>,
     /// End of all that it holds; a batch ends here.
     pub(super) end: u64,
+    /// The cleaning that made the file: a later one puts another in its place.
+    pub(super) cleaning: u64,
     /// One past the last offset of the segment, if it is sealed.
     pub(super) sealed_at: Option<Offset>,
     pub(super) index_pages: u32,
@@ -46,10 +48,13 @@ pub struct SegmentSource {
     pub(super) recent_from: u64,
 }
 
-impl DiskRead {
-    pub fn segment_base(&self) -> Offset {
-        self.source.base
-    }
+/// What a read of a segment's file found.
+#[derive(Debug)]
+pub enum DiskBatches {
+    /// Whole batches; none if the limits leave none.
+    Found(SmallVec<[Bytes; 2]>),
+    /// Compaction left nothing there: what follows is in the segment that starts here.
+    Beyond(Offset),
 }
 
 impl PartitionLog {
@@ -103,6 +108,11 @@ impl PartitionLog {
     fn disk_from(&self, from: Offset, max_bytes: u32, upto: Offset, at_least_one: bool) -> ReadPlan {
         let index = self.segments.partition_point(|s| s.end_offset <= from);
         match self.segments.get(index) {
+            Some(segment) if segment.is_emptied() => {
+                let emptied = self.segments.range(index..).take_while(|s| s.is_emptied());
+                let next = emptied.last().map_or(from, |s| s.end_offset);
+                self.plan_read(next, max_bytes, upto, at_least_one)
+            }
             Some(segment) if segment.base <= from && self.needs_file(segment) => {
                 ReadPlan::Disk(DiskRead { source: self.source(segment), from, upto, max_bytes, at_least_one })
             }
@@ -131,6 +141,7 @@ impl PartitionLog {
             disk_end: written,
             tail: self.tail.slices(segment.base, segment.end_offset, written, end),
             end,
+            cleaning: segment.cleaning,
             sealed_at: segment.is_sealed().then_some(segment.end_offset),
             index_pages: segment.index_pages,
             recent,

@@ -16,7 +16,7 @@ use thiserror::Error;
 use super::checksum::PrefixSum;
 use super::files::{At, FileKind, PartitionDir, StoreError};
 use super::index::Entry;
-use super::read_plan::{DiskRead, SegmentSource};
+use super::read_plan::{DiskBatches, DiskRead, SegmentSource};
 use super::rope::{BatchAt, Rope};
 use super::search::{NOT_FOUND, Step, TimestampSearch};
 use super::segment::block_floor;
@@ -34,6 +34,8 @@ const READ_BYTES_AT_ONCE_MAX: u64 = 8 << 20;
 #[error("{kind}")]
 pub struct ReadFailure {
     pub segment_base: Offset,
+    /// The cleaning that made the file which the plan was for.
+    pub cleaning: u64,
     pub kind: ReadFailureKind,
 }
 
@@ -50,53 +52,49 @@ pub enum ReadFailureKind {
 pub(super) type ReadResult<T> = Result<T, ReadFailureKind>;
 
 impl<R: Runtime> Store<R> {
-    /// The batches of a planned read, in order; empty if the limits leave none.
-    pub async fn read(&self, dir: &PartitionDir, read: DiskRead) -> Result<SmallVec<[Bytes; 2]>, ReadFailure> {
-        let segment_base = read.source.base;
-        self.read_batches(dir, &read).await.map_err(|kind| ReadFailure { segment_base, kind })
+    /// The batches of a planned read, in order.
+    pub async fn read(&self, dir: &PartitionDir, read: &DiskRead) -> Result<DiskBatches, ReadFailure> {
+        self.read_batches(dir, read).await.map_err(|kind| read.source.failure(kind))
     }
 
-    async fn read_batches(&self, dir: &PartitionDir, read: &DiskRead) -> ReadResult<SmallVec<[Bytes; 2]>> {
+    async fn read_batches(&self, dir: &PartitionDir, read: &DiskRead) -> ReadResult<DiskBatches> {
         let open = self.open(dir, &read.source).await?;
         let wanted = u64::from(read.max_bytes).min(READ_BYTES_AT_ONCE_MAX);
-        let intervals = self.intervals_from(dir, &open, read.from, wanted).await?;
-        let (Some(first), Some(last)) = (intervals.first(), intervals.last()) else {
-            return Err(open.corrupt(0, read.from, "the index has no entry for it"));
-        };
-        let rope = open.fetch(first.start(), last.end()).await?;
-        let mut given: Option<(u64, u64)> = None;
-        let mut full = false;
-        for interval in &intervals {
-            open.check(&rope, interval, |batch| {
-                if batch.last_offset() < read.from || full {
-                    return false;
-                }
-                let bytes = given.map_or(0, |(from, upto)| upto - from) + batch.bytes();
-                let fits = bytes <= u64::from(read.max_bytes) || (read.at_least_one && given.is_none());
-                full = !fits || batch.last_offset() >= read.upto;
-                if !full {
-                    given = Some((given.map_or(batch.position, |(from, _)| from), batch.end()));
-                }
-                !full
-            })?;
+        let mut at = 0;
+        loop {
+            let intervals = self.intervals_from(dir, &open, read.from, at, wanted).await?;
+            let (Some(first), Some(last)) = (intervals.first(), intervals.last()) else {
+                return Err(open.corrupt(at, read.from, "the index has no entry for it"));
+            };
+            let rope = open.fetch(first.start(), last.end()).await?;
+            if let Some((from, upto)) = pick(&open, &rope, &intervals, read)? {
+                return Ok(DiskBatches::Found(rope.slices(from, upto)));
+            }
+            // Compaction took the batches that these intervals had from there on.
+            at = last.end();
+            match read.source.sealed_at {
+                Some(end) if at >= read.source.end => return Ok(DiskBatches::Beyond(end)),
+                _ => {}
+            }
         }
-        Ok(given.map(|(from, upto)| rope.slices(from, upto)).unwrap_or_default())
     }
 
     /// The answer to a search by timestamp; `Offset::UNKNOWN` if no record qualifies.
-    pub async fn search(&self, dir: &PartitionDir, search: TimestampSearch) -> Result<Listed, ReadFailure> {
+    pub async fn search(&self, dir: &PartitionDir, search: &TimestampSearch) -> Result<Listed, ReadFailure> {
         for step in &search.steps {
-            let (segment_base, found) = match step {
-                Step::Disk(source) => (source.base, self.search_segment(dir, source, &search).await),
+            let found = match step {
+                Step::Disk(source) => {
+                    self.search_segment(dir, source, search).await.map_err(|kind| source.failure(kind))?
+                }
                 Step::Memory(base, batch) => {
-                    let found = timestamps::first_record(batch, search.at, search.from).map_err(|what| {
+                    timestamps::first_record(batch, search.at, search.from).map_err(|what| {
                         let path = self.files().path(dir, *base, FileKind::Log);
-                        ReadFailureKind::Corrupt { path, position: 0, offset: *base, what }
-                    });
-                    (*base, found)
+                        let kind = ReadFailureKind::Corrupt { path, position: 0, offset: *base, what };
+                        ReadFailure { segment_base: *base, cleaning: 0, kind }
+                    })?
                 }
             };
-            if let Some(found) = found.map_err(|kind| ReadFailure { segment_base, kind })? {
+            if let Some(found) = found {
                 return Ok(found);
             }
         }
@@ -110,7 +108,7 @@ impl<R: Runtime> Store<R> {
         search: &TimestampSearch,
     ) -> ReadResult<Option<Listed>> {
         let open = self.open(dir, source).await?;
-        for interval in self.intervals_from(dir, &open, search.from.max(source.base), u64::MAX).await? {
+        for interval in self.intervals_from(dir, &open, search.from.max(source.base), 0, u64::MAX).await? {
             if interval.max_timestamp_ms < search.at {
                 continue;
             }
@@ -144,6 +142,7 @@ impl<R: Runtime> Store<R> {
             disk_end: tail.upto.0,
             tail: SmallVec::new(),
             end: tail.upto.0,
+            cleaning: 0,
             sealed_at: None,
             index_pages: 0,
             recent: Vec::new(),
@@ -154,7 +153,7 @@ impl<R: Runtime> Store<R> {
             let rope = open.fetch(tail.from.0, tail.upto.0).await?;
             Ok(joined(rope.slices(tail.from.0, tail.upto.0)))
         };
-        read.await.map_err(|kind| ReadFailure { segment_base: tail.segment_base, kind })
+        read.await.map_err(|kind| source.failure(kind))
     }
 
     pub(super) async fn open<'a>(
@@ -163,16 +162,18 @@ impl<R: Runtime> Store<R> {
         source: &'a SegmentSource,
     ) -> ReadResult<OpenSource<'a, R>> {
         let path = self.files().path(dir, source.base, FileKind::Log);
-        let file = self.files().for_reading(dir, source.base, FileKind::Log).await?;
+        let file = self.files().for_reading(dir, source.base, source.cleaning, FileKind::Log).await?;
         Ok(OpenSource { source, path, file })
     }
 
-    /// Intervals from the one that holds `from`, up to `bytes` of them; the first whatever its size.
+    /// Intervals from the one that holds `from`, or from byte `at` if that is behind, up to `bytes` of them; the first
+    /// whatever its size.
     async fn intervals_from(
         &self,
         dir: &PartitionDir,
         open: &OpenSource<'_, R>,
         from: Offset,
+        at: u64,
         bytes: u64,
     ) -> ReadResult<Vec<Entry>> {
         let source = open.source;
@@ -186,7 +187,7 @@ impl<R: Runtime> Store<R> {
         let first = (count_before(older) + count_before(&source.recent)).saturating_sub(1);
         let mut left = bytes;
         let mut found = Vec::new();
-        for entry in entries.skip(first) {
+        for entry in entries.skip(first).skip_while(|e| e.start() < at) {
             if !found.is_empty() && left < u64::from(entry.length) {
                 break;
             }
@@ -194,6 +195,37 @@ impl<R: Runtime> Store<R> {
             found.push(*entry);
         }
         Ok(found)
+    }
+}
+
+/// Which bytes of the intervals a read gives: from the first batch that it wants as far as its limits go, perhaps none. `None` if
+/// they hold no batch that it wants.
+fn pick<R: Runtime>(
+    open: &OpenSource<'_, R>,
+    rope: &Rope,
+    intervals: &[Entry],
+    read: &DiskRead,
+) -> ReadResult<Option<(u64, u64)>> {
+    let mut given: Option<(u64, u64)> = None;
+    let mut full = false;
+    for interval in intervals {
+        open.check(rope, interval, |batch| {
+            if batch.last_offset() < read.from || full {
+                return false;
+            }
+            let (from, upto) = given.unwrap_or((batch.position, batch.position));
+            let fits = batch.end() - from <= u64::from(read.max_bytes) || (read.at_least_one && from == upto);
+            full = !fits || batch.last_offset() >= read.upto;
+            given = Some((from, if full { upto } else { batch.end() }));
+            !full
+        })?;
+    }
+    Ok(given)
+}
+
+impl SegmentSource {
+    fn failure(&self, kind: ReadFailureKind) -> ReadFailure {
+        ReadFailure { segment_base: self.base, cleaning: self.cleaning, kind }
     }
 }
 
@@ -286,10 +318,10 @@ impl<R: Runtime> OpenSource<'_, R> {
         Ok(())
     }
 
-    /// The batch at `at`, which must start with offset `expected`. Its end may lie behind the rope's.
+    /// The batch at `at`, which must start with offset `expected`, or behind where compaction made gaps. Its end may lie behind the rope's.
     pub fn batch(&self, rope: &Rope, at: u64, expected: Offset) -> ReadResult<BatchAt> {
         let batch = rope.batch_at(at).ok_or_else(|| self.corrupt(at, expected, "a batch is cut off"))?;
-        match batch.flaw(expected) {
+        match batch.flaw(expected, self.source.cleaning > 0) {
             Some(what) => Err(self.corrupt(at, expected, what)),
             None => Ok(batch),
         }

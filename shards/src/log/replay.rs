@@ -78,22 +78,9 @@ impl Replay {
     pub fn finish(mut self, now_ms: i64) -> Result<Replayed, ReplayError> {
         let mut log = PartitionLog::new();
         log.directory_was_made = self.snapshot.has_directory;
-        for sealed in &self.snapshot.sealed {
-            let mut segment = Segment::new(sealed.base, now_ms);
-            segment.end_offset = sealed.end_offset;
-            for at in [
-                &mut segment.placed,
-                &mut segment.attached,
-                &mut segment.durable,
-                &mut segment.written,
-                &mut segment.file_synced,
-            ] {
-                *at = sealed.size.0;
-            }
-            segment.max_timestamp_ms = sealed.max_timestamp_ms;
-            segment.stage = Stage::Sealed;
-            log.segments.push_back(segment);
-        }
+        log.cleanings = self.snapshot.cleanings;
+        log.cleaned_upto = self.snapshot.cleaned_upto;
+        log.segments.extend(self.snapshot.sealed.iter().map(|sealed| sealed.restore(now_ms)));
         let mut batches = Vec::new();
         let open = std::mem::take(&mut self.snapshot.open);
         // Where the log ends so far; unknown until there is a segment or a log start.
@@ -242,7 +229,7 @@ fn lay(base: Offset, extents: &BTreeMap<u64, Bytes>, from: u64) -> Result<Rope, 
 fn batch(rope: &Rope, base: Offset, at: u64, expected: Offset) -> Result<(Held, [u8; PREFIX_BYTES]), ReplayError> {
     let no_batch = |what| ReplayError::NoBatch { base, position: at, what };
     let head = rope.batch_at(at).ok_or(no_batch("the journal's bytes end inside it"))?;
-    if let Some(what) = head.flaw(expected) {
+    if let Some(what) = head.flaw(expected, false) {
         return Err(no_batch(what));
     }
     if head.end() > rope.end() {

@@ -21,9 +21,11 @@ impl PartitionLog {
         let mut excess = i128::from(self.total_bytes()) - i128::from(rules.retention_bytes);
         let mut start = self.log_start;
         for segment in &self.segments {
-            let too_old = rules.retention_ms >= 0 && now_ms.saturating_sub(newest_ms(segment)) > rules.retention_ms;
+            let is_old = segment.is_emptied() || now_ms.saturating_sub(newest_ms(segment)) > rules.retention_ms;
+            let too_old = rules.retention_ms >= 0 && is_old;
             let too_much = rules.retention_bytes >= 0 && excess >= i128::from(segment.placed);
-            if segment.placed == 0 || !(too_old || too_much) || segment.end_offset > self.durable_end {
+            let is_begun = segment.placed > 0 || segment.is_sealed();
+            if !is_begun || !(too_old || too_much) || segment.end_offset > self.durable_end {
                 break;
             }
             excess -= i128::from(segment.placed);
@@ -47,7 +49,9 @@ impl PartitionLog {
     /// Forgets finished segments wholly below `start`, whose move is synced; their files may be renamed, then unlinked.
     pub fn take_dropped(&mut self, start: Offset) -> Vec<Offset> {
         let mut bases = Vec::new();
-        while self.segments.front().is_some_and(|s| s.is_sealed() && s.end_offset <= start) {
+        // A file that is being put in place must not come back behind its removal.
+        let upto = self.replacing.map_or(start, |under_way| start.min(under_way.base));
+        while self.segments.front().is_some_and(|s| s.is_sealed() && s.end_offset <= upto) {
             let Some(segment) = self.segments.pop_front() else { break };
             while self.tail.front().is_some_and(|piece| piece.last_offset < segment.end_offset) {
                 self.tail.pop_front();
@@ -58,6 +62,6 @@ impl PartitionLog {
     }
 }
 
-fn newest_ms(segment: &Segment) -> i64 {
+pub(super) fn newest_ms(segment: &Segment) -> i64 {
     if segment.max_timestamp_ms > NO_TIMESTAMP { segment.max_timestamp_ms } else { segment.created_ms }
 }

@@ -105,15 +105,15 @@ impl BatchAt {
         self.position + self.bytes()
     }
 
-    /// What is wrong with it as the batch that starts with `expected`, its CRC aside.
-    pub fn flaw(&self, expected: Offset) -> Option<&'static str> {
+    /// What is wrong with it as the batch that starts with `expected`, or behind if there may be `gaps`, its CRC aside.
+    pub fn flaw(&self, expected: Offset, gaps: bool) -> Option<&'static str> {
         if self.header.magic != 2 {
             Some("not a record batch of version 2")
         } else if self.bytes() == 0 {
             Some("its length is not that of a batch")
-        } else if self.header.base_offset != expected.0 {
+        } else if self.header.base_offset < expected.0 || (self.header.base_offset > expected.0 && !gaps) {
             Some("its offset does not follow the one before")
-        } else if self.last_offset() < expected {
+        } else if self.last_offset().0 < self.header.base_offset {
             Some("its last offset is below its first")
         } else {
             None

@@ -22,9 +22,9 @@ pub enum TimestampPlan {
 /// A search for the first record whose timestamp is not below `at`. Give it to `Store::search`.
 #[derive(Debug)]
 pub struct TimestampSearch {
-    pub(super) at: i64,
+    pub at: i64,
     pub(super) from: Offset,
-    pub(super) upto: Offset,
+    pub upto: Offset,
     pub(super) steps: Vec<Step>,
 }
 

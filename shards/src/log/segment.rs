@@ -41,6 +41,8 @@ pub struct Segment {
     pub stage: Stage,
     /// Given up at a start before anything of it was in a file.
     pub is_without_file: bool,
+    /// Number of the cleaning that made its file; 0 if compaction never touched it. Else its offsets may jump.
+    pub cleaning: u64,
     /// Index pages in the sidecar.
     pub index_pages: u32,
     /// Entries that are not in the sidecar; only where something was attached in this run.
@@ -63,9 +65,15 @@ impl Segment {
             max_timestamp_ms: NO_TIMESTAMP,
             stage: Stage::Active,
             is_without_file: false,
+            cleaning: 0,
             index_pages: 0,
             index: None,
         }
+    }
+
+    /// Compaction left nothing of it.
+    pub fn is_emptied(&self) -> bool {
+        self.is_sealed() && self.placed == 0
     }
 
     pub fn is_sealed(&self) -> bool {

@@ -4,6 +4,7 @@
 //! know. Bytes of open segments from `synced` to `end` are in the journal.
 
 use super::index::Entry;
+use super::segment::{Segment, Stage};
 use super::state::PartitionLog;
 use crate::types::{FilePos, Offset};
 
@@ -14,6 +15,12 @@ pub struct LogSnapshot {
     /// One past the last synced offset.
     pub log_end: Offset,
     pub has_directory: bool,
+    /// Number of the last cleaning that is wholly in place.
+    pub cleanings: u64,
+    /// Compaction has mapped all keys below.
+    pub cleaned_upto: Offset,
+    /// The cleaning after that, if its files may be in place, or may not.
+    pub replacing: Option<Replacement>,
     /// Oldest first.
     pub sealed: Vec<SealedSegment>,
     /// Newer than all sealed ones, oldest first; only the last one may take more.
@@ -26,7 +33,80 @@ pub struct SealedSegment {
     /// One past its last offset.
     pub end_offset: Offset,
     pub size: FilePos,
+    pub first_timestamp_ms: i64,
     pub max_timestamp_ms: i64,
+    /// The cleaning that made its file; 0 if none did.
+    pub cleaning: u64,
+}
+
+/// A file that compaction puts in the place of those of the segments `base..end_offset`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replacement {
+    /// Counts the replacements of a partition, from 1.
+    pub number: u64,
+    pub base: Offset,
+    pub end_offset: Offset,
+    pub size: FilePos,
+    pub first_timestamp_ms: i64,
+    pub max_timestamp_ms: i64,
+}
+
+impl LogSnapshot {
+    /// Bases of the segments that the replacement joins to its first.
+    pub fn joined_by(&self, replacement: &Replacement) -> Vec<Offset> {
+        let bases = self.sealed.iter().map(|s| s.base);
+        bases.filter(|base| *base > replacement.base && *base < replacement.end_offset).collect()
+    }
+
+    /// The replacement's file is in place.
+    pub fn replaced(&mut self, by: &Replacement) {
+        self.cleanings = by.number;
+        self.replacing = None;
+        self.sealed.retain(|s| s.base <= by.base || s.base >= by.end_offset);
+        if let Some(segment) = self.sealed.iter_mut().find(|s| s.base == by.base) {
+            *segment = by.segment();
+        }
+    }
+}
+
+impl SealedSegment {
+    /// The segment with that file. `now_ms` counts as the time at which it was made.
+    pub(super) fn restore(&self, now_ms: i64) -> Segment {
+        let size = self.size.0;
+        Segment {
+            end_offset: self.end_offset,
+            placed: size,
+            attached: size,
+            durable: size,
+            written: size,
+            file_synced: size,
+            first_timestamp_ms: self.first_timestamp_ms,
+            max_timestamp_ms: self.max_timestamp_ms,
+            stage: Stage::Sealed,
+            cleaning: self.cleaning,
+            ..Segment::new(self.base, now_ms)
+        }
+    }
+}
+
+impl Replacement {
+    /// The replacement that makes this segment.
+    pub fn of(segment: SealedSegment) -> Replacement {
+        let SealedSegment { base, end_offset, size, first_timestamp_ms, max_timestamp_ms, cleaning } = segment;
+        Replacement { number: cleaning, base, end_offset, size, first_timestamp_ms, max_timestamp_ms }
+    }
+
+    /// The segment that it makes.
+    pub fn segment(&self) -> SealedSegment {
+        SealedSegment {
+            base: self.base,
+            end_offset: self.end_offset,
+            size: self.size,
+            first_timestamp_ms: self.first_timestamp_ms,
+            max_timestamp_ms: self.max_timestamp_ms,
+            cleaning: self.number,
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +136,9 @@ impl PartitionLog {
             base: s.base,
             end_offset: s.end_offset,
             size: FilePos(s.placed),
+            first_timestamp_ms: s.first_timestamp_ms,
             max_timestamp_ms: s.max_timestamp_ms,
+            cleaning: s.cleaning,
         });
         let open = self.unsealed().filter(|s| s.durable > 0).map(|s| OpenSegment {
             base: s.base,
@@ -75,6 +157,9 @@ impl PartitionLog {
             log_start: self.log_start,
             log_end: self.durable_end,
             has_directory: self.has_directory(),
+            cleanings: self.cleanings,
+            cleaned_upto: self.cleaned_upto,
+            replacing: self.replacing,
             sealed: sealed.collect(),
             open: open.collect(),
         }

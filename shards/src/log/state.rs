@@ -10,6 +10,7 @@ use bytes::Bytes;
 use super::carry::Kept;
 use super::index::IndexBuilder;
 use super::segment::{NO_TIMESTAMP, Segment, Stage, block_floor};
+use super::snapshot::Replacement;
 use super::tail::{Held, Tail};
 use crate::batch::{BatchHeader, PREFIX_BYTES};
 use crate::types::{FilePos, Offset};
@@ -59,6 +60,11 @@ pub struct PartitionLog {
     /// A block that must be carried and has left the tail.
     pub(super) kept: Option<Box<Kept>>,
     pub(super) write_in_flight: bool,
+    /// Number of the last cleaning that is in place, and one that is under way.
+    pub(super) cleanings: u64,
+    pub(super) replacing: Option<Replacement>,
+    /// Compaction has mapped all keys below.
+    pub(super) cleaned_upto: Offset,
     /// In this run, so that what is written finds it.
     pub(super) directory_is_made: bool,
     /// In an earlier run: that its name survived is not sure.

@@ -21,7 +21,8 @@ pub(super) struct LoadedIndex {
     pub upto: u64,
 }
 
-pub(super) type IndexKey = (PartitionId, Offset);
+/// With the cleaning that made the segment's file.
+pub(super) type IndexKey = (PartitionId, Offset, u64);
 
 pub struct Store<R: Runtime> {
     inner: Rc<Inner<R>>,
@@ -63,17 +64,21 @@ impl<R: Runtime> Store<R> {
         self.inner.indexes.borrow_mut().insert(key, index, weight);
     }
 
+    pub(super) fn forget_indexes(&self, dir: &PartitionDir, base: Offset) {
+        self.inner.indexes.borrow_mut().remove_range((dir.id, base, 0)..=(dir.id, base, u64::MAX));
+    }
+
     /// Removes the files of segments that the log gave up (R8).
     pub async fn remove_segments(&self, dir: &PartitionDir, bases: &[Offset]) -> Result<(), StoreError> {
         for base in bases {
-            self.inner.indexes.borrow_mut().remove(&(dir.id, *base));
+            self.forget_indexes(dir, *base);
         }
         self.files().remove_segments(dir, bases).await
     }
 
     /// Removes all of a partition whose topic is deleted. Writes and reads of it that are under way may fail with `NotFound`.
     pub async fn remove_partition(&self, dir: &PartitionDir) -> Result<(), StoreError> {
-        let all = (dir.id, Offset(i64::MIN))..=(dir.id, Offset(i64::MAX));
+        let all = (dir.id, Offset(i64::MIN), 0)..=(dir.id, Offset(i64::MAX), u64::MAX);
         self.inner.indexes.borrow_mut().remove_range(all);
         self.files().remove_partition(dir).await
     }

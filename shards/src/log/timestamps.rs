@@ -15,11 +15,13 @@ pub fn first_record(batch: &[u8], at_ms: i64, from: Offset) -> Result<Option<Lis
         timestamp_ms,
         epoch: LeaderEpoch(header.leader_epoch),
     };
-    if header.max_timestamp < at_ms {
+    if header.max_timestamp < at_ms || header.record_count == 0 {
         return Ok(None);
     }
     let first_delta = (from.0 - header.base_offset).max(0);
-    if header.timestamp_type() == TimestampType::LogAppend {
+    let is_whole = i64::from(header.record_count) == i64::from(header.last_offset_delta) + 1;
+    let is_log_append = header.timestamp_type() == TimestampType::LogAppend;
+    if is_log_append && is_whole {
         // All records have the batch's time.
         let delta = i32::try_from(first_delta).ok().filter(|delta| *delta <= header.last_offset_delta);
         return Ok(delta.map(|delta| listed(delta, header.max_timestamp)));
@@ -33,9 +35,12 @@ pub fn first_record(batch: &[u8], at_ms: i64, from: Offset) -> Result<Option<Lis
         decompress(codec, stored, DECOMPRESSED_BYTES_MAX, &mut inflated).map_err(|_| "it does not decompress")?;
         &inflated
     };
-    for record in Records::new(payload, header.record_count) {
+    for record in Records::new(payload, header.record_count).with_gaps() {
         let record = record.map_err(|_| "its records do not decode")?;
-        let timestamp_ms = header.base_timestamp.saturating_add(record.timestamp_delta);
+        let timestamp_ms = match is_log_append {
+            true => header.max_timestamp,
+            false => header.base_timestamp.saturating_add(record.timestamp_delta),
+        };
         if timestamp_ms >= at_ms && i64::from(record.offset_delta) >= first_delta {
             return Ok(Some(listed(record.offset_delta, timestamp_ms)));
         }

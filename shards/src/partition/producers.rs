@@ -192,6 +192,12 @@ impl Producers {
         self.by_id.is_empty()
     }
 
+    /// Whether the batch at `base_offset` is the last of this producer.
+    pub fn is_last(&self, producer: ProducerId, base_offset: Offset) -> bool {
+        let last = self.by_id.get(&producer).and_then(|known| known.kept().last());
+        last.is_some_and(|mark| mark.base_offset == base_offset)
+    }
+
     /// Everything that a checkpoint must hold, sorted by producer.
     pub fn snapshot(&self) -> Vec<ProducerSnapshot> {
         let producers = self.by_id.iter().map(|(&producer, known)| ProducerSnapshot {

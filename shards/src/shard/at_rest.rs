@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::catalog::{METADATA_PARTITION, fresh};
-use super::recovery::{RestoredPartition, put_together, restored};
+use super::recovery::{RestoredPartition, put_together, restored, take_replacements};
 use crate::catalog::{Catalog, CatalogSettings};
 use crate::journal::checkpoint::PartitionCheckpoint;
 use crate::journal::format::Entry;
@@ -50,7 +50,13 @@ pub fn partitions(
     // What a topic says of itself changes nothing of what its files hold.
     let plain = empty_catalog(0);
     let topic = plain.metadata_topic();
-    let at_rest = |(id, from): (PartitionId, RestoredPartition)| {
+    let at_rest = |(id, mut from): (PartitionId, RestoredPartition)| {
+        for by in take_replacements(&mut from) {
+            // A crash between the last one's word in the journal and its rename is over at the next start.
+            if let Some(line) = &mut from.checkpoint {
+                line.log.replaced(&by);
+            }
+        }
         let mut partition = fresh(id, topic.name.clone(), topic.config.clone(), LeaderEpoch(0));
         let offline: Option<Arc<str>> = from.checkpoint.as_ref().and_then(|line| line.offline.clone());
         let outcome = match offline {

@@ -126,6 +126,8 @@ pub struct ShardCore {
     /// The new run is not the current one yet. No journal grows, no ballast is made: what was held back for starts is shared by
     /// all shards (R14). No turn but the start's own: a second one would write an older checkpoint over a newer.
     pub starting: bool,
+    /// The cleaner waits for a checkpoint.
+    pub checkpoint_wanted: Option<Reply<()>>,
     /// The last turn of a stop is asked for.
     pub final_turn: Option<Reply<()>>,
 
@@ -191,6 +193,7 @@ impl ShardCore {
             drained_through: 0,
             drain_wanted: 0,
             starting: true,
+            checkpoint_wanted: None,
             final_turn: None,
             disk_jobs: VecDeque::new(),
             cold_tails: VecDeque::new(),

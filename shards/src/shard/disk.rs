@@ -5,17 +5,26 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use smallvec::SmallVec;
 
 use super::Shard;
-use super::partition::Slot;
+use super::partition::{Partition, Slot};
 use super::read::{DiskJob, DiskWhat};
 use super::signal::Signal;
-use crate::log::ReadFailure;
+use crate::log::{
+    DiskBatches, DiskRead, FileState, PartitionDir, ReadFailure, ReadPlan, TimestampPlan, TimestampSearch,
+};
 use crate::request::ReadError;
 use crate::runtime::Runtime;
+use crate::types::Listed;
 
 /// The disk gives 40,000 random 4 KiB reads a second at this depth; more would only queue.
 const JOBS_AT_ONCE: usize = 16;
+/// How long to wait for a file that is being replaced.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// Starts the disk jobs of the core, in order, some at once.
 pub async fn run_jobs<R: Runtime>(shard: Shard<R>) {
@@ -44,9 +53,10 @@ async fn run_job<R: Runtime>(shard: &Shard<R>, job: DiskJob) {
     let Some(dir) = shard.step(|core, _, _| core.get(slot).map(|p| p.directory())) else {
         return job.fail(ReadError::Unknown);
     };
-    let failure = match job.what {
-        DiskWhat::Fetch { read, mut fetched, gather, index } => match shard.store().read(&dir, read).await {
-            Ok(records) => {
+    match job.what {
+        DiskWhat::Fetch { read, mut fetched, gather, index } => {
+            let outcome = fetch(shard, slot, &dir, read).await;
+            let answer = outcome.map(|records| {
                 fetched.records = records;
                 fetched.from_disk = true;
                 let bytes = fetched.bytes() as u64;
@@ -56,50 +66,103 @@ async fn run_job<R: Runtime>(shard: &Shard<R>, job: DiskJob) {
                         partition.traffic.read_bytes += bytes;
                     }
                 });
-                return gather.done(index, Ok(fetched));
-            }
-            Err(failure) => {
-                let error = error_of(shard, slot, &failure);
-                gather.done(index, Err(error));
-                failure
-            }
-        },
-        DiskWhat::Timestamp { search, gather, index } => match shard.store().search(&dir, search).await {
-            Ok(mut listed) => {
-                shard.step(|core, _, _| {
-                    if let Some(partition) = core.get(slot) {
-                        listed.epoch = partition.epochs.epoch_at(listed.offset).unwrap_or(listed.epoch);
-                    }
-                });
-                return gather.done(index, Ok(listed));
-            }
-            Err(failure) => {
-                let error = error_of(shard, slot, &failure);
-                gather.done(index, Err(error));
-                failure
-            }
-        },
-    };
-    take_offline(shard, slot, &failure);
-}
-
-/// Segments below a moved log start may be gone while a read is on its way: that is the reader's offset, not damage.
-fn error_of<R: Runtime>(shard: &Shard<R>, slot: Slot, failure: &ReadFailure) -> ReadError {
-    shard.step(|core, _, _| match core.get(slot) {
-        None => ReadError::Unknown,
-        Some(p) if failure.segment_base < p.log.first_segment_base() => {
-            ReadError::OutOfRange { asked: failure.segment_base, start: p.log.log_start(), end: p.log.log_end() }
+                fetched
+            });
+            gather.done(index, answer);
         }
-        Some(_) => ReadError::Offline { reason: failure.to_string() },
-    })
+        DiskWhat::Timestamp { search, gather, index } => {
+            gather.done(index, find(shard, slot, &dir, search).await);
+        }
+    }
 }
 
-fn take_offline<R: Runtime>(shard: &Shard<R>, slot: Slot, failure: &ReadFailure) {
+/// Reads batches; where compaction replaced the file or left a gap, what is there now.
+async fn fetch<R: Runtime>(
+    shard: &Shard<R>,
+    slot: Slot,
+    dir: &PartitionDir,
+    mut read: DiskRead,
+) -> Result<SmallVec<[Bytes; 2]>, ReadError> {
+    loop {
+        let from = match shard.store().read(dir, &read).await {
+            Ok(DiskBatches::Found(records)) => return Ok(records),
+            Ok(DiskBatches::Beyond(next)) => next,
+            Err(failure) if was_replaced(shard, slot, &failure).await => read.from,
+            Err(failure) => return Err(refuse(shard, slot, &failure)),
+        };
+        let plan = shard.step(|core, _, _| {
+            let partition = core.get(slot).ok_or(ReadError::Unknown)?;
+            Ok(partition.log.plan_read(from, read.max_bytes, read.upto, read.at_least_one))
+        });
+        read = match plan? {
+            ReadPlan::Empty => return Ok(SmallVec::new()),
+            ReadPlan::Memory(records) => return Ok(records),
+            ReadPlan::Disk(read) => read,
+        };
+    }
+}
+
+async fn find<R: Runtime>(
+    shard: &Shard<R>,
+    slot: Slot,
+    dir: &PartitionDir,
+    mut search: TimestampSearch,
+) -> Result<Listed, ReadError> {
+    let mut listed = loop {
+        match shard.store().search(dir, &search).await {
+            Ok(listed) => break listed,
+            Err(failure) if was_replaced(shard, slot, &failure).await => {
+                let plan = shard.step(|core, _, _| {
+                    let partition = core.get(slot).ok_or(ReadError::Unknown)?;
+                    Ok(partition.log.plan_timestamp(search.at, search.upto))
+                });
+                match plan? {
+                    TimestampPlan::Found(listed) => break listed,
+                    TimestampPlan::Search(again) => search = again,
+                }
+            }
+            Err(failure) => return Err(refuse(shard, slot, &failure)),
+        }
+    };
     shard.step(|core, _, _| {
-        if core.get(slot).is_some_and(|p| failure.segment_base >= p.log.first_segment_base()) {
-            core.take_offline(slot, &failure.to_string());
+        if let Some(partition) = core.get(slot) {
+            listed.epoch = partition.epochs.epoch_at(listed.offset).unwrap_or(listed.epoch);
         }
     });
+    Ok(listed)
+}
+
+/// Whether compaction has put another file in the place of the one that the plan was for; waits while it does so.
+async fn was_replaced<R: Runtime>(shard: &Shard<R>, slot: Slot, failure: &ReadFailure) -> bool {
+    loop {
+        let state = shard.step(|core, _, _| {
+            let log = &core.get(slot)?.log;
+            Some(log.file_state(failure.segment_base, failure.cleaning))
+        });
+        match state {
+            Some(FileState::Replacing) if !shard.fence().is_tripped() => {
+                shard.rt().sleep_until(shard.now().after(PAUSE)).await;
+            }
+            state => return state == Some(FileState::Replaced),
+        }
+    }
+}
+
+/// What a failed read is to who asked. The partition goes offline, unless the segment was dropped meanwhile: then it is the
+/// reader's offset, not damage.
+pub(super) fn refuse<R: Runtime>(shard: &Shard<R>, slot: Slot, failure: &ReadFailure) -> ReadError {
+    shard.step(|core, _, _| {
+        let Some(Partition { log, .. }) = core.get(slot) else { return ReadError::Unknown };
+        if failure.segment_base < log.first_segment_base() {
+            return ReadError::OutOfRange { asked: failure.segment_base, start: log.log_start(), end: log.log_end() };
+        }
+        if log.file_state(failure.segment_base, failure.cleaning) == FileState::Replacing {
+            // The process leaves in the middle of it, and the next start ends it.
+            return ReadError::Stopping;
+        }
+        core.take_offline(slot, &failure.to_string());
+        ReadError::Offline { reason: failure.to_string() }
+    })
 }
 
 /// Reads back the partial blocks of partitions whose tail is cold, one after the other for each partition.

@@ -3,9 +3,9 @@
 //! `core` is the state and its steps, `handle` the door; `append`, `read`, `log_start` and `catalog` the steps by subject;
 //! `at_rest` what tools see of it while no broker runs.
 //! Around them run the tasks of the core, generic over the runtime: `commit` (group commit), `write_behind` (segments),
-//! `turn` (reuse of journal files), `disk` (cold reads), `timers` (deadlines, retention), `clean_up` (renames, unlinks),
-//! `groups` (the coordinators of groups), `start`, `recovery` and `stop`. `ballast` is the disk space that is held back;
-//! `stages`, `trace` and `report` say what all of it does.
+//! `turn` (reuse of journal files), `disk` (cold reads), `timers` (deadlines, retention), `compaction`, `clean_up` (renames,
+//! unlinks), `groups` (the coordinators of groups), `start`, `recovery` and `stop`. `ballast` is the disk space that is held
+//! back; `stages`, `trace` and `report` say what all of it does.
 //!
 //! Invariant: a step never awaits and a task never holds a borrow of the core across an await: mutate, then await.
 
@@ -15,6 +15,7 @@ pub mod ballast;
 pub mod catalog;
 pub mod clean_up;
 pub mod commit;
+pub mod compaction;
 pub mod core;
 pub mod disk;
 pub mod fence;
@@ -23,6 +24,7 @@ pub mod handle;
 pub mod hash;
 pub mod leftovers;
 pub mod log_start;
+pub mod pace;
 pub mod partition;
 pub mod read;
 pub mod recovery;
@@ -96,6 +98,7 @@ impl<R: Runtime> Shard<R> {
         rt.spawn(disk::run_tails(self.clone()));
         rt.spawn(timers::run_deadlines(self.clone()));
         rt.spawn(timers::run_retention(self.clone()));
+        rt.spawn(compaction::run(self.clone()));
         rt.spawn(ballast::run(self.clone()));
         rt.spawn(clean_up::run(self.clone()));
         rt.spawn(groups::run_loads(self.clone()));

@@ -11,7 +11,7 @@ use super::watch::Watch;
 use crate::batch::BatchHeader;
 use crate::catalog::TopicConfig;
 use crate::journal::checkpoint::PartitionCheckpoint;
-use crate::log::{PartitionDir, PartitionLog};
+use crate::log::{LogSnapshot, PartitionDir, PartitionLog};
 use crate::partition::epochs::Epochs;
 use crate::partition::producers::{ProducerRoom, Producers, Sequenced};
 use crate::planted::{PlantedFault, is_planted};
@@ -33,6 +33,10 @@ pub struct Partition {
     /// The log start whose move is synced: segments wholly below may go (R8). Readers are refused below that of the log
     /// already.
     pub durable_log_start: Offset,
+    /// Finished segments below are in a checkpoint of this run, so that no start takes them from the journal.
+    pub recorded_end: Offset,
+    /// Compaction met a batch that it does not understand; looked at again after the next start.
+    pub is_uncleanable: bool,
     /// Why reads and appends are refused; the broker serves all other partitions.
     pub offline: Option<Arc<str>>,
     /// It could not be put together at the start: what later starts must still know of it.
@@ -77,6 +81,8 @@ impl Partition {
             log,
             epochs,
             producers,
+            recorded_end: Offset::ZERO,
+            is_uncleanable: false,
             offline: None,
             unreadable: None,
             keeps_journals: false,

@@ -27,7 +27,7 @@ use crate::journal::checkpoint::{Checkpoint, PartitionCheckpoint};
 use crate::journal::format::{Entry, EntryKind};
 use crate::journal::replay;
 use crate::journal::run::Run;
-use crate::log::{LogSnapshot, ReadPlan, Replay, Replayed, Store};
+use crate::log::{DiskBatches, LogSnapshot, PartitionDir, ReadPlan, Replacement, Replay, Replayed, Store, StoreError};
 use crate::partition::epochs::Epochs;
 use crate::partition::producers::ProducerRoom;
 use crate::planted::{PlantedFault, is_planted};
@@ -88,7 +88,52 @@ pub async fn recover<R: Runtime>(
     let catalog = read_catalog(rt, store, &settings.layout, catalog_settings, metadata).await?;
     known.retain(|id, _| catalog.topic_with_log(id.topic).is_some_and(|topic| topic.partition(id.index).is_some()));
     hide_orphans(rt, &settings.layout.partitions(), &catalog, &known).await?;
+    for partition in known.values_mut() {
+        if let Some(topic) = catalog.topic_with_log(partition.id.topic) {
+            let dir = PartitionDir { id: partition.id, topic_name: topic.name.clone() };
+            finish_replacements(store, &dir, partition).await?;
+        }
+    }
     Ok(Recovered { catalog, partitions: known.into_values().collect() })
+}
+
+/// Carries out what compaction had named in the journal when the last run ended, and tells the checkpoint's line.
+async fn finish_replacements<R: Runtime>(
+    store: &Store<R>,
+    dir: &PartitionDir,
+    partition: &mut RestoredPartition,
+) -> Result<(), StartError> {
+    let due = take_replacements(partition);
+    let Some(line) = &mut partition.checkpoint else { return Ok(()) };
+    for (n, by) in due.iter().enumerate() {
+        // One began when those before it were in place.
+        if n + 1 == due.len() {
+            let joined = line.log.joined_by(by);
+            let installed = store.install_cleaned(dir, by, &joined).await;
+            match installed {
+                // Of a directory that somebody removed, readers will complain.
+                Err(e) if e.source.kind() == std::io::ErrorKind::NotFound => {}
+                installed => installed.map_err(|StoreError { path, source }| StartError::Io { path, source })?,
+            }
+        }
+        line.log.replaced(by);
+    }
+    Ok(())
+}
+
+/// What compaction had named in the journal and the checkpoint does not know to be in place, in order.
+pub(super) fn take_replacements(partition: &mut RestoredPartition) -> Vec<Replacement> {
+    let Some(line) = &partition.checkpoint else { return Vec::new() };
+    let mut due: BTreeMap<u64, Replacement> = line.log.replacing.map(|by| (by.number, by)).into_iter().collect();
+    partition.entries.retain(|entry| match entry.kind {
+        EntryKind::Clean(by) => {
+            due.insert(by.number, by);
+            false
+        }
+        _ => true,
+    });
+    let known = line.log.cleanings;
+    due.into_values().filter(|by| by.number > known).collect()
 }
 
 pub(super) fn restored(
@@ -129,7 +174,10 @@ async fn read_catalog<R: Runtime>(
         let found = match partition.log.plan_read(at, CATALOG_READ_BYTES, end, true) {
             ReadPlan::Empty => return Err(damaged(at, "its bytes are missing".to_owned())),
             ReadPlan::Memory(found) => found,
-            ReadPlan::Disk(read) => store.read(&dir, read).await?,
+            ReadPlan::Disk(read) => match store.read(&dir, &read).await? {
+                DiskBatches::Found(found) => found,
+                DiskBatches::Beyond(_) => return Err(damaged(at, "its bytes are missing".to_owned())),
+            },
         };
         // A batch may lie across the end of the file and of memory: joined, it is whole.
         let bytes = found.concat();
@@ -211,6 +259,9 @@ pub(super) fn put_together(
             EntryKind::Seal => replay.seal(entry.segment_base, entry.position),
             // Topics are dropped by the catalog, which was replayed before.
             EntryKind::Drop => {}
+            EntryKind::Clean(by) => {
+                return Err(format!("segment {} was compacted, but no checkpoint knows it", by.base.0));
+            }
         }
     }
     let Replayed { log, batches } = replay.finish(now_ms).map_err(|e| e.to_string())?;

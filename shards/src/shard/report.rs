@@ -24,6 +24,9 @@ pub struct Counters {
     pub segment_bytes: u64,
     /// Journal files made free again.
     pub turns: u64,
+    /// Bytes that compaction read and wrote.
+    pub compaction_read_bytes: u64,
+    pub compaction_written_bytes: u64,
 }
 
 /// Counters of a shard, and how things stand there now.

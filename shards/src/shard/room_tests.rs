@@ -45,6 +45,7 @@ pub fn settings() -> ShardSettings {
         producer_ids_max: 10,
         producer_expiration_ms: 86_400_000,
         retention_check_ms: 300_000,
+        cleaner: Default::default(),
         catalog_snapshot_bytes: 1 << 20,
         mailbox_bytes: 1 << 20,
         mailbox_messages: 16,

@@ -45,6 +45,25 @@ impl Layout {
     }
 }
 
+/// How a core compacts its logs.
+#[derive(Clone, Copy, Debug)]
+pub struct CleanerSettings {
+    pub enabled: bool,
+    /// Memory of the map of keys while a log is cleaned, bytes.
+    pub map_bytes: usize,
+    /// Bytes read and written a second at most.
+    pub bytes_per_second: u64,
+    /// How often to look for work when there was none.
+    pub backoff_ms: u64,
+}
+
+impl Default for CleanerSettings {
+    /// As tuning.md says, for one core.
+    fn default() -> CleanerSettings {
+        CleanerSettings { enabled: true, map_bytes: 128 << 20, bytes_per_second: u64::MAX, backoff_ms: 15_000 }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct ShardSettings {
     pub layout: Layout,
@@ -64,6 +83,7 @@ pub struct ShardSettings {
     pub producer_ids_max: u32,
     pub producer_expiration_ms: i64,
     pub retention_check_ms: u64,
+    pub cleaner: CleanerSettings,
     /// Bytes of the metadata log after which the catalog is put into a snapshot and the log starts behind it.
     pub catalog_snapshot_bytes: u64,
     /// Bytes in flight to another shard, and messages.

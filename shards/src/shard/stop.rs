@@ -23,6 +23,8 @@ impl<R: Runtime> Shard<R> {
 
     fn close_journal(&self) {
         self.inner.journal_closed.set(true);
+        // The turns are over: nobody would answer.
+        self.step(|core, _, _| core.checkpoint_wanted = None);
         let signals = self.signals();
         for signal in [
             &signals.journal,

@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_lite::future::{or, zip};
 
 use super::core::ShardCore;
-use super::partition::{Partition, Slot};
+use super::partition::Slot;
 use super::write_behind::{drain_all, write_out};
 use super::{Shard, fail};
 use crate::journal::checkpoint::Checkpoint;
@@ -21,7 +21,7 @@ use crate::log::{StoreError, WriteKind};
 use crate::planted::{PlantedFault, is_planted};
 use crate::router::oneshot::{Asked, oneshot};
 use crate::runtime::{BLOCK_BYTES, Runtime};
-use crate::types::Mono;
+use crate::types::{Mono, Offset};
 
 use super::commit::Release;
 
@@ -44,6 +44,8 @@ enum TurnKind {
     Free(u64),
     /// A start puts what it replayed into segments and carries the rest into the new run's journal.
     Settle,
+    /// The cleaner wants the newest finished segments in the checkpoint; the journal stays as it is.
+    Record,
     /// The broker stops: the journal keeps the partial blocks, and the next start replays those.
     Stop,
 }
@@ -75,6 +77,10 @@ pub async fn run<R: Runtime>(shard: Shard<R>) {
             if !grow(&shard, bytes).await {
                 next_growth = shard.now().after(GROWTH_PAUSE);
             }
+        }
+        if let Some(done) = shard.step(|core, _, _| core.checkpoint_wanted.take()) {
+            turn(&shard, TurnKind::Record).await;
+            done.send(());
         }
         if let Some(done) = shard.step(|core, _, _| core.final_turn.take()) {
             turn(&shard, TurnKind::Stop).await;
@@ -132,7 +138,7 @@ async fn turn<R: Runtime>(shard: &Shard<R>, kind: TurnKind) {
     }
     tracing::debug!("turn: write the window out");
     match kind {
-        TurnKind::Free(_) | TurnKind::Stop => drain_all(shard).await,
+        TurnKind::Free(_) | TurnKind::Record | TurnKind::Stop => drain_all(shard).await,
         TurnKind::Settle => {
             let all = shard.step(|core, _, _| core.slots().collect());
             write_out(shard, all, WriteKind::WholeBlocks).await;
@@ -140,13 +146,13 @@ async fn turn<R: Runtime>(shard: &Shard<R>, kind: TurnKind) {
     }
     let resting = match kind {
         TurnKind::Free(_) => shard.step(|core, _, _| core.resting_tails()),
-        TurnKind::Settle | TurnKind::Stop => VecDeque::new(),
+        TurnKind::Settle | TurnKind::Record | TurnKind::Stop => VecDeque::new(),
     };
     write_out(shard, resting.clone(), WriteKind::Everything).await;
     tracing::debug!("turn: sync segments");
     sync_segments(shard).await;
     shard.step(|core, _, _| core.let_go_of(&resting));
-    if kind != TurnKind::Stop && !is_planted(PlantedFault::NothingCarried) {
+    if matches!(kind, TurnKind::Free(_) | TurnKind::Settle) && !is_planted(PlantedFault::NothingCarried) {
         tracing::debug!("turn: carry partial blocks");
         carry_all(shard).await;
     }
@@ -155,7 +161,7 @@ async fn turn<R: Runtime>(shard: &Shard<R>, kind: TurnKind) {
     }
     let first_generation = shard.step(|core, _, _| match kind {
         TurnKind::Free(freed) => freed + 1,
-        TurnKind::Settle | TurnKind::Stop => core.space.first_generation(),
+        TurnKind::Settle | TurnKind::Record | TurnKind::Stop => core.space.first_generation(),
     });
     tracing::debug!("turn: write the checkpoint");
     if let Err(why) = write_checkpoint(shard, first_generation).await {
@@ -322,10 +328,14 @@ pub async fn write_checkpoint<R: Runtime>(shard: &Shard<R>, first_generation: u6
         partitions: Vec::new(),
     };
     let slots: Vec<Slot> = shard.step(|core, _, _| core.slots().collect());
+    let mut recorded: Vec<(Slot, Offset)> = Vec::new();
     for some in slots.chunks(PARTITIONS_PER_STEP) {
         shard.step(|core, _, _| {
-            let found = some.iter().filter_map(|slot| core.get(*slot)).filter(|p| p.is_worth_a_checkpoint());
-            checkpoint.partitions.extend(found.map(Partition::checkpoint));
+            let found = some.iter().filter_map(|slot| Some((*slot, core.get(*slot)?)));
+            for (slot, partition) in found.filter(|(_, p)| p.is_worth_a_checkpoint()) {
+                checkpoint.partitions.push(partition.checkpoint());
+                recorded.push((slot, partition.log.sealed_end()));
+            }
         });
         shard.rt().quantum().await;
     }
@@ -334,6 +344,16 @@ pub async fn write_checkpoint<R: Runtime>(shard: &Shard<R>, first_generation: u6
     let stored = shard.on_ballast(async || checkpoint.store(shard.rt(), &dir).await).await;
     let bytes = stored.map_err(|e| fail(&e.path, "writing the checkpoint", &e.source))?;
     shard.step(|core, _, _| core.checkpoint_bytes = bytes);
+    for some in recorded.chunks(PARTITIONS_PER_STEP) {
+        shard.step(|core, _, _| {
+            for (slot, end) in some {
+                if let Some(partition) = core.get_mut(*slot) {
+                    partition.recorded_end = partition.recorded_end.max(*end);
+                }
+            }
+        });
+        shard.rt().quantum().await;
+    }
     Ok(())
 }
 

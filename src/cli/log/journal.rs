@@ -76,6 +76,12 @@ fn put_entry(entry: &Entry, names: &BTreeMap<PartitionId, String>, lines: &mut L
         EntryKind::LogStart(start) => ("log_start", json!({ "partition": name, "offset": start.0 })),
         EntryKind::Seal => ("seal", json!({ "partition": name, "segment": segment, "size": position })),
         EntryKind::Drop => ("drop", json!({ "partition": name })),
+        EntryKind::Clean(by) => (
+            "clean",
+            json!({
+                "partition": name, "segment": by.base.0, "end_offset": by.end_offset.0, "size": by.size.0, "cleaning": by.number,
+            }),
+        ),
     };
     lines.put(3, kind, parts)?;
     Ok(())

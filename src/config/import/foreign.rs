@@ -73,7 +73,7 @@ const REASONS: &[(&str, &str)] = &[
     ("add.partitions.to.txn.", TRANSACTIONS),
     ("producer.id.expiration.check.", BY_ITSELF),
     ("remote.", NO_TIERS),
-    ("log.cleaner.", "logs are not compacted: cleanup.policy=compact is stored and does nothing yet"),
+    ("log.cleaner.", "each core compacts its own logs, with one buffer"),
     ("log.flush.offset.checkpoint.", "every commit is a checkpoint of its own: the journal knows what is synced"),
     ("log.flush.start.offset.checkpoint.", "every commit is a checkpoint of its own: the journal knows what is synced"),
     ("log.dir.failure.timeout.ms", "a failed write or sync stops the broker at once"),

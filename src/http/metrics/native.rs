@@ -35,6 +35,8 @@ const OF_SHARDS: &[OfShard] = &[
     of_shard("corelog_journal_written_bytes_total", Counter, "Bytes written to the journal, with padding.", |c| c.shard.counters.commit_bytes),
     of_shard("corelog_journal_turns_total", Counter, "Times that journal files were made free again.", |c| c.shard.counters.turns),
     of_shard("corelog_segment_written_bytes_total", Counter, "Bytes written to segments.", |c| c.shard.counters.segment_bytes),
+    of_shard("corelog_compaction_read_bytes_total", Counter, "Bytes that compaction read.", |c| c.shard.counters.compaction_read_bytes),
+    of_shard("corelog_compaction_written_bytes_total", Counter, "Bytes that compaction wrote.", |c| c.shard.counters.compaction_written_bytes),
     of_shard("corelog_partitions", Gauge, "Partitions.", |c| c.shard.partitions),
     of_shard("corelog_partitions_offline", Gauge, "Partitions out of service because of damage.", |c| c.shard.partitions_offline),
     of_shard("corelog_appends_waiting", Gauge, "Appends that wait for room in journal or window.", |c| c.shard.appends_waiting),

@@ -87,6 +87,11 @@ impl TopicConfig {
         }
     }
 
+    /// The age at which a segment is closed: what compaction must have seen by then must be closed before.
+    pub fn segment_ms_max(&self) -> i64 {
+        if self.cleanup_policy.compact { self.segment_ms.min(self.max_compaction_lag_ms) } else { self.segment_ms }
+    }
+
     /// Every record is synced before its ack.
     pub fn syncs_before_ack(&self) -> bool {
         self.flush_messages <= 1

@@ -204,21 +204,21 @@ pub static TOPIC_CONFIGS: [ConfigKey; 34] = [
         &[same("log.index.interval.bytes")],
         "Bytes of log between two entries of the offset index.",
     ),
-    kept(
+    acts(
         "delete.retention.ms",
         long(0),
         "86400000",
         &[same("log.cleaner.delete.retention.ms")],
         "Time for which compaction keeps a tombstone, so that readers see the deletion.",
     ),
-    kept(
+    acts(
         "min.compaction.lag.ms",
         long(0),
         "0",
         &[same("log.cleaner.min.compaction.lag.ms")],
         "Age below which a record is left alone by compaction.",
     ),
-    kept(
+    acts(
         "max.compaction.lag.ms",
         long(1),
         LONG_MAX,
@@ -232,7 +232,7 @@ pub static TOPIC_CONFIGS: [ConfigKey; 34] = [
         &[same("log.segment.delete.delay.ms")],
         "Time between the renaming of a deleted segment and its removal.",
     ),
-    kept(
+    acts(
         "min.cleanable.dirty.ratio",
         Kind::Ratio,
         "0.5",
@@ -244,7 +244,7 @@ pub static TOPIC_CONFIGS: [ConfigKey; 34] = [
         Kind::ListOf(&["compact", "delete"]),
         "delete",
         &[same("log.cleanup.policy")],
-        "What happens to old segments: delete, compact, both, or nothing (empty). With compact every record needs a key; the compaction itself is not done yet.",
+        "What happens to old segments: delete, compact, both, or nothing (empty). With compact every record needs a key, and the newest one of each key stays.",
     ),
     kept(
         "unclean.leader.election.enable",

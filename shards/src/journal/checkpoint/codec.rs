@@ -10,13 +10,15 @@ use super::{Checkpoint, PartitionCheckpoint};
 use crate::batch::crc::crc32c;
 use crate::journal::format::RunId;
 use crate::journal::run::Run;
-use crate::log::{IndexEntry, LogSnapshot, OpenSegment, PrefixSum, SealedSegment};
+use crate::log::{IndexEntry, LogSnapshot, OpenSegment, PrefixSum, Replacement, SealedSegment};
 use crate::partition::epochs::EpochStart;
 use crate::partition::producers::{BatchMark, ProducerSnapshot};
 use crate::types::{FilePos, LeaderEpoch, Offset, PartitionId, ProducerId, TopicId};
 
 const MAGIC: [u8; 4] = *b"CLCP";
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
+/// Without what compaction must know.
+const VERSION_WITHOUT_CLEANINGS: u16 = 2;
 /// Without the checksums of what is in no index page.
 const VERSION_WITHOUT_RUNS: u16 = 1;
 const CHECKSUM_BYTES: usize = 4;
@@ -139,8 +141,14 @@ fn put_log(out: &mut Vec<u8>, log: &LogSnapshot, version: u16) {
     out.push(u8::from(log.has_directory));
     put_count(out, log.sealed.len());
     for segment in &log.sealed {
-        for word in [segment.base.0, segment.end_offset.0, segment.size.0.cast_signed(), segment.max_timestamp_ms] {
-            out.extend_from_slice(&word.to_le_bytes());
+        put_sealed(out, segment, version);
+    }
+    if version > VERSION_WITHOUT_CLEANINGS {
+        out.extend_from_slice(&log.cleanings.to_le_bytes());
+        out.extend_from_slice(&log.cleaned_upto.0.to_le_bytes());
+        put_count(out, log.replacing.iter().count());
+        if let Some(under_way) = &log.replacing {
+            put_sealed(out, &under_way.segment(), version);
         }
     }
     put_count(out, log.open.len());
@@ -172,19 +180,45 @@ fn put_log(out: &mut Vec<u8>, log: &LogSnapshot, version: u16) {
     }
 }
 
+fn put_sealed(out: &mut Vec<u8>, segment: &SealedSegment, version: u16) {
+    let words = [
+        segment.base.0,
+        segment.end_offset.0,
+        segment.size.0.cast_signed(),
+        segment.max_timestamp_ms,
+        segment.first_timestamp_ms,
+        segment.cleaning.cast_signed(),
+    ];
+    let count = if version > VERSION_WITHOUT_CLEANINGS { words.len() } else { 4 };
+    for word in words.iter().take(count) {
+        out.extend_from_slice(&word.to_le_bytes());
+    }
+}
+
+fn sealed(from: &mut Reader<'_>) -> Result<SealedSegment, DecodeError> {
+    let (base, end_offset, size) = (from.offset()?, from.offset()?, FilePos(from.u64()?));
+    let max_timestamp_ms = from.i64()?;
+    let (first_timestamp_ms, cleaning) =
+        if from.version > VERSION_WITHOUT_CLEANINGS { (from.i64()?, from.u64()?) } else { (max_timestamp_ms, 0) };
+    Ok(SealedSegment { base, end_offset, size, first_timestamp_ms, max_timestamp_ms, cleaning })
+}
+
 fn log(from: &mut Reader<'_>) -> Result<LogSnapshot, DecodeError> {
+    let (log_start, log_end, has_directory) = (from.offset()?, from.offset()?, from.bool()?);
+    let sealed_segments = from.list(sealed)?;
+    let (mut cleanings, mut cleaned_upto, mut replacing) = (0, Offset::ZERO, None);
+    if from.version > VERSION_WITHOUT_CLEANINGS {
+        (cleanings, cleaned_upto) = (from.u64()?, from.offset()?);
+        replacing = from.list(sealed)?.pop().map(Replacement::of);
+    }
     Ok(LogSnapshot {
-        log_start: from.offset()?,
-        log_end: from.offset()?,
-        has_directory: from.bool()?,
-        sealed: from.list(|from| {
-            Ok(SealedSegment {
-                base: from.offset()?,
-                end_offset: from.offset()?,
-                size: FilePos(from.u64()?),
-                max_timestamp_ms: from.i64()?,
-            })
-        })?,
+        log_start,
+        log_end,
+        has_directory,
+        cleanings,
+        cleaned_upto,
+        replacing,
+        sealed: sealed_segments,
         open: from.list(|from| {
             Ok(OpenSegment {
                 base: from.offset()?,
@@ -297,9 +331,21 @@ mod tests {
             runs: (0..runs).map(run).collect(),
             rolled: runs == 0,
         };
+        let sealed = |number: u64| SealedSegment {
+            base: Offset(-10),
+            end_offset: Offset(0),
+            size: FilePos(77),
+            first_timestamp_ms: 5,
+            max_timestamp_ms: 6,
+            cleaning: number,
+        };
         let log = LogSnapshot {
             log_end: Offset(30),
             has_directory: true,
+            cleanings: 7,
+            cleaned_upto: Offset(-3),
+            replacing: Some(Replacement::of(sealed(8))),
+            sealed: vec![sealed(7)],
             open: vec![segment(0, 0), segment(10, 3)],
             ..LogSnapshot::default()
         };
@@ -326,8 +372,15 @@ mod tests {
     }
 
     #[test]
-    fn version_1_is_read_without_runs_and_a_later_one_is_named() {
+    fn earlier_versions_are_read_without_what_they_lack_and_a_later_one_is_named() {
         let mut expected = checkpoint();
+        for log in expected.partitions.iter_mut().map(|partition| &mut partition.log) {
+            (log.cleanings, log.cleaned_upto, log.replacing) = (0, Offset::ZERO, None);
+            for segment in &mut log.sealed {
+                (segment.first_timestamp_ms, segment.cleaning) = (segment.max_timestamp_ms, 0);
+            }
+        }
+        assert_eq!(decode(&encode_as(&checkpoint(), VERSION_WITHOUT_CLEANINGS)), Ok(expected.clone()));
         for segment in expected.partitions.iter_mut().flat_map(|partition| &mut partition.log.open) {
             segment.runs.clear();
         }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{append, batch, dir, rules, segment_path, store, write_all};
+use super::{append, batch, dir, found, rules, segment_path, store, write_all};
 use crate::log::*;
 use crate::runtime::sim::{Sim, SimRuntime};
 use crate::runtime::{File, OpenMode, Runtime};
@@ -27,7 +27,7 @@ async fn read_all(store: &Store<SimRuntime>, log: &PartitionLog) -> Result<usize
     let (mut at, mut count) = (Offset(0), 0);
     while at < log.log_end() {
         let ReadPlan::Disk(read) = log.plan_read(at, 100_000, log.log_end(), true) else { panic!("all is on disk") };
-        let bytes = store.read(&dir(), read).await?.concat();
+        let bytes = found(store.read(&dir(), &read).await?).concat();
         for (_, header) in crate::batch::walk(&bytes) {
             at = Offset(header.last_offset() + 1);
             count += 1;
@@ -190,7 +190,7 @@ fn a_topic_made_again_under_its_name_gets_a_directory_of_its_own() {
         log.written(&job);
         store.remove_partition(&dir()).await.unwrap();
         let ReadPlan::Disk(read) = log.plan_read(Offset(0), 1, Offset(1), true) else { panic!("it is on disk") };
-        assert_eq!(store.read(&again, read).await.unwrap().len(), 1);
+        assert_eq!(found(store.read(&again, &read).await.unwrap()).len(), 1);
         let late = store.write(&dir(), &job).await.expect_err("the id is gone for good");
         assert_eq!(late.source.kind(), std::io::ErrorKind::NotFound);
     });

@@ -4,14 +4,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 mod appending;
 mod damage;
 mod model;
+mod replacing;
 mod retention;
 mod searching;
 
-use super::{PartitionDir, PartitionLog, Piece, Placement, RollRules, Store, WriteKind};
+use super::{DiskBatches, PartitionDir, PartitionLog, Piece, Placement, RollRules, Store, WriteKind};
 use crate::batch::{BatchBuilder, BatchHeader, NewRecord, stamp};
 use crate::runtime::Runtime;
 use crate::types::{LeaderEpoch, Offset, PartitionId, TopicId};
@@ -31,6 +33,14 @@ pub fn batch(records: usize, value_bytes: usize, timestamp_ms: i64) -> Bytes {
 
 pub fn rules(segment_bytes: u64) -> RollRules {
     RollRules { segment_bytes, segment_ms: i64::MAX }
+}
+
+/// What a read of a log without gaps gives.
+pub fn found(batches: DiskBatches) -> SmallVec<[Bytes; 2]> {
+    match batches {
+        DiskBatches::Found(found) => found,
+        DiskBatches::Beyond(next) => panic!("nothing before {next:?}"),
+    }
 }
 
 /// Places a batch; returns it with its offsets, as the journal holds it.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use proptest::prelude::*;
 
-use super::{batch, dir, place, rules, store, write_all};
+use super::{batch, dir, found, place, rules, store, write_all};
 use crate::log::*;
 use crate::planted::{PlantedFault, planted};
 use crate::runtime::sim::{Sim, SimRuntime};
@@ -246,12 +246,12 @@ impl Rig {
 
     async fn read(&mut self, store: &TestStore, from: Offset, max_bytes: u32, at_least_one: bool) -> usize {
         let upto = self.log.durable_end();
-        let found = match self.log.plan_read(from, max_bytes, upto, at_least_one) {
+        let bytes = match self.log.plan_read(from, max_bytes, upto, at_least_one) {
             ReadPlan::Empty => Vec::new(),
             ReadPlan::Memory(found) => found.concat(),
-            ReadPlan::Disk(read) => store.read(&dir(), read).await.expect("the disk is whole").concat(),
+            ReadPlan::Disk(read) => found(store.read(&dir(), &read).await.expect("the disk is whole")).concat(),
         };
-        let mut rest = found.as_slice();
+        let mut rest = bytes.as_slice();
         let mut count = 0;
         let first = self.known.partition_point(|k| k.last < from);
         for known in &self.known[first..] {
@@ -263,7 +263,7 @@ impl Rig {
             count += 1;
         }
         assert!(rest.is_empty());
-        assert!(found.len() <= max_bytes as usize || (at_least_one && count == 1));
+        assert!(bytes.len() <= max_bytes as usize || (at_least_one && count == 1));
         assert!(count > 0 || !at_least_one || from >= upto, "at least one batch, if there is one");
         count
     }
@@ -272,7 +272,7 @@ impl Rig {
         let upto = self.log.durable_end();
         let found = match self.log.plan_timestamp(timestamp_ms, upto) {
             TimestampPlan::Found(found) => found,
-            TimestampPlan::Search(search) => store.search(&dir(), search).await.expect("the disk is whole"),
+            TimestampPlan::Search(search) => store.search(&dir(), &search).await.expect("the disk is whole"),
         };
         let start = self.log.log_start();
         let mut records = self.known.iter().filter(|k| k.last < upto).flat_map(|k| {

@@ -9,7 +9,7 @@ use crate::types::{LeaderEpoch, Listed, Offset};
 async fn answer(store: &Store<SimRuntime>, plan: TimestampPlan) -> (i64, i64) {
     let Listed { offset, timestamp_ms, .. } = match plan {
         TimestampPlan::Found(found) => found,
-        TimestampPlan::Search(search) => store.search(&dir(), search).await.unwrap(),
+        TimestampPlan::Search(search) => store.search(&dir(), &search).await.unwrap(),
     };
     (offset.0, timestamp_ms)
 }

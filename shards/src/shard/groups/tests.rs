@@ -41,6 +41,7 @@ fn core_with(groups: GroupSettings) -> ShardCore {
         producer_ids_max: 1,
         producer_expiration_ms: 1,
         retention_check_ms: 1,
+        cleaner: Default::default(),
         catalog_snapshot_bytes: 1 << 20,
         mailbox_bytes: 1 << 20,
         mailbox_messages: 1,

@@ -1,0 +1,99 @@
+//! The files that compaction makes, from their first byte until they have a segment's name. Owning core only.
+//!
+//! A cleaned file is whole and its name durable before the journal says that it replaces others; from then on the replacement is
+//! carried out, by this run or by the next start.
+//!
+//! Invariant: a segment's name leads to the old file or to the new one, whole; its index is the one of that file, or missing.
+
+use std::path::PathBuf;
+
+use super::{At, FileKind, Files, PartitionDir, StoreError, ignore_missing};
+use crate::runtime::{OpenMode, Runtime};
+use crate::types::Offset;
+
+impl<R: Runtime> Files<R> {
+    pub fn cleaned_path(&self, dir: &PartitionDir, base: Offset, number: u64, kind: FileKind) -> PathBuf {
+        self.root.join(dir.name()).join(kind.cleaned_name(base, number))
+    }
+
+    /// A new file that is to replace the segment's. What crashes left of earlier ones goes.
+    pub async fn begin_cleaned(&self, dir: &PartitionDir, base: Offset, number: u64) -> Result<R::File, StoreError> {
+        let path = self.cleaned_path(dir, base, number, FileKind::Log);
+        let _inside = self.enter(dir).await;
+        self.refuse_removed(dir, &path)?;
+        self.cleaning.borrow_mut().remove(&dir.id);
+        self.remove_leftovers(dir, &self.root.join(dir.name())).await?;
+        self.cleaning.borrow_mut().insert(dir.id, number);
+        self.rt.open(&path, OpenMode::Create).await.at(&path)
+    }
+
+    /// The cleaned file is whole and synced: puts the index beside it and makes both names durable.
+    pub async fn end_cleaned(
+        &self,
+        dir: &PartitionDir,
+        base: Offset,
+        number: u64,
+        index: &[u8],
+    ) -> Result<(), StoreError> {
+        let path = self.cleaned_path(dir, base, number, FileKind::Index);
+        let _inside = self.enter(dir).await;
+        self.refuse_removed(dir, &path)?;
+        self.rt.write_whole(&path, index).await.at(&path)?;
+        let path = self.root.join(dir.name());
+        self.rt.sync_dir(&path).await.at(&path)
+    }
+
+    /// The cleaned file is not needed after all.
+    pub async fn drop_cleaned(&self, dir: &PartitionDir, base: Offset, number: u64) -> Result<(), StoreError> {
+        self.cleaning.borrow_mut().remove(&dir.id);
+        let _inside = self.enter(dir).await;
+        for kind in [FileKind::Log, FileKind::Index] {
+            let path = self.cleaned_path(dir, base, number, kind);
+            if !self.removed.borrow().contains(&dir.id) {
+                ignore_missing(self.rt.remove_file(&path).await).at(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts the files of cleaning `number` in place of the segment `base`, and removes those of the segments `joined` to it. May be
+    /// repeated after a crash at any point: what is in place already stays. At no point is there an index of another file.
+    pub async fn install_cleaned(
+        &self,
+        dir: &PartitionDir,
+        base: Offset,
+        number: u64,
+        joined: &[Offset],
+    ) -> Result<(), StoreError> {
+        let (log, index) = (self.path(dir, base, FileKind::Log), self.path(dir, base, FileKind::Index));
+        let cleaned_log = self.cleaned_path(dir, base, number, FileKind::Log);
+        let cleaned_index = self.cleaned_path(dir, base, number, FileKind::Index);
+        let path = self.root.join(dir.name());
+        let _inside = self.enter(dir).await;
+        self.refuse_removed(dir, &log)?;
+        // From here on nobody stores an index of what was there before.
+        self.replaced.borrow_mut().insert((dir.id, base), number);
+        self.replaced.borrow_mut().extend(joined.iter().map(|base| ((dir.id, *base), u64::MAX)));
+        let names = self.rt.read_dir(&path).await.at(&path)?;
+        if names.iter().any(|entry| entry.name == FileKind::Log.cleaned_name(base, number)) {
+            ignore_missing(self.rt.remove_file(&index).await).at(&index)?;
+            self.rt.sync_dir(&path).await.at(&path)?;
+            self.rt.rename(&cleaned_log, &log).await.at(&log)?;
+            self.rt.sync_dir(&path).await.at(&path)?;
+        }
+        ignore_missing(self.rt.rename(&cleaned_index, &index).await).at(&index)?;
+        for base in joined {
+            for kind in [FileKind::Log, FileKind::Index] {
+                let gone = self.path(dir, *base, kind);
+                ignore_missing(self.rt.remove_file(&gone).await).at(&gone)?;
+            }
+        }
+        self.rt.sync_dir(&path).await.at(&path)?;
+        for base in std::iter::once(&base).chain(joined) {
+            self.forget(dir.id, *base, FileKind::Log).await;
+            self.forget(dir.id, *base, FileKind::Index).await;
+        }
+        self.cleaning.borrow_mut().remove(&dir.id);
+        Ok(())
+    }
+}

@@ -1,0 +1,157 @@
+//! Cleaned files in the place of segments: whole at every moment of the swap, read right before and after it. Tests only.
+//! Invariant: batches are one record each, so that an offset names a batch.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::{append, batch, dir, rules, segment_path, store, write_all};
+use crate::log::*;
+use crate::runtime::Runtime;
+use crate::runtime::sim::{Sim, SimRuntime};
+use crate::types::{Listed, Offset};
+
+const BATCHES: i64 = 40;
+
+/// A log of some sealed segments and an active one, all of it in files, and its batches.
+async fn written(store: &Store<SimRuntime>) -> (PartitionLog, Vec<Bytes>) {
+    let mut log = PartitionLog::new();
+    let batches = (0..BATCHES).map(|n| append(&mut log, &batch(1, 3_000, n), &rules(40_000))).collect();
+    write_all(store, &mut log, WriteKind::Everything).await;
+    let sync = log.needs_file_sync().expect("the active segment was written");
+    store.sync(&dir(), &sync).await.expect("the disk syncs");
+    log.file_synced(&sync);
+    log.evict_through(u64::MAX);
+    (log, batches)
+}
+
+/// Makes a file for all sealed segments that holds the batches that `keeps` names; the replacement, and what is left of the log.
+async fn cleaned(
+    store: &Store<SimRuntime>,
+    log: &mut PartitionLog,
+    batches: &[Bytes],
+    keeps: impl Fn(i64) -> bool,
+) -> (Replacement, Vec<(i64, Bytes)>) {
+    let group = log.closed_views(log.log_end());
+    assert!(group.len() > 2);
+    let end = log.sealed_end();
+    let begun = store.begin_cleaned(&dir(), log.next_cleaning(), Offset(0), end).await;
+    let mut file = begun.expect("a new file");
+    let left: Vec<(i64, Bytes)> =
+        (0..).zip(batches.iter().cloned()).filter(|(n, _)| *n >= end.0 || keeps(*n)).collect();
+    for (_, batch) in left.iter().filter(|(n, _)| *n < end.0) {
+        file.push(batch).await.expect("the disk takes it");
+    }
+    let by = file.finish().await.expect("the disk syncs");
+    (log.begin_replacement(&group, by).expect("nothing was dropped"), left)
+}
+
+/// The first batch at or behind `from`; `None` at the end of the log.
+async fn next(store: &Store<SimRuntime>, log: &PartitionLog, mut from: Offset) -> Option<Bytes> {
+    while from < log.log_end() {
+        match log.plan_read(from, 1, log.log_end(), true) {
+            ReadPlan::Empty => panic!("there is more behind {from:?}"),
+            ReadPlan::Memory(found) => return Some(found.concat().into()),
+            ReadPlan::Disk(read) => match store.read(&dir(), &read).await.expect("the file is whole") {
+                DiskBatches::Found(found) => return Some(found.concat().into()),
+                DiskBatches::Beyond(next) => from = next,
+            },
+        }
+    }
+    None
+}
+
+async fn reads_as(store: &Store<SimRuntime>, log: &PartitionLog, left: &[(i64, Bytes)]) {
+    for from in 0..BATCHES {
+        let expected = left.iter().find(|(n, _)| *n >= from).map(|(_, bytes)| bytes.clone());
+        assert_eq!(next(store, log, Offset(from)).await, expected, "from {from}");
+    }
+}
+
+#[test]
+fn readers_find_what_is_left_from_every_offset_and_old_plans_are_told() {
+    let keeps: [fn(i64) -> bool; 4] = [|n| n % 3 == 1, |n| n < 5, |n| n == 25, |_| false];
+    for keeps in keeps {
+        let sim = Sim::new(1);
+        let host = sim.add_host("a");
+        sim.block_on(host, move |rt| async move {
+            let store = store(&rt).await;
+            let (mut log, batches) = written(&store).await;
+            reads_as(&store, &log, &(0..).zip(batches.iter().cloned()).collect::<Vec<_>>()).await;
+            let ReadPlan::Disk(old) = log.plan_read(Offset(0), 1, log.log_end(), true) else { panic!("it is on disk") };
+            let (by, left) = cleaned(&store, &mut log, &batches, keeps).await;
+            assert_eq!(log.file_state(Offset(0), 0), FileState::Replacing);
+            let joined: Vec<Offset> = log.snapshot().joined_by(&by);
+            store.install_cleaned(&dir(), &by, &joined).await.expect("the disk renames");
+            log.replaced(&by);
+
+            reads_as(&store, &log, &left).await;
+            assert!(store.read(&dir(), &old).await.is_err(), "its file is another one");
+            assert_eq!(log.file_state(Offset(0), 0), FileState::Replaced);
+            assert_eq!(log.file_state(Offset(0), 1), FileState::Current);
+            for at in 0..BATCHES {
+                let Listed { offset, .. } = match log.plan_timestamp(at, log.log_end()) {
+                    TimestampPlan::Found(listed) => listed,
+                    TimestampPlan::Search(search) => store.search(&dir(), &search).await.expect("the file is whole"),
+                };
+                assert_eq!(Some(offset.0), left.iter().map(|(n, _)| *n).find(|n| *n >= at));
+            }
+            // Once more, after a start that knows the checkpoint only.
+            let log = Replay::new(log.snapshot()).finish(0).expect("nothing is missing").log;
+            rt.remove_file(&segment_path(Offset(0), "index")).await.expect("there is one");
+            let fresh = Store::new(rt.clone(), super::ROOT.into(), 64, 1 << 20);
+            reads_as(&fresh, &log, &left).await;
+        });
+    }
+}
+
+/// Lets the power go while the swap is under way; the log is then the old one or the new one, and a start makes it the new
+/// one. Whether it was the old one.
+fn cut_while_replacing(seed: u64, after: Duration) -> bool {
+    let sim = Sim::new(seed);
+    let host = sim.add_host("a");
+    let (snapshot, by, batches, left) = sim.block_on(host, |rt| async move {
+        let store = store(&rt).await;
+        let (mut log, batches) = written(&store).await;
+        let before = log.snapshot();
+        let (by, left) = cleaned(&store, &mut log, &batches, |n| n % 4 == 0).await;
+        (before, by, batches, left)
+    });
+    let joined = snapshot.joined_by(&by);
+    let names = joined.clone();
+    sim.spawn(host, move |rt| async move {
+        let store = Store::new(rt, super::ROOT.into(), 64, 1 << 20);
+        store.install_cleaned(&dir(), &by, &names).await.expect("the disk renames");
+    });
+    sim.run_for(after);
+    sim.crash(host);
+    sim.block_on(host, move |rt| async move {
+        let store = Store::new(rt.clone(), super::ROOT.into(), 64, 1 << 20);
+        let log = rt.read_whole(&segment_path(Offset(0), "log")).await.expect("the name leads to a file");
+        let is_old = log.len() as u64 != by.size.0;
+        if is_old {
+            let all: Vec<_> = (0..).zip(batches).collect();
+            let log = Replay::new(snapshot.clone()).finish(0).expect("nothing is missing").log;
+            reads_as(&store, &log, &all).await;
+        }
+        let mut snapshot = snapshot;
+        let store = Store::new(rt.clone(), super::ROOT.into(), 64, 1 << 20);
+        store.install_cleaned(&dir(), &by, &joined).await.expect("it can be repeated");
+        snapshot.replaced(&by);
+        let log = Replay::new(snapshot).finish(0).expect("nothing is missing").log;
+        reads_as(&store, &log, &left).await;
+        let names = rt.read_dir(&segment_path(Offset(0), "log").with_file_name("")).await.expect("the directory");
+        let logs = names.iter().filter(|entry| entry.name.contains(".log")).count();
+        assert_eq!(logs, 2, "the new file and the active one: {names:?}");
+        is_old
+    })
+}
+
+#[test]
+fn a_power_cut_at_any_moment_of_a_replacement_leaves_the_old_log_or_the_new_one() {
+    let mut old = 0;
+    for seed in 0..80 {
+        old += u32::from(cut_while_replacing(seed, Duration::from_micros(50 * seed)));
+    }
+    assert!((5..75).contains(&old), "{old} of 80 were cut before the rename was sure");
+}

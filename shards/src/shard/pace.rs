@@ -1,0 +1,56 @@
+//! Keeps a task's reads and writes to so many bytes a second. Owning core only.
+//!
+//! Invariant: over any time, what was spent exceeds the limit by no more than one step and `SLACK`.
+
+use std::time::Duration;
+
+use crate::runtime::Runtime;
+use crate::types::Mono;
+
+/// Shorter waits are saved up: each costs a timer.
+const SLACK: Duration = Duration::from_millis(5);
+
+pub struct Pace {
+    bytes_per_second: u64,
+    /// When all bytes so far are paid for.
+    paid_at: Mono,
+}
+
+impl Pace {
+    pub fn new(bytes_per_second: u64, now: Mono) -> Pace {
+        Pace { bytes_per_second: bytes_per_second.max(1), paid_at: now }
+    }
+
+    /// Notes bytes that were moved, and waits until more may be.
+    pub async fn spend<R: Runtime>(&mut self, rt: &R, bytes: u64) {
+        let cost = Duration::from_secs_f64(bytes as f64 / self.bytes_per_second as f64);
+        self.paid_at = self.paid_at.max(rt.now()).after(cost);
+        if self.paid_at.since(rt.now()) > SLACK {
+            rt.sleep_until(self.paid_at).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::sim::Sim;
+
+    #[test]
+    fn a_limit_holds_over_many_small_steps_and_unused_time_is_not_saved_up() {
+        let sim = Sim::new(1);
+        let host = sim.add_host("broker");
+        sim.block_on(host, |rt| async move {
+            let mut pace = Pace::new(1 << 20, rt.now());
+            rt.sleep_until(rt.now().after(Duration::from_secs(60))).await;
+            let began = rt.now();
+            for _ in 0..1_000 {
+                pace.spend(&rt, 4 << 10).await;
+            }
+            let took = rt.now().since(began);
+            // Timers are late, never early.
+            let least = Duration::from_secs_f64(4_000.0 / 1024.0) - SLACK;
+            assert!((least..least.mul_f64(1.02)).contains(&took), "{took:?}");
+        });
+    }
+}
