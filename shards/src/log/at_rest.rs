@@ -270,6 +270,7 @@ mod tests {
     fn segment(log: &[u8], in_file: usize) -> SegmentAtRest {
         SegmentAtRest {
             end_offset: Some(Offset(120)),
+            has_gaps: false,
             in_file: in_file as u64,
             rest: [Bytes::copy_from_slice(&log[in_file..])].into_iter().collect(),
             ..SegmentAtRest::lone(Offset(100), log.len() as u64)
