@@ -143,7 +143,7 @@ fn refuse_if_acked(
                 if head.synced_through > last {
                     proof = proof.or(Some((head.sequence, file)));
                 }
-                if follower.is_none_or(|(sequence, ..)| head.sequence < sequence) {
+                if head.sequence > last + 1 && follower.is_none_or(|(sequence, ..)| head.sequence < sequence) {
                     follower = Some((head.sequence, position, file));
                 }
             }
