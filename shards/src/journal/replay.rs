@@ -152,10 +152,8 @@ fn refuse_if_acked(
     }
     let Some((proof, file)) = proof else { return Ok(()) };
     let (path, position) = replayed.cut.clone().unwrap_or_else(|| (file.path.clone(), 0));
-    // In which file the chain should have gone on is told by the next head that is whole: that of the damaged commit itself,
-    // or a later one, unless that begins its file.
+    // In which file the chain should have gone on is told by the next commit that is whole, unless that begins its file.
     let (path, position) = match follower {
-        Some((sequence, at, file)) if sequence == last + 1 => (file.path.clone(), at),
         Some((_, at, file)) if at > 0 && file.path != path => (file.path.clone(), 0),
         _ => (path, position),
     };
