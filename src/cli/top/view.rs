@@ -11,6 +11,10 @@ use super::frame::{CLIENTS, CORES, Frame, PARTITIONS, STAGES, StageRow};
 
 /// Title and head of a table.
 const FRAME_LINES: u16 = 2;
+/// With less than a row a table says nothing.
+const TABLE_LINES_MIN: u16 = FRAME_LINES + 1;
+/// A screen with fewer lines gives most of them to the tables.
+const LOW_LINES: u16 = 20;
 /// From here on partitions and clients stand beside the stages.
 const WIDE_COLUMNS: u16 = 160;
 /// What is told of a trouble is cut after so many lines.
@@ -31,26 +35,27 @@ pub fn draw(screen: &mut ratatui::Frame<'_>, frame: Option<&Frame>, headline: &s
     let Some(frame) = frame else {
         return screen.render_widget(Paragraph::new("looking …"), body);
     };
-    let cores = lines(frame.cores.len()).min(body.height / 3);
-    let disk_lines = filled(frame.disk.iter().map(String::as_str), " · ", DISK_LINES_MAX, width);
+    let cores = lines(frame.cores.len()).min((body.height / 3).max(TABLE_LINES_MIN));
+    let disk_lines_max = if body.height < LOW_LINES { 1 } else { DISK_LINES_MAX };
+    let disk_lines = filled(frame.disk.iter().map(String::as_str), " · ", disk_lines_max, width);
     let heights = [Constraint::Length(cores), Constraint::Min(0), Constraint::Length(height(&disk_lines) + 1)];
     let [cores, rest, disk] = Layout::vertical(heights).areas(body);
     table(screen, cores, "cores", &CORES, &shown(&frame.cores, cores), frame.cores.len(), 1);
-    if rest.width >= WIDE_COLUMNS {
-        let [left, right] = Layout::horizontal([Constraint::Percentage(50), Constraint::Percentage(50)]).areas(rest);
-        let left = Rect { width: left.width.saturating_sub(SPACING), ..left };
+    let [upper, lower] = if rest.width >= WIDE_COLUMNS {
+        let [left, right] = Layout::horizontal([Constraint::Fill(1), Constraint::Fill(1)]).spacing(SPACING).areas(rest);
         stages(screen, left, &frame.stages);
-        let [upper, lower] = Layout::vertical([Constraint::Percentage(50), Constraint::Percentage(50)]).areas(right);
-        table(screen, upper, "partitions", &PARTITIONS, &shown(&frame.partitions, upper), frame.partitions.len(), 1);
-        table(screen, lower, "clients", &CLIENTS, &shown(&frame.clients, lower), frame.clients.len(), 2);
+        Layout::vertical([Constraint::Fill(1), Constraint::Fill(1)]).areas(right)
     } else {
-        let stages_lines = lines(frame.stages.len()).min(rest.height / 2);
-        let heights = [Constraint::Length(stages_lines), Constraint::Fill(3), Constraint::Fill(2)];
-        let [middle, upper, lower] = Layout::vertical(heights).areas(rest);
+        let others = if rest.height < 3 * TABLE_LINES_MIN { 0 } else { rest.height / 2 };
+        let heights = [Constraint::Length(lines(frame.stages.len())), Constraint::Min(others)];
+        let [middle, others] = Layout::vertical(heights).areas(rest);
         stages(screen, middle, &frame.stages);
-        table(screen, upper, "partitions", &PARTITIONS, &shown(&frame.partitions, upper), frame.partitions.len(), 1);
-        table(screen, lower, "clients", &CLIENTS, &shown(&frame.clients, lower), frame.clients.len(), 2);
-    }
+        let clients =
+            if others.height < 2 * TABLE_LINES_MIN { 0 } else { (others.height * 2 / 5).max(TABLE_LINES_MIN) };
+        Layout::vertical([Constraint::Min(0), Constraint::Length(clients)]).areas(others)
+    };
+    table(screen, upper, "partitions", &PARTITIONS, &shown(&frame.partitions, upper), frame.partitions.len(), 1);
+    table(screen, lower, "clients", &CLIENTS, &shown(&frame.clients, lower), frame.clients.len(), 2);
     let keys = if width > 40 { KEYS } else { "" };
     let block = Block::new().borders(Borders::TOP).title("disk").title_top(Line::from(keys).right_aligned());
     screen.render_widget(Paragraph::new(disk_lines.join("\n")).block(block), disk);
@@ -112,6 +117,9 @@ fn table(
     all: usize,
     names: usize,
 ) {
+    if area.height < TABLE_LINES_MIN {
+        return;
+    }
     let name_max = usize::from(area.width / 3).max(12);
     let rows: Vec<Vec<String>> = rows
         .iter()
@@ -213,6 +221,20 @@ mod tests {
         assert!(has(&screen, "stage11") && !has(&screen, "stage0 "), "{screen:#?}");
         assert!(has(&screen, "…") && has(&screen, "-17") && has(&screen, "records/s0"), "{screen:#?}");
         assert_eq!((cut("abcdefghij", 5), cut("abc", 5)), ("ab…ij".to_owned(), "abc".to_owned()));
+    }
+
+    #[test]
+    fn a_low_screen_has_fewer_tables_and_each_has_rows() {
+        for height in 8..60 {
+            for width in [60, 200] {
+                let screen = drawn(width, height, Some(&sample()), None);
+                assert!(!has(&screen, "(0 of"), "{width}×{height}: {screen:#?}");
+                assert!(has(&screen, "shard0") && has(&screen, "journal 1 MiB/s"), "{width}×{height}: {screen:#?}");
+                assert!(height < 12 || has(&screen, "stage11"), "{width}×{height}: {screen:#?}");
+            }
+        }
+        let low = drawn(60, 16, Some(&sample()), None);
+        assert!(has(&low, "stage9") && !has(&low, "clients ("), "{low:#?}");
     }
 
     #[test]
