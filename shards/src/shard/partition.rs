@@ -11,7 +11,7 @@ use super::watch::Watch;
 use crate::batch::BatchHeader;
 use crate::catalog::TopicConfig;
 use crate::journal::checkpoint::PartitionCheckpoint;
-use crate::log::{PartitionDir, PartitionLog};
+use crate::log::{LogSnapshot, PartitionDir, PartitionLog};
 use crate::partition::epochs::Epochs;
 use crate::partition::producers::{ProducerRoom, Producers, Sequenced};
 use crate::planted::{PlantedFault, is_planted};
