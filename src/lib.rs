@@ -7,6 +7,7 @@ pub mod bench;
 pub mod cli;
 pub mod client;
 pub mod config;
+pub mod disk;
 pub mod http;
 pub mod launch;
 pub mod listen;

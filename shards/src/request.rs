@@ -11,6 +11,7 @@ use thiserror::Error;
 use crate::batch::ValidBatch;
 use crate::catalog::CatalogRecord;
 use crate::group::{GroupError, GroupReply, GroupRequest, ListedGroup};
+use crate::router::Stage;
 use crate::router::oneshot::Reply;
 pub use crate::types::Listed;
 use crate::types::{LeaderEpoch, Mono, Offset, PartitionId, ProducerId};
@@ -38,6 +39,45 @@ pub struct Appended {
     /// Timestamp that the log holds for a LogAppendTime topic or a duplicate; -1 for a fresh CreateTime batch.
     pub log_append_time_ms: i64,
     pub log_start: Offset,
+    pub marks: Marks,
+}
+
+/// When an append came how far on its owner's core; 0 where it did not come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Marks {
+    pub taken_up: Mono,
+    /// There was room in the open commit.
+    pub placed: Mono,
+    pub appended: Mono,
+    pub write_started: Mono,
+    /// Where the sync is an operation of its own.
+    pub written: Mono,
+    pub released: Mono,
+}
+
+impl Marks {
+    /// The stages that they bound, with their ends, in order.
+    pub fn each(&self, mut stage: impl FnMut(Stage, Mono)) {
+        stage(Stage::Route, self.taken_up);
+        if self.placed == Mono(0) {
+            // The answer was there already: a duplicate's.
+            return stage(Stage::Queue, self.released);
+        }
+        stage(Stage::Queue, self.placed);
+        stage(Stage::Append, self.appended);
+        if self.write_started == Mono(0) {
+            return stage(Stage::CommitWait, self.released);
+        }
+        stage(Stage::CommitWait, self.write_started);
+        if self.written == Mono(0) {
+            stage(Stage::WriteSync, self.released);
+        } else {
+            stage(Stage::Write, self.written);
+            if self.released > self.written {
+                stage(Stage::Sync, self.released);
+            }
+        }
+    }
 }
 
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -46,7 +86,7 @@ pub enum AppendError {
     Unknown,
     #[error("partition is offline: {reason}")]
     Offline { reason: String },
-    #[error("the disk is full: appends wait for space")]
+    #[error("the disk is full: appends are refused until there is space")]
     DiskFull,
     #[error("{isr} in-sync replicas, {min} asked by min.insync.replicas")]
     NotEnoughReplicas { isr: i32, min: i32 },
@@ -99,6 +139,11 @@ pub struct Fetched {
     pub aborted: Vec<(ProducerId, Offset)>,
     /// The reader's log parts from ours here (KIP-595): largest common epoch and its end.
     pub diverging: Option<EpochEnd>,
+    /// What could be read from the asked offset on, up to the partition's own limit: it may be more than was read. Of
+    /// what lies in an older segment or on the disk as much as is asked for, as nobody who is so far behind should wait.
+    pub available_bytes: u32,
+    /// The records had to be read from the disk.
+    pub from_disk: bool,
 }
 
 impl Fetched {
@@ -193,7 +238,8 @@ pub enum ShardRequest {
     Read {
         parts: Vec<FetchPart>,
         isolation: Isolation,
-        max_bytes: u32,
+        /// `None`: no records, only where the partitions stand.
+        max_bytes: Option<u32>,
         reply: Reply<Vec<Result<Fetched, ReadError>>>,
     },
     /// Answered when `missing_bytes` came in, at the deadline, or when one of the partitions must be looked at again.

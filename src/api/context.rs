@@ -1,12 +1,12 @@
 //! What a handler knows beside its request: its core, its peer, the time. Owning core only.
 //! Invariant: handlers have no clock, no random source and no socket; all of it comes in here.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use shards::router::{ReadMemory, Shards};
+use shards::router::{ReadMemory, Shards, Trace};
 use shards::types::Mono;
 
 use super::fetch::sessions::{FetchSessions, SessionLimits};
@@ -82,6 +82,8 @@ pub struct Peer {
     pub addr: SocketAddr,
     pub local: SocketAddr,
     pub listener: Rc<ListenerInfo>,
+    /// What its first request calls it.
+    pub client_id: OnceCell<Box<str>>,
 }
 
 impl Peer {
@@ -141,11 +143,12 @@ impl ApiCore {
 }
 
 /// The moment at which a request was whole.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 pub struct Arrival {
     pub now: Mono,
     /// Milliseconds since 1970.
     pub wall_ms: i64,
+    pub trace: Rc<Trace>,
 }
 
 /// One request's surroundings. Handlers take what their second stage needs out of it.

@@ -6,6 +6,7 @@ use std::future::Future;
 use std::rc::Rc;
 
 use bytes::Bytes;
+use shards::router::Class;
 
 use super::{
     ApiCore, Arrival, Outcome, Peer, Pending, Refusal, RequestContext, acls, alter_configs, alter_replica_log_dirs,
@@ -130,6 +131,10 @@ pub fn dispatch(core: &Rc<ApiCore>, peer: &Rc<Peer>, frame: &Bytes, arrival: Arr
     let (place, row) =
         found.ok_or_else(|| Refusal { api: "-", reason: format!("no API with key {} is served", start.api_key) })?;
     core.count(place);
+    arrival.trace.name(row.api.name(), class(row.api));
+    if matches!(row.api, ApiKey::JoinGroup | ApiKey::SyncGroup) {
+        arrival.trace.waits_for_others();
+    }
     let (api, version) = (row.api, start.api_version);
     if !api.versions().contains(version) {
         if api == ApiKey::ApiVersions {
@@ -141,8 +146,20 @@ pub fn dispatch(core: &Rc<ApiCore>, peer: &Rc<Peer>, frame: &Bytes, arrival: Arr
     }
     let malformed = |e: crate::wire::DecodeError| Refusal { api: api.name(), reason: e.to_string() };
     let client_id = start.decode_rest(&mut body, api).map_err(malformed)?.client_id;
+    if let Some(name) = &client_id {
+        peer.client_id.get_or_init(|| name.as_str().into());
+    }
     let ctx = RequestContext { core, peer, arrival, version, client_id };
     (row.serve)(&ctx, body, start.correlation_id)
+}
+
+/// Which way its requests go.
+fn class(api: ApiKey) -> Class {
+    match api {
+        ApiKey::Produce => Class::Produce,
+        ApiKey::Fetch => Class::Fetch,
+        _ => Class::Other,
+    }
 }
 
 /// Decodes the body and runs the handler's first stage. Bytes after the body are accepted, as Kafka does.

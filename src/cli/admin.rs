@@ -16,7 +16,7 @@ const ANSWER_MAX: Duration = Duration::from_secs(15);
 const ANSWER_BYTES_MAX: u64 = 64 << 20;
 
 /// Which broker to look into.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub struct Admin {
     /// Where the broker's own HTTP listens: its `admin.listen`.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9644", value_parser = host_port)]
@@ -24,20 +24,40 @@ pub struct Admin {
 }
 
 impl Admin {
+    pub fn address(&self) -> &str {
+        &self.admin
+    }
+
     /// The JSON that the broker answers to a GET of this path.
     pub fn get(&self, path: &str) -> Result<Value, Failure> {
+        serde_json::from_str(&self.text(path)?).map_err(|_| self.no_broker())
+    }
+
+    /// What the broker answers to a GET of this path.
+    pub fn text(&self, path: &str) -> Result<String, Failure> {
+        match self.ask(path)? {
+            (200, body) => Ok(body),
+            (status, _) => Err(Failure::Refused(format!("{} answers {status} to {path}", self.admin))),
+        }
+    }
+
+    /// Status and body of the answer to a GET of this path.
+    pub fn ask(&self, path: &str) -> Result<(u16, String), Failure> {
         let admin = &self.admin;
         let text = self.fetch(path).map_err(|e| {
-            Failure::Unreachable(format!(
-                "no HTTP at {admin}: {e}; give the address that the broker tells at its start with --admin"
-            ))
+            Failure::Unreachable(match e.kind() {
+                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => format!("{admin} does not answer: it hangs"),
+                _ => {
+                    format!("no HTTP at {admin}: {e}; give the address that the broker tells at its start with --admin")
+                }
+            })
         })?;
-        let no_broker = || Failure::Runtime(format!("{admin} does not answer as a corelog broker does"));
-        let (status, body) = answer(&text).ok_or_else(no_broker)?;
-        if status != 200 {
-            return Err(Failure::Refused(format!("{admin} answers {status} to {path}")));
-        }
-        serde_json::from_str(body).map_err(|_| no_broker())
+        let (status, body) = answer(&text).ok_or_else(|| self.no_broker())?;
+        Ok((status, body.to_owned()))
+    }
+
+    fn no_broker(&self) -> Failure {
+        Failure::Runtime(format!("{} does not answer as a corelog broker does", self.admin))
     }
 
     /// The whole answer, head and body. HTTP/1.0: the end of the connection is the end of the answer.

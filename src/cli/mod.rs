@@ -13,6 +13,7 @@ mod consume;
 mod dev;
 mod format;
 mod group;
+mod log;
 mod man;
 mod output;
 mod printer;
@@ -27,6 +28,7 @@ mod serve;
 mod signals;
 mod stages;
 mod time;
+mod top;
 mod topic;
 mod topology;
 
@@ -50,6 +52,9 @@ const EXIT_MISSING: u8 = 4;
 /// The broker refused; the message has its error.
 const EXIT_REFUSED: u8 = 5;
 
+/// Data on disk is damaged.
+const EXIT_DAMAGED: u8 = 6;
+
 /// What `corelog --help` and the manual say of exit codes. README has the same table.
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -59,6 +64,7 @@ Exit codes:
   3    no broker could be reached
   4    what was named is not there: a topic, a group, a partition, an offset, a key
   5    the broker refused
+  6    data on disk is damaged; the answer says what is lost, or that nothing is
   74   a write or sync of the broker failed
   130  a second signal cut the stop short";
 
@@ -82,7 +88,9 @@ enum Command {
     Cluster(cluster::Arguments),
     Config(config::Arguments),
     Topology(topology::Arguments),
+    Log(log::Arguments),
     Stages(stages::Arguments),
+    Top(top::Arguments),
     Completions(completions::Arguments),
     Man(man::Arguments),
 }
@@ -100,6 +108,8 @@ pub enum Failure {
     Missing(String),
     #[error("{0}")]
     Refused(String),
+    #[error("{0}")]
+    Damaged(String),
 }
 
 impl Failure {
@@ -110,6 +120,7 @@ impl Failure {
             Failure::Unreachable(_) => EXIT_UNREACHABLE,
             Failure::Missing(_) => EXIT_MISSING,
             Failure::Refused(_) => EXIT_REFUSED,
+            Failure::Damaged(_) => EXIT_DAMAGED,
         }
     }
 }
@@ -169,7 +180,9 @@ pub fn main() -> ExitCode {
         Command::Cluster(arguments) => cluster::run(&arguments),
         Command::Config(arguments) => config::run(arguments),
         Command::Topology(arguments) => topology::run(&arguments),
+        Command::Log(arguments) => log::run(&arguments),
         Command::Stages(arguments) => stages::run(&arguments),
+        Command::Top(arguments) => top::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Man(arguments) => man::run(&arguments),
     };
@@ -229,6 +242,10 @@ mod tests {
             "corelog completions zsh",
             "corelog man topic create",
             "corelog man --to pages -o json",
+            "corelog log dump /d",
+            "corelog log dump /d orders-0 __consumer_offsets --records --indexes --producers --from 5 --count 2 -o json",
+            "corelog log dump /d --journal --catalog",
+            "corelog log verify /d --repair -o json",
             "corelog topology --topics -b broker:9092",
             "corelog consume t --from 5 --count 3 --follow --format %k=%s\\n",
             "corelog consume t -o -5 -n 3 -F -f %k=%s\\n -p 0 -p 1",
@@ -238,6 +255,7 @@ mod tests {
             "corelog bench --arrivals bursts:10 --broker-pid 1 --out report",
             "corelog bench --one-outstanding --clients 64",
             "corelog stages --admin h:9644 --all -o json",
+            "corelog top --every 5 --admin h:9644",
             "corelog bench compare h:1 g:2 --rounds 3 --rate 5000 --duration 10s",
         ] {
             if let Err(e) = Arguments::try_parse_from(line.split(' ')) {

@@ -40,7 +40,8 @@ pub fn print(topic: &str, record: &Received, out: &mut Vec<u8>) {
     out.push(b'\n');
 }
 
-fn put(map: &mut Map<String, Value>, name: &str, bytes: Option<&[u8]>) {
+/// Bytes under this name: as text if they are some, in base64 otherwise.
+pub(super) fn put(map: &mut Map<String, Value>, name: &str, bytes: Option<&[u8]>) {
     match bytes.map(std::str::from_utf8) {
         None => map.insert(name.to_owned(), Value::Null),
         Some(Ok(text)) => map.insert(name.to_owned(), text.into()),

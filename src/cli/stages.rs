@@ -18,7 +18,7 @@ pub struct Arguments {
     admin: Admin,
 }
 
-const HEAD: [&str; 8] = ["shard", "stage", "count", "mean µs", "p50 µs", "p99 µs", "p99.9 µs", "max µs"];
+const HEAD: [&str; 9] = ["shard", "request", "stage", "count", "mean µs", "p50 µs", "p99 µs", "p99.9 µs", "max µs"];
 
 pub fn run(args: &Arguments) -> Result<(), Failure> {
     let told = args.admin.get("/v1/stages")?;
@@ -38,19 +38,19 @@ pub fn run(args: &Arguments) -> Result<(), Failure> {
     })
 }
 
-/// A line for each stage that anything went through.
+/// A line for each stage, in the order in which requests go through them.
 fn rows_of(shard: &str, stages: &Value) -> Vec<Vec<String>> {
     let stages = stages.as_array().map(Vec::as_slice).unwrap_or_default();
-    let used = stages.iter().filter(|stage| number(stage, "count") > 0.0);
-    used.map(|stage| {
+    let row = |stage: &Value| {
         let mean = number(stage, "sum_ns") / number(stage, "count");
-        let mut row = vec![shard.to_owned(), stage["stage"].as_str().unwrap_or_default().to_owned()];
+        let text = |name: &str| stage[name].as_str().unwrap_or_default().to_owned();
+        let mut row = vec![shard.to_owned(), text("request"), text("stage")];
         row.push(stage["count"].to_string());
         row.push(micros(mean));
         row.extend(["p50_ns", "p99_ns", "p999_ns", "max_ns"].map(|name| micros(number(stage, name))));
         row
-    })
-    .collect()
+    };
+    stages.iter().map(row).collect()
 }
 
 fn number(stage: &Value, name: &str) -> f64 {
@@ -68,13 +68,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stages_that_nothing_went_through_are_left_out() {
+    fn times_are_told_in_microseconds() {
         let stage = |name: &str, count: u64| {
-            json!({ "stage": name, "count": count, "sum_ns": 3_000, "p50_ns": 1_000, "p99_ns": 2_000, "p999_ns": 2_000,
+            json!({ "request": "other", "stage": name, "count": count, "sum_ns": 3_000, "p50_ns": 1_000, "p99_ns": 2_000, "p999_ns": 2_000,
                     "max_ns": 2_040 })
         };
-        let rows = rows_of("0", &json!([stage("decode", 2), stage("sync", 0)]));
-        assert_eq!(rows, [["0", "decode", "2", "1.5", "1.0", "2.0", "2.0", "2.0"].map(str::to_owned).to_vec()]);
+        let rows = rows_of("0", &json!([stage("decode", 2)]));
+        assert_eq!(
+            rows,
+            [["0", "other", "decode", "2", "1.5", "1.0", "2.0", "2.0", "2.0"].map(str::to_owned).to_vec()]
+        );
         assert!(rows_of("0", &Value::Null).is_empty());
     }
 }

@@ -470,7 +470,13 @@ pub static KEYS: &[Key] = &[
         "60000",
         "A client that takes nothing of a reply for so long is closed: the reply is held all the while.",
     ),
-    // Logs of the broker itself.
+    // What the broker says of itself.
+    key(
+        "slow.request.ms",
+        int(0, i64::MAX),
+        "100",
+        "A request that takes longer, the wait of a fetch for records left out, keeps a trace of its stages: the last 64 of each shard, at /v1/slow. 0 keeps every request.",
+    ),
     key(
         "log_level",
         Kind::OneOf(&["error", "warn", "info", "debug", "trace"]),

@@ -8,7 +8,7 @@ use super::report::CoreReport;
 /// What is to be known of the process beside its cores.
 #[derive(Clone, Copy, Debug)]
 pub struct Life {
-    /// Every core has answered at least once.
+    /// Every core serves.
     pub started: bool,
     pub stopping: bool,
 }
@@ -59,7 +59,7 @@ fn reasons(report: Option<&CoreReport>, life: Life) -> Vec<String> {
         reasons.push("it is stopping".to_owned());
     }
     if report.shard.disk_full {
-        reasons.push("the disk is full: appends wait for space".to_owned());
+        reasons.push("the disk is full: appends are refused until there is space".to_owned());
     }
     reasons
 }
@@ -84,7 +84,7 @@ mod tests {
         let round = Round { cores: vec![Some(full), None, Some(report())] };
         let (is_ready, told) = ready(&round, RUNS);
         assert!(!is_ready && told["status"] == "not ready");
-        assert_eq!(told["shards"][0]["reasons"][0], "the disk is full: appends wait for space");
+        assert_eq!(told["shards"][0]["reasons"][0], "the disk is full: appends are refused until there is space");
         assert_eq!(told["shards"][1]["reasons"][0], "it does not answer");
         assert_eq!(told["shards"][2]["reasons"].as_array().map(Vec::len), Some(0));
         let (_, told) = ready(&round, Life { started: false, stopping: false });

@@ -1,18 +1,21 @@
 //! The broker's own HTTP: health, metrics, where the time goes, settings in force, the log's level. One thread of its own,
 //! the control thread, which nothing on the way of a record waits for.
 //!
-//! `serve` takes connections, `routes` answers, `collect` asks the cores; `health`, `stages` and `metrics` make answers out
+//! `serve` takes connections, `routes` answers, `collect` asks the cores; `health`, `stages`, `slow` and `metrics` make answers out
 //! of what they said, without waiting for anything.
 //!
 //! Invariant: whatever is asked here, a core is asked for one report at most every [`collect::ROUND_EVERY`].
 
+mod busiest;
 mod collect;
+mod dashboard;
 mod health;
 mod log_level;
 pub mod metrics;
 mod report;
 mod routes;
 mod serve;
+mod slow;
 mod stages;
 
 use std::net::SocketAddr;
@@ -21,8 +24,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
 
+pub use busiest::TOLD_MAX as BUSIEST_TOLD_MAX;
 pub use log_level::LogLevel;
-pub use report::{Ask, CoreReport};
+pub use report::{Ask, Busiest, CoreReport};
 pub use serve::{HttpError, start};
 
 /// What the control thread needs.
@@ -37,16 +41,30 @@ pub struct HttpPlan {
     pub data_dir: Arc<str>,
 }
 
-/// Set once the broker began to stop.
+/// How far the broker is, as the thread that starts and stops it says.
 #[derive(Clone, Debug, Default)]
-pub struct Stopping(Arc<AtomicBool>);
+pub struct Progress(Arc<Flags>);
 
-impl Stopping {
-    pub fn set(&self) {
-        self.0.store(true, Ordering::Relaxed);
+#[derive(Debug, Default)]
+struct Flags {
+    started: AtomicBool,
+    stopping: AtomicBool,
+}
+
+impl Progress {
+    /// All cores serve.
+    pub fn started(&self) {
+        self.0.started.store(true, Ordering::Relaxed);
     }
 
-    fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+    pub fn stopping(&self) {
+        self.0.stopping.store(true, Ordering::Relaxed);
+    }
+
+    fn life(&self) -> health::Life {
+        health::Life {
+            started: self.0.started.load(Ordering::Relaxed),
+            stopping: self.0.stopping.load(Ordering::Relaxed),
+        }
     }
 }

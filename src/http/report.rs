@@ -2,35 +2,40 @@
 
 use std::fmt::Write as _;
 
-use shards::router::{ShardReport, Stage, Times};
+use shards::router::{Class, PartitionLoad, ShardReport, Stage, Times};
 
-use crate::listen::ServerReport;
+use crate::listen::{ClientLoad, ServerReport};
 
 /// A core is asked by telling it where to answer.
-pub type Ask = flume::Sender<CoreReport>;
+pub enum Ask {
+    Report(flume::Sender<CoreReport>),
+    Busiest(flume::Sender<Busiest>),
+}
+
+/// What moved most bytes on one core, the busiest first.
+pub struct Busiest {
+    pub partitions: Vec<PartitionLoad>,
+    pub clients: Vec<ClientLoad>,
+}
 
 /// All that there is to say of one core.
 pub struct CoreReport {
     pub shard: ShardReport,
     pub server: ServerReport,
-    /// In the order of [`Stage::ALL`].
-    pub times: Vec<Times>,
+    /// What anything went through, in order.
+    pub times: Vec<(Class, Stage, Times)>,
 }
 
 impl CoreReport {
-    /// Every stage with its times.
-    pub fn stages(&self) -> impl Iterator<Item = (Stage, &Times)> {
-        Stage::ALL.into_iter().zip(&self.times)
-    }
-
     /// One line a stage, for a person.
     pub fn table(&self) -> String {
-        let mut out = String::from("stage              n      p50      p99    p99.9      max  µs\n");
-        for (stage, times) in self.stages() {
+        let mut out = String::from("request  stage              n      p50      p99    p99.9      max  µs\n");
+        for (class, stage, times) in &self.times {
             let us = |quantile: f64| times.quantile_nanos(quantile) as f64 / 1000.0;
             let _ = writeln!(
                 out,
-                "{:<12} {:>7} {:>8.1} {:>8.1} {:>8.1} {:>8.1}",
+                "{:<8} {:<12} {:>7} {:>8.1} {:>8.1} {:>8.1} {:>8.1}",
+                class.name(),
                 stage.name(),
                 times.count(),
                 us(0.5),
@@ -53,12 +58,15 @@ impl CoreReport {
 pub mod tests {
     use super::*;
 
+    /// The same, and these times were noted.
+    pub fn noted(class: Class, stage: Stage, micros: &[u64]) -> CoreReport {
+        let mut times = Times::default();
+        micros.iter().for_each(|micros| times.record(std::time::Duration::from_micros(*micros)));
+        CoreReport { times: vec![(class, stage, times)], ..report() }
+    }
+
     /// A core to which nothing has happened yet.
     pub fn report() -> CoreReport {
-        CoreReport {
-            shard: ShardReport::default(),
-            server: ServerReport::default(),
-            times: vec![Times::default(); Stage::ALL.len()],
-        }
+        CoreReport { shard: ShardReport::default(), server: ServerReport::default(), times: Vec::new() }
     }
 }

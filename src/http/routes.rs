@@ -1,7 +1,6 @@
 //! Paths and their answers. Control thread only.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::body::Bytes;
@@ -14,36 +13,39 @@ use tracing::level_filters::LevelFilter;
 
 use super::collect::{Collector, Round};
 use super::health::{self, Life};
-use super::{HttpPlan, LogLevel, Stopping, log_level, metrics, stages};
+use super::report::{Busiest, CoreReport};
+use super::{HttpPlan, LogLevel, Progress, busiest, dashboard, log_level, metrics, slow, stages};
 
 /// The one body that is read is a level's name.
 const BODY_BYTES_MAX: usize = 1024;
+
+const JSON: &str = "application/json";
 
 const PATHS: &str = "\
 /livez          the process works
 /readyz         clients may come; if not, why, by core
 /metrics        for Prometheus
 /v1/stages      where the time goes, by core and stage
+/v1/stages/buckets  the same with what their histograms hold
+/v1/partitions  the busiest of each core
+/v1/clients     the busiest of each core
+/v1/slow        the last slow requests, with their stages
 /v1/config      settings in force
+/v1/dashboard   for Grafana, to import as it is
 /v1/log-level   GET, and PUT with error, warn, info, debug or trace
 ";
 
 pub struct Site {
     pub plan: HttpPlan,
-    pub collector: Collector,
+    pub reports: Collector<CoreReport>,
+    pub busiest: Collector<Busiest>,
     pub level: LogLevel,
-    pub stopping: Stopping,
-    /// Every core has answered at least once.
-    pub started: AtomicBool,
+    pub progress: Progress,
 }
 
 impl Site {
     async fn ask(&self) -> (Arc<Round>, Life) {
-        let round = self.collector.round().await;
-        if round.cores.iter().all(Option::is_some) {
-            self.started.store(true, Ordering::Relaxed);
-        }
-        (round, Life { started: self.started.load(Ordering::Relaxed), stopping: self.stopping.is_set() })
+        (self.reports.round().await, self.progress.life())
     }
 }
 
@@ -54,14 +56,21 @@ pub fn router(site: Arc<Site>) -> Router {
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .route("/v1/stages", get(stages))
+        .route("/v1/stages/buckets", get(buckets))
+        .route("/v1/partitions", get(partitions))
+        .route("/v1/clients", get(clients))
+        .route("/v1/slow", get(slow))
         .route("/v1/config", get(config))
+        .route("/v1/dashboard", get(dashboard))
         .route("/v1/log-level", get(level).put(set_level))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(site)
 }
 
 async fn live(State(site): State<Arc<Site>>) -> Response {
-    let (round, life) = site.ask().await;
+    let life = site.progress.life();
+    // Cores that start answer nothing, and a start takes as long as it takes: who asks must not wait for that.
+    let round = if life.started { site.reports.round().await } else { Arc::new(Round { cores: Vec::new() }) };
     healthy(health::live(&round, life))
 }
 
@@ -81,8 +90,32 @@ async fn stages(State(site): State<Arc<Site>>) -> Response {
     json(StatusCode::OK, &stages::answer(&round))
 }
 
+async fn buckets(State(site): State<Arc<Site>>) -> Response {
+    let (round, _) = site.ask().await;
+    json(StatusCode::OK, &stages::with_buckets(&round))
+}
+
+async fn partitions(State(site): State<Arc<Site>>) -> Response {
+    let round = site.busiest.round().await;
+    json(StatusCode::OK, &busiest::partitions(&round))
+}
+
+async fn clients(State(site): State<Arc<Site>>) -> Response {
+    let round = site.busiest.round().await;
+    json(StatusCode::OK, &busiest::clients(&round))
+}
+
+async fn slow(State(site): State<Arc<Site>>) -> Response {
+    let (round, _) = site.ask().await;
+    json(StatusCode::OK, &slow::answer(&round))
+}
+
 async fn config(State(site): State<Arc<Site>>) -> Response {
     json(StatusCode::OK, &site.plan.config)
+}
+
+async fn dashboard() -> Response {
+    ([(header::CONTENT_TYPE, JSON)], dashboard::JSON).into_response()
 }
 
 async fn level() -> Response {
@@ -110,5 +143,5 @@ fn healthy((good, told): (bool, Value)) -> Response {
 }
 
 fn json(status: StatusCode, value: &Value) -> Response {
-    (status, [(header::CONTENT_TYPE, "application/json")], format!("{value:#}\n")).into_response()
+    (status, [(header::CONTENT_TYPE, JSON)], format!("{value:#}\n")).into_response()
 }

@@ -5,7 +5,6 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use hyper::server::conn::http1;
@@ -18,7 +17,7 @@ use tokio::time::{sleep, timeout};
 use super::collect::Collector;
 use super::report::Ask;
 use super::routes::{Site, router};
-use super::{HttpPlan, LogLevel, Stopping};
+use super::{HttpPlan, LogLevel, Progress};
 
 /// Scrapers, probes and people; more wait in the kernel's queue.
 const CONNECTIONS_MAX: usize = 64;
@@ -46,7 +45,7 @@ pub fn start(
     plan: HttpPlan,
     cores: Vec<flume::Sender<Ask>>,
     level: LogLevel,
-    stopping: Stopping,
+    progress: Progress,
 ) -> Result<SocketAddr, HttpError> {
     let failed = |source| HttpError::Address { addr: plan.addr, source };
     let listener = TcpListener::bind(plan.addr).map_err(failed)?;
@@ -56,8 +55,9 @@ pub fn start(
         tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build().map_err(HttpError::Thread)?;
     let run = move || {
         runtime.block_on(async {
-            let collector = Collector::start(cores);
-            accept(listener, Arc::new(Site { plan, collector, level, stopping, started: AtomicBool::new(false) })).await
+            let busiest = Collector::start(cores.clone(), Ask::Busiest);
+            let reports = Collector::start(cores, Ask::Report);
+            accept(listener, Arc::new(Site { plan, reports, busiest, level, progress })).await
         });
     };
     std::thread::Builder::new().name("control".to_owned()).spawn(run).map_err(HttpError::Thread)?;

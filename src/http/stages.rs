@@ -1,7 +1,7 @@
 //! `/v1/stages`: the times of every stage, by core and of all cores together. Pure.
 
 use serde_json::{Value, json};
-use shards::router::{Stage, Times};
+use shards::router::{Class, Stage, Times};
 
 use super::collect::Round;
 
@@ -10,27 +10,43 @@ pub fn answer(round: &Round) -> Value {
     let shards: Vec<Value> = round
         .answered()
         .map(|(shard, core)| {
-            let stages: Vec<Value> = core.stages().map(|(stage, times)| told(stage, times)).collect();
+            let stages: Vec<Value> =
+                core.times.iter().map(|(class, stage, times)| told(*class, *stage, times)).collect();
             json!({ "shard": shard, "stages": stages })
         })
         .collect();
-    let all: Vec<Value> = Stage::ALL.into_iter().map(|stage| told(stage, &together(round, stage))).collect();
+    let pairs = Class::ALL.into_iter().flat_map(|class| Stage::ALL.map(|stage| (class, stage)));
+    let all: Vec<Value> =
+        pairs.filter_map(|(class, stage)| Some(told(class, stage, &together(round, class, stage)?))).collect();
     json!({ "shards": shards, "all": all })
 }
 
-/// Of all cores.
-fn together(round: &Round, stage: Stage) -> Times {
-    let mut sum = Times::default();
-    for (_, core) in round.answered() {
-        for (_, times) in core.stages().filter(|(of, _)| *of == stage) {
-            sum.add(times);
-        }
-    }
-    sum
+/// The same of all cores together, each with the upper end and the count of every bucket of its histogram that holds any.
+pub fn with_buckets(round: &Round) -> Value {
+    let pairs = Class::ALL.into_iter().flat_map(|class| Stage::ALL.map(|stage| (class, stage)));
+    let all = pairs.filter_map(|(class, stage)| {
+        let times = together(round, class, stage)?;
+        let mut told = told(class, stage, &times);
+        told["buckets"] = times.buckets().map(|(within, count)| json!([within, count])).collect();
+        Some(told)
+    });
+    json!({ "all": all.collect::<Value>() })
 }
 
-fn told(stage: Stage, times: &Times) -> Value {
+/// Of all cores; `None`: nothing went through there.
+pub fn together(round: &Round, class: Class, stage: Stage) -> Option<Times> {
+    let noted = round.answered().flat_map(|(_, core)| &core.times);
+    let noted = noted.filter(|(c, s, _)| (*c, *s) == (class, stage)).map(|(.., times)| times);
+    noted.fold(None, |sum: Option<Times>, times| {
+        let mut sum = sum.unwrap_or_default();
+        sum.add(times);
+        Some(sum)
+    })
+}
+
+fn told(class: Class, stage: Stage, times: &Times) -> Value {
     json!({
+        "request": class.name(),
         "stage": stage.name(),
         "count": times.count(),
         "sum_ns": times.sum_nanos(),
@@ -43,20 +59,18 @@ fn told(stage: Stage, times: &Times) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-    use crate::http::report::tests::report;
+    use crate::http::report::tests::{noted, report};
 
     #[test]
     fn all_cores_together_are_their_sum() {
-        let (mut first, mut second) = (report(), report());
-        first.times[Stage::Sync as usize].record(Duration::from_micros(10));
-        second.times[Stage::Sync as usize].record(Duration::from_micros(30));
-        let told = answer(&Round { cores: vec![Some(first), None, Some(second)] });
-        assert_eq!((&told["shards"][0]["shard"], &told["shards"][1]["shard"]), (&json!(0), &json!(2)));
-        let sync = &told["all"][Stage::Sync as usize];
-        assert_eq!((&sync["stage"], &sync["count"], &sync["sum_ns"]), (&json!("sync"), &json!(2), &json!(40_000)));
-        assert_eq!(told["all"][Stage::Decode as usize]["count"], 0);
+        let core = |micros| Some(noted(Class::Produce, Stage::Sync, &[micros]));
+        let told = answer(&Round { cores: vec![core(10), None, core(30), Some(report())] });
+        let numbers: Vec<&Value> = (0..3).map(|at| &told["shards"][at]["shard"]).collect();
+        assert_eq!(numbers, [&json!(0), &json!(2), &json!(3)]);
+        let all = told["all"].as_array().expect("a list");
+        assert_eq!(all.len(), 1, "{told}");
+        assert_eq!((&all[0]["request"], &all[0]["stage"]), (&json!("produce"), &json!("sync")));
+        assert_eq!((&all[0]["count"], &all[0]["sum_ns"]), (&json!(2), &json!(40_000)));
     }
 }

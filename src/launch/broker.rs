@@ -238,6 +238,7 @@ fn server(
             idle_max: millis("connections.max.idle.ms"),
             partial_frame_max: millis("partial.frame.max.ms"),
             unread_max: millis("unread.reply.max.ms"),
+            slow_min: millis("slow.request.ms"),
             in_flight_max: number(config, "requests.in.flight.per.connection.max"),
             backlog: number(config, "socket.listen.backlog.size"),
         },

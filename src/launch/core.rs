@@ -6,11 +6,12 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use shards::router::{Shards, Stage};
+use shards::router::{Class, PartitionLoad, Shards, Slot, Stage};
 use shards::runtime::Runtime;
 use shards::shard::start::{self, ShardPlan, StartError};
 
-use crate::http::{Ask, CoreReport};
+use super::busiest::busiest;
+use crate::http::{Ask, BUSIEST_TOLD_MAX, Busiest, CoreReport};
 use crate::listen::{self, ListenError, Server, ServerPlan};
 
 /// How long replies may take to leave after the stop was asked for.
@@ -91,18 +92,31 @@ pub async fn run<R: Runtime>(rt: R, plan: CorePlan) -> CoreSummary {
 /// Says how this core is, to whoever asks.
 async fn tell_reports<R: Runtime>(rt: R, shards: Shards, server: Rc<Server<R>>, asks: flume::Receiver<Ask>) {
     while let Ok(ask) = asks.recv_async().await {
-        let report = report(&rt, &shards, &server).await;
         // Gone meanwhile: nobody reads it.
-        let _ = ask.try_send(report);
+        match ask {
+            Ask::Report(asker) => drop(asker.try_send(report(&rt, &shards, &server).await)),
+            Ask::Busiest(asker) => drop(asker.try_send(busiest_of(&rt, &shards, &server).await)),
+        }
     }
+}
+
+async fn busiest_of<R: Runtime>(rt: &R, shards: &Shards, server: &Server<R>) -> Busiest {
+    let next = |from, places| shards.loads_here(from, places);
+    let moved = |load: &PartitionLoad| load.traffic.appended_bytes + load.traffic.read_bytes;
+    let partitions = busiest(rt, BUSIEST_TOLD_MAX, Slot(0), next, moved).await;
+    let next = |from, places| server.loads(from, places);
+    let clients = busiest(rt, BUSIEST_TOLD_MAX, 0, next, |load| load.received_bytes + load.sent_bytes).await;
+    Busiest { partitions, clients }
 }
 
 /// Copies a stage at a time and lets requests pass between them.
 async fn report<R: Runtime>(rt: &R, shards: &Shards, server: &Server<R>) -> CoreReport {
-    let mut times = Vec::with_capacity(Stage::ALL.len());
-    for stage in Stage::ALL {
-        times.push(shards.times_here(stage));
-        rt.quantum().await;
+    let mut times = Vec::new();
+    for (class, stage) in Class::ALL.into_iter().flat_map(|class| Stage::ALL.map(|stage| (class, stage))) {
+        if let Some(noted) = shards.times_here(class, stage) {
+            times.push((class, stage, noted));
+            rt.quantum().await;
+        }
     }
     CoreReport { shard: shards.report_here(), server: server.report(), times }
 }

@@ -10,6 +10,7 @@ use rustix::fs::{FlockOperation, flock};
 
 /// Format of the whole directory. A build opens this one and says so about any other.
 pub const FORMAT: u32 = 1;
+const META: &str = "meta";
 
 #[derive(Debug, thiserror::Error)]
 pub enum MetaError {
@@ -33,6 +34,14 @@ pub enum MetaError {
     Format { path: PathBuf, format: u32 },
     #[error("{} is damaged: {what}; nothing was changed: put the file back from a copy of the directory", path.display())]
     Damaged { path: PathBuf, what: String },
+    #[error("{} is in use by a running broker: stop it first, or work on a copy of the directory", dir.display())]
+    InUse { dir: PathBuf },
+    #[error("{} is not a data directory of corelog: there is no file {} in it", dir.display(), META)]
+    NotOurs { dir: PathBuf },
+    #[error("{}: {what}. Nothing was changed; run the version that wrote it", path.display())]
+    Newer { path: PathBuf, what: String },
+    #[error("{} cannot be read: {source}", path.display())]
+    Unreadable { path: PathBuf, source: io::Error },
     #[error("{} belongs to node {theirs}, and node.id is {ours}: set node.id = {theirs}, or choose another directory", path.display())]
     OtherNode { path: PathBuf, theirs: i32, ours: i32 },
 }
@@ -76,7 +85,7 @@ impl DataDir {
     /// Locks the directory, and makes it one of corelog's if it is empty.
     pub fn open(path: &Path, node_id: i32, new_cluster_id: impl FnOnce() -> String) -> Result<DataDir, MetaError> {
         create_durably(path).map_err(|e| MetaError::at(path, path, e))?;
-        let meta_path = path.join("meta");
+        let meta_path = path.join(META);
         let known = meta_path.exists();
         if !known {
             refuse_foreign(path)?;
@@ -106,6 +115,52 @@ impl DataDir {
             return Err(MetaError::OtherNode { path: meta_path, theirs: meta.node_id, ours: node_id });
         }
         Ok(DataDir { path: path.to_owned(), meta, _lock: lock })
+    }
+}
+
+/// A data directory for a tool: no broker takes it while this lives.
+#[derive(Debug)]
+pub struct AtRest {
+    /// Or what is wrong with the file.
+    pub meta: Result<Meta, MetaError>,
+    _lock: Option<File>,
+}
+
+impl AtRest {
+    /// Keeps brokers out, and other tools too if it is to be `changed`. Nothing is written or made: a copy without the file
+    /// that is locked is nobody's.
+    ///
+    /// # Errors
+    /// A broker has it, it is of another format, or none of corelog's at all.
+    pub fn hold(path: &Path, changed: bool) -> Result<AtRest, MetaError> {
+        let meta_path = path.join(META);
+        if !meta_path.exists() && !path.join("run").exists() {
+            return Err(MetaError::NotOurs { dir: path.to_owned() });
+        }
+        let lock_path = path.join("lock");
+        let lock = match File::open(&lock_path) {
+            Ok(lock) => Some(lock),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => None,
+            Err(source) => return Err(MetaError::Unreadable { path: lock_path, source }),
+        };
+        let how =
+            if changed { FlockOperation::NonBlockingLockExclusive } else { FlockOperation::NonBlockingLockShared };
+        match lock.as_ref().map_or(Ok(()), |lock| flock(lock, how)) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => return Err(MetaError::InUse { dir: path.to_owned() }),
+            Err(e) => return Err(MetaError::Unreadable { path: lock_path, source: e.into() }),
+        }
+        let meta = match File::open(&meta_path) {
+            Ok(_) => read(path, &meta_path),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                Err(MetaError::Damaged { path: meta_path, what: "it is missing".to_owned() })
+            }
+            Err(source) => return Err(MetaError::Unreadable { path: meta_path, source }),
+        };
+        match meta {
+            Err(format @ MetaError::Format { .. }) => Err(format),
+            meta => Ok(AtRest { meta, _lock: lock }),
+        }
     }
 }
 
@@ -144,8 +199,11 @@ fn write(dir: &Path, path: &Path, meta: &Meta) -> io::Result<()> {
 }
 
 fn read(dir: &Path, path: &Path) -> Result<Meta, MetaError> {
-    let text = fs::read_to_string(path).map_err(|e| MetaError::at(dir, path, e))?;
     let damaged = |what: &str| MetaError::Damaged { path: path.to_owned(), what: what.to_owned() };
+    let text = fs::read_to_string(path).map_err(|e| match e.kind() {
+        io::ErrorKind::InvalidData => damaged("it is no text"),
+        _ => MetaError::at(dir, path, e),
+    })?;
     let value = |key: &str| text.lines().find_map(|l| l.strip_prefix(key)?.strip_prefix('='));
     let format = value("format").and_then(|v| v.parse().ok()).ok_or_else(|| damaged("it names no format"))?;
     if format != FORMAT {
@@ -180,6 +238,19 @@ mod tests {
     fn a_second_process_is_refused() {
         let dir = tempfile::tempdir().expect("a directory");
         let _held = open(dir.path(), 1).expect("made");
+        assert!(matches!(open(dir.path(), 1), Err(MetaError::Locked { .. })));
+    }
+
+    #[test]
+    fn a_tool_keeps_brokers_out_and_a_broker_keeps_tools_out() {
+        let dir = tempfile::tempdir().expect("a directory");
+        assert!(matches!(AtRest::hold(dir.path(), false), Err(MetaError::NotOurs { .. })));
+        let broker = open(dir.path(), 1).expect("made");
+        assert!(matches!(AtRest::hold(dir.path(), false), Err(MetaError::InUse { .. })));
+        drop(broker);
+        let tools = [false, false].map(|changed| AtRest::hold(dir.path(), changed).expect("held"));
+        assert_eq!(tools[0].meta.as_ref().expect("whole").node_id, 1);
+        assert!(matches!(AtRest::hold(dir.path(), true), Err(MetaError::InUse { .. })));
         assert!(matches!(open(dir.path(), 1), Err(MetaError::Locked { .. })));
     }
 

@@ -6,6 +6,7 @@
 //! Invariant: nothing listens before every shard has recovered; nothing is unlocked before every shard has stopped.
 
 pub mod broker;
+mod busiest;
 pub mod core;
 pub mod meta;
 mod port;

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustix::thread::disable_transparent_huge_pages;
 use shards::catalog::{CatalogSettings, Endpoint};
 use shards::runtime::uring::{Executor, LaunchError as UringError, UringConfig, launch};
 use shards::shard::fence::Fence;
@@ -17,11 +18,13 @@ use signal_hook::iterator::Signals;
 use super::core::{self, CoreError, CorePlan, CoreSummary, Lifecycle};
 use super::meta::DataDir;
 use super::preflight::{self, PreflightError};
-use crate::http::{self, Ask, HttpError, HttpPlan, LogLevel, Stopping};
+use crate::http::{self, Ask, HttpError, HttpPlan, LogLevel, Progress};
 use crate::listen::ServerPlan;
 
 /// Exit status after a failed write or sync.
 const EXIT_FENCED: i32 = 74;
+/// Exit status of a start that a signal cut off, less the signal's number, as shells have it.
+const EXIT_BY_SIGNAL: i32 = 128;
 /// Exit status when a second signal cuts the stop short.
 const EXIT_FORCED: i32 = 130;
 
@@ -82,6 +85,11 @@ enum Event {
 /// Runs the broker until SIGTERM or SIGINT. `ready` is called once clients may connect.
 pub fn run(plan: ProcessPlan, level: LogLevel, ready: impl FnOnce(&Reached)) -> Result<Summary, LaunchError> {
     let started = Instant::now();
+    // The kernel clears a page of 2 MiB in one go, on the way of a request: the slowest acks at 5,000 records/s took
+    // two to three times as long.
+    if let Err(error) = disable_transparent_huge_pages(true) {
+        tracing::debug!(%error, "huge pages stay as the machine has them");
+    }
     let _locks = plan.listen.iter().map(|addr| preflight::take_address(*addr)).collect::<Result<Vec<_>, _>>()?;
     let (events_tx, events) = flume::unbounded();
     listen_to_signals(events_tx.clone())?;
@@ -91,23 +99,24 @@ pub fn run(plan: ProcessPlan, level: LogLevel, ready: impl FnOnce(&Reached)) -> 
     let (executors, controls) = spawn_cores(&plan, &fence, &ready_tx)?;
     drop(ready_tx);
     // Before the shards have recovered: /readyz says what they do.
-    let stopping = Stopping::default();
-    let http = serve_http(plan.http, &controls, level, stopping.clone())?;
+    let progress = Progress::default();
+    let http = serve_http(plan.http, &controls, level, progress.clone())?;
 
     let mut addresses = Vec::new();
     for _ in &controls {
-        match readies.recv() {
-            Ok(Ok(found)) if addresses.is_empty() => addresses = found,
-            Ok(Ok(_)) => {}
-            Ok(Err(CoreError::Shard(start::StartError::OtherCore))) => {}
-            Ok(Err(error)) => return Err(error.into()),
+        match wait_for_core(&readies, &events) {
+            Some(Ok(found)) if addresses.is_empty() => addresses = found,
+            Some(Ok(_)) => {}
+            Some(Err(CoreError::Shard(start::StartError::OtherCore))) => {}
+            Some(Err(error)) => return Err(error.into()),
             // Another core's error says why.
-            Err(_) => {}
+            None => {}
         }
     }
+    progress.started();
     ready(&Reached { addresses, http });
     wait_for_stop(&events, &controls);
-    stopping.set();
+    progress.stopping();
 
     std::thread::spawn(move || force_on_second_signal(&events));
     for control in &controls {
@@ -171,12 +180,12 @@ fn serve_http(
     plan: Option<HttpPlan>,
     controls: &[Control],
     level: LogLevel,
-    stopping: Stopping,
+    progress: Progress,
 ) -> Result<Option<SocketAddr>, HttpError> {
     let Some(plan) = plan else { return Ok(None) };
     let asked_for = plan.asked_for;
     let cores = controls.iter().map(|control| control.asks.clone()).collect();
-    match http::start(plan, cores, level, stopping) {
+    match http::start(plan, cores, level, progress) {
         Ok(addr) => Ok(Some(addr)),
         Err(error @ HttpError::Address { .. }) if !asked_for => {
             tracing::warn!("{error}");
@@ -211,6 +220,33 @@ fn fence(events: flume::Sender<Event>) -> Arc<Fence> {
     Arc::new(Fence::new(told))
 }
 
+type Started = Result<Vec<SocketAddr>, CoreError>;
+
+/// The next core's word; `None` if those that said nothing have gone. A signal ends the process meanwhile: a start may be
+/// cut off anywhere, and the next one repeats it (R7).
+fn wait_for_core(readies: &flume::Receiver<Started>, events: &flume::Receiver<Event>) -> Option<Started> {
+    enum Told {
+        Core(Option<Started>),
+        Event(Option<Event>),
+    }
+    loop {
+        let told = flume::Selector::new()
+            .recv(readies, |core| Told::Core(core.ok()))
+            .recv(events, |event| Told::Event(event.ok()))
+            .wait();
+        match told {
+            Told::Core(core) => return core,
+            Told::Event(Some(Event::Signal(SIGUSR1))) => eprintln!("corelog: it is starting: there are no times yet"),
+            Told::Event(Some(Event::Signal(signal))) => {
+                eprintln!("corelog: stopped while it started: the next start does the same again");
+                std::process::exit(EXIT_BY_SIGNAL + signal);
+            }
+            // The process ends itself.
+            Told::Event(Some(Event::Fenced) | None) => return readies.recv().ok(),
+        }
+    }
+}
+
 fn wait_for_stop(events: &flume::Receiver<Event>, controls: &[Control]) {
     while let Ok(event) = events.recv() {
         match event {
@@ -223,7 +259,7 @@ fn wait_for_stop(events: &flume::Receiver<Event>, controls: &[Control]) {
 fn print_stages(controls: &[Control]) {
     for (index, control) in controls.iter().enumerate() {
         let (tx, rx) = flume::bounded(1);
-        if control.asks.send(tx).is_ok()
+        if control.asks.send(Ask::Report(tx)).is_ok()
             && let Ok(report) = rx.recv()
         {
             eprintln!("shard {index}\n{}", report.table());
@@ -253,7 +289,7 @@ mod tests {
         let serve = |asked_for| {
             let plan = HttpPlan { addr, asked_for, config: Arc::default(), data_dir: "/".into() };
             let (_, level) = LogLevel::filter(tracing::level_filters::LevelFilter::INFO);
-            serve_http(Some(plan), &[], level, Stopping::default())
+            serve_http(Some(plan), &[], level, Progress::default())
         };
         assert!(matches!(serve(false), Ok(None)));
         assert!(matches!(serve(true), Err(HttpError::Address { .. })));

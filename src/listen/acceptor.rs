@@ -1,7 +1,7 @@
 //! The connections of one core: accepts them, sweeps out the dead ones once a second, and stops them (R18).
 //! Owning core only. Invariant: a connection is in `links` from accept until both of its tasks have ended.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
@@ -19,6 +19,8 @@ use super::limits::{Admission, Permit};
 use super::link::{Link, Phase};
 use super::peer_log::PeerLog;
 use super::reply_memory::ReplyMemory;
+use super::report::ClientLoad;
+use super::slow::Slow;
 use super::{ListenSettings, ServerPlan};
 use crate::api::{ApiCore, ListenerInfo, Peer};
 
@@ -45,8 +47,10 @@ pub struct Server<R: Runtime> {
     pub(super) api: Rc<ApiCore>,
     pub(super) settings: ListenSettings,
     pub(super) budget: Budget,
+    memory: Rc<ReplyMemory<R>>,
     pub(super) blocks: Blocks,
     pub(super) log: PeerLog,
+    pub(super) slow: Slow,
     /// Of whole requests and of replies that left.
     pub(super) received_bytes: Cell<u64>,
     pub(super) sent_bytes: Cell<u64>,
@@ -66,12 +70,14 @@ impl<R: Runtime> Server<R> {
         let frame_bytes_max = plan.settings.frame_bytes_max.min(budget.capacity_bytes() / 2);
         let memory = Rc::new(ReplyMemory::new(runtime.clone(), budget.clone()));
         Rc::new(Server {
-            api: ApiCore::new(core, shards, Rc::new(plan.api), memory, runtime.random()),
+            api: ApiCore::new(core, shards, Rc::new(plan.api), memory.clone(), runtime.random()),
+            memory,
             settings: ListenSettings { frame_bytes_max, ..plan.settings },
             runtime,
             budget,
             blocks: Blocks::default(),
             log: PeerLog::default(),
+            slow: Slow::new(plan.settings.slow_min),
             received_bytes: Cell::new(0),
             sent_bytes: Cell::new(0),
             admission: plan.admission,
@@ -125,8 +131,9 @@ impl<R: Runtime> Server<R> {
         if self.stopping.get() {
             return conn.shutdown();
         }
-        let peer = Rc::new(Peer { addr, local: conn.local_addr(), listener: listener.clone() });
-        let link = Rc::new(Link::new(conn, now, self.settings.in_flight_max));
+        let peer =
+            Rc::new(Peer { addr, local: conn.local_addr(), listener: listener.clone(), client_id: OnceCell::new() });
+        let link = Rc::new(Link::new(conn, now, peer.clone(), self.settings.in_flight_max));
         let id = self.next_link.replace(self.next_link.get() + 1);
         self.links.borrow_mut().insert(id, link.clone());
         let place = Rc::new(Place { server: self.clone(), id, _permit: permit });
@@ -168,6 +175,7 @@ impl<R: Runtime> Server<R> {
     /// are ended by the shards (`Shards::stop_waiting`).
     pub fn stop(&self) {
         self.stopping.set(true);
+        self.memory.stop();
         for listener in self.listeners.borrow().iter() {
             listener.stop();
         }
@@ -192,6 +200,14 @@ impl<R: Runtime> Server<R> {
     fn each_link(&self, act: impl Fn(&Link<R::Conn>)) {
         let links: Vec<_> = self.links.borrow().values().cloned().collect();
         links.iter().for_each(|link| act(link));
+    }
+
+    /// So many connections from this one on, and the one after them, if there are more.
+    pub fn loads(&self, from: u64, places: usize) -> (Vec<ClientLoad>, Option<u64>) {
+        let links = self.links.borrow();
+        let mut rest = links.range(from..);
+        let loads = rest.by_ref().take(places).map(|(_, link)| link.load()).collect();
+        (loads, rest.next().map(|(id, _)| *id))
     }
 
     fn sweep(&self, now: Mono) {

@@ -9,8 +9,9 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use shards::router::Stage;
+use shards::router::{Stage, Trace};
 use shards::runtime::{Conn, Runtime};
+use shards::types::Mono;
 
 use super::Server;
 use super::blocks::BLOCK_BYTES;
@@ -36,7 +37,7 @@ enum End {
 /// Reads requests until the connection ends.
 pub(super) async fn read_requests<R: Runtime>(server: Rc<Server<R>>, link: Rc<Link<R::Conn>>, peer: Rc<Peer>) {
     let frames = Frames::new(server.settings.frame_bytes_max);
-    let mut reader = Reader { server, link, peer, frames, partial_lease: None };
+    let mut reader = Reader { server, link, peer, frames, partial_lease: None, woken: Mono(0), began: Mono(0) };
     let end = loop {
         match reader.read_round().await {
             Ok(()) => reader.server.runtime.quantum().await,
@@ -50,7 +51,8 @@ pub(super) async fn read_requests<R: Runtime>(server: Rc<Server<R>>, link: Rc<Li
         End::Refused(refusal) => {
             // Requests before this one still get their replies.
             let pending = Box::pin(std::future::ready(Outcome::Close(refusal)));
-            link.push(Queued { pending, lease: server.budget.charge(0) });
+            let trace = Rc::new(Trace::new(server.runtime.now()));
+            link.push(Queued { pending, lease: server.budget.charge(0), trace });
             link.drain();
         }
     }
@@ -63,6 +65,10 @@ struct Reader<R: Runtime> {
     frames: Frames,
     /// Memory of the partial frame that is open.
     partial_lease: Option<Lease>,
+    /// When there was last something to read.
+    woken: Mono,
+    /// When the next frame could first be read.
+    began: Mono,
 }
 
 impl<R: Runtime> Reader<R> {
@@ -72,6 +78,8 @@ impl<R: Runtime> Reader<R> {
             Some(Err(_)) => return Err(End::PeerGone),
             Some(Ok(())) => {}
         }
+        self.woken = self.server.runtime.now();
+        self.began = self.link.partial.get().map_or(self.woken, |open| open.since);
         if self.frames.space().is_some() {
             self.read_partial().await?
         } else {
@@ -133,13 +141,17 @@ impl<R: Runtime> Reader<R> {
         self.link.while_open(self.link.room()).await.ok_or(End::Stopped)?;
         let runtime = &self.server.runtime;
         let since = runtime.now();
+        self.link.received(frame.len());
         self.server.received_bytes.update(|sum| sum + frame.len() as u64);
-        let arrival = Arrival { now: since, wall_ms: runtime.wall_ms() };
+        // What else came with it could be read as early.
+        let trace = Rc::new(Trace::new(std::mem::replace(&mut self.began, self.woken)));
+        trace.step(Stage::Read, since);
+        let arrival = Arrival { now: since, wall_ms: runtime.wall_ms(), trace: trace.clone() };
         let pending = api::dispatch(&self.server.api, &self.peer, &frame, arrival).map_err(End::Refused)?;
         drop(frame);
-        self.server.api.shards.record(Stage::Decode, runtime.now().since(since));
+        trace.decoded(runtime.now());
         self.link.active_at.set(since);
-        self.link.push(Queued { pending, lease });
+        self.link.push(Queued { pending, lease, trace });
         Ok(())
     }
 }
@@ -160,7 +172,7 @@ pub(super) async fn write_replies<R: Runtime>(server: Rc<Server<R>>, link: Rc<Li
     loop {
         let more = poll_fn(|cx| gathered.gather(cx, &server, &link, &peer)).await;
         let replies = std::mem::take(&mut gathered.replies);
-        if !send(&server, &link, replies).await || !more {
+        if !send(&server, &link, &peer, replies).await || !more {
             break;
         }
         server.runtime.quantum().await;
@@ -179,6 +191,7 @@ struct Gathered {
 struct Replies {
     segments: VecDeque<Bytes>,
     bytes: usize,
+    traces: Vec<Rc<Trace>>,
 }
 
 impl Gathered {
@@ -195,12 +208,16 @@ impl Gathered {
                 Poll::Pending if self.replies.segments.is_empty() => return Poll::Pending,
                 Poll::Pending => break,
                 Poll::Ready(None) => return Poll::Ready(false),
-                Poll::Ready(Some(Outcome::Silent)) => {}
-                Poll::Ready(Some(Outcome::Close(refusal))) => {
+                Poll::Ready(Some((Outcome::Silent, trace))) => {
+                    trace.answered(server.runtime.now());
+                    end(server, peer, &trace);
+                }
+                Poll::Ready(Some((Outcome::Close(refusal), _))) => {
                     server.log.closed(server.runtime.now(), peer.addr, refusal.api, &refusal.reason);
                     return Poll::Ready(false);
                 }
-                Poll::Ready(Some(Outcome::Reply(segments))) => {
+                Poll::Ready(Some((Outcome::Reply(segments), trace))) => {
+                    self.replies.traces.push(trace);
                     self.replies.bytes += segments.iter().map(Bytes::len).sum::<usize>();
                     self.replies.segments.extend(segments);
                 }
@@ -211,7 +228,7 @@ impl Gathered {
 }
 
 /// Writes the replies; false when the connection failed or was closed.
-async fn send<R: Runtime>(server: &Server<R>, link: &Link<R::Conn>, mut replies: Replies) -> bool {
+async fn send<R: Runtime>(server: &Server<R>, link: &Link<R::Conn>, peer: &Peer, mut replies: Replies) -> bool {
     if link.phase() == Phase::Closed {
         return false;
     }
@@ -219,6 +236,7 @@ async fn send<R: Runtime>(server: &Server<R>, link: &Link<R::Conn>, mut replies:
         return true;
     }
     let began = server.runtime.now();
+    replies.traces.iter().for_each(|trace| trace.answered(began));
     let mut lease = server.budget.charge(replies.bytes);
     let sent_bytes = replies.bytes as u64;
     while !replies.segments.is_empty() {
@@ -233,9 +251,19 @@ async fn send<R: Runtime>(server: &Server<R>, link: &Link<R::Conn>, mut replies:
     link.blocked_since.set(None);
     let now = server.runtime.now();
     link.active_at.set(now);
+    link.sent(sent_bytes);
     server.sent_bytes.update(|sum| sum + sent_bytes);
-    server.api.shards.record(Stage::Reply, now.since(began));
+    for trace in &replies.traces {
+        trace.step(Stage::Send, now);
+        end(server, peer, trace);
+    }
     true
+}
+
+/// A request is over.
+fn end<R: Runtime>(server: &Server<R>, peer: &Peer, trace: &Trace) {
+    server.api.shards.ended(trace);
+    server.slow.ended(trace, peer.addr, || server.runtime.wall_ms());
 }
 
 /// The first [`WRITE_BYTES`] of the segments, or all.

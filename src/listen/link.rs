@@ -6,13 +6,16 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
+use shards::router::Trace;
 use shards::runtime::Conn;
 use shards::types::Mono;
 
 use super::budget::Lease;
-use crate::api::{Outcome, Pending};
+use super::report::ClientLoad;
+use crate::api::{Outcome, Peer, Pending};
 
 /// Bytes of requests that may wait for their replies; a single larger one is taken when it is alone.
 pub const REQUEST_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -32,6 +35,7 @@ pub enum Phase {
 pub struct Queued {
     pub pending: Pending,
     pub lease: Lease,
+    pub trace: Rc<Trace>,
 }
 
 /// A frame that has begun and is not whole.
@@ -56,11 +60,15 @@ pub struct Link<C: Conn> {
     pub partial: Cell<Option<PartialFrame>>,
     /// Since when the peer has not taken any byte of what is being written.
     pub blocked_since: Cell<Option<Mono>>,
+    peer: Rc<Peer>,
+    requests: Cell<u64>,
+    received_bytes: Cell<u64>,
+    sent_bytes: Cell<u64>,
 }
 
 impl<C: Conn> Link<C> {
     /// `in_flight_max`: requests that may wait for their replies.
-    pub fn new(conn: C, now: Mono, in_flight_max: usize) -> Link<C> {
+    pub fn new(conn: C, now: Mono, peer: Rc<Peer>, in_flight_max: usize) -> Link<C> {
         Link {
             conn,
             phase: Cell::new(Phase::Open),
@@ -73,6 +81,32 @@ impl<C: Conn> Link<C> {
             active_at: Cell::new(now),
             partial: Cell::new(None),
             blocked_since: Cell::new(None),
+            peer,
+            requests: Cell::new(0),
+            received_bytes: Cell::new(0),
+            sent_bytes: Cell::new(0),
+        }
+    }
+
+    /// A request of so many bytes is whole.
+    pub fn received(&self, bytes: usize) {
+        self.requests.update(|count| count + 1);
+        self.received_bytes.update(|sum| sum + bytes as u64);
+    }
+
+    /// So many bytes of replies have left.
+    pub fn sent(&self, bytes: u64) {
+        self.sent_bytes.update(|sum| sum + bytes);
+    }
+
+    pub fn load(&self) -> ClientLoad {
+        ClientLoad {
+            peer: self.peer.addr,
+            client_id: self.peer.client_id.get().cloned(),
+            requests: self.requests.get(),
+            received_bytes: self.received_bytes.get(),
+            sent_bytes: self.sent_bytes.get(),
+            in_flight: self.waiting.get(),
         }
     }
 
@@ -157,7 +191,7 @@ impl<C: Conn> Link<C> {
 
     /// The next outcome in order. `front` keeps the request waited for between polls, outside the queue, so that
     /// nothing is borrowed while a handler runs. `Ready(None)`: there will be none.
-    pub fn poll_outcome(&self, cx: &mut Context<'_>, front: &mut Option<Queued>) -> Poll<Option<Outcome>> {
+    pub fn poll_outcome(&self, cx: &mut Context<'_>, front: &mut Option<Queued>) -> Poll<Option<(Outcome, Rc<Trace>)>> {
         if self.phase.get() == Phase::Closed {
             *front = None;
             return Poll::Ready(None);
@@ -172,11 +206,12 @@ impl<C: Conn> Link<C> {
         let Poll::Ready(outcome) = queued.pending.as_mut().poll(cx) else { return Poll::Pending };
         self.waiting.set(self.waiting.get() - 1);
         self.waiting_bytes.set(self.waiting_bytes.get() - queued.lease.bytes());
+        let trace = queued.trace.clone();
         *front = None;
         if let Some(waker) = self.reader.borrow_mut().take() {
             waker.wake();
         }
-        Poll::Ready(Some(outcome))
+        Poll::Ready(Some((outcome, trace)))
     }
 }
 

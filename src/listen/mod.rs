@@ -18,6 +18,7 @@ mod link;
 mod peer_log;
 mod reply_memory;
 mod report;
+mod slow;
 #[cfg(test)]
 pub(crate) mod test_client;
 #[cfg(test)]
@@ -26,7 +27,8 @@ mod tests;
 pub use acceptor::Server;
 pub use budget::{Budget, Lease};
 pub use limits::{Admission, ConnectionLimits, Permit, Refused};
-pub use report::ServerReport;
+pub use report::{ClientLoad, ServerReport};
+pub use slow::SlowRequest;
 
 use std::io;
 use std::net::SocketAddr;
@@ -50,6 +52,8 @@ pub struct ListenSettings {
     pub partial_frame_max: Duration,
     /// A peer that takes nothing of a reply for so long is closed.
     pub unread_max: Duration,
+    /// `slow.request.ms`: requests that took so long keep a trace of their stages.
+    pub slow_min: Duration,
     /// Requests of one connection that may wait for their replies: `requests.in.flight.per.connection.max`.
     pub in_flight_max: usize,
     /// Connections that may wait to be accepted on each core: `socket.listen.backlog.size`.
@@ -63,6 +67,7 @@ impl Default for ListenSettings {
             idle_max: Duration::from_secs(600),
             partial_frame_max: Duration::from_secs(30),
             unread_max: Duration::from_secs(60),
+            slow_min: Duration::from_millis(100),
             in_flight_max: 256,
             backlog: 4096,
         }

@@ -5,10 +5,13 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
+use corelog::wire::ErrorCode;
 use rustix::process::{Signal, kill_process};
 use serde_json::Value;
 
 use crate::broker::{Broker, Home};
+use crate::ledger::{Appended, Ledger};
+use crate::peer::batch;
 
 const ANSWER: Duration = Duration::from_secs(20);
 
@@ -83,6 +86,7 @@ fn a_broker_that_serves_is_live_and_ready_on_every_core() {
         assert_eq!((&told["shards"][shard]["shard"], &told["shards"][shard]["ready"]), (&shard.into(), &true.into()));
     }
     assert!(get(http, "/").body.contains("/metrics"));
+    assert_eq!(get(http, "/v1/dashboard").json()["title"], "corelog");
     assert_eq!(get(http, "/nothing").status, 404);
     assert_eq!(put(http, "/livez", "").status, 405);
 }
@@ -92,10 +96,12 @@ fn requests_are_counted_by_core_and_stage() {
     let home = Home::new();
     let (broker, http) = start(&home, &[]);
     let requests = "corelog_requests_total{shard=\"0\",api=\"ApiVersions\"}";
-    let decoded = "corelog_stage_seconds_count{shard=\"0\",stage=\"decode\"}";
+    let decoded = "corelog_stage_seconds_count{shard=\"0\",request=\"other\",stage=\"decode\"}";
     for _ in 0..3 {
         broker.connect().check_served();
     }
+    let decodes = |stages: &Value| stage(stages, "other", "decode").is_some_and(|decode| decode["count"] == 3);
+    let stages = stages_when(http, |stages| count(stages, "other") == 3 && decodes(stages));
     let answer = get(http, "/metrics");
     assert!(answer.head.contains("content-type: text/plain; version=0.0.4"), "{answer:#?}");
     let page = answer.body;
@@ -105,11 +111,105 @@ fn requests_are_counted_by_core_and_stage() {
     assert_eq!(sample(&page, "corelog_disk_full{shard=\"0\"}"), 0.0);
     assert!(sample(&page, "process_resident_memory_bytes") > 1e6);
     assert!(sample(&page, "corelog_disk_free_bytes") > 1e6);
-    let stages = get(http, "/v1/stages").json();
-    let decode = &stages["shards"][0]["stages"][0];
-    assert_eq!((&decode["stage"], &decode["count"]), (&"decode".into(), &3.into()), "{stages}");
+    let decode = stage(&stages, "other", "decode").expect("a stage");
     assert!(decode["p50_ns"].as_u64() <= decode["max_ns"].as_u64() && decode["sum_ns"].as_u64() > Some(0));
-    assert_eq!(stages["all"][0], stages["shards"][0]["stages"][0].clone());
+    assert_eq!(stages["all"], stages["shards"][0]["stages"], "there is one shard");
+}
+
+/// The stage of all cores together; `None`: nothing went through it.
+fn stage<'a>(stages: &'a Value, request: &str, stage: &str) -> Option<&'a Value> {
+    let all = stages["all"].as_array().expect("a list");
+    all.iter().find(|told| told["request"] == request && told["stage"] == stage)
+}
+
+/// The stages once they are so: a reply is there a little before its request is over and noted.
+fn stages_when(http: SocketAddr, are_so: impl Fn(&Value) -> bool) -> Value {
+    let until = Instant::now() + ANSWER;
+    loop {
+        let stages = get(http, "/v1/stages").json();
+        if are_so(&stages) {
+            return stages;
+        }
+        assert!(Instant::now() < until, "{stages:#}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// How many requests of this class are over.
+fn count(stages: &Value, request: &str) -> u64 {
+    stage(stages, request, "total").and_then(|total| total["count"].as_u64()).unwrap_or(0)
+}
+
+/// What the stages of a class come to, and its whole time, in nanoseconds.
+fn sums(stages: &Value, request: &str) -> (u64, u64) {
+    let all = stages["all"].as_array().expect("a list");
+    let sum_of = |total: bool| -> u64 {
+        let of = all.iter().filter(|told| told["request"] == request && (told["stage"] == "total") == total);
+        of.map(|told| told["sum_ns"].as_u64().expect("a number")).sum()
+    };
+    (sum_of(false), sum_of(true))
+}
+
+#[test]
+fn stages_add_up_to_the_time_of_requests() {
+    let home = Home::new();
+    let (broker, http) = start(&home, &["--set", "shards=2"]);
+    let mut peer = broker.connect();
+    let mut ledger = Ledger::new("t", 100);
+    assert_eq!((peer.create("t", 1), peer.create("wide", 8)), (ErrorCode::None, ErrorCode::None));
+    for _ in 0..25 {
+        assert_eq!(ledger.append(&mut peer), Appended::Acked);
+        // Both cores own some: the request is one all the same.
+        let answers = peer.produce("wide", -1, &vec![batch(&[b"v"], None); 8]);
+        assert!(answers.iter().all(|answer| answer.error_code == ErrorCode::None), "{answers:?}");
+    }
+    ledger.check(&mut peer);
+    // A report is put together while requests pass: only of a core at rest it is of one moment.
+    let adds_up = |stages: &Value, request| {
+        let (parts, whole) = sums(stages, request);
+        whole > 0 && parts == whole
+    };
+    let all_over = |stages: &Value| count(stages, "produce") == 50 && count(stages, "fetch") > 0;
+    let classes = ["produce", "fetch", "other"];
+    let stages = stages_when(http, |stages| all_over(stages) && classes.iter().all(|class| adds_up(stages, class)));
+    for stage_name in ["read", "decode", "route", "queue", "append", "commit_wait", "write_sync", "reply", "send"] {
+        let told = stage(&stages, "produce", stage_name).unwrap_or_else(|| panic!("{stage_name}: {stages:#}"));
+        assert_eq!(told["count"], 50, "{stage_name}");
+    }
+    assert!(stage(&stages, "fetch", "read_memory").is_some(), "{stages:#}");
+    assert!(stage(&stages, "core", "write_sync").is_some() && stage(&stages, "core", "route").is_some(), "{stages:#}");
+}
+
+#[test]
+fn slow_requests_keep_a_trace_that_adds_up() {
+    let home = Home::new();
+    let every = ["--set", "slow.request.ms=0"];
+    let (broker, http) = start(&home, &every);
+    let mut peer = broker.connect();
+    let mut ledger = Ledger::new("t", 20_000);
+    assert_eq!(peer.create("t", 1), ErrorCode::None);
+    for _ in 0..4 {
+        assert_eq!(ledger.append(&mut peer), Appended::Acked);
+    }
+    stages_when(http, |stages| count(stages, "produce") == 4);
+    let told = get(http, "/v1/slow").json();
+    let slow = told["requests"].as_array().expect("a list");
+    let produce = slow.iter().find(|slow| slow["api"] == "Produce").unwrap_or_else(|| panic!("none: {told:#}"));
+    let stages = produce["stages"].as_array().expect("a list");
+    assert!(stages.iter().any(|step| step["stage"] == "write_sync"), "{produce:#}");
+    let sum: u64 = stages.iter().map(|step| step["ns"].as_u64().expect("a number")).sum();
+    assert_eq!(produce["total_ns"].as_u64(), Some(sum), "{produce:#}");
+    assert!(produce["peer"].as_str().is_some_and(|peer| peer.starts_with("127.0.0.1:")));
+    assert!(slow.windows(2).all(|pair| pair[0]["ended_ms"].as_i64() >= pair[1]["ended_ms"].as_i64()), "newest first");
+
+    // What a clean stop left is read from the disk, but for the last block.
+    broker.terminate();
+    let (broker, http) = start(&home, &every);
+    ledger.check(&mut broker.connect());
+    stages_when(http, |stages| stage(stages, "fetch", "read_disk").is_some());
+    drop(broker);
+    let (_broker, http) = start(&home, &[]);
+    assert_eq!(get(http, "/v1/slow").json()["requests"].as_array().map(Vec::len), Some(0));
 }
 
 #[test]
@@ -182,7 +282,7 @@ fn sigusr1_prints_the_stages_of_every_core() {
     let broker = home.dev(&["--set", "shards=2"]);
     kill_process(broker.pid(), Signal::USR1).expect("it runs");
     let until = Instant::now() + ANSWER;
-    while broker.stderr().matches("commit_wait").count() < 2 {
+    while broker.stderr().matches("p99.9").count() < 2 {
         assert!(Instant::now() < until, "no table: {}", broker.stderr());
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -210,4 +310,31 @@ fn the_command_shows_the_stages_of_a_running_broker() {
     broker.kill();
     let (code, _, error) = stages(http, &[]);
     assert!(code == Some(3) && error.contains("--admin"), "{code:?} {error}");
+}
+
+#[test]
+fn the_busiest_partitions_and_clients_are_told() {
+    let home = Home::new();
+    let (broker, http) = start(&home, &["--set", "shards=2"]);
+    let mut peer = broker.connect();
+    let mut ledger = Ledger::new("t", 100);
+    assert_eq!(peer.create("t", 1), ErrorCode::None);
+    for _ in 0..5 {
+        assert_eq!(ledger.append(&mut peer), Appended::Acked);
+    }
+    let told = get(http, "/v1/partitions").json();
+    let partitions = told["partitions"].as_array().expect("a list");
+    let ours = partitions.iter().find(|told| told["topic"] == "t").unwrap_or_else(|| panic!("none: {told:#}"));
+    assert_eq!((&ours["appended_records"], &ours["high_watermark"]), (&5.into(), &5.into()), "{ours:#}");
+    let told = get(http, "/v1/clients").json();
+    let client = &told["clients"][0];
+    assert!(client["requests"].as_u64() >= Some(6) && client["received_bytes"].as_u64() > Some(500), "{told:#}");
+}
+
+#[test]
+fn top_without_a_terminal_says_what_to_do_instead() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_corelog"));
+    let Output { status, stderr, .. } = command.env_clear().arg("top").output().expect("it runs");
+    let stderr = String::from_utf8_lossy(&stderr);
+    assert!(status.code() == Some(2) && stderr.contains("corelog stages"), "{status}: {stderr}");
 }

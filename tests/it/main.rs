@@ -20,6 +20,7 @@ mod http;
 mod large_batches;
 mod ledger;
 mod little_memory;
+mod on_disk;
 mod oracle;
 mod peer;
 mod process;

@@ -114,6 +114,24 @@ fn fetch_tells_the_end_from_what_is_beyond_it() {
 }
 
 #[test]
+fn a_fetch_that_finds_enough_but_may_not_take_it_all_is_answered_at_once() {
+    let home = Home::new();
+    let broker = home.dev(&[]);
+    let mut peer = broker.connect();
+    assert_eq!(peer.create("t", 1), ErrorCode::None);
+    let value = [7; 16_000];
+    for _ in 0..10 {
+        assert_eq!(peer.append("t", &batch(&[&value], None)).0, ErrorCode::None);
+    }
+    // Six batches fit, and have less than is asked for. No peer of these tests waits for as long as this fetch would.
+    let mut request = FetchRequest { min_bytes: 100_000, max_wait_ms: 600_000, ..fetch_request("t", 0) };
+    request.topics[0].partitions[0].partition_max_bytes = 100_000;
+    let reply = peer.fetch(request);
+    let records = reply.responses[0].partitions[0].records.as_ref().map_or(0, |records| records.len());
+    assert!((90_000..100_000).contains(&records), "{records} bytes");
+}
+
+#[test]
 fn fetch_sessions_are_kept_and_wrong_ones_refused() {
     let home = Home::new();
     let broker = home.dev(&["--set", "shards=2"]);

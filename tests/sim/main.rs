@@ -47,6 +47,7 @@ mod planted;
 mod producer;
 mod rot;
 mod scenario;
+mod stages;
 mod topics;
 mod trace;
 mod world;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use corelog::api::{ApiSettings, LogDir, OffsetsTopic, SessionLimits};
-use corelog::http::Ask;
+use corelog::http::{Ask, CoreReport};
 use corelog::launch::core::{self, CoreError, CorePlan, CoreSummary, Lifecycle};
 use corelog::listen::{Admission, ConnectionLimits, ListenSettings, ListenerPlan, ServerPlan};
 use shards::catalog::CatalogSettings;
@@ -30,6 +30,7 @@ pub const ROOT: &str = "/corelog";
 /// A start that takes longer than this hangs.
 const START_MAX: Duration = Duration::from_secs(60);
 const STOP_MAX: Duration = Duration::from_secs(60);
+const ANSWER_MAX: Duration = Duration::from_secs(10);
 
 /// What a world is made of, but for its seed.
 #[derive(Clone)]
@@ -120,7 +121,7 @@ struct Control {
     stop: flume::Sender<()>,
     drained: flume::Receiver<()>,
     close: flume::Sender<()>,
-    _asks: flume::Sender<Ask>,
+    asks: flume::Sender<Ask>,
 }
 
 impl World {
@@ -259,6 +260,20 @@ impl World {
         self.running.as_ref().and_then(|running| running.fence.why().map(str::to_owned))
     }
 
+    /// What every core says of itself.
+    pub fn reports(&self) -> Vec<CoreReport> {
+        let running = self.running.as_ref().expect("it runs");
+        let asked = running.controls.iter().map(|control| {
+            let (asker, answer) = flume::bounded(1);
+            control.asks.send(Ask::Report(asker)).expect("the core listens to what it is asked");
+            answer
+        });
+        let answers: Vec<_> = asked.collect();
+        let answered = || answers.iter().all(|answer| !answer.is_empty());
+        assert!(self.sim.run_until(ANSWER_MAX, answered), "a core does not answer");
+        answers.iter().map(|answer| answer.recv().expect("it is there")).collect()
+    }
+
     /// Runs until a write or sync has failed; true if one did within `limit`.
     pub fn run_until_fenced(&self, limit: Duration) -> bool {
         let running = self.running.as_ref().expect("it runs");
@@ -310,5 +325,5 @@ fn lifecycle(ready: flume::Sender<Result<Vec<SocketAddr>, CoreError>>) -> (Lifec
     let (close, close_rx) = flume::bounded(1);
     let (asks, asks_rx) = flume::bounded(1);
     let lifecycle = Lifecycle { ready, stop: stop_rx, drained: drained_tx, close: close_rx, asks: asks_rx };
-    (lifecycle, Control { stop, drained, close, _asks: asks })
+    (lifecycle, Control { stop, drained, close, asks })
 }

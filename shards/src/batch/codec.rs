@@ -62,6 +62,17 @@ impl Compression {
         }
     }
 
+    /// As Kafka's configs write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Compression::None => "none",
+            Compression::Gzip => "gzip",
+            Compression::Snappy => "snappy",
+            Compression::Lz4 => "lz4",
+            Compression::Zstd => "zstd",
+        }
+    }
+
     pub fn code(self) -> i16 {
         match self {
             Compression::None => 0,

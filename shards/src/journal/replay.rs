@@ -43,9 +43,24 @@ pub struct Replayed {
     pub cut: Option<(PathBuf, u64)>,
 }
 
-struct JournalFile {
-    path: PathBuf,
-    bytes: Bytes,
+/// A journal file that was read whole.
+#[derive(Clone, Debug)]
+pub struct JournalFile {
+    pub path: PathBuf,
+    pub bytes: Bytes,
+}
+
+/// One commit as it lies in a file.
+#[derive(Clone, Debug)]
+pub struct StoredCommit {
+    pub header: CommitHeader,
+    pub entries: Vec<Entry>,
+}
+
+/// The commit at `position`, of whatever run; `None` if no whole one is there. For tools: only `chain` says what counts.
+pub fn commit_at(file: &JournalFile, position: u64) -> Result<Option<StoredCommit>, ReplayError> {
+    let Some((header, _)) = header_at(file, position)? else { return Ok(None) };
+    Ok(entries_at(file, position, &header)?.map(|entries| StoredCommit { header, entries }))
 }
 
 /// Replays the journal of `run` in `dir`, from `first_generation` on (older files are retired).
@@ -57,7 +72,8 @@ pub async fn replay<R: Runtime>(rt: &R, dir: &Path, run: Run, first_generation: 
     chain(&files, run, first_generation)
 }
 
-fn chain(files: &[JournalFile], run: Run, first_generation: u64) -> Result<Replayed, ReplayError> {
+/// The same out of files that were read before: all of one core's of that run, in any order.
+pub fn chain(files: &[JournalFile], run: Run, first_generation: u64) -> Result<Replayed, ReplayError> {
     let mut ordered: Vec<(u64, &JournalFile)> = Vec::new();
     for file in files {
         if let Some((head, _)) = header_at(file, 0)?
@@ -88,9 +104,7 @@ fn chain(files: &[JournalFile], run: Run, first_generation: u64) -> Result<Repla
             {
                 break;
             }
-            let Some(body) = body_of(file, position, &head) else { break };
-            let found =
-                entries(body).map_err(|source| ReplayError::Format { path: file.path.clone(), position, source })?;
+            let Some(found) = entries_at(file, position, &head)? else { break };
             replayed.entries.extend(found);
             replayed.commits += 1;
             previous = Some((head.sequence, crc));
@@ -116,6 +130,8 @@ fn refuse_if_acked(
     last: u64,
     replayed: &Replayed,
 ) -> Result<(), ReplayError> {
+    let mut proof = None;
+    let mut follower: Option<(u64, u64, &JournalFile)> = None;
     for file in files {
         let mut position = 0;
         while position + (BLOCK_BYTES as u64) <= file.bytes.len() as u64 {
@@ -123,15 +139,25 @@ fn refuse_if_acked(
                 && head.run == run.id
                 && head.generation >= first_generation
                 && head.sequence > last
-                && head.synced_through > last
             {
-                let (path, at) = replayed.cut.clone().unwrap_or_else(|| (file.path.clone(), 0));
-                return Err(ReplayError::Damaged { path, position: at, sequence: last + 1, proof: head.sequence });
+                if head.synced_through > last {
+                    proof = proof.or(Some((head.sequence, file)));
+                }
+                if follower.is_none_or(|(sequence, ..)| head.sequence < sequence) {
+                    follower = Some((head.sequence, position, file));
+                }
             }
             position += BLOCK_BYTES as u64;
         }
     }
-    Ok(())
+    let Some((proof, file)) = proof else { return Ok(()) };
+    let (path, position) = replayed.cut.clone().unwrap_or_else(|| (file.path.clone(), 0));
+    // In which file the chain should have gone on is told by the next commit that is whole, unless that begins its file.
+    let (path, position) = match follower {
+        Some((_, at, file)) if at > 0 && file.path != path => (file.path.clone(), 0),
+        _ => (path, position),
+    };
+    Err(ReplayError::Damaged { path, position, sequence: last + 1, proof })
 }
 
 fn header_at(file: &JournalFile, position: u64) -> Result<Option<(CommitHeader, u32)>, ReplayError> {
@@ -141,6 +167,11 @@ fn header_at(file: &JournalFile, position: u64) -> Result<Option<(CommitHeader, 
         position,
         source,
     })
+}
+
+fn entries_at(file: &JournalFile, position: u64, head: &CommitHeader) -> Result<Option<Vec<Entry>>, ReplayError> {
+    let found = body_of(file, position, head).map(entries).transpose();
+    found.map_err(|source| ReplayError::Format { path: file.path.clone(), position, source })
 }
 
 fn body_of(file: &JournalFile, position: u64, head: &CommitHeader) -> Option<Bytes> {

@@ -119,6 +119,23 @@ fn damage_below_a_synced_commit_is_refused_and_named() {
 }
 
 #[test]
+fn damage_at_the_begin_of_a_file_names_that_file() {
+    let mut writer = three_commits();
+    writer.commit(b"four");
+    writer.commit(b"five");
+    for byte in [0, HEADER_BYTES + 5] {
+        writer.files[1][byte] ^= 1;
+        match writer.read(1) {
+            Err(ReplayError::Damaged { sequence: 3, path, position: 0, .. }) => {
+                assert_eq!(path, PathBuf::from("3-1.journal"), "byte {byte}");
+            }
+            other => panic!("byte {byte}: {other:?}"),
+        }
+        writer.files[1][byte] ^= 1;
+    }
+}
+
+#[test]
 fn a_lost_first_file_is_refused() {
     let mut writer = three_commits();
     writer.files[0].fill(0);

@@ -37,7 +37,8 @@ impl Run {
         b
     }
 
-    fn decode(bytes: &[u8]) -> Result<Run, String> {
+    /// Reads the file's bytes; what is wrong with them otherwise.
+    pub fn decode(bytes: &[u8]) -> Result<Run, String> {
         let b: &[u8; BYTES] = bytes.try_into().map_err(|_| format!("{} bytes, expected {BYTES}", bytes.len()))?;
         if b[0..4] != MAGIC {
             return Err("not a run file of corelog".into());

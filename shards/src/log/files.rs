@@ -15,7 +15,8 @@ use super::lru::Lru;
 use crate::runtime::{File, OpenMode, Runtime};
 use crate::types::{Offset, PartitionId, TopicId};
 
-const METADATA_FILE: &str = "partition.metadata";
+/// Says whose the directory is, as Kafka's does.
+pub const METADATA_FILE: &str = "partition.metadata";
 /// Ends the name of a segment's file that is to be unlinked, as in Kafka.
 const DELETED: &str = ".deleted";
 /// Ends the name of a file that is to replace another.
@@ -42,7 +43,17 @@ pub enum FileKind {
 }
 
 impl FileKind {
-    fn name(self, base: Offset) -> String {
+    /// What a file of this name is: its kind and its segment's base.
+    pub fn of(name: &str) -> Option<(FileKind, Offset)> {
+        let (base, ending) = name.split_once('.')?;
+        let base = Offset(base.parse().ok()?);
+        [FileKind::Log, FileKind::Index]
+            .into_iter()
+            .find(|kind| kind.name(base) == name && !ending.is_empty())
+            .map(|kind| (kind, base))
+    }
+
+    pub fn name(self, base: Offset) -> String {
         let ending = match self {
             FileKind::Log => "log",
             FileKind::Index => "index",
@@ -368,7 +379,7 @@ fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
 }
 
 /// Kafka's `partition.metadata`: the topic id in URL-safe base 64 without padding.
-fn metadata_text(topic: TopicId) -> String {
+pub fn metadata_text(topic: TopicId) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let bits = u128::from_be_bytes(topic.0);
     // 128 bits are 21 digits of six, and one of two bits that are its upper ones.

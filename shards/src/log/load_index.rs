@@ -6,7 +6,7 @@
 use std::rc::Rc;
 
 use super::files::{At, FileKind, PartitionDir};
-use super::index::{ENTRIES_PER_PAGE, Entry, IndexBuilder, Page, PageError, PageImage};
+use super::index::{Entry, IndexBuilder, Page, PageError, sidecar};
 use super::reader::{OpenSource, ReadFailureKind, ReadResult};
 use super::store::{LoadedIndex, Store};
 use crate::runtime::{BLOCK_BYTES, File, READ_BYTES_MAX, Runtime};
@@ -132,14 +132,7 @@ impl<R: Runtime> Store<R> {
     /// Puts a rebuilt sidecar in place, so that it is rebuilt only once. Without it reads are slower, not wrong.
     async fn store_index(&self, dir: &PartitionDir, base: Offset, entries: &[Entry], size: u64, end_offset: Offset) {
         let path = self.files().path(dir, base, FileKind::Index);
-        let mut content = Vec::with_capacity((entries.len() / ENTRIES_PER_PAGE + 2) * BLOCK_BYTES);
-        let mut number = 0;
-        for page in entries.chunks(ENTRIES_PER_PAGE) {
-            content.extend_from_slice(&PageImage::data(base, number, page).bytes);
-            number += 1;
-        }
-        let newest = entries.iter().map(|e| e.max_timestamp_ms).max().unwrap_or(-1);
-        content.extend_from_slice(&PageImage::footer(base, number, size, end_offset, newest).bytes);
+        let content = sidecar(base, entries, size, end_offset);
         if let Err(error) = self.files().replace(dir, base, FileKind::Index, &content).await {
             tracing::warn!(path = %path.display(), %error, "a rebuilt index could not be stored");
         }

@@ -6,6 +6,7 @@
 //! Invariant: a byte is in memory from its journal commit until it is in the segment file, and at every moment memory and
 //! file together hold the whole log: the file below `written`, memory from there on.
 
+mod at_rest;
 mod carry;
 mod checksum;
 mod files;
@@ -27,14 +28,16 @@ mod timestamps;
 mod write_plan;
 mod writer;
 
+pub use at_rest::{SegmentAtRest, SegmentWalk, StoredBatch, WalkError};
 pub use carry::Carry;
 pub use checksum::PrefixSum;
-pub use files::{At, PartitionDir, StoreError};
-pub use index::Entry as IndexEntry;
+pub use files::{At, FileKind, METADATA_FILE, PartitionDir, StoreError, metadata_text};
+pub use index::{Entry as IndexEntry, Page as IndexPage, PageError as IndexPageError};
 pub use read_plan::{DiskRead, ReadPlan};
 pub use reader::{ReadFailure, ReadFailureKind};
 pub use replay::{Replay, ReplayError, Replayed};
 pub use search::{TimestampPlan, TimestampSearch};
+pub use segment::Stage;
 pub use snapshot::{LogSnapshot, OpenSegment, SealedSegment};
 pub use state::{PartitionLog, Piece, Placement, RollRules, Seal};
 pub use store::Store;

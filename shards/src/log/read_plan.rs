@@ -68,6 +68,24 @@ impl PartitionLog {
         }
     }
 
+    /// Bytes from the batch that holds `from` up to `upto`, at most `max_bytes`; those also if they are in an older
+    /// segment than the last ones, or not in memory.
+    pub fn available_bytes(&self, from: Offset, max_bytes: u32, upto: Offset) -> u32 {
+        if from >= upto {
+            return 0;
+        }
+        let last = Offset(upto.0 - 1);
+        let segment = |offset| self.segments.partition_point(|s| s.end_offset <= offset);
+        let piece = |offset| self.tail.get(self.tail.index_at(offset));
+        match (piece(from), piece(last)) {
+            (Some(first), Some(last)) if first.base_offset <= from && segment(from) == segment(last.last_offset) => {
+                let bytes = last.end().saturating_sub(first.position);
+                u32::try_from(bytes).unwrap_or(u32::MAX).min(max_bytes)
+            }
+            _ => max_bytes,
+        }
+    }
+
     fn memory_from(&self, first: usize, max_bytes: u32, upto: Offset, at_least_one: bool) -> ReadPlan {
         let mut found = SmallVec::new();
         let mut left = max_bytes as usize;

@@ -8,18 +8,22 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
 
-use super::Shards;
 use super::oneshot::Asked;
 use super::placement::{ShardIndex, owner};
+use super::{Shards, Stage, Trace};
 use crate::request::{FetchAsk, Fetched, Isolation, ReadError, ShardRequest, WatchId};
 use crate::types::{Mono, Offset, PartitionId};
+
+/// Least that every owner may read: Kafka's default for one partition.
+const SHARE_BYTES_MIN: u32 = 1 << 20;
 
 type Read = Result<Fetched, ReadError>;
 
 /// Memory for what fetches read, of whoever holds the answers until they are sent. On one core.
 pub trait ReadMemory {
-    /// Lends some, at most `max_bytes` if that is not too little for a batch; `None` when there was none for long.
-    fn lend(&self, max_bytes: u32) -> Pin<Box<dyn Future<Output = Option<Box<dyn ReadLease>>>>>;
+    /// Lends some, at most `max_bytes` if that is not too little for a batch; `None` when there was none for as long as
+    /// the reader waits, or the broker stops.
+    fn lend(&self, max_bytes: u32, deadline: Mono) -> Pin<Box<dyn Future<Output = Option<Box<dyn ReadLease>>>>>;
 }
 
 /// Memory that was lent, given back when dropped.
@@ -52,29 +56,47 @@ impl Drop for Parked {
     }
 }
 
-pub(super) async fn fetch(shards: Shards, ask: FetchAsk, memory: Rc<dyn ReadMemory>) -> Answers {
+pub(super) async fn fetch(shards: Shards, ask: FetchAsk, memory: Rc<dyn ReadMemory>, trace: Rc<Trace>) -> Answers {
+    let owners = owners_of(&shards, &ask);
     loop {
-        let lease = memory.lend(ask.max_bytes).await;
-        let mut now = shards.now();
-        let max_bytes = lease.as_ref().map_or(0, |lease| lease.max_bytes().min(ask.max_bytes));
-        let mut read = read_all(&shards, now, &ask, max_bytes).await;
-        let Some(mut lease) = lease else {
+        let Some(mut lease) = memory.lend(ask.max_bytes, ask.deadline).await else {
             // Waiting on could lock all up: others may hold memory until this is answered.
-            read.iter_mut().flatten().for_each(Fetched::forget_records);
+            let read = read_all(&shards, &ask, None).await;
+            trace.step(Stage::Wait, shards.now());
             return Answers { read, lease: None };
         };
-        let bytes: usize = read.iter().flatten().map(Fetched::bytes).sum();
+        let max_bytes = lease.max_bytes().min(ask.max_bytes);
+        let mut read = read_all(&shards, &ask, Some(share(max_bytes, owners))).await;
+        keep_within(&mut read, max_bytes as usize);
+        let there: u64 = read.iter().flatten().map(|f| u64::from(f.available_bytes).max(f.bytes() as u64)).sum();
+        let missing = u64::from(ask.min_bytes).saturating_sub(there);
         let must_answer = read.iter().any(is_urgent);
-        now = shards.now();
+        let now = shards.now();
+        let from_disk = read.iter().flatten().any(|fetched| fetched.from_disk);
+        trace.step(if from_disk { Stage::ReadDisk } else { Stage::ReadMemory }, now);
         let stopping = shards.inner.stopping.get();
-        if must_answer || stopping || bytes >= ask.min_bytes as usize || now >= ask.deadline || ask.parts.is_empty() {
-            lease.keep(bytes);
+        if must_answer || stopping || missing == 0 || now >= ask.deadline || ask.parts.is_empty() {
+            lease.keep(read.iter().flatten().map(Fetched::bytes).sum());
             return Answers { read, lease: Some(lease) };
         }
         drop(lease);
-        let missing = ask.min_bytes.saturating_sub(u32::try_from(bytes).unwrap_or(u32::MAX)).max(1);
-        park(&shards, now, &ask, &read, missing).await;
+        park(&shards, now, &ask, &read, u32::try_from(missing).unwrap_or(u32::MAX)).await;
+        trace.step(Stage::Wait, shards.now());
     }
+}
+
+/// How many cores own a part of it.
+fn owners_of(shards: &Shards, ask: &FetchAsk) -> u32 {
+    let mut owners: Vec<ShardIndex> = ask.parts.iter().map(|part| owner(part.partition, shards.count())).collect();
+    owners.sort_unstable();
+    owners.dedup();
+    u32::try_from(owners.len()).unwrap_or(u32::MAX)
+}
+
+/// What one of so many owners may read. They do not know of each other, and what they read beyond the limit is read in
+/// vain; but a small share would make many fetches of what one could bring.
+fn share(max_bytes: u32, owners: u32) -> u32 {
+    (max_bytes / owners.max(1)).max(SHARE_BYTES_MIN).min(max_bytes)
 }
 
 /// Whatever is wrong with a partition ends the wait, and so does a log that parts from the reader's. One that its owner
@@ -86,19 +108,17 @@ fn is_urgent(read: &Read) -> bool {
     }
 }
 
-async fn read_all(shards: &Shards, now: Mono, ask: &FetchAsk, max_bytes: u32) -> Vec<Read> {
+async fn read_all(shards: &Shards, ask: &FetchAsk, max_bytes: Option<u32>) -> Vec<Read> {
     let isolation = ask.isolation;
-    let mut read = shards
+    shards
         .scatter(
-            now,
+            shards.now(),
             ask.parts.clone(),
             |part| part.partition,
             move |parts, reply| ShardRequest::Read { parts, isolation, max_bytes, reply },
             || Err(ReadError::Stopping),
         )
-        .await;
-    keep_within(&mut read, max_bytes as usize);
-    read
+        .await
 }
 
 /// Every owner kept to the limit by itself: together they may be over it. Only the first non-empty one may exceed it.

@@ -25,8 +25,10 @@ use crate::request::{
     ShardRequest, Upto,
 };
 use crate::shard::core::ShardCore;
-pub use crate::shard::report::{Counters, ShardReport};
-pub use crate::shard::stages::{Stage, Times};
+pub use crate::shard::partition::Slot;
+pub use crate::shard::report::{Counters, PartitionLoad, ShardReport};
+pub use crate::shard::stages::{Class, Stage, Times};
+pub use crate::shard::trace::Trace;
 use crate::types::{Mono, Offset, PartitionId, ProducerId};
 pub use fetch::{Answers, ReadLease, ReadMemory};
 use mailbox::Postbox;
@@ -128,21 +130,27 @@ impl Shards {
         }
     }
 
-    /// Notes how long a stage of this core took.
-    pub fn record(&self, stage: Stage, took: std::time::Duration) {
-        if let Some(core) = self.here() {
-            core.borrow_mut().stages.record(stage, took);
-        }
+    /// Notes the stages of a request that is over.
+    pub fn ended(&self, trace: &Trace) {
+        let Some(core) = self.here() else { return };
+        let stages = &mut core.borrow_mut().stages;
+        trace.each(|stage, took| stages.record(trace.class(), stage, took));
+        stages.record(trace.class(), Stage::Total, trace.total());
     }
 
-    /// The times of one stage on this core: some 30 KiB are copied.
-    pub fn times_here(&self, stage: Stage) -> Times {
-        self.here().map(|core| core.borrow().stages.of(stage).clone()).unwrap_or_default()
+    /// The times of one stage on this core, some 30 KiB; `None`: nothing went through it.
+    pub fn times_here(&self, class: Class, stage: Stage) -> Option<Times> {
+        self.here()?.borrow().stages.of(class, stage).cloned()
     }
 
     /// What this core's shard tells of itself.
     pub fn report_here(&self) -> ShardReport {
         self.here().map(|core| core.borrow().report()).unwrap_or_default()
+    }
+
+    /// Partitions of this core's shard that anything went through, a piece at a time; see [`ShardCore::loads`].
+    pub fn loads_here(&self, from: Slot, places: usize) -> (Vec<PartitionLoad>, Option<Slot>) {
+        self.here().map(|core| core.borrow().loads(from, places)).unwrap_or_default()
     }
 
     fn here(&self) -> Option<&Rc<RefCell<ShardCore>>> {
@@ -164,8 +172,8 @@ impl Shards {
     }
 
     /// Reads batches; waits for `min_bytes` until the deadline as Kafka's Fetch does. Answers in the order asked.
-    pub fn fetch(&self, ask: FetchAsk, memory: Rc<dyn ReadMemory>) -> Answer<Answers> {
-        Box::pin(fetch::fetch(self.clone(), ask, memory))
+    pub fn fetch(&self, ask: FetchAsk, memory: Rc<dyn ReadMemory>, trace: Rc<Trace>) -> Answer<Answers> {
+        Box::pin(fetch::fetch(self.clone(), ask, memory, trace))
     }
 
     pub fn list_offsets(&self, parts: Vec<ListPart>) -> Answer<Vec<Result<Listed, ReadError>>> {
@@ -318,7 +326,7 @@ impl Shards {
         Some(ProducerId(ids.next - 1))
     }
 
-    fn now(&self) -> Mono {
+    pub fn now(&self) -> Mono {
         (self.inner.clock.now)()
     }
 }

@@ -11,14 +11,13 @@ use super::commit::{PieceNote, Token};
 use super::core::ShardCore;
 use super::partition::{Slot, sequenced};
 use super::settings::{COMMIT_BYTES_MAX, COMMIT_BYTES_MIN};
-use super::stages::Stage;
 use crate::batch::{ValidBatch, stamp};
 use crate::journal::format::HEADER_BYTES;
 use crate::journal::open::{OpenCommit, Place};
 use crate::log::RollRules;
 use crate::partition::producers::Verdict;
 use crate::planted::{PlantedFault, is_planted};
-use crate::request::{AppendError, AppendPart, Appended};
+use crate::request::{AppendError, AppendPart, Appended, Marks};
 use crate::router::oneshot::Reply;
 use crate::runtime::BLOCK_BYTES;
 use crate::types::{Mono, Offset};
@@ -244,6 +243,8 @@ impl ShardCore {
         let records = i64::from(header.last_offset_delta) + 1;
         partition.unsynced_records += records;
         partition.carried_end = None;
+        partition.traffic.appended_records += records.unsigned_abs();
+        partition.traffic.appended_bytes += pending.bytes() as u64;
         let strict = partition.is_strict();
         let sync_due = !strict && partition.unsynced_records >= partition.config.flush_messages;
         let log_start = partition.log_start_told();
@@ -262,11 +263,7 @@ impl ShardCore {
         self.counters.appended_batches += 1;
         self.counters.appended_records += records.unsigned_abs();
         self.counters.appended_bytes += pending.bytes() as u64;
-        self.stages.record(Stage::Queue, now.since(pending.taken_up));
         self.open_notes.strict |= strict || sync_due || placement.seal.is_some();
-        if self.open_notes.tokens.is_empty() {
-            self.open_notes.opened = now;
-        }
         self.open_notes.pieces.push(PieceNote {
             slot,
             segment_base: placement.segment_base,
@@ -280,6 +277,7 @@ impl ShardCore {
             base_offset: placement.base_offset,
             log_append_time_ms: pending.part.batch.log_append_time_ms(),
             log_start,
+            marks: Marks { taken_up: pending.taken_up, placed: now, appended: (self.clock)(), ..Marks::default() },
         };
         self.open_notes.tokens.push(Token { slot, call: pending.call, index: pending.index, appended, strict });
         self.signals.journal.notify();
@@ -297,15 +295,16 @@ impl ShardCore {
     ) {
         let Some(partition) = self.get(pending.slot) else { return pending.fail(AppendError::Unknown) };
         let strict = partition.is_strict();
-        let appended =
-            Appended { base_offset, log_append_time_ms: timestamp_ms, log_start: partition.log_start_told() };
+        let appended = Appended {
+            base_offset,
+            log_append_time_ms: timestamp_ms,
+            log_start: partition.log_start_told(),
+            marks: Marks { taken_up: pending.taken_up, released: now, ..Marks::default() },
+        };
         if last_offset < partition.high_watermark || is_planted(PlantedFault::DuplicateAckedEarly) {
             return pending.call.done(pending.index, Ok(appended));
         }
         // The original is in the open commit or in one before it: released with the open one at the latest.
-        if self.open_notes.tokens.is_empty() {
-            self.open_notes.opened = now;
-        }
         self.open_notes.strict |= strict;
         self.open_notes.tokens.push(Token {
             slot: pending.slot,

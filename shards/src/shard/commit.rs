@@ -14,13 +14,13 @@ use super::append::AppendCall;
 use super::core::{CommitBuffer, ShardCore};
 use super::log_start::MoveWaiter;
 use super::partition::Slot;
-use super::stages::Stage;
+use super::stages::{Class, Stage};
 use super::{Shard, fail};
 use crate::journal::open::OpenCommit;
 use crate::journal::space::{CommitPlace, FileIndex};
 use crate::log::Piece;
 use crate::planted::{PlantedFault, is_planted};
-use crate::request::{AppendError, Appended};
+use crate::request::{AppendError, Appended, Marks};
 use crate::router::oneshot::Reply;
 use crate::runtime::buf::Frozen;
 use crate::runtime::{BLOCK_BYTES, File, Runtime};
@@ -63,8 +63,9 @@ pub enum Release {
 #[derive(Default)]
 pub struct CommitNotes {
     pub sequence: u64,
-    /// When its first entry came in.
-    pub opened: Mono,
+    pub write_started: Mono,
+    /// 0 where the write is synced when it is done.
+    pub written: Mono,
     /// Something in it may be released only after the sync.
     pub strict: bool,
     pub pieces: Vec<PieceNote>,
@@ -117,9 +118,6 @@ impl ShardCore {
                 // whole buffer counts, as it stays in memory while a slice of it is in use.
                 self.window_bytes += open.capacity() as u64;
             }
-            if !notes.tokens.is_empty() {
-                self.stages.record(Stage::CommitWait, now.since(notes.opened));
-            }
             return Work::Write { open, place, notes };
         }
         if std::mem::take(&mut self.closing_due)
@@ -139,7 +137,7 @@ impl ShardCore {
             Some(file) if self.sync_due => Work::Sync(file),
             Some(_) => Work::Idle,
             None => {
-                self.release_synced();
+                self.release_synced(now);
                 Work::Idle
             }
         }
@@ -187,6 +185,7 @@ impl ShardCore {
             return false;
         }
         let strict = notes.strict;
+        notes.written = now;
         self.release_written(&mut notes);
         self.unsynced.push_back(notes);
         self.unsynced_file = Some(file);
@@ -207,12 +206,12 @@ impl ShardCore {
         }
         let relaxed: Vec<Token> = notes.tokens.extract_if(.., |token| early || !token.strict).collect();
         for token in relaxed {
-            self.release(token);
+            self.release(token, notes.write_started, notes.written, notes.written);
         }
     }
 
     /// Everything written so far is synced.
-    fn release_synced(&mut self) {
+    fn release_synced(&mut self, now: Mono) {
         self.unsynced_file = None;
         self.sync_due = false;
         self.flush_deadline = None;
@@ -229,7 +228,7 @@ impl ShardCore {
                 self.raise_high_watermark(piece.slot, end, piece.range.len());
             }
             for token in notes.tokens {
-                self.release(token);
+                self.release(token, notes.write_started, notes.written, now);
             }
             for release in notes.releases {
                 self.release_other(release);
@@ -243,7 +242,8 @@ impl ShardCore {
         }
     }
 
-    fn release(&self, token: Token) {
+    fn release(&self, mut token: Token, write_started: Mono, written: Mono, released: Mono) {
+        token.appended.marks = Marks { write_started, written, released, ..token.appended.marks };
         let result = match self.get(token.slot) {
             Some(_) => Ok(token.appended),
             None => Err(AppendError::Unknown),
@@ -343,7 +343,7 @@ async fn write<R: Runtime>(
         core.admit_waiting(now, wall_ms);
     });
     let position = place.closing.position;
-    let started = shard.now();
+    notes.write_started = shard.now();
     if notes.strict && shard.step(|core, _, _| core.all_before_is_synced()) {
         let synced = match is_planted(PlantedFault::SyncSkipped) {
             true => file.file.write(position, &frozen).await,
@@ -351,9 +351,9 @@ async fn write<R: Runtime>(
         };
         stand(shard, synced.map_err(|e| fail(&file.path, "write", &e)))?;
         shard.step(|core, now, wall_ms| {
-            core.stages.record(Stage::WriteSynced, now.since(started));
+            core.stages.record(Class::Core, Stage::WriteSync, now.since(notes.write_started));
             core.unsynced.push_back(notes);
-            core.release_synced();
+            core.release_synced(now);
             core.admit_waiting(now, wall_ms);
         });
         return Ok(());
@@ -361,7 +361,7 @@ async fn write<R: Runtime>(
     let written = file.file.write(position, &frozen).await;
     stand(shard, written.map_err(|e| fail(&file.path, "write", &e)))?;
     let sync_now = shard.step(|core, now, wall_ms| {
-        core.stages.record(Stage::Write, now.since(started));
+        core.stages.record(Class::Core, Stage::Write, now.since(notes.write_started));
         core.commit_written(now, wall_ms, place.file, notes)
     });
     if sync_now { sync(shard, place.file).await } else { Ok(()) }
@@ -375,8 +375,8 @@ async fn sync<R: Runtime>(shard: &Shard<R>, file: FileIndex) -> Result<(), Strin
         stand(shard, synced.map_err(|e| fail(&file.path, "sync", &e)))?;
     }
     shard.step(|core, now, wall_ms| {
-        core.stages.record(Stage::Sync, now.since(started));
-        core.release_synced();
+        core.stages.record(Class::Core, Stage::Sync, now.since(started));
+        core.release_synced(now);
         core.admit_waiting(now, wall_ms);
     });
     Ok(())

@@ -82,6 +82,8 @@ pub struct ShardCore {
     pub fence: Arc<Fence>,
     pub catalog: Rc<RefCell<Catalog>>,
     alloc: Rc<dyn Fn(usize) -> IoBuf>,
+    /// To measure with; no step decides by it.
+    pub clock: Rc<dyn Fn() -> Mono>,
     by_id: HashMap<PartitionId, Slot, FixedState>,
     slots: Vec<Option<Box<Partition>>>,
 
@@ -137,7 +139,7 @@ pub struct ShardCore {
     pub counters: Counters,
     /// Partitions that are out of service.
     pub partitions_offline: usize,
-    /// The ballast is gone: appends wait for space on the disk (R14).
+    /// The ballast is gone: appends are refused until there is space on the disk (R14).
     pub disk_full: bool,
     /// Bytes of a copy of the last checkpoint.
     pub checkpoint_bytes: u64,
@@ -154,6 +156,7 @@ impl ShardCore {
         fence: Arc<Fence>,
         catalog: Rc<RefCell<Catalog>>,
         alloc: Rc<dyn Fn(usize) -> IoBuf>,
+        clock: Rc<dyn Fn() -> Mono>,
     ) -> ShardCore {
         let producer_room = ProducerRoom::new(settings.producer_ids_max);
         let groups = Coordinators::new(Arc::new(settings.groups.clone()));
@@ -163,6 +166,7 @@ impl ShardCore {
             fence,
             catalog,
             alloc,
+            clock,
             by_id: HashMap::with_hasher(FixedState),
             slots: Vec::new(),
             space: JournalSpace::new(run),
@@ -223,6 +227,14 @@ impl ShardCore {
 
     pub fn slots(&self) -> impl Iterator<Item = Slot> + '_ {
         (0u32..).zip(&self.slots).filter(|(_, p)| p.is_some()).map(|(i, _)| Slot(i))
+    }
+
+    /// Those in `places` slots from this one on, and the slot after them, if there are more.
+    pub fn partitions_from(&self, from: Slot, places: usize) -> (impl Iterator<Item = &Partition>, Option<Slot>) {
+        let begin = (from.0 as usize).min(self.slots.len());
+        let end = begin.saturating_add(places).min(self.slots.len());
+        let next = (end < self.slots.len()).then(|| Slot(u32::try_from(end).unwrap_or(u32::MAX)));
+        (self.slots[begin..end].iter().filter_map(Option::as_deref), next)
     }
 
     pub fn partition_count(&self) -> usize {

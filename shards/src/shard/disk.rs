@@ -48,7 +48,14 @@ async fn run_job<R: Runtime>(shard: &Shard<R>, job: DiskJob) {
         DiskWhat::Fetch { read, mut fetched, gather, index } => match shard.store().read(&dir, read).await {
             Ok(records) => {
                 fetched.records = records;
-                shard.step(|core, _, _| core.counters.read_disk_bytes += fetched.bytes() as u64);
+                fetched.from_disk = true;
+                let bytes = fetched.bytes() as u64;
+                shard.step(|core, _, _| {
+                    core.counters.read_disk_bytes += bytes;
+                    if let Some(partition) = core.get_mut(slot) {
+                        partition.traffic.read_bytes += bytes;
+                    }
+                });
                 return gather.done(index, Ok(fetched));
             }
             Err(failure) => {

@@ -1,7 +1,7 @@
 //! The door of a shard: every request of any core comes through here, one step each. Owning core only.
 
 use super::core::ShardCore;
-use super::stages::Stage;
+use super::stages::{Class, Stage};
 use crate::request::ShardRequest;
 use crate::router::mailbox::Letter;
 use crate::types::Mono;
@@ -37,9 +37,7 @@ impl ShardCore {
     /// A request from another core.
     pub fn take_letter(&mut self, now: Mono, wall_ms: i64, letter: Letter) {
         let (request, sent) = letter.open();
-        if matches!(request, ShardRequest::Append { .. }) {
-            self.stages.record(Stage::Route, now.since(sent));
-        }
+        self.stages.record(Class::Core, Stage::Route, now.since(sent));
         self.handle(now, wall_ms, request);
     }
 }

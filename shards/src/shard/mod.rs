@@ -1,14 +1,16 @@
 //! The actor of one core: owns its partitions, its journal and its segment files. Nobody else touches them.
 //!
-//! `core` is the state and its steps, `handle` the door; `append`, `read`, `log_start` and `catalog` the steps by subject.
+//! `core` is the state and its steps, `handle` the door; `append`, `read`, `log_start` and `catalog` the steps by subject;
+//! `at_rest` what tools see of it while no broker runs.
 //! Around them run the tasks of the core, generic over the runtime: `commit` (group commit), `write_behind` (segments),
 //! `turn` (reuse of journal files), `disk` (cold reads), `timers` (deadlines, retention), `clean_up` (renames, unlinks),
 //! `groups` (the coordinators of groups), `start`, `recovery` and `stop`. `ballast` is the disk space that is held back;
-//! `stages` and `report` say what all of it does.
+//! `stages`, `trace` and `report` say what all of it does.
 //!
 //! Invariant: a step never awaits and a task never holds a borrow of the core across an await: mutate, then await.
 
 pub mod append;
+pub mod at_rest;
 pub mod ballast;
 pub mod catalog;
 pub mod clean_up;
@@ -34,6 +36,7 @@ pub mod stages;
 pub mod start;
 pub mod stop;
 pub mod timers;
+pub mod trace;
 pub mod turn;
 pub mod watch;
 pub mod write_behind;

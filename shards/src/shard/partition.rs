@@ -46,6 +46,15 @@ pub struct Partition {
     pub unsynced_records: i64,
     /// In the carry of two turns without an append between: the next turn writes its tail padded (R12).
     pub carried_end: Option<Offset>,
+    pub traffic: Traffic,
+}
+
+/// What went through a partition since the start of the broker.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Traffic {
+    pub appended_records: u64,
+    pub appended_bytes: u64,
+    pub read_bytes: u64,
 }
 
 impl Partition {
@@ -75,6 +84,7 @@ impl Partition {
             watches: Vec::new(),
             unsynced_records: 0,
             carried_end: None,
+            traffic: Traffic::default(),
         }
     }
 

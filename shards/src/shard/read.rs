@@ -67,17 +67,18 @@ impl DiskJob {
 }
 
 impl ShardCore {
-    /// Reads every part once. The limit holds over all of them; only the first non-empty one may exceed it.
+    /// Reads every part once. The limit holds over all of them; only the first non-empty one may exceed it. Without one no
+    /// records are read.
     pub fn read(
         &mut self,
         parts: &[FetchPart],
         isolation: Isolation,
-        max_bytes: u32,
+        max_bytes: Option<u32>,
         reply: Reply<Vec<Result<Fetched, ReadError>>>,
     ) {
         let gather = Gather::new(parts.len(), reply);
-        let mut left = max_bytes;
-        let mut nothing_yet = true;
+        let mut left = max_bytes.unwrap_or(0);
+        let mut nothing_yet = max_bytes.is_some();
         for (index, part) in parts.iter().enumerate() {
             match self.read_part(part, isolation, left, nothing_yet) {
                 Err(error) => gather.done(index, Err(error)),
@@ -85,7 +86,11 @@ impl ShardCore {
                     ReadPlan::Empty => gather.done(index, Ok(fetched)),
                     ReadPlan::Memory(records) => {
                         fetched.records = records;
-                        self.counters.read_memory_bytes += fetched.bytes() as u64;
+                        let bytes = fetched.bytes() as u64;
+                        self.counters.read_memory_bytes += bytes;
+                        if let Some(partition) = self.get_mut(slot) {
+                            partition.traffic.read_bytes += bytes;
+                        }
                         nothing_yet = false;
                         left = left.saturating_sub(u32::try_from(fetched.bytes()).unwrap_or(u32::MAX));
                         gather.done(index, Ok(fetched));
@@ -134,6 +139,7 @@ impl ShardCore {
             return Err(ReadError::OutOfRange { asked: part.offset, start, end });
         }
         let upto = readable_end(partition, isolation);
+        fetched.available_bytes = partition.log.available_bytes(part.offset, part.max_bytes, upto);
         let max = part.max_bytes.min(left);
         if part.offset >= upto || (max == 0 && !at_least_one) {
             return Ok((slot, fetched, ReadPlan::Empty));

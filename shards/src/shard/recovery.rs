@@ -38,9 +38,9 @@ use crate::types::{LeaderEpoch, Offset, PartitionId};
 /// What is known of one partition from the last run.
 pub struct RestoredPartition {
     pub id: PartitionId,
-    checkpoint: Option<PartitionCheckpoint>,
+    pub(super) checkpoint: Option<PartitionCheckpoint>,
     /// In the order in which they were written.
-    entries: Vec<Entry>,
+    pub(super) entries: Vec<Entry>,
 }
 
 /// All of the last run.
@@ -91,7 +91,10 @@ pub async fn recover<R: Runtime>(
     Ok(Recovered { catalog, partitions: known.into_values().collect() })
 }
 
-fn restored(known: &mut BTreeMap<PartitionId, RestoredPartition>, id: PartitionId) -> &mut RestoredPartition {
+pub(super) fn restored(
+    known: &mut BTreeMap<PartitionId, RestoredPartition>,
+    id: PartitionId,
+) -> &mut RestoredPartition {
     known.entry(id).or_insert_with(|| RestoredPartition { id, checkpoint: None, entries: Vec::new() })
 }
 
@@ -185,7 +188,7 @@ fn restore_partition(
 }
 
 /// Gives a partition what the checkpoint and the journal say of it.
-fn put_together(
+pub(super) fn put_together(
     partition: &mut Partition,
     from: &RestoredPartition,
     now_ms: i64,

@@ -2,7 +2,11 @@
 //!
 //! Invariant: making one costs the same however many partitions there are.
 
+use std::sync::Arc;
+
 use super::core::ShardCore;
+use super::partition::{Partition, Slot, Traffic};
+use crate::types::Offset;
 
 /// Counters since the start of the shard; each only grows.
 #[derive(Clone, Copy, Debug, Default)]
@@ -40,12 +44,40 @@ pub struct ShardReport {
     pub window_bytes: u64,
     /// Bytes in memory that are in segments as well, kept for readers.
     pub cache_bytes: u64,
-    /// No space on the disk: appends wait for some.
+    /// No space on the disk: appends are refused until there is some.
     pub disk_full: bool,
     pub stopping: bool,
 }
 
+/// One partition, and how busy it was.
+#[derive(Clone, Debug)]
+pub struct PartitionLoad {
+    pub topic: Arc<str>,
+    pub index: i32,
+    pub offline: bool,
+    pub log_start: Offset,
+    pub high_watermark: Offset,
+    pub size_bytes: u64,
+    pub traffic: Traffic,
+}
+
 impl ShardCore {
+    /// Partitions that anything went through, out of `places` slots from this one on; then the slot to go on with.
+    pub fn loads(&self, from: Slot, places: usize) -> (Vec<PartitionLoad>, Option<Slot>) {
+        let (some, next) = self.partitions_from(from, places);
+        let busy = some.filter(|p| p.traffic.appended_bytes + p.traffic.read_bytes > 0);
+        let load = |p: &Partition| PartitionLoad {
+            topic: p.topic_name.clone(),
+            index: p.id.index,
+            offline: p.offline.is_some(),
+            log_start: p.log.log_start(),
+            high_watermark: p.high_watermark,
+            size_bytes: p.log.total_bytes(),
+            traffic: p.traffic,
+        };
+        (busy.map(load).collect(), next)
+    }
+
     pub fn report(&self) -> ShardReport {
         ShardReport {
             counters: self.counters,

@@ -1,53 +1,113 @@
-//! Where the time of requests goes on one core: a histogram per stage, in nanoseconds. Owning core only.
+//! Where the time of requests goes on one core: a histogram per kind of request and stage, in nanoseconds. Owning core only.
+//!
+//! Invariant: a request is noted by the core of its connection, once and whole, and its stages follow each other without
+//! gaps (`trace`): so the stages of a class add up to its totals, exactly.
 
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-/// A stretch of a request's way. Produce goes through them in this order.
+/// A kind of request, as far as it goes another way; or the core itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    Produce,
+    Fetch,
+    Other,
+    /// No request: letters from other cores (`route`), and operations of the core's journal (`write`, `sync`, `write_sync`).
+    /// Each stands for itself, so there is no total.
+    Core,
+}
+
+impl Class {
+    pub const ALL: [Class; 4] = [Class::Produce, Class::Fetch, Class::Other, Class::Core];
+
+    /// As metrics, JSON and tables call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Class::Produce => "produce",
+            Class::Fetch => "fetch",
+            Class::Other => "other",
+            Class::Core => "core",
+        }
+    }
+}
+
+/// A stretch of a request's way, in the order in which requests go through them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// Frame complete → decoded, checked and handed to the owners.
+    /// First byte can be read → the frame is whole and there is memory and room for it.
+    Read,
+    /// → decoded, checked and handed to the owners of its partitions.
     Decode,
-    /// Sent by the connection's core → taken up by the owner's core.
+    /// Produce: handed over → taken up by the owner's core. Several owners: by the one that all waited for, here and below.
     Route,
-    /// Taken up → in the open commit (admission: journal room, window, a cold tail).
+    /// Produce: → room in the open commit (journal, window, a cold tail).
     Queue,
-    /// In the open commit → its write starts.
+    /// Produce: → in the open commit: the one copy.
+    Append,
+    /// Produce: → the commit's write starts.
     CommitWait,
-    /// The journal write.
+    /// Produce: the journal's write, where no sync comes with it.
     Write,
-    /// The journal sync.
+    /// Produce: written → synced and released, where that is an operation of its own.
     Sync,
-    /// A journal write that is synced when it is done: the usual case.
-    WriteSynced,
-    /// Released → written to the socket.
+    /// Produce: a journal write that is synced when it is done, to its release: the usual case.
+    WriteSync,
+    /// Fetch: there is memory for the reply, the owners are asked → answered, all from memory.
+    ReadMemory,
+    /// Fetch: the same, with something from the disk.
+    ReadDisk,
+    /// Fetch: parked until there are records, or time is up. Joins and syncs of groups: until the other members are there.
+    Wait,
+    /// What is no produce and no fetch: decoded → its reply begins to leave.
+    Serve,
+    /// Produce, fetch: answered by the owner → back, encoded, and its turn to leave has come.
     Reply,
+    /// → written to the socket, with all replies that leave with it.
+    Send,
+    /// All of it, from the first byte.
+    Total,
 }
 
 impl Stage {
-    pub const ALL: [Stage; 8] = [
+    pub const ALL: [Stage; 16] = [
+        Stage::Read,
         Stage::Decode,
         Stage::Route,
         Stage::Queue,
+        Stage::Append,
         Stage::CommitWait,
         Stage::Write,
         Stage::Sync,
-        Stage::WriteSynced,
+        Stage::WriteSync,
+        Stage::ReadMemory,
+        Stage::ReadDisk,
+        Stage::Wait,
+        Stage::Serve,
         Stage::Reply,
+        Stage::Send,
+        Stage::Total,
     ];
 
     /// As metrics, JSON and tables call it.
     pub fn name(self) -> &'static str {
         match self {
+            Stage::Read => "read",
             Stage::Decode => "decode",
             Stage::Route => "route",
             Stage::Queue => "queue",
+            Stage::Append => "append",
             Stage::CommitWait => "commit_wait",
             Stage::Write => "write",
             Stage::Sync => "sync",
-            Stage::WriteSynced => "write_sync",
+            Stage::WriteSync => "write_sync",
+            Stage::ReadMemory => "read_memory",
+            Stage::ReadDisk => "read_disk",
+            Stage::Wait => "wait",
+            Stage::Serve => "serve",
             Stage::Reply => "reply",
+            Stage::Send => "send",
+            Stage::Total => "total",
         }
     }
 }
@@ -75,10 +135,9 @@ impl Default for Times {
 
 impl Times {
     pub fn record(&mut self, took: Duration) {
-        let nanos = u64::try_from(took.as_nanos()).unwrap_or(NANOS_MAX).clamp(1, NANOS_MAX);
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         self.sum_nanos = self.sum_nanos.saturating_add(nanos);
-        // Inside the bounds, so it cannot fail.
-        self.histogram.saturating_record(nanos);
+        self.histogram.saturating_record(nanos.min(NANOS_MAX));
     }
 
     /// Takes in the times of another core.
@@ -104,6 +163,11 @@ impl Times {
         self.histogram.max()
     }
 
+    /// Upper end in nanoseconds and count of every bucket that holds any, in order.
+    pub fn buckets(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.histogram.iter_recorded().map(|step| (step.value_iterated_to(), step.count_since_last_iteration()))
+    }
+
     /// How many kept within each bound. `bounds` ascend.
     pub fn within(&self, bounds_nanos: &[u64]) -> Vec<u64> {
         let mut counts = Vec::with_capacity(bounds_nanos.len());
@@ -119,19 +183,20 @@ impl Times {
     }
 }
 
-/// The histograms of one core.
+/// The histograms of one core. Those that nothing was noted in take no memory.
 #[derive(Default)]
 pub struct Stages {
-    times: [Times; Stage::ALL.len()],
+    times: [[Option<Box<Times>>; Stage::ALL.len()]; Class::ALL.len()],
 }
 
 impl Stages {
-    pub fn record(&mut self, stage: Stage, took: Duration) {
-        self.times[stage as usize].record(took);
+    pub fn record(&mut self, class: Class, stage: Stage, took: Duration) {
+        self.times[class as usize][stage as usize].get_or_insert_default().record(took);
     }
 
-    pub fn of(&self, stage: Stage) -> &Times {
-        &self.times[stage as usize]
+    /// `None`: nothing was noted.
+    pub fn of(&self, class: Class, stage: Stage) -> Option<&Times> {
+        self.times[class as usize][stage as usize].as_deref()
     }
 }
 
@@ -150,12 +215,13 @@ mod tests {
     }
 
     #[test]
-    fn a_time_beyond_the_range_counts_as_its_end() {
+    fn a_time_beyond_the_range_counts_as_its_end_and_is_summed_whole() {
         let mut times = Times::default();
         times.record(Duration::from_secs(3600));
         times.record(Duration::ZERO);
-        assert_eq!((times.count(), times.sum_nanos()), (2, NANOS_MAX + 1));
-        assert!(times.max_nanos() >= NANOS_MAX);
+        assert_eq!((times.count(), times.sum_nanos()), (2, 60 * NANOS_MAX));
+        assert!((NANOS_MAX..2 * NANOS_MAX).contains(&times.max_nanos()), "{}", times.max_nanos());
+        assert_eq!(times.within(&[1, u64::MAX]), [1, 2]);
     }
 
     #[test]

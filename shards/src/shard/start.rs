@@ -182,7 +182,7 @@ pub async fn start<R: Runtime>(rt: R, plan: ShardPlan) -> Result<StartedShard<R>
     let seed = links.seed.recv_async().await.map_err(|_| StartError::OtherCore)?;
 
     let catalog = Rc::new(RefCell::new(Catalog::new(catalog_settings)));
-    let alloc_rt = rt.clone();
+    let (alloc_rt, clock_rt) = (rt.clone(), rt.clone());
     let core = Rc::new(RefCell::new(ShardCore::new(
         index,
         seed.run.id,
@@ -190,6 +190,7 @@ pub async fn start<R: Runtime>(rt: R, plan: ShardPlan) -> Result<StartedShard<R>
         fence.clone(),
         catalog.clone(),
         Rc::new(move |len| alloc_rt.alloc(len)),
+        Rc::new(move || clock_rt.now()),
     )));
     let restored = recovery::restore(&mut core.borrow_mut(), &seed.catalog, seed.partitions, rt.wall_ms());
     restored.map_err(|e| StartError::MetadataRecord { offset: -1, what: e.to_string() })?;

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use shards::catalog::Catalog;
 use shards::request::{FetchAsk, FetchPart, Isolation};
-use shards::router::Answers;
+use shards::router::{Answers, Stage};
 use shards::types::{Mono, Offset, PartitionId};
 
 use super::table::Served;
@@ -41,8 +41,11 @@ pub(super) fn serve(
         let parts: Vec<_> =
             wants.iter().zip(&found).filter_map(|(want, found)| Some(part(want, *found.as_ref().ok()?))).collect();
         drop(catalog);
-        let answers = (!parts.is_empty())
-            .then(|| ctx.core.shards.fetch(ask(ctx, &request, isolation, parts), ctx.core.memory.clone()));
+        let answers = (!parts.is_empty()).then(|| {
+            let (shards, trace) = (&ctx.core.shards, ctx.arrival.trace.clone());
+            trace.step(Stage::Decode, shards.now());
+            shards.fetch(ask(ctx, &request, isolation, parts), ctx.core.memory.clone(), trace)
+        });
         (context, wants, found, answers)
     });
     let leader = (version >= 16).then(|| Leader::of(ctx));

@@ -11,6 +11,7 @@ use std::future::Future;
 use shards::batch::BatchHeader;
 use shards::catalog::{Catalog, Topic};
 use shards::request::AppendPart;
+use shards::router::Stage;
 
 use super::RequestContext;
 use super::table::Served;
@@ -50,12 +51,21 @@ pub(super) fn serve(
         let named = request.topic_data.into_iter().filter(|topic| !topic.partition_data.is_empty());
         named.map(|topic| submit(&catalog, topic, by_id, acks, &rules, &mut parts)).collect()
     };
-    let answers = (!parts.is_empty()).then(|| ctx.core.shards.append(ctx.arrival.now, parts));
+    let (shards, trace) = (&ctx.core.shards, ctx.arrival.trace.clone());
+    let answers = (!parts.is_empty()).then(|| {
+        let now = shards.now();
+        trace.step(Stage::Decode, now);
+        shards.append(now, parts)
+    });
     async move {
         let answers = match answers {
             Some(answers) => answers.await,
             None => Vec::new(),
         };
+        // The slowest of the owners is the one that all waited for.
+        if let Some(last) = answers.iter().flatten().max_by_key(|appended| appended.marks.released) {
+            trace.appended(&last.marks);
+        }
         let reply = reply::assemble(topics, answers);
         if acks != 0 {
             return reply.into();

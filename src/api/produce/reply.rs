@@ -62,6 +62,7 @@ pub(super) fn first_error(reply: &ProduceResponse) -> Option<ErrorCode> {
 
 #[cfg(test)]
 mod tests {
+    use shards::request::Marks;
     use shards::types::Offset;
 
     use super::*;
@@ -75,7 +76,8 @@ mod tests {
 
     #[test]
     fn answers_go_to_the_partitions_that_were_not_refused() {
-        let appended = Appended { base_offset: Offset(7), log_append_time_ms: -1, log_start: Offset(2) };
+        let appended =
+            Appended { base_offset: Offset(7), log_append_time_ms: -1, log_start: Offset(2), marks: Marks::default() };
         let answers = vec![Ok(appended), Err(AppendError::DiskFull)];
         let reply = assemble(vec![echo([false, true, false])], answers);
         let told: Vec<_> = reply.responses[0]

@@ -1,10 +1,13 @@
 //! Kafka's metrics that dashboards use, under the names that Prometheus's JMX exporter gives them with its example
 //! configuration for Kafka. Each is the sum of all shards: in Kafka it is one number of the broker.
 
+use shards::router::{Class, Stage};
+
 use super::Kind::{self, Counter, Gauge};
 use super::text::Text;
 use crate::http::collect::Round;
 use crate::http::report::CoreReport;
+use crate::http::stages::together;
 
 /// One number of the broker: its part of each shard.
 struct OfBroker {
@@ -38,6 +41,10 @@ const OF_BROKER: &[OfBroker] = &[
     OfBroker { name: PURGATORY, labels: &[("delayedOperation", "Produce")], kind: Gauge, help: "", value: |c| c.shard.appends_waiting },
 ];
 
+/// As the exporter writes the percentiles of Kafka's histograms.
+const QUANTILES: [(&str, f64); 6] =
+    [("0.50", 0.5), ("0.75", 0.75), ("0.95", 0.95), ("0.98", 0.98), ("0.99", 0.99), ("0.999", 0.999)];
+
 pub fn write(text: &mut Text, round: &Round) {
     let name = "kafka_controller_kafkacontroller_activecontrollercount";
     text.family(name, Gauge, "Always 1: this process is its own controller.").sample(&[], 1);
@@ -48,6 +55,15 @@ pub fn write(text: &mut Text, round: &Round) {
             let labels: Vec<(&str, &dyn std::fmt::Display)> =
                 metric.labels.iter().map(|(name, label)| (*name, label as &dyn std::fmt::Display)).collect();
             family.sample(&labels, round.answered().map(|(_, core)| (metric.value)(core)).sum::<u64>());
+        }
+    }
+    let name = "kafka_network_requestmetrics_totaltimems";
+    let mut family = text.family(name, Gauge, "Time of requests since the start, milliseconds, as quantiles.");
+    for (request, class) in [("Produce", Class::Produce), ("FetchConsumer", Class::Fetch)] {
+        let Some(times) = together(round, class, Stage::Total) else { continue };
+        for (label, quantile) in QUANTILES {
+            let ms = times.quantile_nanos(quantile) as f64 / 1e6;
+            family.sample(&[("request", &request), ("quantile", &label)], ms);
         }
     }
     let name = "kafka_network_requestmetrics_requests_total";

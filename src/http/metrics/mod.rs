@@ -63,7 +63,7 @@ pub mod tests {
             let value = line.rsplit(' ').next().expect("a value");
             assert!(value.parse::<f64>().is_ok(), "{line}");
         }
-        assert!(page.contains("shard=\"2\"") && !page.contains("shard=\"1\",stage"), "{page}");
+        assert!(page.contains("shard=\"2\"") && !page.contains("shard=\"1\",request"), "{page}");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Our own metrics, `corelog_…`. Times are seconds and sizes bytes, as Prometheus wants.
 
+use std::fmt::Display;
+
 use super::Kind::{self, Counter, Gauge, Histogram};
 use super::text::Text;
 use crate::http::collect::Round;
@@ -43,7 +45,7 @@ const OF_SHARDS: &[OfShard] = &[
     of_shard("corelog_journal_used_percent", Gauge, "Files of the journal that are in use, of 100.", |c| c.shard.journal_used_percent),
     of_shard("corelog_write_window_bytes", Gauge, "Memory of records that are in the journal and not yet in segments.", |c| c.shard.window_bytes),
     of_shard("corelog_read_cache_bytes", Gauge, "Memory of records kept for readers.", |c| c.shard.cache_bytes),
-    of_shard("corelog_disk_full", Gauge, "1: appends wait for space on the disk.", |c| u64::from(c.shard.disk_full)),
+    of_shard("corelog_disk_full", Gauge, "1: appends are refused until there is space on the disk.", |c| u64::from(c.shard.disk_full)),
 ];
 
 /// Upper ends of the buckets, nanoseconds: three to a decade, from 1 µs to 10 s.
@@ -101,17 +103,18 @@ pub fn write(text: &mut Text, round: &Round, ready: bool, data_dir: &str) {
 }
 
 fn stages(text: &mut Text, round: &Round) {
-    let help = "Time that requests spent in each stage; /v1/stages has the quantiles.";
+    let help = "Time that requests spent in each stage, by kind of request; `total` is all of it. `core` is no request but the \
+                core itself: letters from other cores, operations of its journal. /v1/stages has the quantiles.";
     let mut family = text.family("corelog_stage_seconds", Histogram, help);
     for (shard, core) in round.answered() {
-        for (stage, times) in core.stages() {
-            let stage = stage.name();
+        for (class, stage, times) in &core.times {
+            let (class, stage) = (class.name(), stage.name());
+            let labels: [(&str, &dyn Display); 3] = [("shard", &shard), ("request", &class), ("stage", &stage)];
+            let [of_shard, of_class, of_stage] = labels;
             for (bound, count) in BUCKETS_NANOS.iter().zip(times.within(&BUCKETS_NANOS)) {
-                let le = seconds(*bound);
-                family.suffixed("_bucket", &[("shard", &shard), ("stage", &stage), ("le", &le)], count);
+                family.suffixed("_bucket", &[of_shard, of_class, of_stage, ("le", &seconds(*bound))], count);
             }
-            let labels: [(&str, &dyn std::fmt::Display); 2] = [("shard", &shard), ("stage", &stage)];
-            family.suffixed("_bucket", &[labels[0], labels[1], ("le", &"+Inf")], times.count());
+            family.suffixed("_bucket", &[of_shard, of_class, of_stage, ("le", &"+Inf")], times.count());
             family.suffixed("_sum", &labels, seconds(times.sum_nanos()));
             family.suffixed("_count", &labels, times.count());
         }
@@ -130,29 +133,24 @@ fn space(path: &str) -> Option<(u64, u64)> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use shards::router::Stage;
+    use shards::router::{Class, Stage};
 
     use super::*;
-    use crate::http::report::tests::report;
+    use crate::http::report::tests::noted;
 
     #[test]
     fn buckets_ascend_and_count_what_is_within_them() {
         assert!(BUCKETS_NANOS.windows(2).all(|pair| pair[0] < pair[1]));
-        let mut core = report();
-        for micros in [3, 30, 30] {
-            core.times[Stage::Sync as usize].record(Duration::from_micros(micros));
-        }
+        let core = noted(Class::Produce, Stage::Sync, &[3, 30, 30]);
         let mut text = Text::default();
         stages(&mut text, &Round { cores: vec![Some(core)] });
         let page = text.finish();
         for line in [
-            "corelog_stage_seconds_bucket{shard=\"0\",stage=\"sync\",le=\"0.000002\"} 0",
-            "corelog_stage_seconds_bucket{shard=\"0\",stage=\"sync\",le=\"0.000005\"} 1",
-            "corelog_stage_seconds_bucket{shard=\"0\",stage=\"sync\",le=\"0.00005\"} 3",
-            "corelog_stage_seconds_bucket{shard=\"0\",stage=\"sync\",le=\"+Inf\"} 3",
-            "corelog_stage_seconds_sum{shard=\"0\",stage=\"sync\"} 0.000063",
+            "corelog_stage_seconds_bucket{shard=\"0\",request=\"produce\",stage=\"sync\",le=\"0.000002\"} 0",
+            "corelog_stage_seconds_bucket{shard=\"0\",request=\"produce\",stage=\"sync\",le=\"0.000005\"} 1",
+            "corelog_stage_seconds_bucket{shard=\"0\",request=\"produce\",stage=\"sync\",le=\"0.00005\"} 3",
+            "corelog_stage_seconds_bucket{shard=\"0\",request=\"produce\",stage=\"sync\",le=\"+Inf\"} 3",
+            "corelog_stage_seconds_sum{shard=\"0\",request=\"produce\",stage=\"sync\"} 0.000063",
         ] {
             assert!(page.lines().any(|told| told == line), "{line} is missing: {page}");
         }

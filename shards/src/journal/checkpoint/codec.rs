@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use thiserror::Error;
+
 use super::{Checkpoint, PartitionCheckpoint};
 use crate::batch::crc::crc32c;
 use crate::journal::format::RunId;
@@ -19,9 +21,12 @@ pub const VERSION: u16 = 2;
 const VERSION_WITHOUT_RUNS: u16 = 1;
 const CHECKSUM_BYTES: usize = 4;
 
-#[derive(Debug, PartialEq, Eq)]
+/// Why bytes are no checkpoint that a start may use.
+#[derive(Debug, Error, PartialEq, Eq)]
 pub enum DecodeError {
+    #[error("checkpoint format version {0} is not known to this build")]
     Version(u16),
+    #[error("{0}")]
     Damaged(String),
 }
 

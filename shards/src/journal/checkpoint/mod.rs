@@ -18,6 +18,8 @@ use crate::types::PartitionId;
 
 mod codec;
 
+pub use codec::DecodeError;
+
 /// Both copies' endings.
 const COPIES: [&str; 2] = ["a", "b"];
 
@@ -89,14 +91,24 @@ impl Checkpoint {
                 }
                 Err(source) => return Err(CheckpointError::Io { path, source }),
             };
-            match codec::decode(&bytes) {
+            match Checkpoint::decode(&bytes) {
                 Ok(checkpoint) if checkpoint.run == run && checkpoint.shard == shard => return Ok(checkpoint),
                 Ok(_) => why = format!("{} belongs to another run", path.display()),
-                Err(codec::DecodeError::Version(version)) => return Err(CheckpointError::Version { path, version }),
-                Err(codec::DecodeError::Damaged(what)) => why = format!("{}: {what}", path.display()),
+                Err(DecodeError::Version(version)) => return Err(CheckpointError::Version { path, version }),
+                Err(DecodeError::Damaged(what)) => why = format!("{}: {what}", path.display()),
             }
         }
         Err(CheckpointError::Damaged { path: path(dir, run.number, shard, "a"), why })
+    }
+
+    /// Reads a copy's bytes.
+    pub fn decode(bytes: &[u8]) -> Result<Checkpoint, DecodeError> {
+        codec::decode(bytes)
+    }
+
+    /// Both copies of a shard's checkpoint, which are the same unless a crash came between their writes.
+    pub fn copies(dir: &Path, run: u64, shard: u32) -> [PathBuf; 2] {
+        COPIES.map(|copy| path(dir, run, shard, copy))
     }
 
     /// Run number of a checkpoint file's name.

@@ -10,7 +10,7 @@ use super::checksum::PrefixSum;
 use crate::batch::PREFIX_BYTES;
 use crate::types::Offset;
 
-pub use page::{ENTRIES_PER_PAGE, Page, PageError, PageImage};
+pub use page::{ENTRIES_PER_PAGE, Page, PageError, PageImage, sidecar};
 
 /// Least length of an interval: what a read takes too much at both of its ends.
 pub const INTERVAL_BYTES: u32 = 32 << 10;

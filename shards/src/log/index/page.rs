@@ -77,6 +77,19 @@ fn finish(mut page: Vec<u8>) -> Bytes {
     page.into()
 }
 
+/// The whole sidecar of a sealed segment of `size` bytes.
+pub fn sidecar(base: Offset, entries: &[Entry], size: u64, end_offset: Offset) -> Vec<u8> {
+    let mut content = Vec::with_capacity((entries.len() / ENTRIES_PER_PAGE + 2) * BLOCK_BYTES);
+    let mut number = 0;
+    for page in entries.chunks(ENTRIES_PER_PAGE) {
+        content.extend_from_slice(&PageImage::data(base, number, page).bytes);
+        number += 1;
+    }
+    let newest = entries.iter().map(|e| e.max_timestamp_ms).max().unwrap_or(-1);
+    content.extend_from_slice(&PageImage::footer(base, number, size, end_offset, newest).bytes);
+    content
+}
+
 /// What a page says.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Page {

@@ -151,6 +151,28 @@ fn the_carried_block_survives_the_eviction_of_its_batches() {
 }
 
 #[test]
+fn what_is_available_ends_at_the_limits_and_is_all_that_is_asked_for_in_older_segments_and_on_disk() {
+    let mut log = PartitionLog::new();
+    let one = batch(1, 9_000, 0);
+    let len = one.len() as u32;
+    for _ in 0..3 {
+        append(&mut log, &one, &EVER);
+    }
+    let available = |log: &PartitionLog, from, max, upto| log.available_bytes(Offset(from), max, Offset(upto));
+    assert_eq!(available(&log, 0, u32::MAX, 3), 3 * len);
+    assert_eq!(available(&log, 1, u32::MAX, 2), len, "the high watermark");
+    assert_eq!(available(&log, 0, 100, 3), 100);
+    assert_eq!(available(&log, 3, u32::MAX, 3), 0);
+    let job = log.next_write(WriteKind::WholeBlocks).unwrap();
+    log.written(&job);
+    log.evict_through(1);
+    assert_eq!(available(&log, 0, 70_000, 3), 70_000, "on disk");
+    append(&mut log, &one, &RollRules { segment_bytes: 10, ..EVER });
+    assert_eq!(available(&log, 3, 70_000, 4), len, "in the last segment");
+    assert_eq!(available(&log, 2, 70_000, 4), 70_000, "in the one before");
+}
+
+#[test]
 fn memory_reads_stop_at_the_limits_and_never_inside_a_batch() {
     let mut log = PartitionLog::new();
     let one = batch(2, 100, 0);

@@ -109,7 +109,7 @@ async fn read<R: Runtime>(shard: &Shard<R>, partition: PartitionId, at: Offset) 
     let part =
         FetchPart { partition, offset: at, max_bytes: READ_BYTES, current_epoch: None, last_fetched_epoch: None };
     let (reply, fetched) = oneshot();
-    shard.step(|core, _, _| core.read(&[part], Isolation::ReadUncommitted, READ_BYTES, reply));
+    shard.step(|core, _, _| core.read(&[part], Isolation::ReadUncommitted, Some(READ_BYTES), reply));
     match fetched.await.and_then(|mut one| one.pop()) {
         Some(Ok(fetched)) => Ok(fetched),
         None | Some(Err(ReadError::Unknown | ReadError::Stopping)) => Err(LoadError::Gone),

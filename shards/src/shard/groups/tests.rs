@@ -51,7 +51,7 @@ fn core_with(groups: GroupSettings) -> ShardCore {
     let alloc = Rc::new(IoBuf::heap);
     let fence = Arc::new(Fence::new(told));
     let config = catalog.borrow().metadata_topic().config.clone();
-    let mut core = ShardCore::new(ShardIndex(0), RunId(1), settings, fence, catalog, alloc);
+    let mut core = ShardCore::new(ShardIndex(0), RunId(1), settings, fence, catalog, alloc, Rc::new(|| Mono(0)));
     core.insert(fresh(PARTITION, "__consumer_offsets".into(), config, LeaderEpoch(0)));
     core.add_coordinator(PARTITION, true);
     core

@@ -102,8 +102,14 @@ async fn take<R: Runtime>(shard: &Shard<R>, shards: &Shards) -> Result<Offset, F
     let (reply, moved) = oneshot();
     shard.step(|core, _, _| core.move_log_starts(&[(METADATA_PARTITION, Upto::Offset(end))], reply));
     // Without an answer the shard has stopped: the log is longer than it must be, and its next start does not mind.
-    if moved.await.is_some() && shard.fence().why().is_none() {
-        remove_others(shard.rt(), &layout, Some((end, end))).await?;
+    match moved.await.and_then(|mut moved| moved.pop()) {
+        Some(Err(error)) => {
+            tracing::warn!(%error, "the metadata log could not be cut at its new snapshot: it is longer than it must be");
+        }
+        Some(Ok(_)) if shard.fence().why().is_none() => {
+            remove_others(shard.rt(), &layout, Some((end, end))).await?;
+        }
+        _ => {}
     }
     Ok(end)
 }
@@ -134,7 +140,8 @@ async fn found<R: Runtime>(rt: &R, layout: &Layout) -> Result<Vec<(Offset, PathB
     Ok(found)
 }
 
-fn offset_of(name: &str) -> Option<Offset> {
+/// The offset at which the log goes on behind the snapshot of this name.
+pub fn offset_of(name: &str) -> Option<Offset> {
     let (offset, epoch) = name.strip_suffix(ENDING)?.strip_suffix('.')?.split_once('-')?;
     epoch.parse::<u32>().ok()?;
     offset.parse().ok().map(Offset)
