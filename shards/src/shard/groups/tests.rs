@@ -97,7 +97,7 @@ fn join_to(group: &str, bytes: usize) -> GroupRequest {
         session_timeout_ms: 10_000,
         rebalance_timeout_ms: 10_000,
         protocol_type: "consumer".into(),
-        protocols: vec![("range".into(), vec![0; bytes].into())],
+        protocols: vec![("range".into(), vec![0u8; bytes].into())],
         fresh: [1; 16],
         needs_id: false,
         may_skip_assignment: false,
