@@ -291,7 +291,7 @@ fn memory(config: &Config, machine_bytes: u64, shards: u64) -> Result<Memory, Br
     let window = part("write.window.bytes", 32 << 20, 8);
     let cache = part("read.cache.bytes", 128 << 20, 4);
     let index = part("index.cache.bytes", 16 << 20, 16);
-    let groups = part("group.memory.bytes", 128 << 20, 8);
+    let groups = part("group.memory.bytes", 128 << 20, 16);
     let io = part("io.memory.bytes", 32 << 20, 8);
     let requests = [window, cache, index, groups, io].iter().fold(share, |left, part| left.saturating_sub(*part));
     if requests < REQUESTS_BYTES_MIN {

@@ -12,7 +12,7 @@ use crate::ledger::{Appended, Ledger};
 const LIMIT_BYTES: u64 = 256 << 20;
 const CLIENTS: usize = 64;
 /// Just below the longest request that the memory of a shard allows here.
-const VALUE_BYTES: usize = 6 << 20;
+const VALUE_BYTES: usize = 5 << 20;
 
 /// A cgroup of its own, of version 1 or 2, removed when its processes are gone.
 struct Cgroup {
