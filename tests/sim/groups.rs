@@ -12,7 +12,7 @@ use shards::batch::walk;
 use crate::client::Load;
 use crate::group_ledger::{Ledger, PARTITIONS};
 use crate::group_member::{GroupMember, Habits, REBALANCE, SESSION, TOPIC};
-use crate::scenario::{Outcome, Stage, simulate};
+use crate::scenario::{Outcome, Stage, must_hold, simulate};
 use crate::world::{ROOT, Setup};
 
 /// From the last fault on: whoever is dead is noticed, and the others are called and have their time twice.
@@ -132,6 +132,15 @@ fn partitions_have_one_owner_commits_stay_and_members_converge() {
 #[test]
 fn a_group_goes_over_between_protocols_and_back_and_keeps_its_commits() {
     simulate("a_group_goes_over_between_protocols_and_back_and_keeps_its_commits", 10, members_change_their_protocol);
+}
+
+#[test]
+fn partitions_that_a_classic_group_was_about_to_hand_over_find_a_reader_after_its_change() {
+    must_hold(
+        "a_group_goes_over_between_protocols_and_back_and_keeps_its_commits",
+        50029,
+        members_change_their_protocol,
+    );
 }
 
 #[test]
