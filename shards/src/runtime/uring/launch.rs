@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use glommio::io::DmaFile;
 use glommio::{LocalExecutor, LocalExecutorBuilder, Placement, PoolPlacement};
+use rustix::fs::SeekFrom;
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit};
 
@@ -192,7 +193,7 @@ fn block_on_device(path: &Path) -> io::Result<fs::File> {
     written.map(|()| file)
 }
 
-/// Any file below `dir` that has a block.
+/// Any file below `dir` that begins with a block that was written: reserved space and holes are read without the device.
 fn existing_block(dir: &Path) -> io::Result<Option<fs::File>> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
@@ -202,7 +203,10 @@ fn existing_block(dir: &Path) -> io::Result<Option<fs::File>> {
                 return Ok(Some(file));
             }
         } else if metadata.is_file() && metadata.len() >= BLOCK_BYTES as u64 {
-            return fs::File::open(entry.path()).map(Some);
+            let file = fs::File::open(entry.path())?;
+            if rustix::fs::seek(&file, SeekFrom::Data(0)) == Ok(0) {
+                return Ok(Some(file));
+            }
         }
     }
     Ok(None)
