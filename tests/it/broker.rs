@@ -270,3 +270,17 @@ impl Connection {
         assert_eq!(reply[4..6], [0, 0], "ApiVersions v0 is served without error");
     }
 }
+
+/// A directory with all that is below it.
+pub fn copy_all(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a directory");
+    for entry in fs::read_dir(from).expect("a directory") {
+        let entry = entry.expect("an entry");
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_all(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).expect("a copy");
+        }
+    }
+}

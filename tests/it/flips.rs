@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use corelog::wire::ErrorCode;
 
-use crate::broker::{Broker, Home};
+use crate::broker::{Broker, Home, copy_all};
 use crate::dice::Dice;
 use crate::ledger::{Appended, Ledger};
 
@@ -35,19 +35,6 @@ fn files_below(dir: &Path, found: &mut Vec<PathBuf>) {
             files_below(&path, found);
         } else if path.metadata().is_ok_and(|file| file.len() > 0) {
             found.push(path);
-        }
-    }
-}
-
-fn copy_all(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("a directory");
-    for entry in fs::read_dir(from).expect("a directory") {
-        let entry = entry.expect("an entry");
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy_all(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).expect("a copy");
         }
     }
 }

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use serde_json::Value;
 
-use crate::broker::Home;
+use crate::broker::{Home, copy_all};
 use crate::commands::{Ran, fed, said};
 
 fn corelog_log(args: &[&str]) -> Ran {
@@ -157,19 +157,6 @@ fn a_running_broker_a_newer_format_and_a_foreign_directory_are_refused_untouched
 
     let foreign = corelog_log(&["dump", home.path().to_str().expect("UTF-8")]);
     assert!(foreign.code == Some(4) && foreign.stderr.contains("not a data directory"), "{}", foreign.stderr);
-}
-
-fn copy_all(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("a directory");
-    for entry in fs::read_dir(from).expect("a directory") {
-        let entry = entry.expect("an entry");
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy_all(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).expect("a copy");
-        }
-    }
 }
 
 fn flip(file: &Path, byte: usize) {

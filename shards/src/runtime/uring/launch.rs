@@ -310,6 +310,20 @@ mod tests {
     }
 
     #[test]
+    fn reserved_space_and_holes_are_no_block_to_probe_with() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let hole = fs::File::create(dir.path().join("hole")).unwrap();
+        hole.set_len(1 << 20).unwrap();
+        assert!(existing_block(dir.path()).unwrap().is_none());
+        fs::write(dir.path().join("short"), [1; 100]).unwrap();
+        assert!(existing_block(dir.path()).unwrap().is_none());
+        fs::create_dir(dir.path().join("below")).unwrap();
+        fs::write(dir.path().join("below/whole"), [1; BLOCK_BYTES]).unwrap();
+        let found = existing_block(dir.path()).unwrap().expect("a file");
+        assert_eq!(found.metadata().unwrap().len(), BLOCK_BYTES as u64);
+    }
+
+    #[test]
     fn privileges_are_read_from_the_process_status() {
         assert!(may_administer("Name:\tx\nCapPrm:\t0000000000000000\nCapEff:\t000001ffffffffff\n"));
         assert!(may_administer("CapEff:\t0000000000200000"));

@@ -12,6 +12,7 @@ mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::append::AppendResult;
 use super::core::ShardCore;
@@ -34,6 +35,9 @@ pub type GroupAnswer = Result<GroupReply, GroupError>;
 /// takes.
 const RECORDS_PER_BATCH: usize = 1000;
 
+/// Refusals for want of memory are told on stderr no more often.
+const FULL_TOLD_EVERY: Duration = Duration::from_secs(10);
+
 /// All coordinators of this core.
 pub struct Coordinators {
     settings: Arc<GroupSettings>,
@@ -42,6 +46,8 @@ pub struct Coordinators {
     /// In the order of their appends.
     unsent: VecDeque<Unsent>,
     next_ask: u64,
+    /// When it was last told that groups hold too much.
+    full_told_at: Option<Mono>,
     /// When the time-outs are looked at next, as far as their task knows.
     next_look: Mono,
 }
@@ -96,6 +102,7 @@ impl Coordinators {
             to_load: VecDeque::new(),
             unsent: VecDeque::new(),
             next_ask: 0,
+            full_told_at: None,
             next_look: Mono(0),
         }
     }
@@ -157,7 +164,10 @@ impl ShardCore {
             return reply.send(Err(error));
         }
         if let Err(error) = machine.has_room_for(&request, room) {
-            tracing::warn!(group = %request.group(), "refused: the group, or all groups of this core, hold too much");
+            if groups.full_told_at.is_none_or(|at| now.since(at) >= FULL_TOLD_EVERY) {
+                groups.full_told_at = Some(now);
+                tracing::warn!(group = %request.group(), "refused: the group, or all groups of this core, hold too much");
+            }
             return reply.send(Err(error));
         }
         groups.next_ask += 1;
