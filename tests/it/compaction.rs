@@ -13,6 +13,7 @@ use corelog::wire::messages::offset_fetch::{OffsetFetchRequest, OffsetFetchReque
 use shards::batch::{BatchBuilder, Compression, CompressionLevels, HEADER_BYTES, NewRecord, Records, decompress, walk};
 
 use crate::broker::{Connection, Home};
+use crate::on_disk::verified;
 use crate::peer::{batch, fetch_request, reply};
 
 const OFTEN: [&str; 2] = ["--set", "log.cleaner.backoff.ms=20"];
@@ -120,6 +121,9 @@ fn the_newest_value_of_each_key_stays_and_outlives_kill_9() {
         assert_eq!(peer.list_offset("t", -1, 5), (ErrorCode::None, last.0 + 1));
         broker.kill();
     }
+    assert!(home.dev(&OFTEN).terminate().status.success());
+    let (ran, told) = verified(&home, &[]);
+    assert_eq!(ran.code, Some(0), "tools know that compacted logs have gaps: {told}");
 }
 
 #[test]

@@ -165,7 +165,7 @@ fn flip(file: &Path, byte: usize) {
     fs::write(file, bytes).expect("written");
 }
 
-fn verified(home: &Home, flags: &[&str]) -> (Ran, Value) {
+pub fn verified(home: &Home, flags: &[&str]) -> (Ran, Value) {
     let ran = corelog_log(&[&["verify", data(home), "-o", "json"][..], flags].concat());
     let answer = serde_json::from_str(&ran.stdout).unwrap_or_else(|e| panic!("{e}: {} {}", ran.stdout, ran.stderr));
     (ran, answer)

@@ -135,11 +135,6 @@ fn a_read_during_a_replacement_that_a_failed_write_cuts_short_is_no_damage() {
     must_hold("whatever_happens_nothing_acked_is_lost_and_nothing_deleted_comes_back", 5023, mixed);
 }
 
-#[test]
-fn a_retry_of_what_is_safe_is_not_acked_behind_the_fence() {
-    must_hold("whatever_happens_nothing_acked_is_lost_and_nothing_deleted_comes_back", 40375, mixed);
-}
-
 /// Topics that rest for several turns of the journal, so that their last blocks leave memory padded, and then go on.
 pub fn resting(seed: u64) -> Outcome {
     let load = Load { filler_max: 8_000, pause_max: Duration::from_micros(500), ..Load::default() };

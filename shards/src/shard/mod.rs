@@ -30,6 +30,8 @@ pub mod read;
 pub mod recovery;
 pub mod report;
 #[cfg(test)]
+mod retry_tests;
+#[cfg(test)]
 mod room_tests;
 pub mod settings;
 pub mod signal;

@@ -27,7 +27,7 @@ const JOURNAL_BYTES: u64 = 4 << 20;
 /// With the entry of the batch and the seal that it could have needed, a commit fills a file to its last byte.
 const BATCH_BYTES: usize = (1 << 20) - HEADER_BYTES - 2 * 48;
 const BIG: PartitionId = PartitionId { topic: TopicId([7; 16]), index: 0 };
-const SMALL: PartitionId = PartitionId { topic: TopicId([7; 16]), index: 1 };
+pub const SMALL: PartitionId = PartitionId { topic: TopicId([7; 16]), index: 1 };
 /// Of the simulated clock, in which a commit takes milliseconds.
 const SOON: Duration = Duration::from_secs(20);
 
@@ -53,14 +53,14 @@ pub fn settings() -> ShardSettings {
     }
 }
 
-struct Bench {
+pub struct Bench {
     rt: SimRuntime,
-    started: StartedShard<SimRuntime>,
+    pub started: StartedShard<SimRuntime>,
     small: Slot,
 }
 
 impl Bench {
-    async fn append(&self, partition: PartitionId, batch: ValidBatch) -> Option<Offset> {
+    pub async fn append(&self, partition: PartitionId, batch: ValidBatch) -> Option<Offset> {
         let part = AppendPart { partition, batch, acks_all: true };
         let asked = self.started.shards.append(self.rt.now(), vec![part]);
         let results = asked.await;
@@ -68,7 +68,7 @@ impl Bench {
     }
 
     /// `None` when it takes longer than anything here should.
-    async fn soon<T>(&self, wait: impl Future<Output = T>) -> Option<T> {
+    pub async fn soon<T>(&self, wait: impl Future<Output = T>) -> Option<T> {
         let late = async {
             self.rt.sleep_until(self.rt.now().after(SOON)).await;
             None
@@ -78,7 +78,7 @@ impl Bench {
 }
 
 /// Runs `test` on a shard with two partitions, the second of which has a record.
-fn with_shard<F: Future<Output = ()> + 'static>(test: impl FnOnce(Bench) -> F + 'static) {
+pub fn with_shard<F: Future<Output = ()> + 'static>(test: impl FnOnce(Bench) -> F + 'static) {
     let sim = Sim::new(1);
     let host = sim.add_host("broker");
     sim.block_on(host, |rt| async move {
