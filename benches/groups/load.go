@@ -32,18 +32,21 @@ func load(given settings) error {
 	ctx, end := context.WithCancel(context.Background())
 	defer end()
 	failed := make(chan error, 1)
-	for number := range given.members / size {
+	groups := make([]*gathering, given.members/size)
+	for number := range groups {
 		of := given
 		of.partitions = size
 		if of.protocol = "classic"; number%2 == 1 {
 			of.protocol = "consumer"
 		}
-		group := gather(size, size)
+		groups[number] = gather(size, size)
 		for member := range size {
-			if err := group.member(ctx, of, fmt.Sprintf("load-%d", number), "load", member, failed); err != nil {
+			if err := groups[number].member(ctx, of, fmt.Sprintf("load-%d", number), "load", member, failed); err != nil {
 				return err
 			}
 		}
+	}
+	for _, group := range groups {
 		if _, err := group.wait(failed); err != nil {
 			return err
 		}

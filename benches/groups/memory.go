@@ -28,7 +28,7 @@ func memory(given settings) error {
 		return err
 	}
 	given.partitions = size
-	if err := fill(given, "memory-first", size); err != nil {
+	if err := fill(given, "memory-first-"+given.protocol, size); err != nil {
 		return err
 	}
 	groups := given.members
@@ -37,7 +37,7 @@ func memory(given settings) error {
 		return err
 	}
 	for number := range groups {
-		if err := link.commit(fmt.Sprintf("memory-idle-%d", number), "memory", 7); err != nil {
+		if err := link.commit(fmt.Sprintf("memory-idle-%s-%d", given.protocol, number), "memory", 7); err != nil {
 			return err
 		}
 	}
@@ -45,10 +45,11 @@ func memory(given settings) error {
 	if err != nil {
 		return err
 	}
-	for number := range groups / size {
-		if err := fill(given, fmt.Sprintf("memory-%s-%d", given.protocol, number), size); err != nil {
-			return err
-		}
+	err = together(groups/size, func(number int) error {
+		return fill(given, fmt.Sprintf("memory-%s-%d", given.protocol, number), size)
+	})
+	if err != nil {
+		return err
 	}
 	full, err := held(given.pid)
 	if err != nil {
@@ -86,10 +87,8 @@ func held(pid int) (int, error) {
 		time.Sleep(2 * time.Second)
 		return field("/proc/"+of+"/status", "VmRSS:")
 	}
-	for _, words := range [][]string{{"GC.run"}, {"GC.run"}} {
-		if err := exec.Command("jcmd", append([]string{of}, words...)...).Run(); err != nil {
-			return 0, err
-		}
+	if err := exec.Command("jcmd", of, "GC.run").Run(); err != nil {
+		return 0, err
 	}
 	info, err := exec.Command("jcmd", of, "GC.heap_info").Output()
 	if err != nil {
