@@ -4,7 +4,7 @@ import collections
 import statistics
 import sys
 
-LABELS = ("protocol", "load", "clients", "rounds")
+LABELS = ("protocol", "load", "turn", "clients", "rounds")
 
 
 def main(path):
