@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::checker::Findings;
+use super::intake::CatchUp;
 use super::meter::Tally;
 use super::pace::Arrivals;
 use super::plan::{Load, Plan};
@@ -62,6 +63,8 @@ pub struct Outcome {
     pub lost: u64,
     /// Records of others in the same topic.
     pub foreign: u64,
+    /// How the readers dealt with what was stored before they began.
+    pub catch_up: CatchUp,
     /// Of the threads that write and of those that read, over the whole run.
     pub writer_cpu: Duration,
     pub reader_cpu: Duration,
@@ -147,6 +150,12 @@ impl Outcome {
         due * RATE_SHARE_MIN - varies
     }
 
+    /// It is told how fast readers caught up: they were to begin late.
+    pub fn has_backlog(&self) -> bool {
+        let late = !self.plan.consume || !self.plan.read_after.is_zero();
+        late && self.catch_up.records > 0
+    }
+
     /// Whole, believable, and without a fault.
     pub fn is_valid(&self) -> bool {
         !self.is_partial() && self.faults().is_empty() && self.doubts().is_empty()
@@ -159,31 +168,11 @@ fn per(cpu: Duration, records: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use shards::batch::Compression;
-
     use super::*;
 
     /// A second at 1000 records/s, each acked after 2 ms and made late by so much.
     fn outcome(arrivals: Arrivals, acked: u64, late_us: u64) -> Outcome {
-        let plan = Plan {
-            bootstrap: "broker:9092".to_owned(),
-            topic: "t".to_owned(),
-            partitions: 1,
-            load: Load::Rate(1000.0),
-            arrivals,
-            record_bytes: 100,
-            duration: Duration::from_secs(1),
-            warmup: Duration::ZERO,
-            clients: 1,
-            linger: Duration::ZERO,
-            codec: Compression::None,
-            threads: 1,
-            in_flight: 5,
-            batch_bytes: 1000,
-            batch_records: 10,
-            consume: true,
-            broker_pid: None,
-        };
+        let plan = Plan { arrivals, ..crate::bench::plan::tests::plan() };
         let mut tally = Tally { acked, ..Tally::default() };
         tally.ack.record_n(2_000_000 + late_us * 1000, acked);
         tally.lateness.record_n(late_us * 1000, acked);
@@ -198,6 +187,7 @@ mod tests {
             findings: Findings { seen: acked, ..Findings::default() },
             lost: 0,
             foreign: 0,
+            catch_up: CatchUp::default(),
             writer_cpu: Duration::from_millis(1),
             reader_cpu: Duration::ZERO,
             broker: None,

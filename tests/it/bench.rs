@@ -111,3 +111,41 @@ fn a_broker_that_dies_leaves_figures_that_are_marked_as_partial() {
     assert!(done.stderr.contains("its figures are partial"), "{}", done.stderr);
     assert!(done.stdout.contains("service time"), "{}", done.stdout);
 }
+
+#[test]
+fn records_vary_in_size_and_key_readers_come_late_or_as_a_group_and_a_profile_says_all_of_it() {
+    let home = Home::new();
+    let _broker = home.dev(&["--set", "shards=2", "--set", "group.initial.rebalance.delay.ms=0"]);
+    let sizes = bench(&home, &["--topic", "a", "--rate", "1000", "--record-size", "varied:300", "--codec", "zstd"]);
+    assert!(sizes.stdout.contains("varied:300 bytes a record"), "{}", sizes.stdout);
+    for rate in ["1000", "max"] {
+        bench(&home, &["--topic", "a", "--rate", rate, "--keys", "100", "--key-skew", "1", "--record-size", "50..500"]);
+    }
+    let late = bench(&home, &["--topic", "a", "--rate", "1000", "--read-after", "400ms"]);
+    assert!(late.stdout.contains("catching up: "), "{}", late.stdout);
+    let after = bench(&home, &["--topic", "a", "--rate", "1000", "--produce-only"]);
+    assert!(after.stdout.contains("catching up: 700 stored records"), "{}", after.stdout);
+    let group = bench(&home, &["--topic", "a", "--rate", "1000", "--group-members", "2"]);
+    assert!(group.stdout.contains("700 acked, 700 read back"), "{}", group.stdout);
+
+    let file = home.path().join("profile.toml");
+    std::fs::write(&file, "topic = \"a\"\nrate = 2000\ncodec = \"lz4\"\n").expect("written");
+    let profile = file.to_str().expect("UTF-8");
+    let from_file = bench(&home, &["--profile", profile, "--rate", "1000"]);
+    assert!(from_file.stdout.contains("a on ") && from_file.stdout.contains("700 acked"), "{}", from_file.stdout);
+    bench(&home, &["--profile", "hot-keys", "--topic", "a", "--rate", "1000"]);
+    let unknown = ran(&home, &["bench", "--profile", "none-such"]);
+    assert!(unknown.code == Some(2) && unknown.stderr.contains("built in are steady"), "{}", unknown.stderr);
+}
+
+#[test]
+fn two_processes_write_into_one_topic_and_each_finds_its_own_records() {
+    let home = Home::new();
+    let _broker = home.dev(&[]);
+    said(&home, &["topic", "create", "t", "--partitions", "3"]);
+    std::thread::scope(|scope| {
+        let one = || bench(&home, &["--topic", "t", "--rate", "1000"]);
+        let both = [scope.spawn(one), scope.spawn(one)].map(|run| run.join().expect("it ends"));
+        assert!(both.iter().all(|run| run.stdout.contains("700 acked, 700 read back")), "{}", both[0].stdout);
+    });
+}

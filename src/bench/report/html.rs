@@ -82,7 +82,8 @@ fn run(outcome: &Outcome) -> Vec<(&'static str, String)> {
     let codec = format!("{:?}", plan.codec).to_lowercase();
     let mut facts = vec![
         ("load", rate),
-        ("records", format!("{} bytes each, compression: {codec}", plan.record_bytes)),
+        ("records", format!("{} bytes each, compression: {codec}", plan.sizes.text())),
+        ("keys", plan.keys.map_or("none".to_owned(), |range| format!("{}, skew {}", range.count, range.skew))),
         ("topic", format!("{}, {} partitions", plan.topic, plan.partitions)),
         (
             "clients",
@@ -110,6 +111,20 @@ fn run(outcome: &Outcome) -> Vec<(&'static str, String)> {
             ),
         ),
     ];
+    if outcome.has_backlog() {
+        let catch_up = outcome.catch_up;
+        let text = format!(
+            "{} stored records in {:.1} s, {:.0} records/s, {:.1} MB/s",
+            catch_up.records,
+            catch_up.took.as_secs_f64(),
+            catch_up.records_per_second(),
+            catch_up.megabytes_per_second()
+        );
+        facts.push(("catching up", text));
+    }
+    if let Some(members) = plan.group_members {
+        facts.push(("read by", format!("a consumer group of {members}")));
+    }
     facts.extend(broker(outcome.broker));
     facts
 }

@@ -35,7 +35,11 @@ pub fn write(outcome: &Outcome, machine: &Machine, dir: &Path) -> Result<(), Ben
     for (name, text) in files {
         let (path, partly) = (dir.join(&name), dir.join(format!(".{name}.partly")));
         let written = fs::write(&partly, text).and_then(|()| fs::rename(&partly, &path));
-        written.map_err(|e| failed(&path, e))?;
+        written.map_err(|e| {
+            // It is of no use to anybody, and the disk may be full; what matters is why it is not whole.
+            let _gone = fs::remove_file(&partly);
+            failed(&path, e)
+        })?;
     }
     Ok(())
 }

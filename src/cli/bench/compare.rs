@@ -23,7 +23,7 @@ pub struct Arguments {
 }
 
 pub fn run(args: &Arguments) -> Result<(), Failure> {
-    let plan = args.load.plan(&args.a);
+    let plan = args.load.plan(&args.a).map_err(Failure::Usage)?;
     let (stop, live) = (signals::stop()?, Live::new());
     let brokers = [args.a.as_str(), args.b.as_str()];
     let rounds = bench::compare(&plan, brokers, args.rounds, &stop, &mut |broker, second| {
