@@ -46,7 +46,7 @@ pub use meter::Tally;
 pub use outcome::{Outcome, Second};
 pub use pace::Arrivals;
 pub use plan::{Load, Plan};
-pub use report::write as write_report;
+pub use report::{write as write_report, write_comparison};
 pub use run::run;
 pub use sizes::Sizes;
 pub use usage::Usage;

@@ -56,14 +56,19 @@ fn a_report_has_everything_in_files_that_load_nothing() {
         assert!(text(name).contains("Total count    =         1500"), "{name}: {}", text(name));
     }
     for name in ["percentiles.svg", "throughput.svg", "latency.svg", "report.html"] {
-        let page = text(name).replace("http://www.w3.org/2000/svg", "");
-        for outside in ["http:", "https:", "<script", "<link", "@import", "url(", "NaN", "inf"] {
-            assert!(!page.contains(outside), "{name} holds {outside}");
-        }
+        loads_nothing(name, &text(name));
     }
     let full = ran(&home, &[&run[..7], &["--duration", "1s", "--out", "/proc/none"]].concat());
     assert!(full.code == Some(1) && full.stderr.contains("--out"), "{}", full.stderr);
     assert!(full.stdout.contains("1000 acked"), "the table is there all the same: {}", full.stdout);
+}
+
+#[track_caller]
+fn loads_nothing(name: &str, page: &str) {
+    let page = page.replace("http://www.w3.org/2000/svg", "");
+    for outside in ["http:", "https:", "<script", "<link", "@import", "url(", "NaN", "inf"] {
+        assert!(!page.contains(outside), "{name} holds {outside}");
+    }
 }
 
 #[test]
@@ -71,13 +76,22 @@ fn two_brokers_are_compared_in_turn() {
     let (one, other) = (Home::new(), Home::new());
     let (_a, _b) = (one.dev(&[]), other.dev(&[]));
     let (a, b) = (one.address.to_string(), other.address.to_string());
+    let out = one.path().join("report");
     let run =
         ["bench", "compare", &a, &b, "--rounds", "2", "--rate", "max", "--warmup", "200ms", "--duration", "500ms"];
+    let run = [&run[..], &["--out", out.to_str().expect("UTF-8")]].concat();
     let mut compare = std::process::Command::new(env!("CARGO_BIN_EXE_corelog"));
     let done = Ran::from(compare.args(run).output().expect("the binary runs"));
     assert_eq!(done.code, Some(0), "{}", done.stderr);
     for figure in ["records", "ack p99.9", "end to end p50", "2 interleaved rounds"] {
         assert!(done.stdout.contains(figure), "{}", done.stdout);
+    }
+    let text = |name: &str| std::fs::read_to_string(out.join(name)).unwrap_or_else(|e| panic!("{name}: {e}"));
+    let json: serde_json::Value = serde_json::from_str(&text("compare.json")).expect("JSON");
+    assert_eq!(json["rounds"].as_array().map(Vec::len), Some(2));
+    for name in ["compare.svg", "compare.html"] {
+        assert!(text(name).contains("B end to end"), "{name}");
+        loads_nothing(name, &text(name));
     }
 }
 
