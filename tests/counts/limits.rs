@@ -4,9 +4,10 @@
 
 use std::fmt;
 
-/// What a path may take above its limit, and how far below it the limit is out of date.
+/// What a path may take above its limit, and how far below it the limit is out of date: farther than the compiler's own
+/// ways move it.
 const OVER_MAX: f64 = 1.05;
-const UNDER_MIN: f64 = 0.95;
+const UNDER_MIN: f64 = 0.85;
 
 pub struct Limits(Vec<(String, u64)>);
 
@@ -66,7 +67,8 @@ pub fn checked() {
     for (path, counted, wanted) in [
         ("a", 210, Verdict::Within),
         ("a", 211, Verdict::Over),
-        ("a", 189, Verdict::Less),
+        ("a", 171, Verdict::Within),
+        ("a", 169, Verdict::Less),
         ("b", 53, Verdict::Over),
         ("c", 1, Verdict::NoLimit),
     ] {

@@ -19,8 +19,8 @@ pub fn picture(rounds: &[[Outcome; 2]]) -> Option<Picture> {
     };
     let curves = [
         ("A ack", sum(|run| &run.tally.ack, 0)),
-        ("B ack", sum(|run| &run.tally.ack, 1)),
         ("A end to end", sum(|run| &run.tally.end_to_end, 0)),
+        ("B ack", sum(|run| &run.tally.ack, 1)),
         ("B end to end", sum(|run| &run.tally.end_to_end, 1)),
     ];
     let measured = curves.iter().filter(|(_, latency)| latency.count() > 0);
@@ -67,10 +67,14 @@ pub fn page(
         html::escaped(b),
         rounds.len()
     );
-    // What is wrong with a run is said once, however many rounds it was so.
-    let mut doubtful: Vec<String> = rounds.iter().flatten().filter(|run| !run.is_valid()).map(html::verdict).collect();
-    doubtful.sort();
-    doubtful.dedup();
+    let invalid: Vec<&Outcome> = rounds.iter().flatten().filter(|run| !run.is_valid()).collect();
+    let doubt = invalid.first().map(|first| {
+        let (some, all) = (invalid.len(), rounds.len() * brokers.len());
+        format!(
+            "<p class=\"bad\">{some} of {all} runs are not valid; of the first of them:</p>{}",
+            html::verdict(first)
+        )
+    });
     let row = |ratio: &Ratio| {
         let cells = [ratio.a, ratio.b].map(|value| format!("<td>{value:.0} {}</td>", ratio.unit)).concat();
         let ratios = [ratio.median, ratio.least, ratio.most].map(|value| format!("<td>{value:.2}</td>")).concat();
@@ -82,7 +86,7 @@ pub fn page(
     let body = format!(
         "{intro}\n{}\n<h2>Figures</h2>\n<table><tr><th></th><th>A</th><th>B</th><th>A/B</th><th>least</th><th>most</th>\
          <th></th></tr>{rows}</table>\n{drawn}\n<h2>The load</h2>\n{load}\n<h2>The machine</h2>\n{}",
-        doubtful.concat(),
+        doubt.unwrap_or_default(),
         html::facts(&html::place(machine))
     );
     html::framed("corelog bench compare", &about, &body)
