@@ -1,7 +1,8 @@
 //! What `corelog bench` reports, held against a broker that answers late on purpose and knows how late it was.
 //!
-//! The broker reads from each record when it was due, and notes what lay between that and its answer. The machine may add to
-//! what the generator sees, by as much as a busy one does; it takes nothing off. So a report may never show less.
+//! The broker reads from each record when it was due, and notes what lay between that and its answer. A report may never show
+//! less. It may show more by as long as the generator was kept from the processor; how long that is on this machine, a record
+//! that was made late tells: the same thread makes records and takes in answers.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -27,8 +28,10 @@ use serde_json::Value;
 use shards::batch::{BatchHeader, HEADER_BYTES, Records, stamp};
 use shards::types::{LeaderEpoch, Offset};
 
-/// What a busy machine may add between an answer and the moment the generator looks at it.
-const NOISE: Duration = Duration::from_millis(60);
+/// The longest time between two records here: a generator that does not run for less makes none of them late.
+const GAP: Duration = Duration::from_millis(40);
+/// What it takes to send and receive, beside that.
+const TRANSPORT: Duration = Duration::from_millis(20);
 /// Three significant digits.
 const BUCKET: f64 = 0.001;
 /// In a record: when it was due, by the machine's clock, big-endian.
@@ -57,8 +60,9 @@ struct State {
     end: i64,
     /// Connections that have brought records.
     producers: u32,
-    /// Of each record, from due to answered.
-    took_us: Vec<u64>,
+    /// Of each record, in microseconds: from when it was due until its answer was about to leave, and until it had left.
+    least_us: Vec<u64>,
+    most_us: Vec<u64>,
 }
 
 fn now() -> Duration {
@@ -188,11 +192,19 @@ impl Late {
         FetchResponse { responses: vec![topic], ..Default::default() }.into()
     }
 
-    /// Of all records, in microseconds, least first.
-    fn took_us(&self) -> Vec<u64> {
-        let mut took = self.state.lock().expect("no thread has panicked").took_us.clone();
-        took.sort_unstable();
-        took
+    /// Bounds of what each of so many records took, in microseconds, in ascending order.
+    fn took_us(&self, records: usize) -> [Vec<u64>; 2] {
+        loop {
+            let state = self.state.lock().expect("no thread has panicked");
+            if state.most_us.len() >= records {
+                let mut took = [state.least_us.clone(), state.most_us.clone()];
+                took.iter_mut().for_each(|took| took.sort_unstable());
+                return took;
+            }
+            drop(state);
+            // Answers that the generator has already, and whose thread has not noted that they are out.
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 }
 
@@ -205,12 +217,16 @@ struct Answer {
 fn answer(mut out: TcpStream, answers: &Receiver<Answer>, state: &Mutex<State>) {
     for answer in answers {
         std::thread::sleep(answer.at.saturating_sub(now()));
-        let sent = now();
+        let note = |took: fn(&mut State) -> &mut Vec<u64>| {
+            let sent = now();
+            let micros = answer.dues.iter().map(|due| u64::try_from((sent - *due).as_micros()).expect("a short time"));
+            took(&mut state.lock().expect("no thread has panicked")).extend(micros);
+        };
+        note(|state| &mut state.least_us);
         if out.write_all(&answer.frame).is_err() {
             return;
         }
-        let took = answer.dues.iter().map(|due| u64::try_from((sent - *due).as_micros()).expect("a short time"));
-        state.lock().expect("no thread has panicked").took_us.extend(took);
+        note(|state| &mut state.most_us);
     }
 }
 
@@ -256,15 +272,16 @@ fn quantile_us(report: &Value, latency: &str, name: &str) -> u64 {
 /// Holds the report's quantiles against what the broker knows.
 #[track_caller]
 fn holds(late: &Late, report: &Value) {
-    let took = late.took_us();
-    assert_eq!(report["ack"]["count"], took.len() as u64);
+    let count = report["ack"]["count"].as_u64().expect("a count") as usize;
+    let [least, most] = late.took_us(count);
+    assert_eq!((least.len(), most.len()), (count, count));
+    let noise = quantile_us(report, "lateness", "max") + (GAP + TRANSPORT).as_micros() as u64;
     for (name, share) in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("max", 1.0)] {
-        let rank = ((took.len() as f64 * share).ceil() as usize).clamp(1, took.len());
-        let (shown, known) = (quantile_us(report, "ack", name), took[rank - 1]);
-        eprintln!("{name}: shown {shown} µs, known {known} µs");
-        let least = (known as f64 * (1.0 - BUCKET)) as u64;
-        let most = (known as f64 * (1.0 + BUCKET)) as u64 + NOISE.as_micros() as u64;
-        assert!((least..=most).contains(&shown), "{name}: shown {shown} µs, known {known} µs");
+        let rank = ((count as f64 * share).ceil() as usize).clamp(1, count);
+        let (shown, least, most) = (quantile_us(report, "ack", name), least[rank - 1], most[rank - 1]);
+        eprintln!("{name}: shown {shown} µs, known {least} to {most} µs, and {noise} µs of noise at most");
+        let bounds = (least as f64 * (1.0 - BUCKET)) as u64..=(most as f64 * (1.0 + BUCKET)) as u64 + noise;
+        assert!(bounds.contains(&shown), "{name}: shown {shown} µs, known {least} to {most} µs");
     }
 }
 
@@ -273,7 +290,7 @@ fn a_fixed_delay_is_reported_as_it_was() {
     let late = Late::start(Delays::Fixed(Duration::from_millis(200)));
     let report = report(&late, &["--rate", "100", "--clients", "2", "--in-flight", "100"]);
     holds(&late, &report);
-    assert!((199_000..260_000).contains(&quantile_us(&report, "ack", "p50")), "{report:#}");
+    assert!(quantile_us(&report, "ack", "p50") >= 199_000, "{report:#}");
 }
 
 #[test]
@@ -282,19 +299,20 @@ fn two_delays_are_reported_in_their_shares() {
     // Each client's next record is due when its last is acked.
     let report = report(&late, &["--rate", "25", "--clients", "20"]);
     holds(&late, &report);
-    assert!((49_000..120_000).contains(&quantile_us(&report, "ack", "p50")), "{report:#}");
-    assert!((399_000..460_000).contains(&quantile_us(&report, "ack", "p90")), "{report:#}");
+    assert!((49_000..399_000).contains(&quantile_us(&report, "ack", "p50")), "{report:#}");
+    assert!(quantile_us(&report, "ack", "p90") >= 399_000, "{report:#}");
 }
 
-/// Of each second's records two fifths are late by up to the stall, and only the one that was on its way shows it to
-/// whoever counts from the sending.
+/// Of each second's records two fifths are late by up to the stall. Only the few that were on their way when it began show
+/// that to whoever counts from the sending.
 #[test]
 fn a_stall_is_reported_by_all_records_that_were_due_in_it_and_a_closed_loop_hides_it() {
     let stall = Duration::from_millis(400);
     let late = Late::start(Delays::Stalls(stall));
     let report = report(&late, &["--rate", "200", "--clients", "1", "--in-flight", "1"]);
     holds(&late, &report);
-    let [open, closed] = ["ack", "service"].map(|latency| quantile_us(&report, latency, "p99"));
-    assert!((350_000..460_000).contains(&open), "{report:#}");
-    assert!(closed * 4 < open, "the closed loop shows {closed} µs: {report:#}");
+    let [open, closed] = ["ack", "service"].map(|latency| quantile_us(&report, latency, "p90"));
+    // Two of three stalls are whole, so that a tenth of the records waited for half of one at least.
+    assert!(open >= 190_000, "{report:#}");
+    assert!(closed * 2 < open, "the closed loop shows {closed} µs: {report:#}");
 }
