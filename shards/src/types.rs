@@ -1,6 +1,7 @@
 //! The newtypes of the field. Every core; plain values without behaviour beyond what keeps them apart.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// Position of a record in its partition, counted in records from 0.
@@ -84,5 +85,20 @@ impl Mono {
 
     pub fn since(self, earlier: Mono) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// How many connections there may be; Kafka's settings of these names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectionLimits {
+    pub total_max: usize,
+    pub per_ip_max: usize,
+    pub per_ip_overrides: Vec<(IpAddr, usize)>,
+}
+
+impl Default for ConnectionLimits {
+    /// As Kafka: as many as an INT can say.
+    fn default() -> ConnectionLimits {
+        ConnectionLimits { total_max: i32::MAX as usize, per_ip_max: i32::MAX as usize, per_ip_overrides: Vec::new() }
     }
 }

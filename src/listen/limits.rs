@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hashbrown::HashMap;
-use shards::catalog::config::ConnectionLimits;
+use shards::types::ConnectionLimits;
 use thiserror::Error;
 
 /// Why a connection is closed as soon as it was accepted.

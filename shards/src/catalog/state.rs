@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
-use super::config::{ConnectionLimits, GroupConfig, GroupDefaults, TopicConfig, TopicDefaults};
+use super::config::{GroupConfig, GroupDefaults, TopicConfig, TopicDefaults, connection_limits};
 use super::name::METADATA_TOPIC;
 use super::record::Registration;
 use super::topic::{PartitionView, Topic};
-use crate::types::{LeaderEpoch, PartitionId, TopicId};
+use crate::types::{ConnectionLimits, LeaderEpoch, PartitionId, TopicId};
 
 /// What the catalog is told at start and keeps for the run.
 #[derive(Debug, Clone)]
@@ -90,7 +90,7 @@ impl Catalog {
             config: Arc::new(settings.topic_defaults.metadata_config()),
             made_in_run: 0,
         };
-        let connections = ConnectionLimits::of(topic_defaults.layers());
+        let connections = connection_limits(topic_defaults.layers());
         Catalog {
             connections: connections.unwrap_or_else(|e| unreachable!("the settings of the start were checked: {e}")),
             replicas: [settings.node_id],

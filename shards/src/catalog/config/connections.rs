@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use super::error::ConfigError;
 use super::layers::Layers;
+use crate::types::ConnectionLimits;
 
 /// One of the settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,32 +19,15 @@ pub enum ConnectionKey {
     PerIpOverrides,
 }
 
-/// How many connections there may be; Kafka's settings of these names.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConnectionLimits {
-    pub total_max: usize,
-    pub per_ip_max: usize,
-    pub per_ip_overrides: Vec<(IpAddr, usize)>,
-}
-
-impl Default for ConnectionLimits {
-    /// As Kafka: as many as an INT can say.
-    fn default() -> ConnectionLimits {
-        ConnectionLimits { total_max: i32::MAX as usize, per_ip_max: i32::MAX as usize, per_ip_overrides: Vec::new() }
-    }
-}
-
-impl ConnectionLimits {
-    /// What is in force; each value was checked when it was set.
-    pub(in crate::catalog) fn of(layers: &Layers) -> Result<ConnectionLimits, ConfigError> {
-        let mut limits = ConnectionLimits::default();
-        for key in ConnectionKey::ALL {
-            if let Some((text, _)) = layers.get(key.name()) {
-                limits = key.parse(text, limits)?;
-            }
+/// The limits in force; each value was checked when it was set.
+pub(in crate::catalog) fn connection_limits(layers: &Layers) -> Result<ConnectionLimits, ConfigError> {
+    let mut limits = ConnectionLimits::default();
+    for key in ConnectionKey::ALL {
+        if let Some((text, _)) = layers.get(key.name()) {
+            limits = key.parse(text, limits)?;
         }
-        Ok(limits)
     }
+    Ok(limits)
 }
 
 impl ConnectionKey {

@@ -14,7 +14,8 @@ mod table;
 mod tests;
 mod value;
 
-pub use connections::{ConnectionKey, ConnectionLimits, ip_counts};
+pub(super) use connections::connection_limits;
+pub use connections::{ConnectionKey, ip_counts};
 pub use defaults::{ConfigEntry, ConfigSource, TopicDefaults};
 pub use effective::{CleanupPolicy, Compression, TimestampType, TopicConfig};
 pub use error::{CONFIG_BYTES_MAX, ConfigError};

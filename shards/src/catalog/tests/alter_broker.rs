@@ -1,7 +1,8 @@
 //! Dynamic settings of brokers and of the cluster, with Kafka 4.3.1's words.
 
-use super::super::config::{ConnectionLimits, Layer};
+use super::super::config::Layer;
 use super::*;
+use crate::types::ConnectionLimits;
 
 fn alter(catalog: &mut Catalog, kind: ResourceKind, name: &str, edit: ConfigEdit) -> Result<(), CatalogError> {
     let command = CatalogCommand::AlterConfigs { changes: vec![change(kind, name, edit)], validate_only: false };
