@@ -1,9 +1,11 @@
-// Command groups measures a broker's coordinator of groups: groups COMMAND --broker HOST:PORT …
+// Command clients measures what many clients ask of a broker: clients COMMAND --broker HOST:PORT …
 //
 //	takeover  from the SIGKILL of a member's process to the first record that its successor reads
 //	stable    until a group of many members is stable, and until it is again after one more joined
 //	commits   offset commits a second and their p99, each client with one outstanding
 //	memory    of the broker's process, for each group without members and for each member
+//	topics    making many topics, the metadata of all of them, and deleting them
+//	idle      the processor's time that consumers cost who wait for records that do not come
 //	load      no figure: members that show that they live, and a group that rebalances again and again, until stdin ends
 //
 // A measurement is one line `NAME key=value …` on stdout, its times in milliseconds. The `run` beside this file starts the
@@ -36,6 +38,8 @@ var commands = map[string]func(settings) error{
 	"commits":  commits,
 	"memory":   memory,
 	"load":     load,
+	"topics":   topics,
+	"idle":     idle,
 }
 
 func main() {
@@ -46,14 +50,14 @@ func main() {
 	}
 	run, known := commands[name]
 	if !known {
-		fmt.Fprintln(os.Stderr, "wanted: takeover, stable, commits, memory or load; the head of main.go says more")
+		fmt.Fprintln(os.Stderr, "wanted: takeover, stable, commits, memory, topics, idle or load; the head of main.go says more")
 		os.Exit(2)
 	}
 	flags := flag.NewFlagSet(name, flag.ExitOnError)
 	flags.StringVar(&given.broker, "broker", "127.0.0.1:9092", "the broker, the only one of its cluster")
 	flags.StringVar(&given.protocol, "protocol", "classic", "classic or consumer (KIP-848)")
-	flags.IntVar(&given.members, "members", 100, "members, or clients")
-	flags.IntVar(&given.partitions, "partitions", 1000, "of the topic")
+	flags.IntVar(&given.members, "members", 100, "members, clients or topics")
+	flags.IntVar(&given.partitions, "partitions", 1000, "of the topic, or of each")
 	flags.IntVar(&given.rounds, "rounds", 1, "how often to measure")
 	flags.IntVar(&given.pid, "pid", 0, "the broker's process")
 	flags.DurationVar(&given.duration, "duration", 5*time.Second, "how long to measure")

@@ -1,4 +1,4 @@
-module corelog/benches/groups
+module corelog/benches/clients
 
 go 1.26.0
 

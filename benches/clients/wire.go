@@ -19,6 +19,7 @@ type connection struct {
 	formatter *kmsg.RequestFormatter
 	asked     int32
 	buffer    []byte
+	received  int // bytes of the last reply
 }
 
 func dial(broker string) (*connection, error) {
@@ -26,7 +27,7 @@ func dial(broker string) (*connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	formatter := kmsg.NewRequestFormatter(kmsg.FormatterClientID("bench-groups"))
+	formatter := kmsg.NewRequestFormatter(kmsg.FormatterClientID("bench-clients"))
 	return &connection{socket: socket, reader: bufio.NewReaderSize(socket, 1024), formatter: formatter}, nil
 }
 
@@ -44,7 +45,8 @@ func (c *connection) ask(request kmsg.Request, version int16) (kmsg.Response, er
 	if _, err := io.ReadFull(c.reader, head[:]); err != nil {
 		return nil, err
 	}
-	body := make([]byte, binary.BigEndian.Uint32(head[:]))
+	c.received = int(binary.BigEndian.Uint32(head[:]))
+	body := make([]byte, c.received)
 	if _, err := io.ReadFull(c.reader, body); err != nil {
 		return nil, err
 	}
