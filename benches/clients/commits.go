@@ -25,8 +25,8 @@ func commits(given settings) error {
 		took    []time.Duration
 		broken  error
 	)
-	// The first second warms up.
-	warm := time.Now().Add(time.Second)
+	// A JVM takes a while to compile what it runs.
+	warm := time.Now().Add(5 * time.Second)
 	end := warm.Add(given.duration)
 	for number := range given.members {
 		group := fmt.Sprintf("commits-%d", number)

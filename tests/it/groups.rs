@@ -1,4 +1,9 @@
-//! Groups over real sockets: what members and stored offsets are after `kill -9`, and what a stop does to who waits.
+//! Groups over real sockets: what members and stored offsets are after `kill -9`, what a stop does to who waits, and what
+//! becomes of groups whose log has a record that nobody can read.
+
+use std::fs;
+use std::ops::Range;
+use std::path::Path;
 
 use bytes::Bytes;
 use corelog::wire::messages::describe_groups::DescribeGroupsRequest;
@@ -15,6 +20,7 @@ use corelog::wire::messages::offset_fetch::{
 use corelog::wire::messages::sync_group::{SyncGroupRequest, SyncGroupRequestAssignment};
 use corelog::wire::messages::{ApiKey, Response};
 use corelog::wire::{ErrorCode, Str};
+use shards::batch::{self, CRC_FROM, PREFIX_BYTES};
 
 use crate::broker::{Broker, Connection, Home};
 use crate::peer::reply;
@@ -218,4 +224,60 @@ fn no_group_is_coordinated_before_the_first_is_looked_for() {
     let short = JoinGroupRequest { session_timeout_ms: 5_999, ..joining("g", "") };
     let short = reply!(JoinGroup, peer.ask(short, 9));
     assert_eq!((short.error_code, short.member_id), (ErrorCode::InvalidSessionTimeout, Str::default()));
+}
+
+#[test]
+fn a_record_that_is_none_stops_the_load_of_its_partition_and_is_named_with_its_offset() {
+    // By the hash of their names the groups `a` and `b` are in these partitions.
+    const OF_A: i32 = 1;
+    // Nothing else in the log has eight bytes like these.
+    const STORED: i64 = 0x0102_0304_0506_0700;
+    let home = Home::new();
+    let two = ["--set", "shards=1", "--set", "offsets.topic.num.partitions=2"];
+    let broker = home.dev(&two);
+    let mut peer = broker.connect();
+    assert_eq!(peer.create("t", 1), ErrorCode::None);
+    find(&mut peer, "a");
+    assert_eq!(commit(&mut peer, "b", "t", 43, None), ErrorCode::None);
+    // More than a block of them: only whole blocks are in the segment.
+    for n in 0..100 {
+        assert_eq!(commit(&mut peer, "a", "t", STORED + n, None), ErrorCode::None);
+    }
+    assert!(broker.terminate().status.success());
+    let log = home.data.join(format!("data/__consumer_offsets-{OF_A}/00000000000000000000.log"));
+    let base_offset = spoil(&log, STORED + 7);
+
+    let broker = home.dev(&two);
+    let mut peer = broker.connect();
+    state(&mut peer, "b");
+    assert_eq!(committed(&mut peer, "b", "t"), 43, "the other partition's groups go on");
+    let described = loop {
+        let request = DescribeGroupsRequest { groups: vec!["a".into()], ..Default::default() };
+        let described = reply!(DescribeGroups, peer.ask(request, 6)).groups.remove(0);
+        if described.error_code != ErrorCode::CoordinatorLoadInProgress {
+            break described.error_code;
+        }
+    };
+    assert_eq!(described, ErrorCode::CoordinatorNotAvailable);
+    assert_eq!(commit(&mut peer, "a", "t", 7, None), ErrorCode::CoordinatorNotAvailable);
+    let told = broker.stderr();
+    let line = told.lines().find(|line| line.contains("__consumer_offsets cannot be read")).expect("a word on it");
+    assert!(line.contains(&format!("\"partition\":{OF_A},\"offset\":{base_offset},")), "{line}");
+    assert!(broker.terminate().status.success());
+}
+
+/// Gives the stored offset a version that there is not, in a batch whose checksum holds; tells the batch's base offset.
+fn spoil(log: &Path, stored: i64) -> i64 {
+    let mut bytes = fs::read(log).expect("a segment");
+    let (range, base_offset): (Range<usize>, i64) = batch::walk(&bytes)
+        .map(|(at, header)| (at..at + header.total_bytes().expect("a whole batch"), header.base_offset))
+        .find(|(range, _)| bytes[range.clone()].windows(8).any(|word| word == stored.to_be_bytes()))
+        .expect("the batch of that offset");
+    let batch = &mut bytes[range];
+    let value = batch.windows(8).position(|word| word == stored.to_be_bytes()).expect("it is there") - 2;
+    batch[value..value + 2].copy_from_slice(&i16::MAX.to_be_bytes());
+    let crc = batch::crc::crc32c(&batch[CRC_FROM..]);
+    batch[PREFIX_BYTES..CRC_FROM].copy_from_slice(&crc.to_be_bytes());
+    fs::write(log, bytes).expect("the segment");
+    base_offset
 }
