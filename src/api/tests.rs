@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::config::described::described;
 use crate::launch::core::{self, CorePlan, Lifecycle};
 use crate::listen::test_client::Client;
-use crate::listen::{Admission, ConnectionLimits, ListenSettings, ListenerPlan, ServerPlan};
+use crate::listen::{Admission, ListenSettings, ListenerPlan, ServerPlan};
 use crate::wire::messages::Response;
 use crate::wire::messages::create_partitions::{CreatePartitionsRequest, CreatePartitionsTopic};
 use crate::wire::messages::create_topics::{CreatableTopic, CreateTopicsRequest};
@@ -96,7 +96,7 @@ fn server_plan(addr: SocketAddr) -> ServerPlan {
             sessions: Default::default(),
         },
         budget_bytes: 64 << 20,
-        admission: Admission::new(ConnectionLimits::default()),
+        admission: Admission::new(usize::MAX),
     }
 }
 

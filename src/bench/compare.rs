@@ -28,36 +28,47 @@ impl Ratio {
     pub fn is_noise(&self) -> bool {
         (self.least..=self.most).contains(&1.0)
     }
+
+    pub fn verdict(&self) -> &'static str {
+        match self.median {
+            _ if self.is_noise() => "within noise: rounds disagree",
+            median if median < 1.0 => "A has less, in every round",
+            _ => "A has more, in every round",
+        }
+    }
 }
 
-/// Runs the plan against both brokers so many times; ends early when `stop` says so. `tell` hears of each second.
+/// Runs the plan against both brokers so many times; ends early when `stop` says so, and when a run cannot begin: then with
+/// what was measured and why. `tell` hears of each second.
 pub fn compare(
     plan: &Plan,
     brokers: [&str; 2],
     rounds: u32,
     stop: &AtomicBool,
     tell: &mut dyn FnMut(&str, &Second),
-) -> Result<Vec<[Outcome; 2]>, BenchError> {
+) -> (Vec<[Outcome; 2]>, Option<BenchError>) {
     let mut done = Vec::new();
+    let [a, b] = brokers;
     for round in 0..rounds {
         let mut one = |broker: &str| {
             let plan = Plan { bootstrap: broker.to_owned(), ..plan.clone() };
             run(&plan, stop, &mut |second| tell(broker, second))
         };
-        let [a, b] = brokers;
-        let pair = if round % 2 == 0 {
-            let first = one(a)?;
-            [first, one(b)?]
-        } else {
+        let mut pair = || -> Result<[Outcome; 2], BenchError> {
+            if round % 2 == 0 {
+                let first = one(a)?;
+                return Ok([first, one(b)?]);
+            }
             let first = one(b)?;
-            [one(a)?, first]
+            Ok([one(a)?, first])
         };
-        if stop.load(Ordering::Relaxed) {
-            break;
+        match pair() {
+            Ok(_) if stop.load(Ordering::Relaxed) => break,
+            Ok(pair) => done.push(pair),
+            Err(e) => return (done, Some(e)),
         }
-        done.push(pair);
     }
-    Ok(done)
+    (done, None)
 }
 
 /// What is compared: name, unit, and the figure of a run; 0 where it has none.

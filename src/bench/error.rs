@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use thiserror::Error;
 
@@ -21,6 +22,11 @@ pub enum BenchError {
     System { what: &'static str, source: io::Error },
     #[error("{} cannot be written: {source}; name another directory with --out", path.display())]
     Report { path: PathBuf, source: io::Error },
+    #[error(
+        "the {members} members of the group had not shared out the partitions after {} s; see whether the broker's coordinator \
+         answers, as with `corelog group list`", wait.as_secs()
+    )]
+    Group { members: u32, wait: Duration },
     #[error("a thread of the run ended in a panic: {0}; this is a bug of corelog's")]
     Panicked(String),
 }

@@ -2,9 +2,9 @@
 //! protocol, and what is said about it.
 //!
 //! [`run()`] carries out a [`Plan`] and gives an [`Outcome`]. `setup` makes the topic and the connections, `writer` makes
-//! and sends records on few threads, `reader` reads and checks them; `pace` says when records are due, `checker` finds
-//! what was lost, repeated or reordered, `latency` and `meter` hold what was measured, and
-//! `report` shows it.
+//! and sends records on few threads, `reader` or `group` reads them and `intake` takes them in; `pace` says when
+//! records are due, `sizes`, `keys` and `payload` what they are, `checker` finds what was lost, repeated or reordered,
+//! `latency` and `meter` hold what was measured, and `report` shows it.
 //!
 //! Invariant: a figure that may mislead says so: a run that lags, breaks off or loses records is never a plain success.
 
@@ -12,6 +12,9 @@ mod checker;
 mod clock;
 mod compare;
 mod error;
+mod group;
+mod intake;
+mod keys;
 mod latency;
 mod machine;
 mod meter;
@@ -27,6 +30,7 @@ mod report;
 mod run;
 mod sender;
 mod setup;
+mod sizes;
 mod stamp;
 mod usage;
 mod writer;
@@ -34,12 +38,15 @@ mod writer;
 pub use checker::Findings;
 pub use compare::{Ratio, compare, ratios};
 pub use error::BenchError;
+pub use intake::CatchUp;
+pub use keys::KeyRange;
 pub use latency::{Latency, time_text};
 pub use machine::Machine;
 pub use meter::Tally;
 pub use outcome::{Outcome, Second};
 pub use pace::Arrivals;
 pub use plan::{Load, Plan};
-pub use report::write as write_report;
+pub use report::{write as write_report, write_comparison};
 pub use run::run;
+pub use sizes::Sizes;
 pub use usage::Usage;

@@ -5,7 +5,7 @@
 use std::os::fd::OwnedFd;
 
 use rustix::buffer::spare_capacity;
-use rustix::event::epoll;
+use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
 use rustix::io::Errno;
 
 use super::clock::{now_ns, time_left};
@@ -13,6 +13,7 @@ use super::error::BenchError;
 use super::pipe::Pipe;
 
 const EVENTS_MAX: usize = 256;
+const AT_ONCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 
 pub struct Poll {
     epoll: OwnedFd,
@@ -36,10 +37,13 @@ impl Poll {
     pub fn wait(&mut self, until_ns: u64) -> Result<impl Iterator<Item = usize>, BenchError> {
         self.events.clear();
         let timeout = time_left(now_ns(), until_ns);
-        match epoll::wait(&self.epoll, spare_capacity(&mut self.events), Some(&timeout)) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(e) => return Err(BenchError::system("to wait for sockets")(e)),
-        }
+        // Before Linux 5.11 an epoll waits for whole milliseconds; a poll, of the epoll itself, has always had nanoseconds.
+        let ready = match poll(&mut [PollFd::new(&self.epoll, PollFlags::IN)], Some(&timeout)) {
+            Ok(0) | Err(Errno::INTR) => Ok(0),
+            Ok(_) => epoll::wait(&self.epoll, spare_capacity(&mut self.events), Some(&AT_ONCE)),
+            Err(e) => Err(e),
+        };
+        ready.map_err(BenchError::system("to wait for sockets"))?;
         Ok(self.events.iter().map(|event| event.data.u64() as usize))
     }
 }

@@ -3,16 +3,17 @@
 //! Invariant: a partition's position is one after the last offset that was looked at.
 
 use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::Duration;
 
 use shards::batch::{CRC_FROM, Compression, HEADER_BYTES, Records, crc, decompress, walk};
 
-use super::checker::{Checker, Findings};
 use super::clock::{NANOS_PER_SECOND, now_ns, thread_cpu_ns};
 use super::error::BenchError;
+use super::intake::{Acked, Intake, Read};
 use super::meter::{Meter, Stretch};
 use super::pipe::Pipe;
 use super::poll::Poll;
-use super::stamp::Stamp;
 use crate::client::ClientError;
 use crate::wire::messages::Response;
 use crate::wire::messages::fetch::{FetchPartition, FetchRequest, FetchResponse, FetchTopic, PartitionData};
@@ -25,10 +26,9 @@ const PARTITION_BYTES: i32 = 1 << 20;
 /// Most that a batch may decompress to, in bytes.
 const DECOMPRESSED_BYTES_MAX: usize = 1 << 30;
 /// After the last ack, records that have not come for so long are lost.
-const LOST_AFTER_NS: u64 = 10 * NANOS_PER_SECOND;
-
-/// By client, how many were acked of each partition.
-pub type Acked = Vec<(u32, Vec<u64>)>;
+pub const LOST_AFTER_NS: u64 = 10 * NANOS_PER_SECOND;
+/// How often a reader that has not begun looks whether the writers have ended.
+const GLANCE: Duration = Duration::from_millis(50);
 
 /// To one leader, and the next offset of each partition that it leads.
 pub struct Inlet {
@@ -38,53 +38,25 @@ pub struct Inlet {
 
 pub struct Reader {
     pub inlets: Vec<Inlet>,
-    pub checker: Checker,
-    pub run: u32,
+    pub intake: Intake,
     pub topic: Str,
-    pub warm_ns: u64,
     pub meter: Arc<Meter>,
 }
 
-/// What a reader leaves behind.
-#[derive(Debug)]
-pub struct Read {
-    pub findings: Findings,
-    /// Acked, and never seen; 0 if reading failed, as then nobody knows.
-    pub lost: u64,
-    /// Records of others in the same topic.
-    pub foreign: u64,
-    pub cpu_ns: u64,
-    pub failed: Option<BenchError>,
-}
-
 impl Reader {
-    /// Reads until all that was acked has come; what that is, is told when the writers have ended.
-    pub fn run(mut self, acked: &OnceLock<Acked>) -> Read {
+    /// Reads from `begin_ns` on until all that was acked has come; what that is, is told when the writers have ended.
+    pub fn run(mut self, begin_ns: u64, acked: &OnceLock<Acked>) -> Read {
         let cpu_ns = thread_cpu_ns();
-        let mut foreign = 0;
-        let failed = self.work(acked, &mut foreign).err();
-        Read {
-            findings: self.checker.findings(),
-            lost: acked.get().filter(|_| failed.is_none()).map_or(0, |acked| self.missing(acked)),
-            foreign,
-            cpu_ns: thread_cpu_ns() - cpu_ns,
-            failed,
+        // Writers that end early are waited for no longer.
+        while now_ns() < begin_ns && acked.get().is_none() {
+            thread::sleep(GLANCE.min(Duration::from_nanos(begin_ns.saturating_sub(now_ns()))));
         }
+        self.intake.begin(now_ns());
+        let failed = self.work(acked).err();
+        self.intake.ended(acked.get(), thread_cpu_ns() - cpu_ns, failed)
     }
 
-    /// Acked records of this reader's partitions that have not come.
-    fn missing(&self, acked: &Acked) -> u64 {
-        let own = |partition: usize| {
-            let mut positions = self.inlets.iter().flat_map(|inlet| &inlet.positions);
-            positions.any(|(own, _)| usize::try_from(*own) == Ok(partition))
-        };
-        let of = |counts: &Vec<u64>| -> Vec<u64> {
-            counts.iter().enumerate().map(|(partition, &count)| if own(partition) { count } else { 0 }).collect()
-        };
-        acked.iter().map(|(client, counts)| self.checker.lost(*client, &of(counts))).sum()
-    }
-
-    fn work(&mut self, acked: &OnceLock<Acked>, foreign: &mut u64) -> Result<(), BenchError> {
+    fn work(&mut self, acked: &OnceLock<Acked>) -> Result<(), BenchError> {
         let mut poll = Poll::new()?;
         for number in 0..self.inlets.len() {
             poll.add(&self.inlets[number].pipe, number)?;
@@ -93,7 +65,7 @@ impl Reader {
         let mut progress_ns = now_ns();
         loop {
             if let Some(acked) = acked.get()
-                && (self.missing(acked) == 0 || now_ns() > progress_ns + LOST_AFTER_NS)
+                && (self.intake.missing(acked) == 0 || now_ns() > progress_ns + LOST_AFTER_NS)
             {
                 return Ok(());
             }
@@ -109,7 +81,9 @@ impl Reader {
                         let what = "a reply of another API came".to_owned();
                         return Err(ClientError::NotKafka { address, what }.into());
                     };
-                    if self.take(number, &reply, now, foreign)? > 0 || acked.get().is_none() {
+                    let before = self.intake.came();
+                    self.take(number, &reply, now)?;
+                    if self.intake.came() > before || acked.get().is_none() {
                         progress_ns = now;
                     }
                     self.ask(number)?;
@@ -141,19 +115,11 @@ impl Reader {
         pipe.send(&request.into())
     }
 
-    /// How many records came.
-    fn take(
-        &mut self,
-        number: usize,
-        reply: &FetchResponse,
-        now_ns: u64,
-        foreign: &mut u64,
-    ) -> Result<u64, ClientError> {
+    fn take(&mut self, number: usize, reply: &FetchResponse, now_ns: u64) -> Result<(), ClientError> {
         let refused = |what: String, code| ClientError::Refused { what, code, message: None };
         if reply.error_code != ErrorCode::None {
             return Err(refused(format!("reading {}", self.topic), reply.error_code));
         }
-        let mut came = 0;
         let (meter, topic) = (self.meter.clone(), self.topic.clone());
         for data in reply.responses.iter().flat_map(|topic| &topic.partitions) {
             let partition = data.partition_index;
@@ -162,8 +128,8 @@ impl Reader {
             }
             let place = self.inlets[number].positions.iter().position(|(own, _)| *own == partition);
             let Some(place) = place else { continue };
-            let mut at = Place { reader: self, partition, now_ns, foreign, came: &mut came };
-            let before = at.reader.inlets[number].positions[place].1;
+            let mut at = Place { intake: &mut self.intake, partition, now_ns };
+            let before = self.inlets[number].positions[place].1;
             let after = meter.record(|stretch| at.read(data, before, stretch));
             let after = after.map_err(|(offset, what)| ClientError::Damaged {
                 topic: topic.to_string(),
@@ -173,17 +139,15 @@ impl Reader {
             })?;
             self.inlets[number].positions[place].1 = after;
         }
-        Ok(came)
+        Ok(())
     }
 }
 
 /// One partition of a reply.
 struct Place<'a> {
-    reader: &'a mut Reader,
+    intake: &'a mut Intake,
     partition: i32,
     now_ns: u64,
-    foreign: &'a mut u64,
-    came: &'a mut u64,
 }
 
 impl Place<'_> {
@@ -204,7 +168,7 @@ impl Place<'_> {
                 for record in Records::new(&plain, header.record_count).with_gaps() {
                     let record = record.map_err(|e| damaged(e.to_string()))?;
                     if header.base_offset.saturating_add(i64::from(record.offset_delta)) >= position {
-                        self.one(record.value.unwrap_or_default(), stretch);
+                        self.intake.see(self.partition, record.value.unwrap_or_default(), self.now_ns, stretch);
                     }
                 }
             }
@@ -214,20 +178,6 @@ impl Place<'_> {
             return Err((position, "no whole record batch of version 2".to_owned()));
         }
         Ok(next)
-    }
-
-    fn one(&mut self, value: &[u8], stretch: &mut Stretch) {
-        let Some(stamp) = Stamp::parse(value).filter(|stamp| stamp.run == self.reader.run) else {
-            *self.foreign += 1;
-            return;
-        };
-        let partition = usize::try_from(self.partition).unwrap_or(usize::MAX);
-        self.reader.checker.see(stamp.client, partition, stamp.sequence);
-        *self.came += 1;
-        let tally = stretch.of(stamp.due_ns, self.reader.warm_ns);
-        tally.end_to_end.record(self.now_ns.saturating_sub(stamp.due_ns));
-        tally.read += 1;
-        tally.read_bytes += value.len() as u64;
     }
 }
 

@@ -12,10 +12,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::checker::Findings;
 use super::clock::{NANOS_PER_SECOND, duration_ns, now_ns};
 use super::error::BenchError;
+use super::group::Group;
+use super::intake::{Acked, CatchUp, Intake, Read};
 use super::meter::{Meter, Stretch, Tally};
 use super::outcome::{Outcome, Second};
 use super::plan::Plan;
-use super::reader::{Acked, Read, Reader};
+use super::reader::Reader;
 use super::sender::Shared;
 use super::setup::{self, Setup};
 use super::usage::{Usage, process_cpu};
@@ -31,6 +33,7 @@ pub fn run(plan: &Plan, stop: &AtomicBool, tell: &mut dyn FnMut(&Second)) -> Res
     let mut setup = Setup::new(plan)?;
     let writers = setup.writers(plan, run)?;
     let inlets = setup.inlets()?;
+    let group = plan.group_members.map(|members| Group::join(plan, members, setup::CLIENT_ID, run)).transpose()?;
 
     let wall_ns = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, duration_ns);
     let now = now_ns();
@@ -39,7 +42,9 @@ pub fn run(plan: &Plan, stop: &AtomicBool, tell: &mut dyn FnMut(&Second)) -> Res
     let warm_ns = start_ns + duration_ns(plan.warmup);
     let times = Times { start_ns, warm_ns, end_ns: warm_ns + duration_ns(plan.duration) };
 
-    let meters: Vec<Arc<Meter>> = (0..=writers.len()).map(|_| Arc::new(Meter::default())).collect();
+    let meters: Vec<Arc<Meter>> = (0..writers.len() + plan.group_members.map_or(1, |members| members as usize))
+        .map(|_| Arc::new(Meter::default()))
+        .collect();
     let acked = OnceLock::new();
     let mut watch = Watch {
         warm_ns,
@@ -74,29 +79,29 @@ pub fn run(plan: &Plan, stop: &AtomicBool, tell: &mut dyn FnMut(&Second)) -> Res
                 writer.run(&to, pace, times, stop)
             }));
         }
-        let reader = Reader {
-            inlets,
-            checker: setup::checker(plan),
-            run,
-            topic: plan.topic.as_str().into(),
-            warm_ns,
-            meter: meters[threads].clone(),
-        };
-        let read = |reader: Reader| {
-            let (word, acked) = (Word(word.clone()), &acked);
+        let intake = Intake::new(plan, run, warm_ns);
+        let read = || {
+            let (word, acked, meters) = (Word(word.clone()), &acked, meters.get(threads..).unwrap_or_default());
             scope.spawn(move || {
                 let _word = word;
-                reader.run(acked)
+                match group {
+                    Some(group) => group.run(intake, meters, acked),
+                    None => {
+                        let meter = meters.first().cloned().unwrap_or_default();
+                        let reader = Reader { inlets, intake, topic: plan.topic.as_str().into(), meter };
+                        reader.run(start_ns + duration_ns(plan.read_after), acked)
+                    }
+                }
             })
         };
         let reading = if plan.consume {
-            let reading = read(reader);
+            let reading = read();
             watch.until_ended(&ended, threads, tell);
             reading
         } else {
             watch.until_ended(&ended, threads, tell);
             // Read only now, so that it costs the measurement nothing.
-            read(reader)
+            read()
         };
         let written: Vec<Result<Written, BenchError>> = writing.into_iter().map(joined).collect();
         let all = written.iter().flatten().flat_map(|written| written.acked.clone()).collect::<Acked>();
@@ -185,7 +190,7 @@ impl Watch<'_> {
     }
 }
 
-fn joined<T>(handle: ScopedJoinHandle<'_, T>) -> Result<T, BenchError> {
+pub fn joined<T>(handle: ScopedJoinHandle<'_, T>) -> Result<T, BenchError> {
     handle.join().map_err(|panic| BenchError::Panicked(words(panic.as_ref())))
 }
 
@@ -215,6 +220,7 @@ fn outcome(
         findings: Findings::default(),
         lost: 0,
         foreign: 0,
+        catch_up: CatchUp::default(),
         writer_cpu: Duration::ZERO,
         reader_cpu: Duration::ZERO,
         broker: watch.broker,
@@ -243,6 +249,7 @@ fn outcome(
             outcome.findings = read.findings;
             outcome.lost = read.lost;
             outcome.foreign = read.foreign;
+            outcome.catch_up = read.catch_up;
             outcome.reader_cpu = Duration::from_nanos(read.cpu_ns);
             outcome.failures.extend(read.failed.map(|e| e.to_string()));
         }

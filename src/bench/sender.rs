@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use shards::batch::{BatchBuilder, CompressionLevels, NewRecord};
 
 use super::clock::now_ns;
+use super::keys::{Key, Keys};
 use super::meter::Meter;
 use super::payload::Payload;
 use super::pipe::Pipe;
@@ -20,6 +21,8 @@ use crate::wire::{ErrorCode, Str};
 
 /// How long the broker may wait for replicas, in milliseconds.
 const TIMEOUT_MS: i32 = 30_000;
+/// Keys drawn for one batch at most: a million of the shortest records would fill the largest.
+const KEYS_DRAWN_MAX: u32 = 1 << 20;
 /// Most in one request, as Java's clients have it, unless a single batch is larger.
 const REQUEST_BYTES_MAX: usize = 1 << 20;
 
@@ -130,7 +133,14 @@ impl Sender {
     }
 
     /// Makes the next record of a partition.
-    pub fn add(&mut self, to: &Shared<'_>, partition: usize, due_ns: u64, now_ns: u64, payload: &mut Payload) -> Added {
+    pub fn add(
+        &mut self,
+        to: &Shared<'_>,
+        (partition, key): (usize, Option<Key>),
+        due_ns: u64,
+        now_ns: u64,
+        payload: &mut Payload,
+    ) -> Added {
         let (client, identity) = (self.id, self.identity);
         let lane = &mut self.lanes[partition];
         let timestamp_ms = to.wall_ms_at_zero + (due_ns / 1_000_000) as i64;
@@ -141,9 +151,14 @@ impl Sender {
         }
         let stamp = Stamp { run: to.run, client, sequence: lane.next, due_ns };
         lane.next += 1;
-        let value = payload.next(stamp, to.plan.record_bytes);
+        let value = payload.next(stamp);
         let full = lane.filling.back_mut().is_some_and(|filling| {
-            filling.builder.push(&NewRecord { timestamp_ms, value: Some(value), ..NewRecord::default() });
+            filling.builder.push(&NewRecord {
+                timestamp_ms,
+                key: key.as_ref().map(|key| key.as_slice()),
+                value: Some(value),
+                headers: &[],
+            });
             filling.dues.push(due_ns);
             filling.bytes += value.len();
             filling.is_full(to.plan)
@@ -151,24 +166,51 @@ impl Sender {
         Added { outlet: lane.link, opened, full }
     }
 
-    /// Fills one batch to its limit, for the partition whose turn it is. How many records it has.
-    pub fn fill(&mut self, to: &Shared<'_>, outlet: usize, payload: &mut Payload) -> u64 {
+    /// Fills one batch to its limit, for the partition whose turn it is or whose keys come. How many records were made.
+    pub fn fill(&mut self, to: &Shared<'_>, outlet: usize, payload: &mut Payload, keys: Option<&mut Keys>) -> u64 {
+        if let Some(keys) = keys {
+            return self.fill_by_key(to, outlet, payload, keys);
+        }
         let at = &mut self.outlets[outlet];
         let Some(&partition) = at.partitions.get(at.turn) else { return 0 };
         at.turn = (at.turn + 1) % at.partitions.len();
         let now = now_ns();
         let mut made = 1;
-        while !self.add(to, partition, now, now, payload).full {
+        while !self.add(to, (partition, None), now, now, payload).full {
             made += 1;
         }
         made
     }
 
-    /// The partition of the next record of an open loop.
-    pub fn next_partition(&mut self) -> usize {
+    /// Makes records until one of this outlet's batches is full; the others go with it as they are.
+    fn fill_by_key(&mut self, to: &Shared<'_>, outlet: usize, payload: &mut Payload, keys: &mut Keys) -> u64 {
+        if self.outlets[outlet].partitions.is_empty() {
+            return 0;
+        }
+        let now = now_ns();
+        let mut made = 0;
+        // A key whose partition is elsewhere comes when that outlet is filled; where no key of ours comes, none is made.
+        for _ in 0..KEYS_DRAWN_MAX {
+            let (key, partition) = keys.next();
+            if self.lanes[partition].link == outlet {
+                made += 1;
+                if self.add(to, (partition, Some(key)), now, now, payload).full {
+                    break;
+                }
+            }
+        }
+        made
+    }
+
+    /// Where the next record of an open loop goes.
+    pub fn next_place(&mut self, keys: Option<&mut Keys>) -> (usize, Option<Key>) {
+        if let Some(keys) = keys {
+            let (key, partition) = keys.next();
+            return (partition, Some(key));
+        }
         let partition = self.turn;
         self.turn = (partition + 1) % self.lanes.len();
-        partition
+        (partition, None)
     }
 
     pub fn has_room(&self, to: &Shared<'_>, outlet: usize) -> bool {
@@ -268,9 +310,9 @@ impl Filling {
         Filling { builder, first_sequence: sequence, opened_ns: now_ns, dues: Vec::new(), bytes: 0 }
     }
 
-    /// Another record of the usual size would be too much.
+    /// Another record may be too much.
     fn is_full(&self, plan: &Plan) -> bool {
-        self.builder.len() >= plan.batch_records || self.builder.bytes() + plan.record_bytes > plan.batch_bytes
+        self.builder.len() >= plan.batch_records || self.builder.bytes() + plan.sizes.most() > plan.batch_bytes
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::checker::Checker;
 use super::clock::NANOS_PER_SECOND;
 use super::error::BenchError;
+use super::keys::Keys;
 use super::pace::Pace;
 use super::payload::Payload;
 use super::pipe::Pipe;
@@ -15,7 +15,7 @@ use super::sender::{Outlet, Sender};
 use super::writer::Writer;
 use crate::client::{ClientError, Cluster, OffsetAt, create_topic, offset_at, producer_identity};
 
-const CLIENT_ID: &str = "corelog-bench";
+pub const CLIENT_ID: &str = "corelog-bench";
 
 /// The topic as the run found it.
 pub struct Setup {
@@ -81,9 +81,13 @@ impl Setup {
                 own.push(sender);
             }
         }
+        let random = |number: usize| Random::new(u64::from(run) + number as u64);
+        let partitions = i32::try_from(plan.partitions).unwrap_or(i32::MAX);
+        let keys = plan.keys.map(|range| Keys::new(range, partitions, random(0)));
         let writer = |(number, senders): (usize, Vec<Sender>)| Writer {
             senders,
-            payload: Payload::new(plan.record_bytes, &mut Random::new(u64::from(run) + number as u64)),
+            payload: Payload::new(plan.sizes, plan.compressibility, random(number)),
+            keys: keys.as_ref().map(|keys| keys.another(random(number))),
         };
         Ok(senders.into_iter().enumerate().map(writer).collect())
     }
@@ -107,8 +111,4 @@ pub fn pace(plan: &Plan, number: usize, threads: usize, start_ns: u64, run: u32)
     let shift = NANOS_PER_SECOND as f64 / rate * number as f64;
     let random = Random::new(u64::from(run) ^ ((number as u64) << 32));
     Some(Pace::new(plan.arrivals, rate / threads as f64, start_ns + shift as u64, random))
-}
-
-pub fn checker(plan: &Plan) -> Checker {
-    Checker::new(plan.clients as usize, plan.partitions as usize)
 }

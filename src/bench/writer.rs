@@ -12,6 +12,7 @@ use rustix::thread::set_current_timer_slack;
 
 use super::clock::{NANOS_PER_SECOND, now_ns, thread_cpu_ns};
 use super::error::BenchError;
+use super::keys::Keys;
 use super::pace::Pace;
 use super::payload::Payload;
 use super::poll::Poll;
@@ -27,6 +28,8 @@ const BACKLOG_BYTES_MAX: u64 = 512 << 20;
 pub struct Writer {
     pub senders: Vec<Sender>,
     pub payload: Payload,
+    /// `None`: records have no keys.
+    pub keys: Option<Keys>,
 }
 
 /// When things happen, by the run's clock.
@@ -119,7 +122,7 @@ impl Writer {
     /// Makes what is due and sends what waits for no more. When to look again.
     fn make_due(&mut self, to: &Shared<'_>, turn: &mut Turn) -> Result<u64, BenchError> {
         let Some(pace) = &mut turn.pace else { return Ok(u64::MAX) };
-        let overrun = turn.waiting.saturating_mul(to.plan.record_bytes as u64) > BACKLOG_BYTES_MAX;
+        let overrun = turn.waiting.saturating_mul(to.plan.sizes.mean() as u64) > BACKLOG_BYTES_MAX;
         turn.overrun |= overrun;
         let mut now = now_ns();
         to.meter.record(|stretch| {
@@ -132,9 +135,9 @@ impl Writer {
                 let client = turn.client;
                 turn.client = (client + 1) % self.senders.len();
                 let sender = &mut self.senders[client];
-                let partition = sender.next_partition();
+                let place = sender.next_place(self.keys.as_mut());
                 now = now_ns();
-                let added = sender.add(to, partition, due, now, &mut self.payload);
+                let added = sender.add(to, place, due, now, &mut self.payload);
                 stretch.of(due, to.warm_ns).lateness.record(now.saturating_sub(due));
                 turn.waiting += 1;
                 if added.full {
@@ -156,12 +159,13 @@ impl Writer {
     fn make_all(&mut self, to: &Shared<'_>, turn: &mut Turn, sender: usize, outlet: usize) -> Result<(), BenchError> {
         let sender = &mut self.senders[sender];
         while sender.has_room(to, outlet) {
-            let made = sender.fill(to, outlet, &mut self.payload);
+            let made = sender.fill(to, outlet, &mut self.payload, self.keys.as_mut());
             if made == 0 {
                 break;
             }
             turn.waiting += made;
-            sender.send_ready(to, outlet, false)?;
+            // Records of other keys were made with it.
+            sender.send_ready(to, outlet, self.keys.is_some())?;
         }
         Ok(())
     }

@@ -36,4 +36,4 @@ pub use inspect::{ClusterInfo, Feature, ServedApi, describe_cluster, features_an
 pub use link::Link;
 pub use member::Member;
 pub use offsets::{Committer, TopicPartition, commit_offsets, committed_offsets, delete_offsets};
-pub use producer::{Outgoing, Producer, producer_identity};
+pub use producer::{Outgoing, Producer, partition_of, producer_identity};

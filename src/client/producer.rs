@@ -64,7 +64,7 @@ impl Producer {
     /// Where a record goes: by its key as Java's clients do, else where this batch's other records without a key go.
     pub fn partition_of(&self, key: Option<&[u8]>) -> i32 {
         match key {
-            Some(key) => (murmur2(key) & 0x7fff_ffff).cast_signed() % self.partitions.max(1),
+            Some(key) => partition_of(key, self.partitions),
             None => self.unkeyed,
         }
     }
@@ -150,6 +150,11 @@ fn append(cluster: &mut Cluster, topic: &str, partition: i32, batch: &Bytes) -> 
             message: part.error_message.as_ref().map(|text| text.to_string()),
         }),
     }
+}
+
+/// Where Java's clients put the records of a key.
+pub fn partition_of(key: &[u8], partitions: i32) -> i32 {
+    (murmur2(key) & 0x7fff_ffff).cast_signed() % partitions.max(1)
 }
 
 /// The hash by which Java's clients choose a key's partition (murmur2, 32 bits).

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use super::keys::{Default, KEYS, Key, Kind};
 use super::{Config, value};
 
-/// One setting that stays as it is while the broker runs.
+/// One setting as it was at start. Limits of connections may have changed since: the catalog knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BrokerSetting {
     pub name: &'static str,
@@ -37,7 +37,7 @@ impl BrokerSetting {
     }
 }
 
-/// Every fixed setting, sorted by name. `computed`: what was worked out at start for settings that nobody set.
+/// Every setting that is not behind a topic config, sorted by name. `computed`: what was worked out at start for settings that nobody set.
 pub fn described(config: &Config, computed: &[(&'static str, u64)]) -> Vec<BrokerSetting> {
     let ours = KEYS.iter().filter(|key| key.kind != Kind::TopicDefault).map(|key| {
         let worked_out = computed.iter().find(|(name, _)| *name == key.name).map(|(_, value)| value.to_string());

@@ -444,19 +444,20 @@ pub static KEYS: &[Key] = &[
         "max.connections",
         int(0, I32_MAX),
         "2147483647",
-        "Connections of the whole broker; one more is closed at once.",
+        "Connections of the whole broker; one more is closed at once. May be changed while the broker runs (kafka-configs).",
     ),
     key(
         "max.connections.per.ip",
         int(0, I32_MAX),
         "2147483647",
-        "Connections of one client address; one more is closed at once.",
+        "Connections of one client address; one more is closed at once. May be changed while the broker runs (kafka-configs).",
     ),
     key(
         "max.connections.per.ip.overrides",
         Kind::IpCounts,
         "",
-        "Another limit for some addresses: \"10.0.0.5:200,10.0.0.6:0\". Addresses only, no host names.",
+        "Another limit for some addresses: \"10.0.0.5:200,10.0.0.6:0\". Addresses only, no host names. May be changed while the \
+         broker runs (kafka-configs).",
     ),
     key(
         "max.connections.per.shard",

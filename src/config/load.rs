@@ -307,10 +307,6 @@ impl Config {
         self.read("advertised.listeners", value::listeners).unwrap_or_default()
     }
 
-    pub fn connections_by_ip(&self) -> Vec<(std::net::IpAddr, usize)> {
-        self.read("max.connections.per.ip.overrides", value::ip_counts).unwrap_or_default()
-    }
-
     /// What topics have that say nothing themselves.
     pub fn topic_defaults(&self) -> Result<TopicDefaults, ConfigError> {
         TopicDefaults::from_broker(|name| self.given(name)).map_err(|e| ConfigError::Together(e.to_string()))

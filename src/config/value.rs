@@ -2,8 +2,6 @@
 //!
 //! Invariant: a text that [`check`] lets pass is read by the function of its kind.
 
-use std::net::IpAddr;
-
 use shards::catalog::TopicDefaults;
 
 use super::keys::{Key, Kind, binary};
@@ -59,7 +57,7 @@ pub fn check(key: &Key, text: &str) -> Result<(), Wrong> {
         Kind::Cores => cores(text).map(drop),
         Kind::CpuList => cpu_list(text).map(drop),
         Kind::Listeners => listeners(text).map(drop),
-        Kind::IpCounts => ip_counts(text).map(drop),
+        Kind::IpCounts => shards::catalog::config::ip_counts(text).map(drop),
         Kind::Address => address(text).map(drop),
         Kind::TopicDefault => {
             TopicDefaults::from_broker(|name| (name == key.name).then_some(text)).map(drop).map_err(|e| e.to_string())
@@ -198,18 +196,6 @@ pub fn host_port(text: &str) -> Option<(String, u16)> {
     host.chars().all(plain).then_some((host.to_owned(), port.parse().ok()?))
 }
 
-/// `ADDRESS:COUNT`, separated by commas.
-pub fn ip_counts(text: &str) -> Result<Vec<(IpAddr, usize)>, Wrong> {
-    let count = |part: &str| {
-        let (ip, count) = part.rsplit_once(':')?;
-        let ip: IpAddr = ip.trim_matches(['[', ']']).parse().ok()?;
-        Some((ip.to_canonical(), count.parse().ok()?))
-    };
-    items(text)
-        .map(|part| count(part).ok_or_else(|| format!("\"{part}\" is not ADDRESS:COUNT, such as 10.0.0.5:200")))
-        .collect()
-}
-
 fn items(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|part| !part.is_empty())
 }
@@ -258,13 +244,5 @@ mod tests {
             assert!(listeners(wrong).is_err(), "{wrong}");
         }
         assert!(listeners("SSL://:9093").expect_err("not there yet").contains("not there yet"));
-    }
-
-    #[test]
-    fn counts_by_address_take_both_families() {
-        let found = ip_counts("10.0.0.5:200,[::1]:0").expect("two");
-        assert_eq!(found, [("10.0.0.5".parse().expect("v4"), 200), ("::1".parse().expect("v6"), 0)]);
-        assert!(ip_counts("host:3").is_err());
-        assert_eq!(ip_counts(""), Ok(Vec::new()));
     }
 }

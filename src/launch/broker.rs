@@ -24,7 +24,7 @@ use crate::config::topology::{self, Topology, TopologyError};
 use crate::config::value::Listener;
 use crate::config::{Config, ConfigError, Origin};
 use crate::http::HttpPlan;
-use crate::listen::{Admission, ConnectionLimits, ListenSettings, ListenerPlan, ServerPlan};
+use crate::listen::{Admission, ListenSettings, ListenerPlan, ServerPlan};
 
 /// Least memory of a shard for requests and replies, in bytes: a frame may take half of it.
 const REQUESTS_BYTES_MIN: u64 = 8 << 20;
@@ -275,12 +275,7 @@ fn server(
             },
         },
         budget_bytes: narrow(requests_bytes),
-        admission: Admission::new(ConnectionLimits {
-            total_max: number(config, "max.connections"),
-            per_core_max: number(config, "max.connections.per.shard"),
-            per_ip_max: number(config, "max.connections.per.ip"),
-            per_ip_overrides: config.connections_by_ip(),
-        }),
+        admission: Admission::new(number(config, "max.connections.per.shard")),
     }
 }
 

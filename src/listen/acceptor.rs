@@ -121,7 +121,7 @@ impl<R: Runtime> Server<R> {
     /// Takes over a connection that was accepted, on whichever core.
     pub fn open(self: &Rc<Self>, conn: R::Conn, listener: &Rc<ListenerInfo>) {
         let (now, addr) = (self.runtime.now(), conn.peer_addr());
-        let permit = match self.admission.enter(self.core, addr.ip()) {
+        let permit = match self.admission.enter(self.core, addr.ip(), self.api.shards.catalog().connections()) {
             Ok(permit) => permit,
             Err(refused) => {
                 self.log.closed(now, addr, "-", &refused);

@@ -1,33 +1,14 @@
-//! How many connections there may be: in all, per core and per address of a peer. The one thing of `listen` that all
-//! cores share; locked for a map lookup at accept and at close, never across a wait.
+//! How many connections there are: in all, per core and per address of a peer. The one thing of `listen` that all
+//! cores share; locked for a map lookup at accept and at close, never across a wait. How many there may be is the
+//! catalog's to say, as it may change.
 //! Invariant: a count equals the number of its permits alive.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hashbrown::HashMap;
+use shards::catalog::config::ConnectionLimits;
 use thiserror::Error;
-
-/// The limits, in connections. Kafka's `max.connections`, `max.connections.per.ip` and its overrides, and one per core.
-#[derive(Clone, Debug)]
-pub struct ConnectionLimits {
-    pub total_max: usize,
-    pub per_core_max: usize,
-    pub per_ip_max: usize,
-    pub per_ip_overrides: Vec<(IpAddr, usize)>,
-}
-
-impl Default for ConnectionLimits {
-    /// As Kafka: none.
-    fn default() -> ConnectionLimits {
-        ConnectionLimits {
-            total_max: usize::MAX,
-            per_core_max: usize::MAX,
-            per_ip_max: usize::MAX,
-            per_ip_overrides: Vec::new(),
-        }
-    }
-}
 
 /// Why a connection is closed as soon as it was accepted.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -45,7 +26,7 @@ pub enum Refused {
 pub struct Admission(Arc<Shared>);
 
 struct Shared {
-    limits: ConnectionLimits,
+    per_core_max: usize,
     counts: Mutex<Counts>,
 }
 
@@ -57,21 +38,21 @@ struct Counts {
 }
 
 impl Admission {
-    pub fn new(limits: ConnectionLimits) -> Admission {
-        Admission(Arc::new(Shared { limits, counts: Mutex::default() }))
+    /// `per_core_max`: connections of one core, whatever the limits for all of them are.
+    pub fn new(per_core_max: usize) -> Admission {
+        Admission(Arc::new(Shared { per_core_max, counts: Mutex::default() }))
     }
 
     /// Counts a new connection in, or says which limit it hits.
-    pub fn enter(&self, core: u16, ip: IpAddr) -> Result<Permit, Refused> {
-        let limits = &self.0.limits;
+    pub fn enter(&self, core: u16, ip: IpAddr, limits: &ConnectionLimits) -> Result<Permit, Refused> {
         let ip = ip.to_canonical();
         let of_ip = limits.per_ip_overrides.iter().find(|(of, _)| *of == ip).map_or(limits.per_ip_max, |(_, max)| *max);
         let mut counts = self.0.counts();
         if counts.total >= limits.total_max {
             return Err(Refused::Total { max: limits.total_max });
         }
-        if counts.per_core.get(&core).is_some_and(|now| *now >= limits.per_core_max) {
-            return Err(Refused::Core { max: limits.per_core_max });
+        if counts.per_core.get(&core).is_some_and(|now| *now >= self.0.per_core_max) {
+            return Err(Refused::Core { max: self.0.per_core_max });
         }
         if counts.per_ip.get(&ip).copied().unwrap_or(0) >= of_ip {
             return Err(Refused::Ip { max: of_ip });
@@ -126,34 +107,34 @@ mod tests {
 
     #[test]
     fn each_limit_refuses_by_its_name_and_a_closed_connection_frees_its_place() {
-        let limits =
-            ConnectionLimits { total_max: 4, per_core_max: 3, per_ip_max: 2, per_ip_overrides: vec![(ip(9), 0)] };
-        let admission = Admission::new(limits);
-        let first = admission.enter(0, ip(1)).expect("the first");
-        let _second = admission.enter(0, ip(1)).expect("the second");
-        assert_eq!(admission.enter(0, ip(1)).err(), Some(Refused::Ip { max: 2 }));
-        assert_eq!(admission.enter(0, ip(9)).err(), Some(Refused::Ip { max: 0 }), "an override");
-        let _third = admission.enter(0, ip(2)).expect("another address");
-        assert_eq!(admission.enter(0, ip(3)).err(), Some(Refused::Core { max: 3 }));
-        let _fourth = admission.enter(1, ip(3)).expect("another core");
-        assert_eq!(admission.enter(1, ip(4)).err(), Some(Refused::Total { max: 4 }));
+        let limits = ConnectionLimits { total_max: 4, per_ip_max: 2, per_ip_overrides: vec![(ip(9), 0)] };
+        let admission = Admission::new(3);
+        let first = admission.enter(0, ip(1), &limits).expect("the first");
+        let _second = admission.enter(0, ip(1), &limits).expect("the second");
+        assert_eq!(admission.enter(0, ip(1), &limits).err(), Some(Refused::Ip { max: 2 }));
+        assert_eq!(admission.enter(0, ip(9), &limits).err(), Some(Refused::Ip { max: 0 }), "an override");
+        let _third = admission.enter(0, ip(2), &limits).expect("another address");
+        assert_eq!(admission.enter(0, ip(3), &limits).err(), Some(Refused::Core { max: 3 }));
+        let _fourth = admission.enter(1, ip(3), &limits).expect("another core");
+        assert_eq!(admission.enter(1, ip(4), &limits).err(), Some(Refused::Total { max: 4 }));
         drop(first);
-        assert!(admission.enter(0, ip(1)).is_ok());
+        assert!(admission.enter(0, ip(1), &limits).is_ok());
     }
 
     #[test]
     fn an_ipv4_peer_of_an_ipv6_listener_counts_as_itself() {
-        let admission = Admission::new(ConnectionLimits { per_ip_max: 1, ..ConnectionLimits::default() });
-        let _one = admission.enter(0, ip(1)).expect("the first");
+        let limits = ConnectionLimits { per_ip_max: 1, ..ConnectionLimits::default() };
+        let admission = Admission::new(usize::MAX);
+        let _one = admission.enter(0, ip(1), &limits).expect("the first");
         let mapped: IpAddr = "::ffff:127.0.0.1".parse().expect("an address");
-        assert!(admission.enter(0, mapped).is_err());
+        assert!(admission.enter(0, mapped, &limits).is_err());
     }
 
     #[test]
     fn an_address_without_connections_takes_no_memory() {
-        let admission = Admission::new(ConnectionLimits::default());
+        let (admission, limits) = (Admission::new(usize::MAX), ConnectionLimits::default());
         for last in 0..200 {
-            drop(admission.enter(0, ip(last)));
+            drop(admission.enter(0, ip(last), &limits));
         }
         assert!(admission.0.counts().per_ip.is_empty());
     }

@@ -26,7 +26,7 @@ mod tests;
 
 pub use acceptor::Server;
 pub use budget::{Budget, Lease};
-pub use limits::{Admission, ConnectionLimits, Permit, Refused};
+pub use limits::{Admission, Permit, Refused};
 pub use report::{ClientLoad, ServerReport};
 pub use slow::SlowRequest;
 

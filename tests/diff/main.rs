@@ -66,6 +66,7 @@ apis! {
     delete_groups
     consumer_group_heartbeat
     consumer_group_describe
+    mixed_groups
 }
 
 #[test]

@@ -167,12 +167,12 @@ impl World {
         self.wait(|world| world.metadata(name).error_code == gone && world.list_offset(name, 0) == gone);
     }
 
-    /// Waits until a topic is described with this value.
-    pub fn config_settled(&mut self, topic: &str, key: &str, value: &str) {
+    /// Waits until a topic, or a resource of another type, is described with this value.
+    pub fn config_settled(&mut self, resource_type: i8, name: &str, key: &str, value: &str) {
         self.wait(|world| {
             let resource = DescribeConfigsResource {
-                resource_type: 2,
-                resource_name: topic.into(),
+                resource_type,
+                resource_name: name.into(),
                 configuration_keys: Some(vec![key.into()]),
             };
             let ask = DescribeConfigsRequest { resources: vec![resource], ..Default::default() };

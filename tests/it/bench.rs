@@ -56,14 +56,19 @@ fn a_report_has_everything_in_files_that_load_nothing() {
         assert!(text(name).contains("Total count    =         1500"), "{name}: {}", text(name));
     }
     for name in ["percentiles.svg", "throughput.svg", "latency.svg", "report.html"] {
-        let page = text(name).replace("http://www.w3.org/2000/svg", "");
-        for outside in ["http:", "https:", "<script", "<link", "@import", "url(", "NaN", "inf"] {
-            assert!(!page.contains(outside), "{name} holds {outside}");
-        }
+        loads_nothing(name, &text(name));
     }
     let full = ran(&home, &[&run[..7], &["--duration", "1s", "--out", "/proc/none"]].concat());
     assert!(full.code == Some(1) && full.stderr.contains("--out"), "{}", full.stderr);
     assert!(full.stdout.contains("1000 acked"), "the table is there all the same: {}", full.stdout);
+}
+
+#[track_caller]
+fn loads_nothing(name: &str, page: &str) {
+    let page = page.replace("http://www.w3.org/2000/svg", "");
+    for outside in ["http:", "https:", "<script", "<link", "@import", "url(", "NaN", "inf"] {
+        assert!(!page.contains(outside), "{name} holds {outside}");
+    }
 }
 
 #[test]
@@ -71,13 +76,22 @@ fn two_brokers_are_compared_in_turn() {
     let (one, other) = (Home::new(), Home::new());
     let (_a, _b) = (one.dev(&[]), other.dev(&[]));
     let (a, b) = (one.address.to_string(), other.address.to_string());
+    let out = one.path().join("report");
     let run =
         ["bench", "compare", &a, &b, "--rounds", "2", "--rate", "max", "--warmup", "200ms", "--duration", "500ms"];
+    let run = [&run[..], &["--out", out.to_str().expect("UTF-8")]].concat();
     let mut compare = std::process::Command::new(env!("CARGO_BIN_EXE_corelog"));
     let done = Ran::from(compare.args(run).output().expect("the binary runs"));
     assert_eq!(done.code, Some(0), "{}", done.stderr);
     for figure in ["records", "ack p99.9", "end to end p50", "2 interleaved rounds"] {
         assert!(done.stdout.contains(figure), "{}", done.stdout);
+    }
+    let text = |name: &str| std::fs::read_to_string(out.join(name)).unwrap_or_else(|e| panic!("{name}: {e}"));
+    let json: serde_json::Value = serde_json::from_str(&text("compare.json")).expect("JSON");
+    assert_eq!(json["rounds"].as_array().map(Vec::len), Some(2));
+    for name in ["compare.svg", "compare.html"] {
+        assert!(text(name).contains("B end to end"), "{name}");
+        loads_nothing(name, &text(name));
     }
 }
 
@@ -110,4 +124,42 @@ fn a_broker_that_dies_leaves_figures_that_are_marked_as_partial() {
     assert_eq!(done.code, Some(1), "{}", done.stderr);
     assert!(done.stderr.contains("its figures are partial"), "{}", done.stderr);
     assert!(done.stdout.contains("service time"), "{}", done.stdout);
+}
+
+#[test]
+fn records_vary_in_size_and_key_readers_come_late_or_as_a_group_and_a_profile_says_all_of_it() {
+    let home = Home::new();
+    let _broker = home.dev(&["--set", "shards=2", "--set", "group.initial.rebalance.delay.ms=0"]);
+    let sizes = bench(&home, &["--topic", "a", "--rate", "1000", "--record-size", "varied:300", "--codec", "zstd"]);
+    assert!(sizes.stdout.contains("varied:300 bytes a record"), "{}", sizes.stdout);
+    for rate in ["1000", "max"] {
+        bench(&home, &["--topic", "a", "--rate", rate, "--keys", "100", "--key-skew", "1", "--record-size", "50..500"]);
+    }
+    let late = bench(&home, &["--topic", "a", "--rate", "1000", "--read-after", "400ms"]);
+    assert!(late.stdout.contains("catching up: "), "{}", late.stdout);
+    let after = bench(&home, &["--topic", "a", "--rate", "1000", "--produce-only"]);
+    assert!(after.stdout.contains("catching up: 700 stored records"), "{}", after.stdout);
+    let group = bench(&home, &["--topic", "a", "--rate", "1000", "--group-members", "2"]);
+    assert!(group.stdout.contains("700 acked, 700 read back"), "{}", group.stdout);
+
+    let file = home.path().join("profile.toml");
+    std::fs::write(&file, "topic = \"a\"\nrate = 2000\ncodec = \"lz4\"\n").expect("written");
+    let profile = file.to_str().expect("UTF-8");
+    let from_file = bench(&home, &["--profile", profile, "--rate", "1000"]);
+    assert!(from_file.stdout.contains("a on ") && from_file.stdout.contains("700 acked"), "{}", from_file.stdout);
+    bench(&home, &["--profile", "hot-keys", "--topic", "a", "--rate", "1000"]);
+    let unknown = ran(&home, &["bench", "--profile", "none-such"]);
+    assert!(unknown.code == Some(2) && unknown.stderr.contains("built in are steady"), "{}", unknown.stderr);
+}
+
+#[test]
+fn two_processes_write_into_one_topic_and_each_finds_its_own_records() {
+    let home = Home::new();
+    let _broker = home.dev(&[]);
+    said(&home, &["topic", "create", "t", "--partitions", "3"]);
+    std::thread::scope(|scope| {
+        let one = || bench(&home, &["--topic", "t", "--rate", "1000"]);
+        let both = [scope.spawn(one), scope.spawn(one)].map(|run| run.join().expect("it ends"));
+        assert!(both.iter().all(|run| run.stdout.contains("700 acked, 700 read back")), "{}", both[0].stdout);
+    });
 }

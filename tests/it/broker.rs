@@ -284,3 +284,15 @@ pub fn copy_all(from: &Path, to: &Path) {
         }
     }
 }
+
+/// Generous: the machine may be busy with other tests.
+const DONE: Duration = Duration::from_secs(60);
+
+/// Looks again and again until it is so.
+pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + DONE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "not within {DONE:?}: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

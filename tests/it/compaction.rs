@@ -1,7 +1,7 @@
 //! Compaction in the real process: what readers find once it is done, and after `kill -9`.
 
 use std::path::Path;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use corelog::wire::ErrorCode;
@@ -12,22 +12,11 @@ use corelog::wire::messages::offset_commit::{
 use corelog::wire::messages::offset_fetch::{OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopics};
 use shards::batch::{BatchBuilder, Compression, CompressionLevels, HEADER_BYTES, NewRecord, Records, decompress, walk};
 
-use crate::broker::{Connection, Home};
+use crate::broker::{Connection, Home, until};
 use crate::on_disk::verified;
 use crate::peer::{batch, fetch_request, reply};
 
 const OFTEN: [&str; 2] = ["--set", "log.cleaner.backoff.ms=20"];
-/// Generous: the machine may be busy with other tests.
-const DONE: Duration = Duration::from_secs(60);
-
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + DONE;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "not within {DONE:?}: {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
 /// A record as it is read: offset, timestamp, key and value.
 type Seen = (i64, i64, Vec<u8>, Option<Vec<u8>>);
 

@@ -2,6 +2,7 @@
 
 mod bad_peers;
 mod bench;
+mod bench_truth;
 mod broken_disk;
 mod broker;
 mod cli;

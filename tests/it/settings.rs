@@ -4,11 +4,16 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use corelog::wire::ErrorCode;
+use corelog::wire::messages::api_versions::ApiVersionsRequest;
+use corelog::wire::messages::describe_configs::{DescribeConfigsRequest, DescribeConfigsResource};
 use corelog::wire::messages::fetch::FetchRequest;
+use corelog::wire::messages::incremental_alter_configs::{
+    AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
+};
 use corelog::wire::messages::{ApiKey, Request};
 use rustix::process::{Signal, kill_process};
 
-use crate::broker::{Broker, Home};
+use crate::broker::{Broker, Connection, Home, until};
 use crate::peer::{FETCH, PRODUCE, batch, fetch_request, produce_request, reply};
 
 #[test]
@@ -25,6 +30,53 @@ fn topics_stay_where_their_deletion_is_switched_off() {
     let mut peer = broker.connect();
     assert_eq!(peer.list_offset("kept", -1, 5), (ErrorCode::None, 1));
     assert_eq!(peer.delete("kept"), ErrorCode::None);
+}
+
+/// Sets a limit of the broker while it runs; `None` takes it back.
+fn limit(peer: &mut Connection, name: &str, value: Option<&str>) -> ErrorCode {
+    let config = AlterableConfig {
+        name: name.to_owned().into(),
+        config_operation: if value.is_some() { 0 } else { 1 },
+        value: value.map(|value| value.to_owned().into()),
+    };
+    let resource = AlterConfigsResource { resource_type: 4, resource_name: "1".into(), configs: vec![config] };
+    let request = IncrementalAlterConfigsRequest { resources: vec![resource], validate_only: false };
+    reply!(IncrementalAlterConfigs, peer.ask(request, 1)).responses[0].error_code
+}
+
+/// What the broker says is in force, and whether it may change.
+fn told(peer: &mut Connection, name: &str) -> (String, bool) {
+    let resource = DescribeConfigsResource {
+        resource_type: 4,
+        resource_name: "1".into(),
+        configuration_keys: Some(vec![name.to_owned().into()]),
+    };
+    let request = DescribeConfigsRequest { resources: vec![resource], ..Default::default() };
+    let reply = reply!(DescribeConfigs, peer.ask(request, 4));
+    let config = &reply.results[0].configs[0];
+    (config.value.as_ref().map_or_else(String::new, |value| value.as_str().to_owned()), config.read_only)
+}
+
+#[test]
+fn a_limit_of_connections_changes_while_the_broker_runs_and_stays_over_a_restart() {
+    let home = Home::new();
+    let broker = home.dev(&["--set", "shards=2", "--set", "max.connections=7"]);
+    let mut first = broker.connect();
+    assert_eq!(told(&mut first, "max.connections"), ("7".to_owned(), false));
+    assert_eq!(limit(&mut first, "max.connections", Some("1")), ErrorCode::None);
+    assert_eq!(told(&mut first, "max.connections"), ("1".to_owned(), false));
+    // Every core refuses, once it knows of the change.
+    let refused = |broker: &Broker| broker.connect().try_ask(ApiVersionsRequest::default(), 0).is_none();
+    until("the other core knows the limit", || (0..4).all(|_| refused(&broker)));
+    broker.kill();
+
+    let broker = home.dev(&["--set", "shards=2", "--set", "max.connections=7"]);
+    let mut first = broker.connect();
+    assert_eq!(told(&mut first, "max.connections"), ("1".to_owned(), false));
+    assert!((0..4).all(|_| refused(&broker)), "the change outlives the process");
+    assert_eq!(limit(&mut first, "max.connections", None), ErrorCode::None);
+    until("connections are taken again", || (0..4).all(|_| !refused(&broker)));
+    assert_eq!(told(&mut first, "max.connections"), ("7".to_owned(), false));
 }
 
 /// A fetch that waits for a record, and behind it on the same connection the append of that record: how many records the

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use super::Catalog;
-use super::config::{ConfigError, group_key};
+use super::config::{ConfigError, ConnectionLimits, group_key};
 use super::name::collision_key;
 use super::record::{CatalogRecord, Registration};
 use super::state::GroupOverrides;
@@ -201,6 +201,8 @@ impl Catalog {
                 Arc::new(config.map_err(|error| ApplyError::Config { topic: topic.name.to_string(), error })?)
             };
         }
+        let connections = ConnectionLimits::of(defaults.layers());
+        self.connections = connections.map_err(|error| ApplyError::BrokerConfig { error })?;
         self.topic_defaults = defaults;
         self.plain_config = plain;
         Ok(())

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
-use super::config::{GroupConfig, GroupDefaults, TopicConfig, TopicDefaults};
+use super::config::{ConnectionLimits, GroupConfig, GroupDefaults, TopicConfig, TopicDefaults};
 use super::name::METADATA_TOPIC;
 use super::record::Registration;
 use super::topic::{PartitionView, Topic};
@@ -50,6 +50,8 @@ pub struct Catalog {
     pub(super) settings: Arc<CatalogSettings>,
     /// What topics have that say nothing themselves, dynamic settings included.
     pub(super) topic_defaults: Arc<TopicDefaults>,
+    /// In force, dynamic settings included.
+    pub(super) connections: ConnectionLimits,
     /// What a topic without overrides uses.
     pub(super) plain_config: Arc<TopicConfig>,
     pub(super) replicas: [i32; 1],
@@ -88,7 +90,9 @@ impl Catalog {
             config: Arc::new(settings.topic_defaults.metadata_config()),
             made_in_run: 0,
         };
+        let connections = ConnectionLimits::of(topic_defaults.layers());
         Catalog {
+            connections: connections.unwrap_or_else(|e| unreachable!("the settings of the start were checked: {e}")),
             replicas: [settings.node_id],
             settings: Arc::new(settings),
             topic_defaults,
@@ -120,6 +124,11 @@ impl Catalog {
     }
 
     /// The broker's defaults for topics as they are now.
+    /// How many connections this broker may have.
+    pub fn connections(&self) -> &ConnectionLimits {
+        &self.connections
+    }
+
     pub fn topic_defaults(&self) -> &TopicDefaults {
         &self.topic_defaults
     }

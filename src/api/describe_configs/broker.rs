@@ -1,7 +1,7 @@
 //! The settings of this broker, and those changed for the whole cluster. Invariant: each value is the one that acts.
 
 use shards::catalog::Catalog;
-use shards::catalog::config::{ConfigKey, Layer, Synonym, TOPIC_CONFIGS, setting_key};
+use shards::catalog::config::{ConfigKey, ConnectionKey, Layer, Synonym, TOPIC_CONFIGS, setting_key};
 
 use super::super::ApiSettings;
 use super::super::config_resources::{layer_code, topic_type_code, type_code};
@@ -15,10 +15,10 @@ pub(super) fn described(
     settings: &ApiSettings,
     asked: &Asked<'_>,
 ) -> Vec<DescribeConfigsResourceResult> {
-    let fixed = settings.described.iter().filter(|setting| asked.wants(setting.name));
+    let own = settings.described.iter().filter(|setting| asked.wants(setting.name));
     let of_topics = TOPIC_CONFIGS.iter().flat_map(|key| key.synonyms.iter().map(move |setting| (key, setting)));
     let of_topics = of_topics.filter(|(_, setting)| asked.wants(setting.key));
-    let all = fixed.map(|setting| fixed_setting(setting, asked));
+    let all = own.map(|setting| own_setting(catalog, setting, asked));
     let mut all: Vec<_> =
         all.chain(of_topics.map(|(key, setting)| topic_default(catalog, key, setting, asked))).collect();
     all.sort_unstable_by(|a, b| a.name.cmp(&b.name));
@@ -26,43 +26,63 @@ pub(super) fn described(
 }
 
 /// What was changed for all brokers.
-pub(super) fn cluster(catalog: &Catalog, asked: &Asked<'_>) -> Vec<DescribeConfigsResourceResult> {
+pub(super) fn cluster(
+    catalog: &Catalog,
+    settings: &ApiSettings,
+    asked: &Asked<'_>,
+) -> Vec<DescribeConfigsResourceResult> {
     let changed = catalog.topic_defaults().layers().dynamic(true);
     let wanted = changed.iter().filter(|(name, _)| asked.wants(name));
     let told = wanted.filter_map(|(name, value)| {
-        let (key, setting) = setting_key(name)?;
-        let only = DescribeConfigsSynonym {
-            name: Str::from_static(setting.key),
-            value: Some(value.as_str().into()),
-            source: layer_code(Layer::Cluster),
+        let of_topics = setting_key(name).map(|(key, one)| (one.key, setting_type(key, one), doc(key, one)));
+        let (name, config_type, doc) = match of_topics {
+            Some(found) => found,
+            None => {
+                let own = settings.described.iter().find(|setting| setting.name == name)?;
+                (own.name, type_code(own.kind), Str::from(own.doc.as_ref()))
+            }
         };
+        let name = Str::from_static(name);
+        let value = Some(Str::from(value.as_str()));
+        let only =
+            DescribeConfigsSynonym { name: name.clone(), value: value.clone(), source: layer_code(Layer::Cluster) };
         let (config_source, synonyms) = asked.sources(vec![only]);
+        let documentation = asked.doc(doc);
+        // Only what may change can have been changed.
+        let read_only = false;
         Some(DescribeConfigsResourceResult {
-            name: Str::from_static(setting.key),
-            value: Some(value.as_str().into()),
-            read_only: !setting.dynamic,
+            name,
+            value,
+            read_only,
             config_source,
             synonyms,
-            config_type: setting_type(key, setting),
-            documentation: asked.doc(doc(key, setting)),
+            config_type,
+            documentation,
             ..Default::default()
         })
     });
     told.collect()
 }
 
-fn fixed_setting(setting: &BrokerSetting, asked: &Asked<'_>) -> DescribeConfigsResourceResult {
+/// A setting that no topic has.
+fn own_setting(catalog: &Catalog, setting: &BrokerSetting, asked: &Asked<'_>) -> DescribeConfigsResourceResult {
     let name = Str::from_static(setting.name);
     let of = |value: &Option<String>, layer| {
         let value = Str::from(value.as_deref()?);
         Some(DescribeConfigsSynonym { name: name.clone(), value: Some(value), source: layer_code(layer) })
     };
-    let all = of(&setting.given, Layer::Start).into_iter().chain(of(&setting.default, Layer::Default));
-    let (config_source, synonyms) = asked.sources(all.collect());
+    let dynamic = ConnectionKey::named(setting.name).is_some();
+    let all: Vec<_> = if dynamic {
+        catalog.topic_defaults().layers().synonyms(setting.name).iter().map(synonym).collect()
+    } else {
+        of(&setting.given, Layer::Start).into_iter().chain(of(&setting.default, Layer::Default)).collect()
+    };
+    let value = all.first().and_then(|first| first.value.clone());
+    let (config_source, synonyms) = asked.sources(all);
     DescribeConfigsResourceResult {
         name: name.clone(),
-        value: setting.value().map(Str::from),
-        read_only: true,
+        value,
+        read_only: !dynamic,
         config_source,
         synonyms,
         config_type: type_code(setting.kind),

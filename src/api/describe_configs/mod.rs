@@ -85,7 +85,7 @@ fn describe(
             let topic = catalog.topic(name).ok_or((ErrorCode::UnknownTopicOrPartition, String::new()))?;
             Ok(topic::described(catalog, topic, asked))
         }
-        BROKER if name.is_empty() => Ok(broker::cluster(catalog, asked)),
+        BROKER if name.is_empty() => Ok(broker::cluster(catalog, settings, asked)),
         BROKER => match broker_number(name)? {
             id if id == settings.node_id => Ok(broker::described(catalog, settings, asked)),
             id => invalid(format!(

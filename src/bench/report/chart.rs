@@ -6,6 +6,7 @@
 use std::fmt::Write;
 
 use super::{curves, style};
+use crate::bench::latency::Latency;
 use crate::bench::outcome::{Outcome, Second};
 
 const WIDTH: f64 = 860.0;
@@ -63,15 +64,18 @@ fn whole_seconds(outcome: &Outcome) -> &[Second] {
 
 /// Latency by percentile: both on a logarithmic scale, so that the tail is as large as the middle.
 fn percentiles(outcome: &Outcome) -> Option<Picture> {
-    let lines: Vec<Line> = curves(outcome)
-        .iter()
-        .map(|curve| {
-            let steps = curve.latency.steps(10).into_iter();
-            let points =
-                steps.filter(|(_, quantile, _)| *quantile < 1.0).map(|(us, q, _)| (1.0 / (1.0 - q), us as f64));
-            Line { name: curve.name.to_owned(), points: points.collect() }
-        })
-        .collect();
+    let curves = curves(outcome);
+    by_percentile("percentiles", curves.iter().map(|curve| (curve.name.to_owned(), curve.latency)))
+}
+
+/// As the percentiles of one run, with curves of any names.
+pub fn by_percentile<'a>(file: &'static str, curves: impl Iterator<Item = (String, &'a Latency)>) -> Option<Picture> {
+    let line = |(name, latency): (String, &Latency)| {
+        let steps = latency.steps(10).into_iter();
+        let points = steps.filter(|(_, quantile, _)| *quantile < 1.0).map(|(us, q, _)| (1.0 / (1.0 - q), us as f64));
+        Line { name, points: points.collect() }
+    };
+    let lines: Vec<Line> = curves.map(line).collect();
     let right = lines.iter().flat_map(|line| &line.points).map(|(x, _)| *x).fold(100.0, f64::max);
     let nines = (1..8).map(|n| 10f64.powi(n)).take_while(|x| *x <= right);
     let name = |x: f64| format!("{:.*} %", (x.log10() as usize).saturating_sub(2), 100.0 - 100.0 / x);
@@ -79,7 +83,7 @@ fn percentiles(outcome: &Outcome) -> Option<Picture> {
     let x =
         Axis { label: "share of records that took no longer", ticks: ticks.collect(), min: 1.0, max: right, log: true };
     let y = times("latency", &lines)?;
-    Some(Picture { file: "percentiles", svg: draw("Latency by percentile", &x, &y, &lines, None) })
+    Some(Picture { file, svg: draw("Latency by percentile", &x, &y, &lines, None) })
 }
 
 fn throughput(outcome: &Outcome, seconds: &[Second]) -> Picture {

@@ -7,24 +7,29 @@ use super::{curves, style};
 use crate::bench::latency::time_text;
 use crate::bench::machine::Machine;
 use crate::bench::outcome::Outcome;
-use crate::bench::plan::Load;
+use crate::bench::plan::{Load, Plan};
 use crate::bench::usage::Usage;
 
 pub fn page(outcome: &Outcome, machine: &Machine, pictures: &[Picture]) -> String {
-    let topic = escaped(&outcome.plan.topic);
     let drawn: String = pictures.iter().map(Picture::within).collect();
-    format!(
-        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\"><title>corelog bench: {topic}</title>\
-         <style>{}{}</style></head><body>\n<h1>corelog bench</h1>\n{}\n{}\n<h2>Latency</h2>\n{}\n{drawn}\n\
-         <h2>The run</h2>\n{}\n<h2>The machine</h2>\n{}\n</body></html>\n",
-        style::PAGE,
-        style::PICTURE,
+    let body = format!(
+        "{}\n{}\n<h2>Latency</h2>\n{}\n{drawn}\n<h2>The run</h2>\n{}\n<h2>The machine</h2>\n{}",
         summary(outcome),
         verdict(outcome),
         latencies(outcome),
         facts(&run(outcome)),
         facts(&place(machine)),
+    );
+    framed("corelog bench", &outcome.plan.topic, &body)
+}
+
+/// A whole page under a heading, around what is in it; `about` goes into its title.
+pub fn framed(heading: &str, about: &str, body: &str) -> String {
+    let (about, page, picture) = (escaped(about), style::PAGE, style::PICTURE);
+    format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\"><title>{heading}: {about}</title>\
+         <style>{page}{picture}</style></head><body>\n<h1>{heading}</h1>\n{body}\n</body></html>\n"
     )
 }
 
@@ -39,7 +44,7 @@ fn summary(outcome: &Outcome) -> String {
     )
 }
 
-fn verdict(outcome: &Outcome) -> String {
+pub fn verdict(outcome: &Outcome) -> String {
     if outcome.is_valid() {
         return "<p class=\"good\">Valid: whole, on time, and every acked record came once and in order.</p>"
             .to_owned();
@@ -73,8 +78,8 @@ fn latencies(outcome: &Outcome) -> String {
     format!("<table><tr><th></th>{head}<th>max</th></tr>{rows}</table><p class=\"soft\">{read}</p>")
 }
 
-fn run(outcome: &Outcome) -> Vec<(&'static str, String)> {
-    let plan = &outcome.plan;
+/// What a run is asked to do.
+pub fn load(plan: &Plan) -> Vec<(&'static str, String)> {
     let rate = match plan.load {
         Load::Rate(rate) => format!("{rate} records/s due"),
         Load::Max => "as fast as acks come".to_owned(),
@@ -82,7 +87,8 @@ fn run(outcome: &Outcome) -> Vec<(&'static str, String)> {
     let codec = format!("{:?}", plan.codec).to_lowercase();
     let mut facts = vec![
         ("load", rate),
-        ("records", format!("{} bytes each, compression: {codec}", plan.record_bytes)),
+        ("records", format!("{} bytes each, compression: {codec}", plan.sizes.text())),
+        ("keys", plan.keys.map_or("none".to_owned(), |range| format!("{}, skew {}", range.count, range.skew))),
         ("topic", format!("{}, {} partitions", plan.topic, plan.partitions)),
         (
             "clients",
@@ -90,6 +96,17 @@ fn run(outcome: &Outcome) -> Vec<(&'static str, String)> {
         ),
         ("batches", format!("{} bytes at most, linger {:?}", plan.batch_bytes, plan.linger)),
         ("time", format!("{:?} of warm-up, {:?} measured", plan.warmup, plan.duration)),
+    ];
+    if let Some(members) = plan.group_members {
+        facts.push(("read by", format!("a consumer group of {members}")));
+    }
+    facts
+}
+
+/// What the run was asked to do, and how it went.
+fn run(outcome: &Outcome) -> Vec<(&'static str, String)> {
+    let mut facts = load(&outcome.plan);
+    facts.extend([
         (
             "checked",
             format!(
@@ -109,7 +126,18 @@ fn run(outcome: &Outcome) -> Vec<(&'static str, String)> {
                 outcome.reader_cpu_us_per_record()
             ),
         ),
-    ];
+    ]);
+    if outcome.has_backlog() {
+        let catch_up = outcome.catch_up;
+        let text = format!(
+            "{} stored records in {:.1} s, {:.0} records/s, {:.1} MB/s",
+            catch_up.records,
+            catch_up.took.as_secs_f64(),
+            catch_up.records_per_second(),
+            catch_up.megabytes_per_second()
+        );
+        facts.push(("catching up", text));
+    }
     facts.extend(broker(outcome.broker));
     facts
 }
@@ -124,7 +152,7 @@ fn broker(usage: Option<Usage>) -> Option<(&'static str, String)> {
     ))
 }
 
-fn place(machine: &Machine) -> Vec<(&'static str, String)> {
+pub fn place(machine: &Machine) -> Vec<(&'static str, String)> {
     let processor = format!("{} × {} ({})", machine.processors, machine.processor, machine.architecture);
     let build = if machine.unoptimised { ", built without optimisation" } else { "" };
     vec![
@@ -136,11 +164,11 @@ fn place(machine: &Machine) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn facts(facts: &[(&str, String)]) -> String {
+pub fn facts(facts: &[(&str, String)]) -> String {
     let rows = facts.iter().map(|(name, fact)| format!("<tr><td>{name}</td><td>{}</td></tr>", escaped(fact)));
     format!("<table class=\"facts\">{}</table>", rows.collect::<String>())
 }
 
-fn escaped(text: &str) -> String {
+pub fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -56,6 +56,13 @@ pub fn json(outcome: &Outcome, machine: &Machine) -> Value {
             "writer_cpu_us_per_record": outcome.writer_cpu_us_per_record(),
             "reader_cpu_us_per_record": outcome.reader_cpu_us_per_record(),
         },
+        "catch_up": outcome.has_backlog().then(|| json!({
+            "records": outcome.catch_up.records,
+            "bytes": outcome.catch_up.bytes,
+            "took_s": outcome.catch_up.took.as_secs_f64(),
+            "records_per_s": outcome.catch_up.records_per_second(),
+            "megabytes_per_s": outcome.catch_up.megabytes_per_second(),
+        })),
         "broker": outcome.broker.map(|usage| json!({
             "cpu_s": usage.cpu.as_secs_f64(),
             "over_s": usage.over.as_secs_f64(),
@@ -94,7 +101,10 @@ fn plan(plan: &Plan) -> Value {
             Arrivals::Bursts(of) => format!("bursts:{of}"),
         },
         "batch_records": plan.batch_records,
-        "record_bytes": plan.record_bytes,
+        "record_bytes": plan.sizes.mean(),
+        "record_sizes": plan.sizes.text(),
+        "compressibility": plan.compressibility,
+        "keys": plan.keys.map(|range| json!({ "count": range.count, "skew": range.skew })),
         "duration_s": plan.duration.as_secs_f64(),
         "warmup_s": plan.warmup.as_secs_f64(),
         "clients": plan.clients,
@@ -104,6 +114,8 @@ fn plan(plan: &Plan) -> Value {
         "in_flight": plan.in_flight,
         "batch_bytes": plan.batch_bytes,
         "consume": plan.consume,
+        "read_after_s": plan.read_after.as_secs_f64(),
+        "group_members": plan.group_members,
     })
 }
 

@@ -3,6 +3,7 @@
 //! Invariant: a file is whole or not there; what could not be written is an error that names it.
 
 mod chart;
+mod comparison;
 mod hgrm;
 mod html;
 mod json;
@@ -11,6 +12,7 @@ mod style;
 use std::fs;
 use std::path::Path;
 
+use super::compare::ratios;
 use super::error::BenchError;
 use super::latency::Latency;
 use super::machine::Machine;
@@ -21,8 +23,6 @@ use json::json;
 
 /// Writes the report into a directory, which is made if need be.
 pub fn write(outcome: &Outcome, machine: &Machine, dir: &Path) -> Result<(), BenchError> {
-    let failed = |path: &Path, source| BenchError::Report { path: path.to_owned(), source };
-    fs::create_dir_all(dir).map_err(|e| failed(dir, e))?;
     let mut files = vec![("result.json".to_owned(), format!("{:#}\n", json(outcome, machine)))];
     for curve in curves(outcome) {
         files.push((format!("{}.hgrm", curve.file), hgrm::text(curve.latency)));
@@ -32,10 +32,37 @@ pub fn write(outcome: &Outcome, machine: &Machine, dir: &Path) -> Result<(), Ben
         files.push((format!("{}.svg", picture.file), picture.alone()));
     }
     files.push(("report.html".to_owned(), html::page(outcome, machine, &pictures)));
+    put(dir, files)
+}
+
+/// The same for a comparison: JSON with every run, a picture and a page.
+pub fn write_comparison(
+    brokers: [&str; 2],
+    rounds: &[[Outcome; 2]],
+    machine: &Machine,
+    dir: &Path,
+) -> Result<(), BenchError> {
+    let ratios = ratios(rounds);
+    let picture = comparison::picture(rounds);
+    let json = comparison::json(brokers, rounds, &ratios, machine);
+    let page = comparison::page(brokers, rounds, &ratios, machine, picture.as_ref());
+    let mut files = vec![("compare.json".to_owned(), format!("{json:#}\n")), ("compare.html".to_owned(), page)];
+    files.extend(picture.map(|picture| (format!("{}.svg", picture.file), picture.alone())));
+    put(dir, files)
+}
+
+/// Writes files by name into a directory, which is made if need be.
+fn put(dir: &Path, files: Vec<(String, String)>) -> Result<(), BenchError> {
+    let failed = |path: &Path, source| BenchError::Report { path: path.to_owned(), source };
+    fs::create_dir_all(dir).map_err(|e| failed(dir, e))?;
     for (name, text) in files {
         let (path, partly) = (dir.join(&name), dir.join(format!(".{name}.partly")));
         let written = fs::write(&partly, text).and_then(|()| fs::rename(&partly, &path));
-        written.map_err(|e| failed(&path, e))?;
+        written.map_err(|e| {
+            // It is of no use to anybody, and the disk may be full; what matters is why it is not whole.
+            let _gone = fs::remove_file(&partly);
+            failed(&path, e)
+        })?;
     }
     Ok(())
 }

@@ -10,7 +10,8 @@ svg .ground{fill:var(--ground)}svg text{fill:var(--soft)}svg .title{fill:var(--i
 svg .end{text-anchor:end}svg .middle{text-anchor:middle}svg .grid{stroke:var(--grid);fill:none}
 svg .axis{stroke:var(--soft);fill:none}svg .warm{fill:var(--warm)}
 svg .line{fill:none;stroke-width:2;stroke-linejoin:round}
-svg .c0{stroke:var(--c0)}svg .c1{stroke:var(--c1);stroke-dasharray:7 4}svg .c2{stroke:var(--c2)}svg .c3{stroke:var(--c3)}
+svg .c0{stroke:var(--c0)}svg .c1{stroke:var(--c1);stroke-dasharray:7 4}svg .c2{stroke:var(--c2)}
+svg .c3{stroke:var(--c3);stroke-dasharray:2 4}
 ";
 
 /// Of the page.

@@ -1,8 +1,10 @@
 //! `corelog bench compare`: two brokers under the same load, in turn.
 
+use std::path::PathBuf;
+
 use super::load::LoadArguments;
 use super::{Live, judge, table};
-use crate::bench::{self, Ratio};
+use crate::bench::{self, Machine, Outcome, Ratio};
 use crate::cli::bootstrap::host_port;
 use crate::cli::{Failure, output, report, signals};
 
@@ -18,36 +20,48 @@ pub struct Arguments {
     /// How often each is measured.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
+    /// Writes compare.json, compare.svg and compare.html into this directory.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
     #[command(flatten)]
     load: LoadArguments,
 }
 
 pub fn run(args: &Arguments) -> Result<(), Failure> {
-    let plan = args.load.plan(&args.a);
+    let plan = args.load.plan(&args.a).map_err(Failure::Usage)?;
     let (stop, live) = (signals::stop()?, Live::new());
     let brokers = [args.a.as_str(), args.b.as_str()];
-    let rounds = bench::compare(&plan, brokers, args.rounds, &stop, &mut |broker, second| {
+    let (rounds, failed) = bench::compare(&plan, brokers, args.rounds, &stop, &mut |broker, second| {
         live.show(&format!("{broker} {}", table::line(&plan, second)));
     });
     live.show("");
-    let rounds = rounds?;
-    let rows: Vec<Vec<String>> = bench::ratios(&rounds).iter().map(row).collect();
-    output::say(&format!("A is {}, B is {}; medians of {} interleaved rounds\n", args.a, args.b, rounds.len()));
-    output::say(&report::table(&["figure", "A", "B", "A/B", "least", "most", "verdict"], &rows));
+    if !rounds.is_empty() {
+        show(args, brokers, &rounds)?;
+    }
+    if let Some(error) = failed {
+        return Err(error.into());
+    }
     // The figures of a run that is not valid are no comparison.
     rounds.iter().flatten().try_for_each(judge)
 }
 
+fn show(args: &Arguments, brokers: [&str; 2], rounds: &[[Outcome; 2]]) -> Result<(), Failure> {
+    let [a, b] = brokers;
+    let rows: Vec<Vec<String>> = bench::ratios(rounds).iter().map(row).collect();
+    output::say(&format!("A is {a}, B is {b}; medians of {} interleaved rounds\n", rounds.len()));
+    output::say(&report::table(&["figure", "A", "B", "A/B", "least", "most", "verdict"], &rows));
+    if let Some(dir) = &args.out {
+        bench::write_comparison(brokers, rounds, &Machine::here(), dir)?;
+        output::note(&format!("the report is {}", dir.join("compare.html").display()));
+    }
+    Ok(())
+}
+
 fn row(ratio: &Ratio) -> Vec<String> {
     let figure = |value: f64| format!("{value:.0} {}", ratio.unit);
-    let verdict = match ratio.median {
-        _ if ratio.is_noise() => "within noise: rounds disagree",
-        median if median < 1.0 => "A has less, in every round",
-        _ => "A has more, in every round",
-    };
     let ratios = [ratio.median, ratio.least, ratio.most].map(|value| format!("{value:.2}"));
     let mut row = vec![ratio.name.to_owned(), figure(ratio.a), figure(ratio.b)];
     row.extend(ratios);
-    row.push(verdict.to_owned());
+    row.push(ratio.verdict().to_owned());
     row
 }

@@ -4,6 +4,7 @@
 
 mod compare;
 mod load;
+mod profile;
 mod table;
 
 use std::io::{IsTerminal, Write, stderr};
@@ -63,7 +64,8 @@ impl Live {
 }
 
 fn measure(args: &Arguments) -> Result<(), Failure> {
-    let plan = Plan { broker_pid: args.broker_pid, ..args.load.plan(args.bootstrap.address()) };
+    let plan = args.load.plan(args.bootstrap.address()).map_err(Failure::Usage)?;
+    let plan = Plan { broker_pid: args.broker_pid, ..plan };
     let (stop, live) = (signals::stop()?, Live::new());
     let outcome = bench::run(&plan, &stop, &mut |second| live.show(&table::line(&plan, second)));
     live.show("");
@@ -92,9 +94,10 @@ impl From<BenchError> for Failure {
         match error {
             BenchError::Client(e) => e.into(),
             BenchError::Plan(_) | BenchError::Shape { .. } => Failure::Usage(error.to_string()),
-            BenchError::System { .. } | BenchError::Report { .. } | BenchError::Panicked(_) => {
-                Failure::Runtime(error.to_string())
-            }
+            BenchError::System { .. }
+            | BenchError::Report { .. }
+            | BenchError::Group { .. }
+            | BenchError::Panicked(_) => Failure::Runtime(error.to_string()),
         }
     }
 }

@@ -39,7 +39,7 @@ pub fn of(outcome: &Outcome) -> String {
         plural(plan.partitions),
         plan.clients,
         plural(plan.clients),
-        plan.record_bytes
+        plan.sizes.text()
     );
     text += &format!(
         "{:.0} records/s, {:.1} MB/s over {:.1} s; {} acked, {} read back, {} lost, {} duplicated, {} reordered\n",
@@ -58,6 +58,17 @@ pub fn of(outcome: &Outcome) -> String {
         outcome.reader_cpu_us_per_record(),
         outcome.tally.acked as f64 / outcome.tally.requests.max(1) as f64
     );
+    let catch_up = outcome.catch_up;
+    if outcome.has_backlog() {
+        text.truncate(text.len() - 1);
+        text += &format!(
+            "catching up: {} stored records read in {:.1} s, {:.0} records/s, {:.1} MB/s\n\n",
+            catch_up.records,
+            catch_up.took.as_secs_f64(),
+            catch_up.records_per_second(),
+            catch_up.megabytes_per_second()
+        );
+    }
     if let Some(usage) = &outcome.broker {
         text.truncate(text.len() - 1);
         text += &format!(

@@ -123,7 +123,7 @@ fn of_replace() -> Vec<Case> {
         case("replace: what is not named goes back to its default", 0..=2, |w, v| {
             let topic = w.topic_with("a", 1, &[("retention.ms", "1000"), ("segment.ms", "2000")]);
             w.ask(replace(TOPIC, topic.clone(), &[("retention.ms", Some("3000"))]), v);
-            w.config_settled(&topic, "retention.ms", "3000");
+            w.config_settled(TOPIC, &topic, "retention.ms", "3000");
             shown(w, &topic, &["retention.ms", "segment.ms"]);
         }),
         case("replace: only validated", 0..=2, |w, v| {
@@ -176,7 +176,7 @@ fn of_change() -> Vec<Case> {
             ] {
                 w.ask(change(TOPIC, topic.clone(), &[(key, operation, value)]), v);
             }
-            w.config_settled(&topic, "cleanup.policy", "compact");
+            w.config_settled(TOPIC, &topic, "cleanup.policy", "compact");
             shown(w, &topic, &["retention.ms", "segment.ms", "cleanup.policy"]);
         }),
         case("change: operations that do not fit", 0..=1, |w, v| {

@@ -283,7 +283,7 @@ fn consumer(w: &mut World) -> Group {
 }
 
 /// Waits until the group has a coordinator that answers.
-fn coordinated(w: &mut World, group: &Str) {
+pub fn coordinated(w: &mut World, group: &Str) {
     w.wait(|w| {
         let ask = FindCoordinatorRequest { coordinator_keys: vec![group.clone()], ..Default::default() };
         let found = reply!(FindCoordinator, w.aside(ask, 4)).coordinators[0].error_code;

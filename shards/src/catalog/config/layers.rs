@@ -1,10 +1,12 @@
-//! The broker's settings behind topic configs, by who set them: the configuration of the start, a change for the whole
-//! cluster, a change for this broker. Every core; pure.
+//! The broker's settings behind topic configs and its limits of connections, by who set them: the configuration of the
+//! start, a change for the whole cluster, a change for this broker. Every core; pure.
 //!
-//! Invariant: every name is one of a setting in the table of topic configs, and every dynamic one may be dynamic.
+//! Invariant: every name is one of a setting in the table of topic configs, or a limit of connections, and every dynamic one
+//! may be dynamic.
 
 use std::collections::BTreeMap;
 
+use super::connections::ConnectionKey;
 use super::error::ConfigError;
 use super::table::{TOPIC_CONFIGS, setting_key};
 
@@ -41,7 +43,8 @@ pub struct Layers {
 impl Layers {
     /// Only the configuration of the start: `setting` gives the text of a setting that was set.
     pub(super) fn at_start<'a>(setting: impl Fn(&str) -> Option<&'a str>) -> Layers {
-        let names = TOPIC_CONFIGS.iter().flat_map(|key| key.synonyms).map(|synonym| synonym.key);
+        let of_topics = TOPIC_CONFIGS.iter().flat_map(|key| key.synonyms).map(|synonym| synonym.key);
+        let names = of_topics.chain(ConnectionKey::ALL.map(ConnectionKey::name));
         let start = names.filter_map(|name| Some((name, setting(name)?.to_owned()))).collect();
         Layers { start, ..Layers::default() }
     }
@@ -53,12 +56,14 @@ impl Layers {
 
     /// Notes a change; `None` undoes it.
     pub(super) fn change(&mut self, of_cluster: bool, name: &str, value: Option<&str>) -> Result<(), ConfigError> {
-        let dynamic = setting_key(name).filter(|(_, setting)| setting.dynamic);
-        let Some((key, _)) = dynamic else { return Err(ConfigError::Unknown { key: name.to_owned() }) };
+        match value {
+            Some(value) => check_dynamic(name, value)?,
+            None if is_dynamic(name) => {}
+            None => return Err(ConfigError::Unknown { key: name.to_owned() }),
+        }
         let changed = if of_cluster { &mut self.cluster } else { &mut self.broker };
         match value {
             Some(value) => {
-                key.parse_as(name, value)?;
                 changed.insert(name.to_owned(), value.to_owned());
             }
             None => {
@@ -79,19 +84,38 @@ impl Layers {
     /// Everything that gives a setting its value, what counts first: Kafka's synonyms. Empty where the setting itself has
     /// no value, though one of another unit may have.
     pub fn synonyms(&self, name: &str) -> Vec<LayeredValue<'_>> {
-        let Some((key, _)) = setting_key(name) else { return Vec::new() };
+        // Each with its default.
+        let names: Vec<(&'static str, Option<&'static str>)> = match (setting_key(name), ConnectionKey::named(name)) {
+            (Some((key, _)), _) => key.synonyms.iter().map(|one| (one.key, key.setting_default(one))).collect(),
+            (None, Some(key)) => vec![(key.name(), Some(key.default_text()))],
+            (None, None) => return Vec::new(),
+        };
         let of = |layer: Layer| {
-            key.synonyms.iter().filter_map(move |setting| {
+            names.iter().filter_map(move |(name, default)| {
                 let value = match layer {
-                    Layer::Broker => self.broker.get(setting.key).map(String::as_str),
-                    Layer::Cluster => self.cluster.get(setting.key).map(String::as_str),
-                    Layer::Start => self.start.get(setting.key).map(String::as_str),
-                    Layer::Default => key.setting_default(setting),
+                    Layer::Broker => self.broker.get(*name).map(String::as_str),
+                    Layer::Cluster => self.cluster.get(*name).map(String::as_str),
+                    Layer::Start => self.start.get(*name).map(String::as_str),
+                    Layer::Default => *default,
                 };
-                Some(LayeredValue { name: setting.key, value: value?, layer })
+                Some(LayeredValue { name, value: value?, layer })
             })
         };
         let all = [Layer::Broker, Layer::Cluster, Layer::Start, Layer::Default].into_iter().flat_map(of);
         all.skip_while(|value| value.name != name).collect()
+    }
+}
+
+/// Whether a setting may change while the broker runs.
+pub(in crate::catalog) fn is_dynamic(name: &str) -> bool {
+    setting_key(name).is_some_and(|(_, setting)| setting.dynamic) || ConnectionKey::named(name).is_some()
+}
+
+/// Whether a dynamic setting may have this value.
+pub(in crate::catalog) fn check_dynamic(name: &str, value: &str) -> Result<(), ConfigError> {
+    match (setting_key(name).filter(|(_, setting)| setting.dynamic), ConnectionKey::named(name)) {
+        (Some((key, _)), _) => key.parse_as(name, value).map(drop),
+        (None, Some(key)) => key.check(value),
+        (None, None) => Err(ConfigError::Unknown { key: name.to_owned() }),
     }
 }

@@ -3,7 +3,7 @@
 //! Invariant: a setting that does not act at once is refused, never taken and forgotten.
 
 use super::super::command::{CatalogError, ConfigEdit, ConfigOp};
-use super::super::config::{CONFIG_BYTES_MAX, ConfigError, setting_key};
+use super::super::config::{CONFIG_BYTES_MAX, ConfigError, check_dynamic, is_dynamic, setting_key};
 use super::super::record::CatalogRecord;
 use super::super::state::Catalog;
 use super::alter::{Settings, difference, edited, invalid};
@@ -61,15 +61,12 @@ fn append_to_setting(key: &str, op: ConfigOp) -> Result<&'static str, CatalogErr
 /// Only settings that may change, each with a value that is one. Kafka answers INVALID_REQUEST here, where a topic gets
 /// INVALID_CONFIG.
 fn check_settings(settings: &Settings) -> Result<(), CatalogError> {
-    let dynamic = |name: &str| setting_key(name).filter(|(_, setting)| setting.dynamic);
-    let fixed: Vec<&str> = settings.keys().map(String::as_str).filter(|name| dynamic(name).is_none()).collect();
+    let fixed: Vec<&str> = settings.keys().map(String::as_str).filter(|name| !is_dynamic(name)).collect();
     if !fixed.is_empty() {
         return Err(invalid(&format!("Cannot update these configs dynamically: [{}]", fixed.join(", "))));
     }
     for (name, text) in settings {
-        if let Some((key, _)) = dynamic(name) {
-            key.parse_as(name, text).map_err(|e| invalid(&e.to_string()))?;
-        }
+        check_dynamic(name, text).map_err(|e| invalid(&e.to_string()))?;
         if text.len() > CONFIG_BYTES_MAX {
             let too_long = ConfigError::TooLong { key: name.clone(), bytes: text.len() };
             return Err(invalid(&too_long.to_string()));

@@ -1,6 +1,6 @@
 //! Dynamic settings of brokers and of the cluster, with Kafka 4.3.1's words.
 
-use super::super::config::Layer;
+use super::super::config::{ConnectionLimits, Layer};
 use super::*;
 
 fn alter(catalog: &mut Catalog, kind: ResourceKind, name: &str, edit: ConfigEdit) -> Result<(), CatalogError> {
@@ -72,6 +72,33 @@ fn lists_grow_from_the_settings_own_default() {
     let append = edits(&[("log.cleanup.policy", ConfigOp::Append, Some("compact"))]);
     alter(&mut catalog, ResourceKind::Broker, "1", append).unwrap();
     assert_eq!(catalog.topic_defaults().layers().dynamic(false)["log.cleanup.policy"], "delete,compact");
+}
+
+#[test]
+fn limits_of_connections_follow_the_brokers_setting_then_the_clusters_then_that_of_the_start() {
+    let start = |key: &str| (key == "max.connections").then_some("5");
+    let topic_defaults = TopicDefaults::from_broker(start).unwrap();
+    let mut catalog = Catalog::new(CatalogSettings { topic_defaults, ..CatalogSettings::new("cluster", 1) });
+    super::start(&mut catalog);
+    assert_eq!(catalog.connections(), &ConnectionLimits { total_max: 5, ..ConnectionLimits::default() });
+    set(&mut catalog, "", "max.connections", "6").unwrap();
+    set(&mut catalog, "1", "max.connections.per.ip", "3").unwrap();
+    set(&mut catalog, "1", "max.connections.per.ip.overrides", "127.0.0.9:1").unwrap();
+    let per_ip_overrides = vec![("127.0.0.9".parse().unwrap(), 1)];
+    assert_eq!(catalog.connections(), &ConnectionLimits { total_max: 6, per_ip_max: 3, per_ip_overrides });
+    assert_eq!(
+        text(&set(&mut catalog, "1", "max.connections", "-1")),
+        "Invalid value -1 for configuration max.connections: Value must be at least 0"
+    );
+    assert_eq!(
+        text(&set(&mut catalog, "", "max.connections.per.ip", "many")),
+        "Invalid value many for configuration max.connections.per.ip: Not a number of type INT"
+    );
+    assert!(set(&mut catalog, "", "max.connections.per.ip.overrides", "here").is_err());
+    for (broker, key) in [("", "max.connections"), ("1", "max.connections.per.ip")] {
+        alter(&mut catalog, ResourceKind::Broker, broker, edits(&[(key, ConfigOp::Delete, None)])).unwrap();
+    }
+    assert_eq!((catalog.connections().total_max, catalog.connections().per_ip_max), (5, i32::MAX as usize));
 }
 
 #[test]

@@ -25,7 +25,8 @@ impl ConsumerGroup {
         } else {
             join.member.clone()
         };
-        let refused = |error| JoinRefused { error, member: join.member.clone() };
+        // As Kafka does, which tells the id to those that classic groups refuse.
+        let refused = |error| JoinRefused { error, member: "".into() };
         self.may_join(turn, join, &id).map_err(refused)?;
         if join.member.is_empty() && join.instance.is_none() && join.needs_id {
             return Err(JoinRefused { member: id, ..refused(GroupError::MemberIdRequired) });
