@@ -26,13 +26,15 @@ pub(super) fn serve(
     {
         let catalog = ctx.core.shards.catalog();
         for topic in &request.topics {
-            let found = topics::find(&catalog, false, &topic.name, TopicId::ZERO).and_then(deletable);
+            let found = topics::find(&catalog, false, &topic.name, TopicId::ZERO).and_then(not_internal);
             let mut partitions = Vec::with_capacity(topic.partitions.len());
             for asked in &topic.partitions {
                 let partition_index = asked.partition_index;
                 let mut result =
                     DeleteRecordsPartitionResult { partition_index, low_watermark: -1, ..Default::default() };
-                match topics::partition(found, partition_index) {
+                // In Kafka's order: a partition that there is not is told before what forbids to cut the topic's.
+                let partition = topics::partition(found, partition_index);
+                match partition.and_then(|partition| deletable(found?).map(|()| partition)) {
                     Ok(partition) => parts.push((partition, upto(asked.offset))),
                     Err(code) => result.error_code = code,
                 }
@@ -65,14 +67,13 @@ fn upto(offset: i64) -> Upto {
     if offset == -1 { Upto::HighWatermark } else { Upto::Offset(Offset(offset)) }
 }
 
-/// Whether clients may cut the topic's log: not one that the broker needs, nor one whose policy never deletes.
-fn deletable(topic: &Topic) -> Result<&Topic, ErrorCode> {
+/// Clients may not cut a log that the broker needs.
+fn not_internal(topic: &Topic) -> Result<&Topic, ErrorCode> {
+    if topic.is_internal() { Err(ErrorCode::InvalidTopicException) } else { Ok(topic) }
+}
+
+/// Nor one whose policy never deletes.
+fn deletable(topic: &Topic) -> Result<(), ErrorCode> {
     let policy = topic.config.cleanup_policy;
-    if topic.is_internal() {
-        Err(ErrorCode::InvalidTopicException)
-    } else if policy.compact && !policy.delete {
-        Err(ErrorCode::PolicyViolation)
-    } else {
-        Ok(topic)
-    }
+    if policy.compact && !policy.delete { Err(ErrorCode::PolicyViolation) } else { Ok(()) }
 }

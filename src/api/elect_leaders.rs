@@ -24,7 +24,9 @@ pub(super) fn serve(
 
 fn elected(catalog: &Catalog, request: &ElectLeadersRequest) -> ElectLeadersResponse {
     let kind = request.election_type;
-    if !ELECTION_TYPES.contains(&kind) {
+    // Kafka looks at the type for each partition asked: without one there is no error.
+    let asks_none = request.topic_partitions.as_ref().is_some_and(Vec::is_empty);
+    if !ELECTION_TYPES.contains(&kind) && !asks_none {
         return unknown_type(kind, request.topic_partitions.as_deref().unwrap_or_default());
     }
     let results = match &request.topic_partitions {

@@ -49,11 +49,12 @@ pub(super) fn serve(
                 partitions.push(unanswered(asked));
                 let ask = match topics::partition(found, asked.partition_index) {
                     _ if is_twice => Ask::Failed(ErrorCode::InvalidRequest),
+                    _ if !is_of_version(ctx.version, asked.timestamp) => Ask::Failed(ErrorCode::UnsupportedVersion),
                     Err(code) => Ask::Failed(code),
                     Ok(partition) => {
                         let current_epoch = topics::epoch_told(asked.current_leader_epoch);
                         let part = |at| ListPart { partition, at, isolation, current_epoch };
-                        ask(ctx.version, asked.timestamp, part)
+                        ask(asked.timestamp, part)
                     }
                 };
                 if let Ask::Offset(part) | Ask::Tiered(part) = ask {
@@ -96,16 +97,24 @@ pub(super) fn isolation(level: i8) -> Isolation {
 }
 
 /// Sentinels came one by one; one that is newer than the request's version is an error of that partition.
-fn ask(version: i16, timestamp: i64, part: impl FnOnce(OffsetAt) -> ListPart) -> Ask {
+fn is_of_version(version: i16, timestamp: i64) -> bool {
+    match timestamp {
+        -1 | -2 | 0.. => true,
+        -3 => version >= 7,
+        -4 => version >= 8,
+        -5 => version >= 9,
+        -6 => version >= 11,
+        i64::MIN..-6 => false,
+    }
+}
+
+fn ask(timestamp: i64, part: impl FnOnce(OffsetAt) -> ListPart) -> Ask {
     match timestamp {
         -1 => Ask::Offset(part(OffsetAt::Latest)),
-        -2 => Ask::Offset(part(OffsetAt::Earliest)),
-        -3 if version >= 7 => Ask::Offset(part(OffsetAt::MaxTimestamp)),
+        -3 => Ask::Offset(part(OffsetAt::MaxTimestamp)),
         // All of the log is local.
-        -4 if version >= 8 => Ask::Offset(part(OffsetAt::Earliest)),
-        -5 if version >= 9 => Ask::Tiered(part(OffsetAt::Earliest)),
-        -6 if version >= 11 => Ask::Tiered(part(OffsetAt::Earliest)),
-        i64::MIN..0 => Ask::Failed(ErrorCode::UnsupportedVersion),
+        -2 | -4 => Ask::Offset(part(OffsetAt::Earliest)),
+        i64::MIN..0 => Ask::Tiered(part(OffsetAt::Earliest)),
         at => Ask::Offset(part(OffsetAt::Timestamp(at))),
     }
 }
@@ -148,39 +157,30 @@ mod tests {
     use super::*;
     use crate::wire::messages::list_offsets::ListOffsetsTopic;
 
-    fn asked(version: i16, timestamp: i64) -> Ask {
+    fn asked(timestamp: i64) -> Ask {
         let partition = PartitionId { topic: TopicId::METADATA, index: 0 };
-        ask(version, timestamp, |at| ListPart {
-            partition,
-            at,
-            isolation: Isolation::ReadCommitted,
-            current_epoch: None,
-        })
+        ask(timestamp, |at| ListPart { partition, at, isolation: Isolation::ReadCommitted, current_epoch: None })
     }
 
     #[test]
-    fn a_sentinel_newer_than_the_version_is_35() {
-        for (sentinel, since) in [(-3, 7), (-4, 8), (-5, 9), (-6, 11)] {
-            assert!(matches!(asked(since - 1, sentinel), Ask::Failed(ErrorCode::UnsupportedVersion)), "{sentinel}");
-            assert!(!matches!(asked(since, sentinel), Ask::Failed(_)), "{sentinel}");
+    fn a_sentinel_newer_than_the_version_is_told_from_one_of_it() {
+        for (sentinel, since) in [(-1, 1), (-2, 1), (-3, 7), (-4, 8), (-5, 9), (-6, 11)] {
+            assert!(!is_of_version(since - 1, sentinel) || since == 1, "{sentinel}");
+            assert!(is_of_version(since, sentinel), "{sentinel}");
         }
-        for unknown in [-7, i64::MIN] {
-            assert!(matches!(asked(11, unknown), Ask::Failed(ErrorCode::UnsupportedVersion)), "{unknown}");
-        }
+        assert!(is_of_version(1, 0) && !is_of_version(11, -7) && !is_of_version(11, i64::MIN));
     }
 
     #[test]
     fn sentinels_ask_for_what_they_mean() {
-        let at = |version, timestamp| match asked(version, timestamp) {
+        let at = |timestamp| match asked(timestamp) {
             Ask::Offset(part) => part.at,
             Ask::Failed(_) | Ask::Tiered(_) => panic!("an offset is asked"),
         };
-        assert_eq!(at(1, -1), OffsetAt::Latest);
-        assert_eq!(at(1, -2), OffsetAt::Earliest);
-        assert_eq!(at(7, -3), OffsetAt::MaxTimestamp);
-        assert_eq!(at(8, -4), OffsetAt::Earliest);
-        assert_eq!(at(1, 0), OffsetAt::Timestamp(0));
-        assert!(matches!(asked(11, -5), Ask::Tiered(_)));
+        assert_eq!([-1, -2].map(at), [OffsetAt::Latest, OffsetAt::Earliest]);
+        assert_eq!([-3, -4].map(at), [OffsetAt::MaxTimestamp, OffsetAt::Earliest]);
+        assert_eq!(at(0), OffsetAt::Timestamp(0));
+        assert!([-5, -6].map(asked).iter().all(|ask| matches!(ask, Ask::Tiered(_))));
     }
 
     #[test]

@@ -92,12 +92,12 @@ fn invalid(topic: &MetadataRequestTopic) -> MetadataResponseTopic {
 
 fn answer(core: &ApiCore, peer: &Peer, version: i16, request: &MetadataRequest, asked: &Asked) -> MetadataResponse {
     let catalog = core.shards.catalog();
-    let with_operations = request.include_topic_authorized_operations;
-    let tell = |topic: &Topic| tell_topic(&catalog, topic, with_operations);
+    let operations = if request.include_topic_authorized_operations { TOPIC_OPERATIONS } else { OPERATIONS_NOT_ASKED };
+    let tell = |topic: &Topic| tell_topic(&catalog, topic, operations);
     let topics = match asked {
         Asked::All => catalog.topics().map(tell).collect(),
         Asked::Names(names) => {
-            names.iter().map(|name| catalog.topic(name).map_or_else(|| unknown(name), tell)).collect()
+            names.iter().map(|name| catalog.topic(name).map_or_else(|| unknown(name, operations), tell)).collect()
         }
         Asked::Ids(ids) => {
             ids.iter().map(|id| catalog.topic_by_id(*id).map_or_else(|| unknown_id(*id), tell)).collect()
@@ -120,7 +120,7 @@ fn answer(core: &ApiCore, peer: &Peer, version: i16, request: &MetadataRequest, 
     }
 }
 
-fn tell_topic(catalog: &Catalog, topic: &Topic, with_operations: bool) -> MetadataResponseTopic {
+fn tell_topic(catalog: &Catalog, topic: &Topic, operations: i32) -> MetadataResponseTopic {
     let views = topic.partition_ids().filter_map(|id| catalog.partition(topic, id.index));
     let partitions = views.map(|view| MetadataResponsePartition {
         partition_index: view.id.index,
@@ -135,17 +135,18 @@ fn tell_topic(catalog: &Catalog, topic: &Topic, with_operations: bool) -> Metada
         topic_id: topic.id,
         is_internal: topic.is_internal(),
         partitions: partitions.collect(),
-        topic_authorized_operations: if with_operations { TOPIC_OPERATIONS } else { OPERATIONS_NOT_ASKED },
+        topic_authorized_operations: operations,
         ..Default::default()
     }
 }
 
-/// A name that no topic has; one that no topic can have is told apart.
-fn unknown(name: &Str) -> MetadataResponseTopic {
+/// A name that no topic has; one that no topic can have is told apart. What may be done with it is told all the same.
+fn unknown(name: &Str, operations: i32) -> MetadataResponseTopic {
     let is_valid = check_topic_name(name).is_ok();
     MetadataResponseTopic {
         error_code: if is_valid { ErrorCode::UnknownTopicOrPartition } else { ErrorCode::InvalidTopicException },
         name: Some(name.clone()),
+        topic_authorized_operations: operations,
         ..Default::default()
     }
 }
@@ -207,8 +208,10 @@ mod tests {
 
     #[test]
     fn only_valid_names_are_made_and_never_for_a_request_for_all() {
-        let reply =
-            MetadataResponse { topics: vec![unknown(&"a".into()), unknown(&"b/c".into())], ..Default::default() };
+        let reply = MetadataResponse {
+            topics: ["a", "b/c"].map(|name| unknown(&name.into(), OPERATIONS_NOT_ASKED)).to_vec(),
+            ..Default::default()
+        };
         assert_eq!(missing(&reply, &Asked::Names(Vec::new())), ["a"]);
         assert!(missing(&reply, &Asked::All).is_empty());
         assert_eq!(reply.topics[1].error_code, ErrorCode::InvalidTopicException);

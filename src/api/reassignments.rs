@@ -36,7 +36,8 @@ pub(super) fn serve_alter(
     let reply = AlterPartitionReassignmentsResponse {
         // Kafka's message is only null where there was something to do.
         error_message: request.topics.is_empty().then(Str::default),
-        allow_replication_factor_change: request.allow_replication_factor_change,
+        // Kafka answers before it has looked at this.
+        allow_replication_factor_change: request.allow_replication_factor_change || request.topics.is_empty(),
         responses: responses.collect(),
         ..Default::default()
     };

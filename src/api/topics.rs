@@ -19,7 +19,7 @@ pub(super) fn partition(topic: Result<&Topic, ErrorCode>, index: i32) -> Result<
     topic?.partition(index).ok_or(ErrorCode::UnknownTopicOrPartition)
 }
 
-/// An epoch as requests carry it: -1 where the client does not say.
+/// An epoch as requests carry it: -1 where the client does not say. What is below is older than any epoch.
 pub(super) fn epoch_told(epoch: i32) -> Option<LeaderEpoch> {
-    (epoch >= 0).then_some(LeaderEpoch(epoch))
+    (epoch != -1).then_some(LeaderEpoch(epoch))
 }

@@ -247,7 +247,7 @@ impl Checker<'_> {
         lost: Lost,
         at: Option<(u64, Option<Offset>)>,
     ) {
-        let path = self.directory.segment_path(dir, segment.base, FileKind::Log);
+        let path = self.directory.segment_path(dir, segment, FileKind::Log);
         let mut finding = Finding::in_file(self.directory.inside(&path), what, lost);
         finding.partition = Some(dir.name());
         finding.position = at.map(|(position, _)| position);

@@ -124,8 +124,10 @@ impl Directory {
         named
     }
 
-    pub fn segment_path(&self, dir: &PartitionDir, base: Offset, kind: FileKind) -> PathBuf {
-        self.layout().partitions().join(dir.name()).join(kind.name(base))
+    pub fn segment_path(&self, dir: &PartitionDir, segment: &SegmentAtRest, kind: FileKind) -> PathBuf {
+        let inside = self.layout().partitions().join(dir.name());
+        let name = segment.file_name(kind, |name| inside.join(name).exists());
+        inside.join(name)
     }
 
     /// The file of a segment; `None` if none of its bytes are in one.
@@ -133,7 +135,7 @@ impl Directory {
         if segment.in_file == 0 {
             return Ok(None);
         }
-        File::open(self.segment_path(dir, segment.base, FileKind::Log)).map(Some)
+        File::open(self.segment_path(dir, segment, FileKind::Log)).map(Some)
     }
 
     fn read_run(&mut self) -> Result<(), MetaError> {
@@ -343,7 +345,7 @@ impl Directory {
 
     /// The changes in a segment of the metadata log from an offset on, up to where it cannot be read: checking it tells why.
     fn read_changes(&mut self, dir: &PartitionDir, segment: &SegmentAtRest, from: Offset, changes: &mut Vec<Change>) {
-        let path = self.segment_path(dir, segment.base, FileKind::Log);
+        let path = self.segment_path(dir, segment, FileKind::Log);
         let Ok(file) = self.open_segment(dir, segment) else { return };
         let read = |position, bytes| file.as_ref().map_or(Ok(Bytes::new()), |file| read_at(file, position, bytes));
         for batch in segment.walk(0, Some(segment.base), read).map_while(Result::ok) {

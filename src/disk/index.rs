@@ -38,7 +38,7 @@ fn read_index(
     segment: &SegmentAtRest,
     findings: &mut Vec<Finding>,
 ) -> (Vec<IndexEntry>, bool) {
-    let path = directory.segment_path(dir, segment.base, FileKind::Index);
+    let path = directory.segment_path(dir, segment, FileKind::Index);
     let is_sealed = segment.is_sealed();
     let why = if is_sealed {
         "the next read makes it anew from the log, and so does `--repair`"

@@ -38,7 +38,7 @@ impl Repair {
     fn path(&self, directory: &Directory) -> PathBuf {
         match self {
             Repair::Copy { path, .. } | Repair::Owner { path, .. } => path.clone(),
-            Repair::Index { dir, segment } => directory.segment_path(dir, segment.base, FileKind::Index),
+            Repair::Index { dir, segment } => directory.segment_path(dir, segment, FileKind::Index),
         }
     }
 

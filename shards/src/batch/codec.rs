@@ -14,6 +14,9 @@ const XERIAL_MAGIC: [u8; 8] = [0x82, b'S', b'N', b'A', b'P', b'P', b'Y', 0];
 const XERIAL_HEAD_BYTES: usize = 16;
 /// The bit in the fifth byte of an lz4 frame that says that each block is compressed for itself.
 const LZ4_INDEPENDENT: u8 = 0x20;
+/// And those that say that each block has a checksum behind it, and the head a size.
+const LZ4_BLOCK_CHECKSUMS: u8 = 0x10;
+const LZ4_CONTENT_SIZE: u8 = 0x08;
 /// Uncompressed bytes in one block of that framing, as Java writes them.
 const XERIAL_BLOCK_BYTES: usize = 32 << 10;
 
@@ -99,7 +102,10 @@ pub fn decompress(codec: Compression, bytes: &[u8], max: usize, out: &mut Vec<u8
         Compression::Lz4 if bytes.get(4).is_some_and(|flags| flags & LZ4_INDEPENDENT == 0) => {
             Err(CodecError::Damaged("the blocks of an lz4 frame depend on each other".into()))
         }
-        Compression::Lz4 => read_bounded(FrameDecoder::new(bytes), max, out),
+        Compression::Lz4 => {
+            read_bounded(FrameDecoder::new(bytes), max, out)?;
+            if lz4_has_end(bytes) { Ok(()) } else { Err(CodecError::Damaged("an lz4 frame has no end mark".into())) }
+        }
         Compression::Zstd => {
             let decoder = zstd::stream::read::Decoder::with_buffer(bytes).map_err(damaged)?;
             read_bounded(decoder, max, out)
@@ -135,6 +141,26 @@ pub fn compress(
         Compression::Zstd => zstd::stream::copy_encode(bytes, out, levels.zstd).map_err(damaged)?,
     }
     Ok(())
+}
+
+/// Whether the first frame comes to its end mark: the decoder takes the end of the bytes for one, Kafka and its Java client
+/// do not. The bytes have been decompressed.
+fn lz4_has_end(bytes: &[u8]) -> bool {
+    const HEAD_BYTES: usize = 7;
+    let flags = bytes.get(4).copied().unwrap_or_default();
+    let size_bytes = if flags & LZ4_CONTENT_SIZE == 0 { 0 } else { 8 };
+    let checksum_bytes = if flags & LZ4_BLOCK_CHECKSUMS == 0 { 0 } else { 4 };
+    let mut rest = bytes.get(HEAD_BYTES + size_bytes..).unwrap_or_default();
+    while let Some((len, after)) = rest.split_first_chunk::<4>() {
+        // The highest bit says that the block is not compressed.
+        let len = u32::from_le_bytes(*len) & 0x7fff_ffff;
+        if len == 0 {
+            return true;
+        }
+        let len = usize::try_from(len).unwrap_or(usize::MAX).saturating_add(checksum_bytes);
+        rest = after.get(len..).unwrap_or_default();
+    }
+    false
 }
 
 fn read_bounded(from: impl Read, max: usize, out: &mut Vec<u8>) -> Result<(), CodecError> {
@@ -249,6 +275,27 @@ mod tests {
             let packed = encoder.finish().expect("compressed");
             let mut out = Vec::new();
             assert_eq!(decompress(Compression::Lz4, &packed, 100, &mut out).is_ok(), read, "{mode:?}");
+        }
+    }
+
+    #[test]
+    fn an_lz4_frame_without_its_end_mark_is_refused_as_by_kafka() {
+        let text = b"the same text";
+        let with = [
+            FrameInfo::new(),
+            FrameInfo::new().block_checksums(true),
+            FrameInfo::new().content_size(Some(text.len() as u64)),
+            FrameInfo::new().block_checksums(true).content_size(Some(text.len() as u64)),
+        ];
+        for info in with {
+            let mut encoder =
+                FrameEncoder::with_frame_info(info.clone().block_mode(BlockMode::Independent), Vec::new());
+            encoder.write_all(text).expect("compressed");
+            let packed = encoder.finish().expect("compressed");
+            let mut out = Vec::new();
+            decompress(Compression::Lz4, &packed, 100, &mut out).expect("decompressed");
+            let cut = decompress(Compression::Lz4, &packed[..packed.len() - 4], 100, &mut out);
+            assert!(cut.is_err(), "{info:?}");
         }
     }
 

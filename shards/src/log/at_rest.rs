@@ -7,6 +7,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 use thiserror::Error;
 
+use super::files::FileKind;
 use super::index::{Entry, IndexBuilder, sidecar};
 use super::rope::Rope;
 use super::segment::{Segment, Stage};
@@ -37,6 +38,8 @@ pub struct SegmentAtRest {
     pub indexed_upto: u64,
     /// Entries of what is in no page.
     pub recent: Vec<Entry>,
+    /// The cleaning whose file takes the segment's name with the next start, unless it has it already.
+    pub awaits: Option<u64>,
 }
 
 impl PartitionLog {
@@ -57,6 +60,7 @@ impl PartitionLog {
             index_pages: segment.index_pages,
             indexed_upto: segment.index.as_ref().map_or(segment.durable, |index| index.from()),
             recent: segment.index.as_ref().map_or_else(Vec::new, |index| index.entries_before(u64::MAX)),
+            awaits: None,
         }
     }
 }
@@ -75,7 +79,15 @@ impl SegmentAtRest {
             index_pages: 0,
             indexed_upto: 0,
             recent: Vec::new(),
+            awaits: None,
         }
+    }
+
+    /// The name of its file, of those in its directory; `is_there` looks for one. A file of a cleaning that the next start puts
+    /// in place counts for the one that still has the name.
+    pub fn file_name(&self, kind: FileKind, is_there: impl FnOnce(&str) -> bool) -> String {
+        let cleaned = self.awaits.map(|number| kind.cleaned_name(self.base, number));
+        cleaned.filter(|name| is_there(name)).unwrap_or_else(|| kind.name(self.base))
     }
 
     /// Walks the batches from `position`, where one starts, with offset `expected` if that is known. `read` gives the

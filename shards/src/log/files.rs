@@ -66,7 +66,7 @@ impl FileKind {
     }
 
     /// The file that cleaning `number` puts in the place of that one. The number tells it from what a crash left of others.
-    fn cleaned_name(self, base: Offset, number: u64) -> String {
+    pub(super) fn cleaned_name(self, base: Offset, number: u64) -> String {
         format!("{}.{number}{CLEANED}", self.name(base))
     }
 }

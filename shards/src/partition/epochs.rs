@@ -93,8 +93,7 @@ impl Epochs {
     /// when `asked` is -1 or lies above `current`, the partition's own. An epoch below all that are left is
     /// answered as itself, ending where the log begins.
     pub fn end_of(&self, asked: LeaderEpoch, current: LeaderEpoch, log_end: Offset) -> EpochEnd {
-        let is_below_all = asked < LeaderEpoch(0) && self.entries.is_empty();
-        if asked == LeaderEpoch(-1) || asked > current || is_below_all {
+        if asked == LeaderEpoch(-1) || asked > current {
             return EpochEnd { epoch: LeaderEpoch(-1), end: Offset::UNKNOWN };
         }
         // The current epoch counts as begun at the log end even if nothing was appended in it.

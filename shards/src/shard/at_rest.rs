@@ -51,10 +51,10 @@ pub fn partitions(
     let plain = empty_catalog(0);
     let topic = plain.metadata_topic();
     let at_rest = |(id, mut from): (PartitionId, RestoredPartition)| {
-        for by in take_replacements(&mut from) {
-            // A crash between the last one's word in the journal and its rename is over at the next start.
+        let due = take_replacements(&mut from);
+        for by in &due {
             if let Some(line) = &mut from.checkpoint {
-                line.log.replaced(&by);
+                line.log.replaced(by);
             }
         }
         let mut partition = fresh(id, topic.name.clone(), topic.config.clone(), LeaderEpoch(0));
@@ -66,10 +66,17 @@ pub fn partitions(
         let found = outcome.map(|()| {
             let start = partition.log.log_start();
             partition.log.take_dropped(start);
+            let mut segments = partition.log.segments_at_rest();
+            // Those before the last one were in place when it began.
+            if let Some(last) = due.last()
+                && let Some(segment) = segments.iter_mut().find(|segment| segment.base == last.base)
+            {
+                segment.awaits = Some(last.number);
+            }
             PartitionAtRest {
                 log_start: start,
                 log_end: partition.log.log_end(),
-                segments: partition.log.segments_at_rest(),
+                segments,
                 has_directory: partition.log.has_directory(),
                 epochs: partition.epochs.entries().to_vec(),
                 producers: partition.producers.snapshot(),
@@ -83,4 +90,51 @@ pub fn partitions(
 /// The catalog of the node `node` before the first record.
 pub fn empty_catalog(node: i32) -> Catalog {
     Catalog::new(CatalogSettings::new("", node))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::{FileKind, LogSnapshot, Replacement, SealedSegment};
+    use crate::types::{FilePos, TopicId};
+
+    #[test]
+    fn the_file_of_the_last_cleaning_named_is_found_before_and_after_it_has_the_segments_name() {
+        let sealed = |base: i64, cleaning: u64| SealedSegment {
+            base: Offset(base),
+            end_offset: Offset(base + 10),
+            size: FilePos(100),
+            first_timestamp_ms: 1,
+            max_timestamp_ms: 1,
+            cleaning,
+        };
+        let by = Replacement {
+            number: 4,
+            base: Offset(10),
+            end_offset: Offset(20),
+            size: FilePos(50),
+            first_timestamp_ms: 1,
+            max_timestamp_ms: 1,
+        };
+        let log = LogSnapshot {
+            log_start: Offset(0),
+            log_end: Offset(30),
+            has_directory: true,
+            cleanings: 3,
+            cleaned_upto: Offset(0),
+            replacing: Some(by),
+            sealed: vec![sealed(0, 3), sealed(10, 0), sealed(20, 0)],
+            open: Vec::new(),
+        };
+        let id = PartitionId { topic: TopicId([7; 16]), index: 0 };
+        let line = PartitionCheckpoint { id, log, epochs: Vec::new(), producers: Vec::new(), offline: None };
+        let found = partitions([line], [], 0).remove(&id).expect("it is named").expect("it is whole");
+        let names = |is_there: bool| -> Vec<String> {
+            let name = |segment: &SegmentAtRest| segment.file_name(FileKind::Log, |_| is_there);
+            found.segments.iter().map(name).collect()
+        };
+        let [first, second, third] = [0, 10, 20].map(|base| FileKind::Log.name(Offset(base)));
+        assert_eq!(names(false), [first.clone(), second.clone(), third.clone()]);
+        assert_eq!(names(true), [first, format!("{second}.4.cleaned"), third]);
+    }
 }

@@ -6,12 +6,14 @@ use super::Shard;
 use super::core::Dropped;
 use crate::runtime::Runtime;
 
-/// Works off `dropped` in order.
+/// Works off `dropped` in order. What is left at a stop goes with the next start.
 pub async fn run<R: Runtime>(shard: Shard<R>) {
     let signals = shard.signals();
     while !shard.journal_is_closed() {
         signals.clean_up.wait().await;
-        while let Some(dropped) = shard.step(|core, _, _| core.dropped.pop_front()) {
+        while !shard.journal_is_closed()
+            && let Some(dropped) = shard.step(|core, _, _| core.dropped.pop_front())
+        {
             remove(&shard, dropped).await;
             shard.rt().quantum().await;
         }

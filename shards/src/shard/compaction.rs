@@ -207,7 +207,7 @@ impl<R: Runtime> Cleaner<'_, R> {
         }
         self.shard
             .step(|core, _, wall_ms| {
-                core.get(self.slot).filter(|p| p.offline.is_none() && !core.disk_full)?;
+                core.get(self.slot).filter(|p| p.offline.is_none() && !core.disk_full && !core.stopping)?;
                 step(core, self.slot, wall_ms)
             })
             .ok_or(Ended::Overtaken)
@@ -342,13 +342,21 @@ impl<R: Runtime> Cleaner<'_, R> {
         Ok(changed)
     }
 
-    /// Names the replacement in the journal, then carries it out.
+    /// Puts the file in the place of these segments. A stop waits for the end of it.
     async fn replace(&self, group: &[SegmentView], by: Replacement) -> Result<(), Ended> {
+        let outcome = self.carry_out(group, by).await;
+        self.shard.step(|core, _, _| core.is_replacing = false);
+        outcome
+    }
+
+    /// Names the replacement in the journal, then carries it out.
+    async fn carry_out(&self, group: &[SegmentView], by: Replacement) -> Result<(), Ended> {
         let (reply, synced) = oneshot();
         let begun = self.step(|core, slot, _| {
             let partition = core.get_mut(slot)?;
             let (id, epoch) = (partition.id, partition.epoch);
             partition.log.begin_replacement(group, by)?;
+            core.is_replacing = true;
             core.make_open(OpenCommit::entry_bytes(CLEAN_BYTES)).push_clean(id, epoch, &by);
             core.open_notes.strict = true;
             core.open_notes.releases.push(Release::Done(reply));

@@ -128,6 +128,8 @@ pub struct ShardCore {
     pub starting: bool,
     /// The cleaner waits for a checkpoint.
     pub checkpoint_wanted: Option<Reply<()>>,
+    /// Compaction is putting a file in place.
+    pub is_replacing: bool,
     /// The last turn of a stop is asked for.
     pub final_turn: Option<Reply<()>>,
 
@@ -194,6 +196,7 @@ impl ShardCore {
             drain_wanted: 0,
             starting: true,
             checkpoint_wanted: None,
+            is_replacing: false,
             final_turn: None,
             disk_jobs: VecDeque::new(),
             cold_tails: VecDeque::new(),

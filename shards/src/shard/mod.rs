@@ -39,6 +39,8 @@ pub mod snapshot;
 pub mod stages;
 pub mod start;
 pub mod stop;
+#[cfg(test)]
+mod stop_tests;
 pub mod timers;
 pub mod trace;
 pub mod turn;

@@ -54,7 +54,7 @@ pub fn settings() -> ShardSettings {
 }
 
 pub struct Bench {
-    rt: SimRuntime,
+    pub rt: SimRuntime,
     pub started: StartedShard<SimRuntime>,
     small: Slot,
 }

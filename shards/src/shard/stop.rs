@@ -2,17 +2,28 @@
 //!
 //! Invariant: after it, a start replays a journal over nothing.
 
+use std::time::Duration;
+
 use super::Shard;
 use crate::router::oneshot::oneshot;
 use crate::runtime::Runtime;
 
+/// How soon a stop looks again for what it waits for.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
+
 impl<R: Runtime> Shard<R> {
     /// Refuses new appends, then writes and syncs everything. Returns whether all of it is in segments.
     pub async fn stop(&self) -> bool {
-        let (reply, done) = oneshot();
         self.step(|core, _, _| {
             core.stopping = true;
             core.watches.fire_all();
+        });
+        // What is under way would be left to the next start, which then has something to carry out.
+        while self.step(|core, _, _| core.is_replacing) && !self.fence().is_tripped() {
+            self.rt().sleep_until(self.now().after(LOOK_AGAIN)).await;
+        }
+        let (reply, done) = oneshot();
+        self.step(|core, _, _| {
             core.final_turn = Some(reply);
             core.signals.turn.notify();
         });

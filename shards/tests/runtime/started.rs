@@ -33,6 +33,21 @@ fn a_panic_in_a_task_stops_the_whole_process_and_says_so() {
     assert!(said.contains("thread shard-7 panicked: the sky has fallen"), "{said}");
 }
 
+#[test]
+fn an_executor_ends_after_what_its_pool_of_threads_has_under_way() {
+    const BYTES: usize = 32 << 20;
+    let dir = disk();
+    let path = dir.path().join("large");
+    let written = path.clone();
+    let executor = launch(config("ends", &dir), None, |rt| async move {
+        let task = rt.clone();
+        rt.spawn(async move { task.write_whole(&written, &vec![7; BYTES]).await.expect("the disk takes it") });
+        rt.sleep_until(rt.now().after(Duration::from_millis(1))).await;
+    });
+    executor.expect("starts").join();
+    assert_eq!(std::fs::metadata(&path).map_or(0, |file| file.len()), BYTES as u64);
+}
+
 /// Runs the named test in a process of its own, where it finds the variable set.
 fn in_a_child(test: &str, variable: &str) -> std::process::Output {
     let this = std::env::current_exe().unwrap();

@@ -116,8 +116,9 @@ fn part(want: &Want, partition: PartitionId) -> FetchPart {
         partition,
         offset: Offset(want.offset),
         max_bytes: at_least_0(want.max_bytes),
-        current_epoch: topics::epoch_told(want.current_epoch),
-        last_fetched_epoch: topics::epoch_told(want.last_fetched_epoch),
+        // As Kafka: a fetch does not say its epochs by any number below zero.
+        current_epoch: topics::epoch_told(want.current_epoch.max(-1)),
+        last_fetched_epoch: topics::epoch_told(want.last_fetched_epoch.max(-1)),
     }
 }
 

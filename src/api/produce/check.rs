@@ -29,11 +29,13 @@ pub(super) struct Refused {
     pub message: Option<Str>,
     /// Index in the batch and text of the records that made it fail.
     pub records: Vec<(i32, Option<Str>)>,
+    /// Only the log would find it: whatever keeps the batch from the log is told instead.
+    pub is_of_log: bool,
 }
 
 impl From<ErrorCode> for Refused {
     fn from(code: ErrorCode) -> Refused {
-        Refused { code, message: None, records: Vec::new() }
+        Refused { code, message: None, records: Vec::new(), is_of_log: false }
     }
 }
 
@@ -90,7 +92,15 @@ fn malformed(e: &BatchError) -> Refused {
         | BatchError::Control
         | BatchError::Sequence { .. } => ErrorCode::InvalidRecord,
     };
-    Refused { code, message: Some(Str::from(e.to_string())), records: Vec::new() }
+    let is_of_log = matches!(
+        e,
+        BatchError::Checksum { .. }
+            | BatchError::BaseOffset { .. }
+            | BatchError::Counts { .. }
+            | BatchError::Control
+            | BatchError::Sequence { .. }
+    );
+    Refused { code, message: Some(Str::from(e.to_string())), records: Vec::new(), is_of_log }
 }
 
 fn against_rules(e: &RuleError) -> Refused {
@@ -103,7 +113,7 @@ fn against_rules(e: &RuleError) -> Refused {
         RuleFailure::Decompression { .. } => ErrorCode::UnknownServerError,
     };
     let records = e.records.iter().map(|(index, text)| (*index, Some(Str::from(text.as_str()))));
-    Refused { code, message: Some(Str::from(e.to_string())), records: records.collect() }
+    Refused { code, message: Some(Str::from(e.to_string())), records: records.collect(), is_of_log: true }
 }
 
 #[cfg(test)]

@@ -102,9 +102,12 @@ fn submit(
             return Err(ErrorCode::TransactionalIdAuthorizationFailed.into());
         }
         let partition = topics::partition(found, asked.index)?;
-        let batch = check::parse(asked.records, rules)?;
-        let topic = writable(found?, acks)?;
-        let batch = check::conform(batch, &topic.config, rules)?;
+        let batch = check::parse(asked.records, rules);
+        let topic = match batch.as_ref().err() {
+            Some(refused) if !refused.is_of_log => found?,
+            _ => writable(found?, acks)?,
+        };
+        let batch = check::conform(batch?, &topic.config, rules)?;
         Ok(AppendPart { partition, batch, acks_all: acks == -1 })
     };
     let slot = |asked: PartitionProduceData| {

@@ -25,10 +25,10 @@ pub(super) fn assemble(topics: Vec<Echo>, answers: Vec<Result<Appended, AppendEr
                 log_start_offset: appended.log_start.0,
                 ..Default::default()
             },
-            Err(e) => failed(
-                slot.index,
-                Refused { code: append_error(&e), message: Some(Str::from(e.to_string())), records: Vec::new() },
-            ),
+            Err(e) => {
+                let message = Some(Str::from(e.to_string()));
+                failed(slot.index, Refused { message, ..Refused::from(append_error(&e)) })
+            }
         },
     };
     let responses = topics.into_iter().map(|topic| TopicProduceResponse {

@@ -132,7 +132,7 @@ impl Dump<'_> {
     }
 
     fn segment(&mut self, dir: &PartitionDir, segment: &SegmentAtRest, left: &mut u64) -> Result<(), Failure> {
-        let path = self.directory.segment_path(dir, segment.base, FileKind::Log);
+        let path = self.directory.segment_path(dir, segment, FileKind::Log);
         let shown = self.directory.inside(&path).display().to_string();
         self.lines.put(1, "segment", overview::segment(&shown, segment))?;
         if self.args.indexes {
@@ -180,7 +180,7 @@ impl Dump<'_> {
     }
 
     fn index(&mut self, dir: &PartitionDir, segment: &SegmentAtRest) -> Result<(), Failure> {
-        let path = self.directory.segment_path(dir, segment.base, FileKind::Index);
+        let path = self.directory.segment_path(dir, segment, FileKind::Index);
         let shown = self.directory.inside(&path).display().to_string();
         let bytes = file_bytes(&path).map_err(|e| Failure::Runtime(format!("{shown}: {e}")))?;
         let Some(bytes) = bytes else { return Ok(()) };

@@ -143,7 +143,10 @@ fn of_replace() -> Vec<Case> {
         }),
         case("replace: resources that there are not", 0..=2, |w, v| {
             let name = w.name("unknown");
-            w.ask(replace(TOPIC, name, &[]), v);
+            w.ask(replace(TOPIC, name.clone(), &[]), v);
+            for topic in [name, "".into(), "a b".into()] {
+                w.ask(replace(TOPIC, topic, &[("retention.ms", Some("x"))]), v);
+            }
             for (kind, name) in
                 [(TOPIC, ""), (TOPIC, "a b"), (BROKER, "9"), (BROKER, "x"), (0, "x"), (3, "x"), (64, "x")]
             {
@@ -229,7 +232,11 @@ fn of_change() -> Vec<Case> {
         }),
         case("change: resources that there are not", 0..=1, |w, v| {
             let name = w.name("unknown");
-            w.ask(change(TOPIC, name, &[]), v);
+            w.ask(change(TOPIC, name.clone(), &[]), v);
+            for topic in [name, "".into(), "a b".into()] {
+                w.ask(change(TOPIC, topic.clone(), &[("retention.ms", SET, Some("x"))]), v);
+                w.ask(change(TOPIC, topic, &[("retention.ms", APPEND, Some("1"))]), v);
+            }
             for (kind, name) in
                 [(TOPIC, ""), (TOPIC, "a b"), (BROKER, "9"), (BROKER, "x"), (0, "x"), (3, "x"), (64, "x")]
             {

@@ -64,7 +64,7 @@ pub fn cases() -> Vec<Case> {
         case("of a topic that is compacted", 0..=2, |w, v| {
             let topic = w.topic_with("compacted", 1, &[("cleanup.policy", "compact")]);
             w.append(&topic, 0, &batch(w, 0, &["a", "b"]));
-            w.ask(ask(&topic, &[(0, 1)]), v);
+            w.ask(ask(&topic, &[(0, 1), (1, 1), (-1, 1)]), v);
             let both = w.topic_with("both", 1, &[("cleanup.policy", "compact,delete")]);
             w.append(&both, 0, &batch(w, 0, &["a", "b"]));
             w.ask(ask(&both, &[(0, 1)]), v);

@@ -58,8 +58,10 @@ pub fn cases() -> Vec<Case> {
             let topic = w.topic("known", 1);
             let name = w.name("unknown");
             w.ask(ask(name, vec![at(-1)]), v);
-            let unknown = [7, -1].map(|partition_index| ListOffsetsPartition { partition_index, ..at(-1) });
-            w.ask(ask(topic, unknown.to_vec()), v);
+            for sentinel in [-1, -5, -7] {
+                let unknown = [7, -1].map(|partition_index| ListOffsetsPartition { partition_index, ..at(sentinel) });
+                w.ask(ask(topic.clone(), unknown.to_vec()), v);
+            }
         }),
         case("a partition twice", 1..=11, |w, v| {
             let topic = w.topic("twice", 2);
@@ -68,7 +70,7 @@ pub fn cases() -> Vec<Case> {
         }),
         case("leader epochs of the past, the present and the future", 4..=11, |w, v| {
             let topic = filled(w);
-            for current_leader_epoch in [-1, 0, 1, 100] {
+            for current_leader_epoch in [-2, -1, 0, 1, 100] {
                 w.ask(ask(topic.clone(), vec![ListOffsetsPartition { current_leader_epoch, ..at(-1) }]), v);
             }
         }),

@@ -81,8 +81,8 @@ pub fn cases() -> Vec<Case> {
         }),
         case("authorized operations of topics", 8..=13, |w, v| {
             let topic = w.topic("a", 1);
-            let asked = MetadataRequest { include_topic_authorized_operations: true, ..ask(vec![named(topic)], v) };
-            w.ask(asked, v);
+            let topics = [topic, w.name("unknown"), "a b".into()].map(named).to_vec();
+            w.ask(MetadataRequest { include_topic_authorized_operations: true, ..ask(topics, v) }, v);
         }),
         case("authorized operations of the cluster", 8..=10, |w, v| {
             w.ask(MetadataRequest { include_cluster_authorized_operations: true, ..ask(vec![], v) }, v);

@@ -28,13 +28,13 @@ pub fn cases() -> Vec<Case> {
         }),
         case("epochs of an empty log", 2..=4, |w, v| {
             let topic = w.topic("a", 1);
-            for asked in [-1, 0, 1] {
+            for asked in [-2, -1, 0, 1] {
                 w.ask(ask(topic.clone(), vec![epoch(asked)], v), v);
             }
         }),
         case("what the asker thinks is the current epoch", 2..=4, |w, v| {
             let topic = w.topic("a", 1);
-            for current_leader_epoch in [-1, 0, 1] {
+            for current_leader_epoch in [-2, -1, 0, 1] {
                 let asked = OffsetForLeaderPartition { current_leader_epoch, ..epoch(0) };
                 w.ask(ask(topic.clone(), vec![asked], v), v);
             }

@@ -55,6 +55,7 @@ fn of_pages() -> Vec<Case> {
         }),
         case("pages: names that no topic can have, and one twice", 0..=0, |w, v| {
             w.ask(pages(&["".into(), "a b".into()], 2000, None), v);
+            w.ask(pages(&["".into(), "a b".into()], 2000, Some((&"".into(), 0))), v);
             let a = w.topic("a", 1);
             w.ask(pages(&[a.clone(), a], 2000, None), v);
         }),
@@ -131,6 +132,8 @@ fn of_leaders() -> Vec<Case> {
             let topic = w.topic("a", 1);
             for election_type in [2, -1] {
                 w.ask(elect(election_type, Some(vec![(topic.clone(), vec![0])])), v);
+                w.ask(elect(election_type, Some(vec![])), v);
+                w.ask(elect(election_type, None), v);
             }
         }),
         case("reassignments: to where they are, and cancelled where there is none", 0..=1, |w, v| {
@@ -148,7 +151,11 @@ fn of_leaders() -> Vec<Case> {
             let (topic, unknown) = (w.topic("a", 1), w.name("unknown"));
             w.ask(reassign(topic, &[(7, Some(&[1])), (-1, None)]), v);
             w.ask(reassign(unknown, &[(0, Some(&[1])), (1, None)]), v);
-            w.ask(AlterPartitionReassignmentsRequest { timeout_ms: TIMEOUT_MS, ..Default::default() }, v);
+            let allowed: &[bool] = if v == 0 { &[true] } else { &[true, false] };
+            for &allow_replication_factor_change in allowed {
+                let none = AlterPartitionReassignmentsRequest { timeout_ms: TIMEOUT_MS, ..Default::default() };
+                w.ask(AlterPartitionReassignmentsRequest { allow_replication_factor_change, ..none }, v);
+            }
         }),
         case("reassignments under way: there are none", 0..=0, |w, v| {
             let (topic, unknown) = (w.topic("a", 1), w.name("unknown"));

@@ -6,7 +6,7 @@ use corelog::wire::messages::produce::{PartitionProduceData, ProduceRequest, Top
 use corelog::wire::{Str, TopicId};
 use shards::batch::{BatchBuilder, Compression, CompressionLevels, NewRecord};
 
-use crate::batches::{batch, build, of_producer};
+use crate::batches::{batch, build, of_producer, patched};
 use crate::case::{Case, case};
 use crate::world::{TIMEOUT_MS, World, reply};
 
@@ -67,6 +67,17 @@ fn of_requests() -> Vec<Case> {
             for acks in [2, -2, i16::MAX] {
                 let asked = ask(w, "a", batch(w, 0, &["x"]), v);
                 w.ask(ProduceRequest { acks, ..asked }, v);
+            }
+        }),
+        case("acks that there are not, with records that are wrong", 3..=13, |w, v| {
+            w.topic("a", 1);
+            let good = batch(w, 0, &["x"]);
+            let mut damaged = good.to_vec();
+            damaged[17] ^= 1;
+            let (count, magic) = (patched(&good, 60, &[7]), patched(&good, 16, &[1]));
+            for records in [damaged.into(), count, magic, Bytes::new()] {
+                let asked = ask(w, "a", records, v);
+                w.ask(ProduceRequest { acks: 2, ..asked }, v);
             }
         }),
         case("acks that there are not, to an unknown topic", 3..=12, |w, v| {

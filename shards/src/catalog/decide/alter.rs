@@ -54,13 +54,15 @@ impl Catalog {
     }
 
     fn alter_topic(&self, name: &str, edit: &ConfigEdit) -> Result<Vec<CatalogRecord>, CatalogError> {
+        // In Kafka's order: what is wrong with the configs is told before that there is no such topic.
+        let (found, nothing) = (self.topic(name), Settings::new());
+        let after = edited(found.map_or(&nothing, |topic| &topic.overrides), edit, append_to_topic)?;
         if name.is_empty() {
             return Err(invalid("Default topic resources are not allowed."));
         }
         check_topic_name(name).map_err(|why| CatalogError::InvalidTopicName { why })?;
-        let topic = self.topic(name).ok_or_else(|| CatalogError::UnknownTopic { name: name.to_owned() })?;
-        let after = edited(&topic.overrides, edit, append_to_topic)?;
         self.topic_defaults.validate(&after)?;
+        let topic = found.ok_or_else(|| CatalogError::UnknownTopic { name: name.to_owned() })?;
         Ok(topic_records(topic, &after))
     }
 

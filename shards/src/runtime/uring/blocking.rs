@@ -1,18 +1,45 @@
 //! Calls that have no place in the ring: directories, whole small files, opening. They run on the two unbound threads
 //! that each executor keeps for it, so the executor's core never waits for them.
 
+use std::cell::Cell;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use glommio::timer::Timer;
 
 use super::guard::stop_process;
 use crate::runtime::{DirEntry, OpenMode};
 
+thread_local! {
+    /// Calls of this executor that somebody waits for.
+    static UNDER_WAY: Cell<usize> = const { Cell::new(0) };
+}
+
+/// How soon `ended` looks again.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
+
 /// Runs `call` on the blocking pool. A panic in it stops the process.
 pub(super) async fn blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> T {
+    struct UnderWay;
+    impl Drop for UnderWay {
+        fn drop(&mut self) {
+            UNDER_WAY.set(UNDER_WAY.get() - 1);
+        }
+    }
+    UNDER_WAY.set(UNDER_WAY.get() + 1);
+    let _until_answered = UnderWay;
     let guarded = || catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| stop_process(&*panic));
     glommio::executor().spawn_blocking(guarded).await
+}
+
+/// Waits until no call of this executor is under way: a thread of the pool panics when it has nobody to answer.
+pub(super) async fn ended() {
+    while UNDER_WAY.get() > 0 {
+        Timer::new(LOOK_AGAIN).await;
+    }
 }
 
 /// Opens without direct I/O; the executor opens it once more through the descriptor.

@@ -151,7 +151,8 @@ where
         tell(Ok(()));
         Some(main(UringRuntime { core: core.clone() }).await)
     }));
-    // One more turn of the reactor: it closes the descriptors of what was dropped last.
+    // And one more turn of the reactor: it closes the descriptors of what was dropped last.
+    executor.run(super::blocking::ended());
     executor.run(async {});
     result
 }
