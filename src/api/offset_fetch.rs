@@ -8,10 +8,10 @@ use shards::group::{FetchTopic, GroupError, GroupReply, GroupRequest, StoredOffs
 use shards::router::Answer;
 use shards::types::TopicId;
 
-use super::RequestContext;
 use super::errors::group_error;
 use super::groups::{kept, unasked};
-use super::table::Served;
+use super::table::{REPLY_BYTES_MAX, Served, too_large};
+use super::{ApiCore, RequestContext};
 use crate::wire::messages::offset_fetch::{
     OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
     OffsetFetchResponse, OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions,
@@ -40,16 +40,22 @@ pub(super) fn serve(
 ) -> impl Future<Output = Served<OffsetFetchResponse>> + use<> {
     let version = ctx.version;
     let groups = if version >= SEVERAL { request.groups } else { vec![one_group(&request)] };
-    let asked: Vec<Asked> = groups.iter().map(|group| ask(ctx, group)).collect();
+    let mut groups = groups.into_iter();
+    // One after the other: a group may be named any number of times, and its coordinator copies all that it tells.
+    let mut next = groups.next().map(|group| ask(ctx.core, version, &group));
     let (core, asked_flat) = (ctx.core.clone(), request.topics);
     async move {
-        let mut told = Vec::with_capacity(asked.len());
-        for Asked { group, topics, answer } in asked {
+        let (mut told, mut bytes) = (Vec::new(), 0);
+        while let Some(Asked { group, topics, answer }) = next {
             let topics = match answer.await {
                 Ok(GroupReply::Offsets(Ok(offsets))) => Ok(tell(&core.shards.catalog(), version, topics, offsets)),
                 Ok(GroupReply::Offsets(Err(error))) | Err(error) => Err(error),
                 Ok(other) => Err(unasked(&other)),
             };
+            bytes += topics.iter().flatten().map(told_bytes).sum::<usize>();
+            if bytes > REPLY_BYTES_MAX {
+                return Served::Close(too_large());
+            }
             told.push(match topics {
                 Ok(topics) => OffsetFetchResponseGroup { group_id: group, topics, ..Default::default() },
                 Err(error) => {
@@ -57,6 +63,7 @@ pub(super) fn serve(
                     OffsetFetchResponseGroup { group_id: group, error_code, ..Default::default() }
                 }
             });
+            next = groups.next().map(|group| ask(&core, version, &group));
         }
         if version >= SEVERAL {
             OffsetFetchResponse { groups: told, ..Default::default() }.into()
@@ -64,6 +71,12 @@ pub(super) fn serve(
             flat(version, told.pop().unwrap_or_default(), asked_flat).into()
         }
     }
+}
+
+/// About what a topic takes in the reply.
+fn told_bytes(topic: &OffsetFetchResponseTopics) -> usize {
+    let metadata = topic.partitions.iter().map(|told| told.metadata.as_deref().map_or(0, str::len) + 24);
+    topic.name.len() + 16 + metadata.sum::<usize>()
 }
 
 /// The request of before version 8 in the form of later ones.
@@ -79,9 +92,9 @@ fn one_group(request: &OffsetFetchRequest) -> OffsetFetchRequestGroup {
     OffsetFetchRequestGroup { group_id: request.group_id.clone(), topics, ..Default::default() }
 }
 
-fn ask(ctx: &RequestContext<'_>, group: &OffsetFetchRequestGroup) -> Asked {
-    let by_id = ctx.version >= BY_ID;
-    let catalog = ctx.core.shards.catalog();
+fn ask(core: &ApiCore, version: i16, group: &OffsetFetchRequestGroup) -> Asked {
+    let by_id = version >= BY_ID;
+    let catalog = core.shards.catalog();
     let known = |topic: &OffsetFetchRequestTopics| {
         let name = if by_id { catalog.topic_by_id(topic.topic_id)?.name.clone() } else { kept(&topic.name) };
         Some(FetchTopic { name, id: topic.topic_id, partitions: topic.partition_indexes.clone() })
@@ -97,7 +110,7 @@ fn ask(ctx: &RequestContext<'_>, group: &OffsetFetchRequestGroup) -> Asked {
         id => Some((id.as_ref().map(kept).unwrap_or_default(), group.member_epoch)),
     };
     let fetch = GroupRequest::FetchOffsets { group: kept(&group.group_id), topics, member };
-    Asked { group: group.group_id.as_str().into(), topics: asked, answer: ctx.core.shards.ask_group(fetch) }
+    Asked { group: group.group_id.as_str().into(), topics: asked, answer: core.shards.ask_group(fetch) }
 }
 
 /// The topics of one group's answer. A topic whose id nobody knows was not asked for, and fails here.

@@ -107,6 +107,15 @@ rows! {
     DescribeTopicPartitions, told from 0, DescribeTopic, describe_topic_partitions::serve;
 }
 
+/// Most that a reply may hold which repeats for each thing named what the request says once, bytes: a request may name a thing
+/// any number of times. All configs of 10,000 topics, with synonyms and documentation, are less.
+pub(super) const REPLY_BYTES_MAX: usize = 64 << 20;
+
+/// Why a connection is closed that asks for more.
+pub(super) fn too_large() -> String {
+    format!("the reply would be larger than {} MiB", REPLY_BYTES_MAX >> 20)
+}
+
 /// What a handler's second stage comes to.
 pub enum Served<M> {
     Reply(M),

@@ -18,7 +18,7 @@ use super::{ApiSettings, LogDir};
 use crate::config::Config;
 use crate::config::described::described;
 use crate::launch::core::{self, CorePlan, Lifecycle};
-use crate::listen::test_client::Client;
+use crate::listen::test_client::{Client, frame};
 use crate::listen::{Admission, ListenSettings, ListenerPlan, ServerPlan};
 use crate::wire::messages::Response;
 use crate::wire::messages::create_partitions::{CreatePartitionsRequest, CreatePartitionsTopic};
@@ -53,6 +53,7 @@ macro_rules! ask {
 
 mod admin;
 mod configs;
+mod large_replies;
 
 fn shard_settings() -> ShardSettings {
     ShardSettings {

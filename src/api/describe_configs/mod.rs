@@ -13,7 +13,7 @@ use shards::catalog::{Catalog, check_topic_name};
 use super::config_resources::{
     BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP, SOURCE_DEFAULT, SOURCE_LOGGER, TOPIC, layer_code, type_code,
 };
-use super::table::Served;
+use super::table::{REPLY_BYTES_MAX, Served, too_large};
 use super::{ApiSettings, RequestContext};
 use crate::config::described::SettingType;
 use crate::wire::messages::describe_configs::{
@@ -37,7 +37,8 @@ pub(super) fn serve(
     let known = [TOPIC, BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP];
     // Kafka gives up on the whole request.
     let hopeless = request.resources.iter().any(|resource| !known.contains(&resource.resource_type));
-    let results = request.resources.iter().map(|resource| {
+    let (mut results, mut bytes) = (Vec::with_capacity(request.resources.len().min(1000)), 0);
+    for resource in &request.resources {
         let asked = Asked {
             keys: resource.configuration_keys.as_deref().unwrap_or_default(),
             synonyms: request.include_synonyms,
@@ -48,10 +49,24 @@ pub(super) fn serve(
         } else {
             describe(&catalog, &ctx.core.settings, resource, &asked)
         };
-        result(resource, described)
-    });
-    let reply = DescribeConfigsResponse { results: results.collect(), ..Default::default() };
-    std::future::ready(reply.into())
+        let result = result(resource, described);
+        bytes += told_bytes(&result);
+        if bytes > REPLY_BYTES_MAX {
+            return std::future::ready(Served::Close(too_large()));
+        }
+        results.push(result);
+    }
+    std::future::ready(DescribeConfigsResponse { results, ..Default::default() }.into())
+}
+
+/// About what a result takes in the reply.
+fn told_bytes(result: &DescribeConfigsResult) -> usize {
+    let text = |text: &Option<Str>| text.as_deref().map_or(0, str::len);
+    let config = |config: &DescribeConfigsResourceResult| {
+        let synonyms = config.synonyms.iter().map(|synonym| synonym.name.len() + text(&synonym.value) + 4);
+        config.name.len() + text(&config.value) + text(&config.documentation) + synonyms.sum::<usize>() + 8
+    };
+    result.resource_name.len() + text(&result.error_message) + result.configs.iter().map(config).sum::<usize>() + 8
 }
 
 fn result(

@@ -1,0 +1,66 @@
+//! Requests that name one thing so often that the reply would be larger than any memory: the connection is closed instead.
+
+use super::*;
+use crate::wire::messages::describe_configs::{DescribeConfigsRequest, DescribeConfigsResource};
+use crate::wire::messages::find_coordinator::FindCoordinatorRequest;
+use crate::wire::messages::offset_commit::{
+    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
+use crate::wire::messages::offset_fetch::{OffsetFetchRequest, OffsetFetchRequestGroup};
+
+#[test]
+fn a_broker_described_thousands_of_times_closes_the_connection_and_hundreds_of_times_does_not() {
+    with_broker(|rt, addr| async move {
+        let resource =
+            DescribeConfigsResource { resource_type: 4, resource_name: "1".into(), configuration_keys: None };
+        let asked = |times: usize| DescribeConfigsRequest {
+            resources: vec![resource.clone(); times],
+            include_synonyms: true,
+            include_documentation: true,
+        };
+        let mut client = Client::connect(&rt, addr).await;
+        assert_eq!(ask!(client, DescribeConfigs, asked(200), 4).results.len(), 200);
+        assert!(client.send(&frame(asked(5_000).into(), 4, 7)).await);
+        assert_eq!(client.frame().await, None);
+    });
+}
+
+#[test]
+fn a_group_whose_offsets_are_asked_for_thousands_of_times_closes_the_connection() {
+    const PARTITIONS: i32 = 50;
+    with_broker(|rt, addr| async move {
+        let mut client = Client::connect(&rt, addr).await;
+        assert_eq!(create(&mut client, "t", PARTITIONS).await, ErrorCode::None);
+        let partition = |partition_index| OffsetCommitRequestPartition {
+            partition_index,
+            committed_metadata: Some("m".repeat(4096).into()),
+            ..Default::default()
+        };
+        let commit = OffsetCommitRequest {
+            group_id: "g".into(),
+            generation_id_or_member_epoch: -1,
+            topics: vec![OffsetCommitRequestTopic {
+                name: "t".into(),
+                partitions: (0..PARTITIONS).map(partition).collect(),
+                ..Default::default()
+            }],
+            ..Default::default()
+        };
+        // The first that looks for a coordinator has the topic of stored offsets made.
+        loop {
+            let look = FindCoordinatorRequest { key: "g".into(), ..Default::default() };
+            ask!(client, FindCoordinator, look, 3);
+            let told = ask!(client, OffsetCommit, commit.clone(), 8);
+            if told.topics[0].partitions.iter().all(|partition| partition.error_code == ErrorCode::None) {
+                break;
+            }
+            rt.sleep_until(rt.now().after(Duration::from_millis(10))).await;
+        }
+        let group = OffsetFetchRequestGroup { group_id: "g".into(), member_epoch: -1, ..Default::default() };
+        let asked = |times: usize| OffsetFetchRequest { groups: vec![group.clone(); times], ..Default::default() };
+        let told = ask!(client, OffsetFetch, asked(2), 8).groups;
+        assert!(told.iter().all(|group| group.topics[0].partitions.len() == PARTITIONS as usize), "{}", told.len());
+        assert!(client.send(&frame(asked(2_000).into(), 8, 7)).await);
+        assert_eq!(client.frame().await, None);
+    });
+}
