@@ -44,7 +44,7 @@ fn partitions_come_in_pages_that_a_cursor_joins() {
         let expected = [ErrorCode::InvalidTopicException, ErrorCode::UnknownTopicOrPartition];
         assert_eq!(codes.collect::<Vec<_>>(), expected);
         // Of the last one: a cursor to a topic that is not asked for, before the first partition, and no name at all.
-        let cases = [("a", "b", 0, 42), ("a", "a", -1, 42), ("a", "a", 9, 0), ("", "", 0, -1)];
+        let cases = [("a", "b", 0, 42), ("a", "a", -1, 42), ("a", "a", 9, 0), ("", "", 0, 17)];
         for (name, topic_name, partition_index, code) in cases {
             let cursor = Some(Cursor { topic_name: topic_name.into(), partition_index });
             let topics = vec![TopicRequest { name: name.into() }];

@@ -56,7 +56,8 @@ fn a_group_whose_offsets_are_asked_for_thousands_of_times_closes_the_connection(
             }
             rt.sleep_until(rt.now().after(Duration::from_millis(10))).await;
         }
-        let group = OffsetFetchRequestGroup { group_id: "g".into(), member_epoch: -1, ..Default::default() };
+        let group =
+            OffsetFetchRequestGroup { group_id: "g".into(), member_epoch: -1, topics: None, ..Default::default() };
         let asked = |times: usize| OffsetFetchRequest { groups: vec![group.clone(); times], ..Default::default() };
         let told = ask!(client, OffsetFetch, asked(2), 8).groups;
         assert!(told.iter().all(|group| group.topics[0].partitions.len() == PARTITIONS as usize), "{}", told.len());
