@@ -21,16 +21,25 @@ thread_local! {
 /// How soon `ended` looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
+/// A call of the pool, until it has its answer.
+pub(super) struct UnderWay;
+
+impl UnderWay {
+    pub(super) fn begin() -> UnderWay {
+        UNDER_WAY.set(UNDER_WAY.get() + 1);
+        UnderWay
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        UNDER_WAY.set(UNDER_WAY.get() - 1);
+    }
+}
+
 /// Runs `call` on the blocking pool. A panic in it stops the process.
 pub(super) async fn blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> T {
-    struct UnderWay;
-    impl Drop for UnderWay {
-        fn drop(&mut self) {
-            UNDER_WAY.set(UNDER_WAY.get() - 1);
-        }
-    }
-    UNDER_WAY.set(UNDER_WAY.get() + 1);
-    let _until_answered = UnderWay;
+    let _until_answered = UnderWay::begin();
     let guarded = || catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| stop_process(&*panic));
     glommio::executor().spawn_blocking(guarded).await
 }

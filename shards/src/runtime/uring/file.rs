@@ -11,6 +11,7 @@ use glommio::GlommioError;
 use glommio::io::{DmaFile, OpenOptions};
 use rustix::fs::OFlags;
 
+use super::blocking::UnderWay;
 use super::memory::DmaBlocks;
 use super::{Core, blocking};
 use crate::runtime::buf::{Frozen, IoBuf};
@@ -109,6 +110,8 @@ impl File for UringFile {
         self.file.fdatasync().await.map_err(io_error)
     }
     async fn resize(&self, len: u64) -> io::Result<()> {
+        // glommio gives this to its pool of threads.
+        let _until_answered = UnderWay::begin();
         self.file.truncate(len).await.map_err(io_error)
     }
 

@@ -151,9 +151,9 @@ where
         tell(Ok(()));
         Some(main(UringRuntime { core: core.clone() }).await)
     }));
-    // And one more turn of the reactor: it closes the descriptors of what was dropped last.
-    executor.run(super::blocking::ended());
+    // One more turn of the reactor: it closes the descriptors of what was dropped last. Tasks have theirs in it, too.
     executor.run(async {});
+    executor.run(super::blocking::ended());
     result
 }
 
