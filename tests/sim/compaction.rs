@@ -75,7 +75,7 @@ pub fn compacting(seed: u64) -> Outcome {
 
 #[test]
 fn the_newest_record_of_each_key_outlives_every_crash() {
-    simulate("the_newest_record_of_each_key_outlives_every_crash", 20, compacting);
+    simulate("the_newest_record_of_each_key_outlives_every_crash", 8, compacting);
 }
 
 #[test]

@@ -29,7 +29,7 @@ pub fn power_cuts(seed: u64) -> Outcome {
 
 #[test]
 fn power_cuts_under_load_lose_nothing_that_was_acked() {
-    simulate("power_cuts_under_load_lose_nothing_that_was_acked", 40, power_cuts);
+    simulate("power_cuts_under_load_lose_nothing_that_was_acked", 16, power_cuts);
 }
 
 /// Large batches, so that whole journal files fill while a turn is under way.
@@ -71,17 +71,17 @@ fn heavy(seed: u64, configs: &[(&str, &str)], speed: DiskSpeed, most_ms: u64) ->
 
 #[test]
 fn power_cuts_while_the_journal_turns_lose_nothing() {
-    simulate("power_cuts_while_the_journal_turns_lose_nothing", 5, heavy_power_cuts);
+    simulate("power_cuts_while_the_journal_turns_lose_nothing", 2, heavy_power_cuts);
 }
 
 #[test]
 fn power_cuts_while_a_turn_waits_for_slow_syncs_lose_nothing() {
-    simulate("power_cuts_while_a_turn_waits_for_slow_syncs_lose_nothing", 5, power_cuts_in_turns);
+    simulate("power_cuts_while_a_turn_waits_for_slow_syncs_lose_nothing", 2, power_cuts_in_turns);
 }
 
 #[test]
 fn power_cuts_while_the_journal_turns_leave_relaxed_logs_whole() {
-    simulate("power_cuts_while_the_journal_turns_leave_relaxed_logs_whole", 5, heavy_relaxed_power_cuts);
+    simulate("power_cuts_while_the_journal_turns_leave_relaxed_logs_whole", 2, heavy_relaxed_power_cuts);
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn kills(seed: u64) -> Outcome {
 
 #[test]
 fn a_kill_loses_nothing_that_was_acked_even_if_it_was_not_synced() {
-    simulate("a_kill_loses_nothing_that_was_acked_even_if_it_was_not_synced", 10, kills);
+    simulate("a_kill_loses_nothing_that_was_acked_even_if_it_was_not_synced", 4, kills);
 }
 
 pub fn relaxed_power_cuts(seed: u64) -> Outcome {
@@ -135,7 +135,7 @@ pub fn relaxed_power_cuts(seed: u64) -> Outcome {
 
 #[test]
 fn a_power_cut_takes_only_the_end_of_a_relaxed_log() {
-    simulate("a_power_cut_takes_only_the_end_of_a_relaxed_log", 10, relaxed_power_cuts);
+    simulate("a_power_cut_takes_only_the_end_of_a_relaxed_log", 4, relaxed_power_cuts);
 }
 
 pub fn crashes_during_start(seed: u64) -> Outcome {
@@ -167,7 +167,7 @@ pub fn crashes_during_start(seed: u64) -> Outcome {
 
 #[test]
 fn a_start_that_crashes_can_be_repeated() {
-    simulate("a_start_that_crashes_can_be_repeated", 10, crashes_during_start);
+    simulate("a_start_that_crashes_can_be_repeated", 4, crashes_during_start);
 }
 
 pub fn stops(seed: u64) -> Outcome {
@@ -198,5 +198,5 @@ pub fn stops(seed: u64) -> Outcome {
 
 #[test]
 fn an_orderly_stop_keeps_everything() {
-    simulate("an_orderly_stop_keeps_everything", 5, stops);
+    simulate("an_orderly_stop_keeps_everything", 2, stops);
 }

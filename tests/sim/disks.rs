@@ -39,7 +39,7 @@ pub fn slow_disk(seed: u64) -> Outcome {
 
 #[test]
 fn a_slow_disk_makes_retries_and_no_duplicates() {
-    simulate("a_slow_disk_makes_retries_and_no_duplicates", 5, slow_disk);
+    simulate("a_slow_disk_makes_retries_and_no_duplicates", 2, slow_disk);
 }
 
 /// Writes take long, so that a kill finds some on their way.
@@ -63,7 +63,7 @@ pub fn kills_on_a_slow_disk(seed: u64) -> Outcome {
 
 #[test]
 fn a_kill_on_a_slow_disk_loses_nothing_that_was_acked() {
-    simulate("a_kill_on_a_slow_disk_loses_nothing_that_was_acked", 5, kills_on_a_slow_disk);
+    simulate("a_kill_on_a_slow_disk_loses_nothing_that_was_acked", 2, kills_on_a_slow_disk);
 }
 
 /// Syncs take long, so that a power cut finds appends and deletions on their way.
@@ -93,7 +93,7 @@ pub fn power_cuts_on_a_slow_disk(seed: u64) -> Outcome {
 
 #[test]
 fn a_power_cut_on_a_slow_disk_takes_nothing_back_that_was_told() {
-    simulate("a_power_cut_on_a_slow_disk_takes_nothing_back_that_was_told", 10, power_cuts_on_a_slow_disk);
+    simulate("a_power_cut_on_a_slow_disk_takes_nothing_back_that_was_told", 4, power_cuts_on_a_slow_disk);
 }
 
 /// Where an error strikes: the operation, and what the path has in it.
@@ -158,7 +158,7 @@ pub fn io_errors(seed: u64) -> Outcome {
 
 #[test]
 fn nothing_is_acked_after_a_failed_write_or_sync() {
-    simulate("nothing_is_acked_after_a_failed_write_or_sync", 10, io_errors);
+    simulate("nothing_is_acked_after_a_failed_write_or_sync", 4, io_errors);
 }
 
 pub fn full_disk(seed: u64) -> Outcome {
@@ -202,7 +202,7 @@ pub fn full_disk(seed: u64) -> Outcome {
 
 #[test]
 fn a_full_disk_refuses_appends_serves_reads_and_recovers_by_itself() {
-    simulate("a_full_disk_refuses_appends_serves_reads_and_recovers_by_itself", 5, full_disk);
+    simulate("a_full_disk_refuses_appends_serves_reads_and_recovers_by_itself", 2, full_disk);
 }
 
 /// The disk fills up under load, the broker is killed, and nothing is left for the start but what was held back for it.
@@ -269,5 +269,5 @@ fn fewer(stage: &Stage, shards: u32) -> u32 {
 
 #[test]
 fn a_broker_that_was_killed_on_a_full_disk_starts_on_it() {
-    simulate("a_broker_that_was_killed_on_a_full_disk_starts_on_it", 5, start_on_a_full_disk);
+    simulate("a_broker_that_was_killed_on_a_full_disk_starts_on_it", 2, start_on_a_full_disk);
 }

@@ -1,7 +1,7 @@
 //! The seeded simulation of the whole broker: launch, listeners, connections, shards and disks on one thread, with clients
 //! that speak the wire protocol from other hosts.
 //!
-//! `CORELOG_SIM_SEEDS` (200 of the mixed scenario; others run their share), `CORELOG_SIM_FROM`, `CORELOG_SIM_SEED` (one),
+//! `CORELOG_SIM_SEEDS` (500 of the mixed scenario; others run their share), `CORELOG_SIM_FROM`, `CORELOG_SIM_SEED` (one),
 //! `CORELOG_SIM_LOG`.
 //!
 //! | rule | where it is tested; `planted` breaks it on purpose |

@@ -95,7 +95,7 @@ fn mixed_at(seed: u64, speed: DiskSpeed) -> Outcome {
 fn whatever_happens_on_a_slow_disk_nothing_acked_is_lost_and_nothing_deleted_comes_back() {
     simulate(
         "whatever_happens_on_a_slow_disk_nothing_acked_is_lost_and_nothing_deleted_comes_back",
-        5,
+        2,
         mixed_on_a_slow_disk,
     );
 }
@@ -155,7 +155,7 @@ pub fn resting(seed: u64) -> Outcome {
 
 #[test]
 fn a_log_that_rested_for_turns_of_the_journal_goes_on_without_loss() {
-    simulate("a_log_that_rested_for_turns_of_the_journal_goes_on_without_loss", 5, resting);
+    simulate("a_log_that_rested_for_turns_of_the_journal_goes_on_without_loss", 2, resting);
 }
 
 /// The broker's wall clock jumps a day ahead and back: no record is a day old for that.
@@ -183,5 +183,5 @@ pub fn clock_jumps(seed: u64) -> Outcome {
 
 #[test]
 fn retention_does_not_believe_a_clock_that_jumps() {
-    simulate("retention_does_not_believe_a_clock_that_jumps", 2, clock_jumps);
+    simulate("retention_does_not_believe_a_clock_that_jumps", 1, clock_jumps);
 }

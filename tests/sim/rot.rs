@@ -103,5 +103,5 @@ pub fn one_bit(seed: u64) -> Outcome {
 
 #[test]
 fn a_wrong_bit_is_found_and_named_or_does_no_harm() {
-    simulate("a_wrong_bit_is_found_and_named_or_does_no_harm", 40, one_bit);
+    simulate("a_wrong_bit_is_found_and_named_or_does_no_harm", 16, one_bit);
 }

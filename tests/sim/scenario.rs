@@ -19,7 +19,7 @@ use crate::producer::Producer;
 use crate::world::{ROOT, Setup, World};
 
 /// Seeds of the mixed scenario, as CI runs them; each other scenario runs its share of as many, in percent.
-const SEEDS_DEFAULT: u64 = 200;
+const SEEDS_DEFAULT: u64 = 500;
 
 /// Time in which the last records arrive and compaction is done with them.
 const COMPACTED: Duration = Duration::from_millis(500);

@@ -53,7 +53,7 @@ fn deletions(seed: u64) -> Outcome {
 
 #[test]
 fn a_topic_that_is_made_again_has_nothing_of_the_old_one() {
-    simulate("a_topic_that_is_made_again_has_nothing_of_the_old_one", 5, deletions);
+    simulate("a_topic_that_is_made_again_has_nothing_of_the_old_one", 2, deletions);
 }
 
 /// Topics come and go, so that a snapshot is under way in most crashes; some topics stay.
@@ -98,7 +98,7 @@ pub fn snapshots(seed: u64) -> Outcome {
 
 #[test]
 fn a_crash_at_any_step_of_a_snapshot_loses_no_topic_and_brings_none_back() {
-    simulate("a_crash_at_any_step_of_a_snapshot_loses_no_topic_and_brings_none_back", 10, snapshots);
+    simulate("a_crash_at_any_step_of_a_snapshot_loses_no_topic_and_brings_none_back", 4, snapshots);
 }
 
 /// Bytes below a directory of the broker's.

@@ -49,12 +49,14 @@ impl Content {
         {
             return whole.slice(..(end - pos) as usize);
         }
-        let mut read = vec![0; (end - pos) as usize];
+        let count = (end - pos) as usize;
+        let mut read = Vec::with_capacity(count);
         for (index, block) in self.blocks.range(pos / BLOCK..end.div_ceil(BLOCK)) {
-            let at = (index * BLOCK - pos) as usize;
-            let take = block.len().min(read.len() - at);
-            read[at..at + take].copy_from_slice(&block[..take]);
+            // Zeros only where nothing was written.
+            read.resize((index * BLOCK - pos) as usize, 0);
+            read.extend_from_slice(&block[..block.len().min(count - read.len())]);
         }
+        read.resize(count, 0);
         read.into()
     }
 
