@@ -1,4 +1,4 @@
-//! Lends fetches the memory of their replies, out of the core's budget, before they read. Owning core only.
+//! Lends fetches and long replies their memory, out of the core's budget, before they read or are made. Owning core only.
 //! Invariant: what fetches read and nobody has sent yet is in the budget, but for first batches above [`READ_BYTES_MIN`].
 //! A read is ours until its reply is being sent: it has the reserve, and does not queue behind frames that peers hold open.
 
@@ -14,6 +14,7 @@ use shards::runtime::Runtime;
 use shards::types::Mono;
 
 use super::budget::{Budget, Held, Lease};
+use crate::api::{CoreMemory, REPLY_BYTES_MAX};
 
 /// Least that is lent, as a batch comes whole: Kafka's default of the largest one.
 const READ_BYTES_MIN: usize = 1024 * 1024;
@@ -63,6 +64,17 @@ impl<R: Runtime> ReadMemory for ReplyMemory<R> {
             };
             or(granted, given_up).await
         })
+    }
+}
+
+impl<R: Runtime> CoreMemory for ReplyMemory<R> {
+    fn reply_bytes_max(&self) -> usize {
+        (self.budget.capacity_bytes() / 2).min(REPLY_BYTES_MAX)
+    }
+
+    fn turn(&self) -> Pin<Box<dyn Future<Output = ()>>> {
+        let runtime = self.runtime.clone();
+        Box::pin(async move { runtime.quantum().await })
     }
 }
 

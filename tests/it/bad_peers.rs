@@ -18,7 +18,7 @@ use crate::dice::Dice;
 use crate::ledger::{Appended, Ledger};
 use crate::peer::{FETCH, batch, fetch_request, frame};
 
-const MEMORY_MIB: u64 = 128;
+pub const MEMORY_MIB: u64 = 128;
 /// Beside `memory`: the program, its threads, and what the allocator holds back.
 const BESIDE_MIB: u64 = 64;
 /// Other clients may wait for memory for so long, which is when peers that hold it without need are cut off.
@@ -26,21 +26,25 @@ const WAIT_MAX: Duration = Duration::from_secs(8);
 const LINE: &str = "\"connection closed\"";
 
 fn broker(home: &Home) -> Broker {
+    broker_with(home, &["--set", "shards=2"])
+}
+
+pub fn broker_with(home: &Home, flags: &[&str]) -> Broker {
     let memory = format!("memory={}", MEMORY_MIB << 20);
-    let broker = home.dev(&["--set", &memory, "--set", "shards=2", "--set", "journal.bytes=16777216"]);
+    let broker = home.dev(&[&["--set", &memory, "--set", "journal.bytes=16777216"], flags].concat());
     assert_eq!(broker.connect().create("bystander", 1), ErrorCode::None);
     broker
 }
 
 /// A client that produces and fetches all the while.
-struct Bystander {
+pub struct Bystander {
     stop: Arc<AtomicBool>,
-    rounds: Arc<AtomicUsize>,
+    pub rounds: Arc<AtomicUsize>,
     thread: JoinHandle<(Ledger, Duration)>,
 }
 
 impl Bystander {
-    fn of(broker: &Broker) -> Self {
+    pub fn of(broker: &Broker) -> Self {
         let (stop, rounds) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let mut peer = broker.connect();
         let (stopped, counted) = (stop.clone(), rounds.clone());
@@ -63,7 +67,7 @@ impl Bystander {
     }
 
     /// It must have been served all the while; and all that it was acked is there.
-    fn check(self, broker: &Broker) {
+    pub fn check(self, broker: &Broker) {
         // At least one more round after all that was done.
         let (seen, deadline) = (self.rounds.load(Ordering::Relaxed), Instant::now() + WAIT_MAX);
         while self.rounds.load(Ordering::Relaxed) < seen + 2 && Instant::now() < deadline && !self.thread.is_finished()
@@ -86,7 +90,7 @@ fn check_health(broker: &Broker) {
     assert!(peak <= most, "{peak} MiB of memory at the peak, not {most}");
 }
 
-fn connect(broker: &Broker) -> TcpStream {
+pub fn connect(broker: &Broker) -> TcpStream {
     let stream = TcpStream::connect(broker.address).expect("the broker listens");
     stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
     stream
@@ -105,7 +109,7 @@ fn until_closed(broker: &Broker, bytes: &[u8]) -> SocketAddr {
 }
 
 /// The lines on closed connections so far.
-fn closed_lines(broker: &Broker) -> Vec<String> {
+pub fn closed_lines(broker: &Broker) -> Vec<String> {
     broker.stderr().lines().filter(|line| line.contains(LINE)).map(str::to_owned).collect()
 }
 

@@ -22,6 +22,7 @@ mod http;
 mod large_batches;
 mod ledger;
 mod little_memory;
+mod long_replies;
 mod on_disk;
 mod oracle;
 mod peer;

@@ -6,6 +6,7 @@ mod group;
 mod topic;
 
 use std::future::Future;
+use std::rc::Rc;
 
 use shards::catalog::config::LayeredValue;
 use shards::catalog::{Catalog, check_topic_name};
@@ -13,8 +14,9 @@ use shards::catalog::{Catalog, check_topic_name};
 use super::config_resources::{
     BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP, SOURCE_DEFAULT, SOURCE_LOGGER, TOPIC, layer_code, type_code,
 };
-use super::table::{REPLY_BYTES_MAX, Served, too_large};
-use super::{ApiSettings, RequestContext};
+use super::long_reply::{LongReply, NoReply};
+use super::table::Served;
+use super::{ApiCore, ApiSettings, RequestContext};
 use crate::config::described::SettingType;
 use crate::wire::messages::describe_configs::{
     DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult, DescribeConfigsResponse,
@@ -33,11 +35,18 @@ pub(super) fn serve(
     ctx: &RequestContext<'_>,
     request: DescribeConfigsRequest,
 ) -> impl Future<Output = Served<DescribeConfigsResponse>> + use<> {
-    let catalog = ctx.core.shards.catalog();
+    let told = tell_all(ctx.core.clone(), request, LongReply::of::<DescribeConfigsResponse>(ctx));
+    async move { told.await.unwrap_or_else(NoReply::close) }
+}
+
+async fn tell_all(
+    core: Rc<ApiCore>,
+    request: DescribeConfigsRequest,
+    mut results: LongReply<DescribeConfigsResult>,
+) -> Result<Served<DescribeConfigsResponse>, NoReply> {
     let known = [TOPIC, BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP];
     // Kafka gives up on the whole request.
     let hopeless = request.resources.iter().any(|resource| !known.contains(&resource.resource_type));
-    let (mut results, mut bytes) = (Vec::with_capacity(request.resources.len().min(1000)), 0);
     for resource in &request.resources {
         let asked = Asked {
             keys: resource.configuration_keys.as_deref().unwrap_or_default(),
@@ -47,26 +56,11 @@ pub(super) fn serve(
         let described = if hopeless {
             Err((ErrorCode::InvalidRequest, MALFORMED.to_owned()))
         } else {
-            describe(&catalog, &ctx.core.settings, resource, &asked)
+            describe(&core.shards.catalog(), &core.settings, resource, &asked)
         };
-        let result = result(resource, described);
-        bytes += told_bytes(&result);
-        if bytes > REPLY_BYTES_MAX {
-            return std::future::ready(Served::Close(too_large()));
-        }
-        results.push(result);
+        results.push(result(resource, described)).await?;
     }
-    std::future::ready(DescribeConfigsResponse { results, ..Default::default() }.into())
-}
-
-/// About what a result takes in the reply.
-fn told_bytes(result: &DescribeConfigsResult) -> usize {
-    let text = |text: &Option<Str>| text.as_deref().map_or(0, str::len);
-    let config = |config: &DescribeConfigsResourceResult| {
-        let synonyms = config.synonyms.iter().map(|synonym| synonym.name.len() + text(&synonym.value) + 4);
-        config.name.len() + text(&config.value) + text(&config.documentation) + synonyms.sum::<usize>() + 8
-    };
-    result.resource_name.len() + text(&result.error_message) + result.configs.iter().map(config).sum::<usize>() + 8
+    Ok(results.within(DescribeConfigsResponse::default()))
 }
 
 fn result(
@@ -81,7 +75,7 @@ fn result(
         error_code,
         error_message: Some(Str::from(told)),
         resource_type: resource.resource_type,
-        resource_name: resource.resource_name.as_str().into(),
+        resource_name: resource.resource_name.clone(),
         configs,
     }
 }
