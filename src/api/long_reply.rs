@@ -110,10 +110,11 @@ impl<T: Wire> LongReply<T> {
             // holds much, for little, as others may wait for that.
             let short_bytes = bytes - self.lent_bytes;
             let wanted_bytes = short_bytes.max(self.lent_bytes.min(max_bytes.saturating_sub(self.lent_bytes)));
-            let deadline = if self.leases.is_empty() { Mono(u64::MAX) } else { Mono(0) };
-            let lease = self.memory.lend(u32::try_from(wanted_bytes).unwrap_or(u32::MAX), deadline).await;
+            let (least_bytes, deadline) =
+                if self.leases.is_empty() { (short_bytes, Mono(u64::MAX)) } else { (wanted_bytes, Mono(0)) };
+            let lease = self.memory.lend(least_bytes, wanted_bytes, deadline).await;
             let lease = lease.ok_or(NoReply::NoMemory { bytes: self.lent_bytes })?;
-            self.lent_bytes += lease.max_bytes() as usize;
+            self.lent_bytes += lease.max_bytes();
             self.leases.push(lease);
         }
         Ok(())

@@ -205,7 +205,9 @@ impl Gathered {
         link: &Link<R::Conn>,
         peer: &Peer,
     ) -> Poll<bool> {
-        while self.replies.bytes < WRITE_BYTES {
+        // Where memory is short, replies to come are not made before those that are there are taken.
+        let most_bytes = if server.budget.is_pressed() { BLOCK_BYTES } else { WRITE_BYTES };
+        while self.replies.bytes < most_bytes {
             match link.poll_outcome(cx, &mut self.front) {
                 Poll::Pending if self.replies.segments.is_empty() => return Poll::Pending,
                 Poll::Pending => break,

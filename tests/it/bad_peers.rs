@@ -13,7 +13,7 @@ use corelog::wire::ErrorCode;
 use corelog::wire::messages::Request;
 use shards::batch::{CRC_FROM, Compression, CompressionLevels, HEADER_BYTES, crc};
 
-use crate::broker::{Broker, Home};
+use crate::broker::{Broker, Home, until};
 use crate::dice::Dice;
 use crate::ledger::{Appended, Ledger};
 use crate::peer::{FETCH, batch, fetch_request, frame};
@@ -56,7 +56,9 @@ impl Bystander {
                 assert_eq!(ledger.append(&mut peer), Appended::Acked);
                 let end = i64::try_from(ledger.acked()).expect("a small number");
                 let reply = peer.fetch(fetch_request("bystander", end - 1));
-                assert_eq!(reply.responses[0].partitions[0].high_watermark, end);
+                let part = &reply.responses[0].partitions[0];
+                assert_eq!(part.high_watermark, end);
+                assert!(part.records.as_ref().is_some_and(|records| !records.is_empty()));
                 longest = longest.max(began.elapsed());
                 counted.fetch_add(1, Ordering::Relaxed);
                 std::thread::sleep(Duration::from_millis(1));
@@ -208,31 +210,63 @@ fn slow_and_idle_peers_and_large_claims_keep_nobody_from_the_memory() {
     drop((slow, idle));
 }
 
-#[test]
-fn replies_that_nobody_reads_hold_no_more_than_the_budget() {
-    const READERS: usize = 200;
-    let home = Home::new();
-    let broker = broker(&home);
+/// Makes a topic of 21 MiB; a request for all of it.
+fn large_fetch(broker: &Broker) -> Vec<u8> {
     let mut peer = broker.connect();
     assert_eq!(peer.create("large", 1), ErrorCode::None);
     let value = vec![7; 900 << 10];
     for _ in 0..24 {
         assert_eq!(peer.append("large", &batch(&[&value], None)).0, ErrorCode::None);
     }
-    let bystander = Bystander::of(&broker);
     let mut ask = fetch_request("large", 0);
     ask.max_bytes = 20 << 20;
     ask.topics[0].partitions[0].partition_max_bytes = 20 << 20;
-    let request = frame(&Request::from(ask), FETCH);
-    let mut unread: Vec<_> = (0..READERS).map(|_| connect(&broker)).collect();
+    frame(&Request::from(ask), FETCH)
+}
+
+/// Peers that ask for it four times each, and read nothing.
+fn unread(broker: &Broker, request: &[u8], peers: usize) -> Vec<TcpStream> {
+    let mut unread: Vec<_> = (0..peers).map(|_| connect(broker)).collect();
     for stream in &mut unread {
         for _ in 0..4 {
-            stream.write_all(&request).expect("the broker reads");
+            stream.write_all(request).expect("the broker reads");
         }
     }
+    unread
+}
+
+#[test]
+fn replies_that_nobody_reads_hold_no_more_than_the_budget() {
+    let home = Home::new();
+    let broker = broker(&home);
+    let request = large_fetch(&broker);
+    let bystander = Bystander::of(&broker);
+    let unread = unread(&broker, &request, 200);
     std::thread::sleep(Duration::from_secs(4));
     bystander.check(&broker);
     drop(unread);
+}
+
+#[test]
+fn small_requests_are_served_while_frames_and_replies_hold_all_memory_that_peers_may_hold() {
+    let home = Home::new();
+    // One shard, so that all connections share a core.
+    let broker = broker_with(&home, &["--set", "shards=1"]);
+    let request = large_fetch(&broker);
+    let bystander = Bystander::of(&broker);
+    let unread = unread(&broker, &request, 100);
+    let mut claims: Vec<_> = (0..20).map(|_| connect(&broker)).collect();
+    for stream in &mut claims {
+        stream.write_all(&[&(20u32 << 20).to_be_bytes()[..], &[0, 0, 0, 9]].concat()).expect("the broker reads");
+    }
+    // By now all of it is held, and nobody has been cut off.
+    std::thread::sleep(Duration::from_secs(1));
+    let before = bystander.rounds.load(Ordering::Relaxed);
+    until("those that hold the memory are cut off", || !closed_lines(&broker).is_empty());
+    let rounds = bystander.rounds.load(Ordering::Relaxed) - before;
+    assert!(rounds > 10, "{rounds} rounds until then");
+    bystander.check(&broker);
+    drop((unread, claims));
 }
 
 /// A batch whose records are `plain` packed, whatever its header says of them.
