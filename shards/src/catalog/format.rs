@@ -81,6 +81,7 @@ const FRAME_VERSION: u32 = 1;
 /// Kafka's numbers for the resources of a ConfigRecord. A broker's name is its number; the empty name is all brokers.
 const RESOURCE_TOPIC: i8 = 2;
 const RESOURCE_BROKER: i8 = 4;
+const RESOURCE_METRICS: i8 = 16;
 const RESOURCE_GROUP: i8 = 32;
 
 /// Kafka's directory id for "not said".
@@ -126,6 +127,12 @@ impl CatalogRecord {
             CatalogRecord::GroupConfig { group, key, value } => framed(&ConfigRecord {
                 resource_type: RESOURCE_GROUP,
                 resource_name: group.as_str().into(),
+                name: key.as_str().into(),
+                value: value.as_deref().map(Into::into),
+            }),
+            CatalogRecord::MetricsConfig { name, key, value } => framed(&ConfigRecord {
+                resource_type: RESOURCE_METRICS,
+                resource_name: name.as_str().into(),
                 name: key.as_str().into(),
                 value: value.as_deref().map(Into::into),
             }),
@@ -241,6 +248,7 @@ fn config(record: ConfigRecord) -> Result<CatalogRecord, RecordError> {
     match (record.resource_type, record.resource_name.as_str()) {
         (RESOURCE_TOPIC, topic) => Ok(CatalogRecord::TopicConfig { topic: topic.to_owned(), key, value }),
         (RESOURCE_GROUP, group) => Ok(CatalogRecord::GroupConfig { group: group.to_owned(), key, value }),
+        (RESOURCE_METRICS, name) => Ok(CatalogRecord::MetricsConfig { name: name.to_owned(), key, value }),
         (RESOURCE_BROKER, "") => Ok(CatalogRecord::BrokerConfig { broker: None, key, value }),
         (RESOURCE_BROKER, name) => match name.parse() {
             Ok(broker) => Ok(CatalogRecord::BrokerConfig { broker: Some(broker), key, value }),

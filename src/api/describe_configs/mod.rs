@@ -3,6 +3,7 @@
 
 mod broker;
 mod group;
+mod metrics;
 mod topic;
 
 use std::future::Future;
@@ -12,12 +13,11 @@ use shards::catalog::config::LayeredValue;
 use shards::catalog::{Catalog, check_topic_name};
 
 use super::config_resources::{
-    BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP, SOURCE_DEFAULT, SOURCE_LOGGER, TOPIC, layer_code, type_code,
+    BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP, SOURCE_DEFAULT, SOURCE_LOGGER, TOPIC, layer_code,
 };
 use super::long_reply::{LongReply, NoReply};
 use super::table::Served;
 use super::{ApiCore, ApiSettings, RequestContext};
-use crate::config::described::SettingType;
 use crate::wire::messages::describe_configs::{
     DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult, DescribeConfigsResponse,
     DescribeConfigsResult, DescribeConfigsSynonym,
@@ -108,7 +108,7 @@ fn describe(
             id => invalid(format!("Unexpected broker id, expected {} but received {id}", settings.node_id)),
         },
         CLIENT_METRICS if name.is_empty() => invalid("Client metrics subscription name must not be empty".to_owned()),
-        CLIENT_METRICS => Ok(client_metrics(asked)),
+        CLIENT_METRICS => Ok(metrics::described(catalog, name, asked)),
         _ if name.is_empty() => invalid("Group name must not be empty".to_owned()),
         _ => Ok(group::described(catalog, name, asked)),
     }
@@ -161,23 +161,4 @@ fn loggers(settings: &ApiSettings, asked: &Asked<'_>) -> Vec<DescribeConfigsReso
         ..Default::default()
     };
     if asked.wants("root") { vec![root] } else { Vec::new() }
-}
-
-/// Nothing is ever pushed here, so every subscription is what it is where nobody set one.
-fn client_metrics(asked: &Asked<'_>) -> Vec<DescribeConfigsResourceResult> {
-    let defaults = [
-        ("interval.ms", "300000", SettingType::Int, "Time between two pushes of a client."),
-        ("match", "", SettingType::List, "Which clients are meant. Empty: all."),
-        ("metrics", "", SettingType::List, "Prefixes of the metrics that clients push. Empty: none."),
-    ];
-    let wanted = defaults.into_iter().filter(|(name, ..)| asked.wants(name));
-    let told = wanted.map(|(name, value, kind, doc)| DescribeConfigsResourceResult {
-        name: Str::from_static(name),
-        value: Some(Str::from_static(value)),
-        config_source: SOURCE_DEFAULT,
-        config_type: type_code(kind),
-        documentation: asked.doc(Str::from_static(doc)),
-        ..Default::default()
-    });
-    told.collect()
 }
