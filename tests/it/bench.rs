@@ -36,6 +36,23 @@ fn a_run_reads_back_every_record_that_was_acked_at_a_rate_and_at_the_maximum_in_
     assert!(after.code == Some(0) && !after.stdout.contains("end to end"), "{}", after.stdout);
 }
 
+/// A request takes along what is there of all partitions, so that the next one has to wait for its linger.
+#[test]
+fn a_linger_bounds_the_requests_of_a_client_however_many_partitions_there_are() {
+    let home = Home::new();
+    let _broker = home.dev(&[]);
+    let out = home.path().join("report");
+    let dir = out.to_str().expect("UTF-8");
+    let of = ["--partitions", "9", "--clients", "1", "--warmup", "0", "--duration", "1s", "--produce-only"];
+    let run = ["bench", "--topic", "t", "--rate", "1000", "--linger", "20ms", "--out", dir];
+    let done = ran(&home, &[&run[..], &of].concat());
+    let text = std::fs::read_to_string(out.join("result.json"));
+    let json: serde_json::Value = serde_json::from_str(&text.expect(&done.stderr)).expect("JSON");
+    // One more for what is left at the end.
+    assert!(json["measured"]["requests"].as_u64().is_some_and(|requests| requests <= 51), "{}", json["measured"]);
+    assert_eq!(json["measured"]["acked"], 1000);
+}
+
 #[test]
 fn a_report_has_everything_in_files_that_load_nothing() {
     let home = Home::new();
