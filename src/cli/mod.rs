@@ -254,12 +254,13 @@ mod tests {
             "corelog consume t --from @1700000000000",
             "corelog bench -b h:1 --topic t --partitions 6 --rate max --record-size 100 --duration 30s --warmup 5s --clients 4",
             "corelog bench --rate 5000 --linger 5ms --codec zstd --batch-size 1000 --in-flight 1 --threads 2 --produce-only",
-            "corelog bench --arrivals bursts:10 --broker-pid 1 --out report",
+            "corelog bench --arrivals bursts:10 --broker-pid 1 --admin h:9644 --out report",
             "corelog bench --one-outstanding --clients 64",
             "corelog bench --profile logs --keys 100 --key-skew 1 --record-size 100..4000 --compressibility 4 --read-after 20s",
             "corelog bench --profile steady.toml --record-size varied:400 --group-members 4",
             "corelog stages --admin h:9644 --all -o json",
             "corelog top --every 5 --admin h:9644",
+            "corelog bench merge one two three --out all",
             "corelog bench compare h:1 g:2 --rounds 3 --rate 5000 --duration 10s",
         ] {
             if let Err(e) = Arguments::try_parse_from(line.split(' ')) {
@@ -280,6 +281,7 @@ mod tests {
             "corelog bench --record-size 1k",
             "corelog bench --group-members 2 --produce-only",
             "corelog bench compare h:1",
+            "corelog bench merge one",
             "corelog bench -b h:1 compare h:1 g:2",
             "corelog bench --partitions 0",
             "corelog topic create t --partitions 0",
