@@ -2,6 +2,7 @@
 //!
 //! Path of a request: `listen` (frames) → `wire` (messages) → `api` (one file per Kafka API) → `shards::router`.
 
+pub mod adopt;
 pub mod api;
 pub mod bench;
 pub mod cli;

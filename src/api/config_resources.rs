@@ -26,6 +26,7 @@ pub(super) const GROUP: i8 = 32;
 pub(super) const SOURCE_TOPIC: i8 = 1;
 pub(super) const SOURCE_DEFAULT: i8 = 5;
 pub(super) const SOURCE_LOGGER: i8 = 6;
+pub(super) const SOURCE_METRICS: i8 = 7;
 pub(super) const SOURCE_GROUP: i8 = 8;
 
 pub(super) fn layer_code(layer: Layer) -> i8 {
@@ -37,7 +38,7 @@ pub(super) fn layer_code(layer: Layer) -> i8 {
     }
 }
 
-/// Kafka's number for the type of a config of a topic or a group.
+/// Kafka's number for the type of a config of a topic, a group or client metrics.
 pub(super) fn topic_type_code(key: &ConfigKey) -> i8 {
     match key.kind {
         Kind::Bool => type_code(SettingType::Boolean),
@@ -45,7 +46,7 @@ pub(super) fn topic_type_code(key: &ConfigKey) -> i8 {
         Kind::Int { .. } | Kind::GzipLevel => type_code(SettingType::Int),
         Kind::Long { .. } => type_code(SettingType::Long),
         Kind::Ratio => 6,
-        Kind::ListOf(_) | Kind::ThrottledReplicas => type_code(SettingType::List),
+        Kind::ListOf(_) | Kind::AnyList | Kind::ThrottledReplicas => type_code(SettingType::List),
     }
 }
 
@@ -65,6 +66,7 @@ pub(super) fn resource(kind: i8, name: &str) -> ConfigResource {
         TOPIC => ResourceKind::Topic,
         BROKER => ResourceKind::Broker,
         BROKER_LOGGER => ResourceKind::BrokerLogger,
+        CLIENT_METRICS => ResourceKind::Metrics,
         GROUP => ResourceKind::Group,
         other => ResourceKind::Other(other),
     };

@@ -2,13 +2,15 @@
 //! core; each group's coordinator answers. Invariant: one result for each group, in the order asked.
 
 use std::future::Future;
+use std::rc::Rc;
 
 use shards::group::{ConsumerDescribed, ConsumerMemberDescribed, GroupError, GroupReply, GroupRequest, NamedParts};
 
-use super::RequestContext;
 use super::errors::group_error;
 use super::groups::{GROUP_OPERATIONS, kept, unasked};
+use super::long_reply::{LongReply, NoReply};
 use super::table::Served;
+use super::{ApiCore, RequestContext};
 use crate::wire::messages::consumer_group_describe::{
     Assignment, ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse, DescribedGroup, Member, TopicPartitions,
 };
@@ -22,39 +24,39 @@ pub(super) fn serve(
     ctx: &RequestContext<'_>,
     request: ConsumerGroupDescribeRequest,
 ) -> impl Future<Output = Served<ConsumerGroupDescribeResponse>> + use<> {
-    let ask = |group: &Str| {
-        let asked = (!group.is_empty())
-            .then(|| ctx.core.shards.ask_group(GroupRequest::DescribeConsumer { group: kept(group) }));
-        (Str::from(group.as_str()), asked)
-    };
-    let asked: Vec<_> = request.group_ids.iter().map(ask).collect();
-    let with_operations = request.include_authorized_operations;
-    async move {
-        let mut groups = Vec::with_capacity(asked.len());
-        for (id, asked) in asked {
-            let Some(answer) = asked else {
-                groups.push(DescribedGroup {
-                    error_code: ErrorCode::InvalidGroupId,
-                    group_id: id,
-                    ..Default::default()
-                });
-                continue;
-            };
-            let described = match answer.await {
-                Ok(GroupReply::ConsumerDescribed(described)) => described,
-                Ok(other) => Err(unasked(&other)),
-                Err(error) => Err(error),
-            };
-            let mut group = match described {
-                Ok(told) => tell(id, &told),
-                Err(error) => refused(id, error),
-            };
-            if with_operations && group.error_code == ErrorCode::None {
-                group.authorized_operations = GROUP_OPERATIONS;
-            }
-            groups.push(group);
+    let groups = LongReply::of::<ConsumerGroupDescribeResponse>(ctx);
+    let told = tell_all(ctx.core.clone(), request, groups);
+    async move { told.await.unwrap_or_else(NoReply::close) }
+}
+
+/// One after the other: a group may be named any number of times.
+async fn tell_all(
+    core: Rc<ApiCore>,
+    request: ConsumerGroupDescribeRequest,
+    mut groups: LongReply<DescribedGroup>,
+) -> Result<Served<ConsumerGroupDescribeResponse>, NoReply> {
+    for id in &request.group_ids {
+        let mut group = describe(&core, id).await;
+        if request.include_authorized_operations && group.error_code == ErrorCode::None {
+            group.authorized_operations = GROUP_OPERATIONS;
         }
-        ConsumerGroupDescribeResponse { groups, ..Default::default() }.into()
+        groups.push(group).await?;
+    }
+    Ok(groups.within(ConsumerGroupDescribeResponse::default()))
+}
+
+async fn describe(core: &ApiCore, id: &Str) -> DescribedGroup {
+    if id.is_empty() {
+        return DescribedGroup { error_code: ErrorCode::InvalidGroupId, ..Default::default() };
+    }
+    let described = match core.shards.ask_group(GroupRequest::DescribeConsumer { group: kept(id) }).await {
+        Ok(GroupReply::ConsumerDescribed(described)) => described,
+        Ok(other) => Err(unasked(&other)),
+        Err(error) => Err(error),
+    };
+    match described {
+        Ok(told) => tell(id.clone(), &told),
+        Err(error) => refused(id.clone(), error),
     }
 }
 

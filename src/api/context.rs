@@ -6,10 +6,11 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use shards::router::{ReadMemory, Shards, Trace};
+use shards::router::{Shards, Trace};
 use shards::types::Mono;
 
 use super::fetch::sessions::{FetchSessions, SessionLimits};
+use super::long_reply::CoreMemory;
 use super::table::TABLE;
 use crate::config::described::BrokerSetting;
 use crate::wire::Str;
@@ -101,8 +102,8 @@ pub struct ApiCore {
     pub shards: Shards,
     pub settings: Rc<ApiSettings>,
     pub sessions: RefCell<FetchSessions>,
-    /// What fetches may read into.
-    pub memory: Rc<dyn ReadMemory>,
+    /// What fetches may read into, and long replies are made in.
+    pub memory: Rc<dyn CoreMemory>,
     /// Requests so far, in the order of [`TABLE`].
     counts: [Cell<u64>; TABLE.len()],
     random: Cell<u64>,
@@ -114,7 +115,7 @@ impl ApiCore {
         core: u16,
         shards: Shards,
         settings: Rc<ApiSettings>,
-        memory: Rc<dyn ReadMemory>,
+        memory: Rc<dyn CoreMemory>,
         seed: u64,
     ) -> Rc<ApiCore> {
         let sessions = RefCell::new(FetchSessions::new(core, settings.sessions));

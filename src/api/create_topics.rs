@@ -11,6 +11,7 @@ use shards::catalog::{Catalog, CatalogCommand, CatalogError, CatalogReply, Creat
 use super::RequestContext;
 use super::config_resources::{SOURCE_DEFAULT, SOURCE_TOPIC, layer_code};
 use super::errors::catalog_error_told;
+use super::long_reply::LongReply;
 use super::table::Served;
 use crate::wire::Str;
 use crate::wire::messages::create_topics::{
@@ -24,26 +25,21 @@ pub(super) fn serve(
     let names: Vec<Str> = request.topics.iter().map(|topic| topic.name.as_str().into()).collect();
     let topics = request.topics.iter().map(new_topic).collect();
     let change = ctx.core.shards.change(CatalogCommand::CreateTopics { topics, validate_only: request.validate_only });
-    let core = ctx.core.clone();
+    let (core, topics_told) = (ctx.core.clone(), LongReply::of::<CreateTopicsResponse>(ctx));
     async move {
         let outcomes: Vec<Result<CreatedTopic, CatalogError>> = match change.await {
             Ok(CatalogReply::TopicsCreated(outcomes)) => outcomes,
             Ok(other) => vec![Err(CatalogError::Internal { why: format!("answered with {other:?}") }); names.len()],
             Err(e) => vec![Err(e); names.len()],
         };
-        let catalog = core.shards.catalog();
+        // A name given twice failed each time and is told once, as Kafka does.
         let mut told = HashSet::new();
-        let mut topics = Vec::with_capacity(names.len());
-        for (name, outcome) in names.into_iter().zip(outcomes) {
-            // A name given twice failed each time and is told once, as Kafka does.
-            if told.insert(name.clone()) {
-                topics.push(match outcome {
-                    Ok(created) => made(&catalog, name, &created),
-                    Err(e) => failed(name, &e),
-                });
-            }
-        }
-        CreateTopicsResponse { topics, ..Default::default() }.into()
+        let once = names.into_iter().zip(outcomes).filter(|(name, _)| told.insert(name.clone()));
+        let results = once.map(|(name, outcome)| match outcome {
+            Ok(created) => made(&core.shards.catalog(), name, &created),
+            Err(e) => failed(name, &e),
+        });
+        topics_told.tell(results, CreateTopicsResponse::default()).await
     }
 }
 

@@ -2,13 +2,15 @@
 //! answers. Invariant: one result for each group, in the order asked.
 
 use std::future::Future;
+use std::rc::Rc;
 
 use shards::group::{Described, GroupError, GroupReply, GroupRequest};
 
-use super::RequestContext;
 use super::errors::group_error;
 use super::groups::{GROUP_OPERATIONS, kept, unasked};
+use super::long_reply::{LongReply, NoReply};
 use super::table::Served;
+use super::{ApiCore, RequestContext};
 use crate::wire::messages::describe_groups::{
     DescribeGroupsRequest, DescribeGroupsResponse, DescribedGroup, DescribedGroupMember,
 };
@@ -21,30 +23,34 @@ pub(super) fn serve(
     ctx: &RequestContext<'_>,
     request: DescribeGroupsRequest,
 ) -> impl Future<Output = Served<DescribeGroupsResponse>> + use<> {
-    let ask = |group: &Str| {
-        (Str::from(group.as_str()), ctx.core.shards.ask_group(GroupRequest::Describe { group: kept(group) }))
-    };
-    let asked: Vec<_> = request.groups.iter().map(ask).collect();
-    let (version, with_operations) = (ctx.version, request.include_authorized_operations);
-    async move {
-        let mut groups = Vec::with_capacity(asked.len());
-        for (id, answer) in asked {
-            let described = match answer.await {
-                Ok(GroupReply::Described(described)) => described,
-                Ok(other) => Err(unasked(&other)),
-                Err(error) => Err(error),
-            };
-            let mut group = match described {
-                Ok(told) => tell(id, &told),
-                Err(error) => refused(version, id, error),
-            };
-            if with_operations && group.error_code == ErrorCode::None {
-                group.authorized_operations = GROUP_OPERATIONS;
-            }
-            groups.push(group);
+    let groups = LongReply::of::<DescribeGroupsResponse>(ctx);
+    let told = tell_all(ctx.core.clone(), ctx.version, request, groups);
+    async move { told.await.unwrap_or_else(NoReply::close) }
+}
+
+/// One after the other: a group may be named any number of times.
+async fn tell_all(
+    core: Rc<ApiCore>,
+    version: i16,
+    request: DescribeGroupsRequest,
+    mut groups: LongReply<DescribedGroup>,
+) -> Result<Served<DescribeGroupsResponse>, NoReply> {
+    for id in &request.groups {
+        let described = match core.shards.ask_group(GroupRequest::Describe { group: kept(id) }).await {
+            Ok(GroupReply::Described(described)) => described,
+            Ok(other) => Err(unasked(&other)),
+            Err(error) => Err(error),
+        };
+        let mut group = match described {
+            Ok(told) => tell(id.clone(), &told),
+            Err(error) => refused(version, id.clone(), error),
+        };
+        if request.include_authorized_operations && group.error_code == ErrorCode::None {
+            group.authorized_operations = GROUP_OPERATIONS;
         }
-        DescribeGroupsResponse { groups, ..Default::default() }.into()
+        groups.push(group).await?;
     }
+    Ok(groups.within(DescribeGroupsResponse::default()))
 }
 
 fn tell(group_id: Str, described: &Described) -> DescribedGroup {

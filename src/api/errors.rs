@@ -2,6 +2,7 @@
 //! choose its code here.
 
 use shards::catalog::CatalogError;
+use shards::catalog::config::ConfigError;
 use shards::group::GroupError;
 use shards::request::{AppendError, ReadError};
 
@@ -38,7 +39,10 @@ pub(super) fn catalog_error(e: &CatalogError) -> ErrorCode {
     match e {
         CatalogError::TopicExists { .. } => ErrorCode::TopicAlreadyExists,
         CatalogError::InvalidTopicName { .. } | CatalogError::TopicCollides { .. } => ErrorCode::InvalidTopicException,
-        CatalogError::InvalidRequest { .. } => ErrorCode::InvalidRequest,
+        CatalogError::InvalidRequest { .. }
+        | CatalogError::InvalidConfig(ConfigError::UnknownOfMetrics { .. } | ConfigError::Interval { .. }) => {
+            ErrorCode::InvalidRequest
+        }
         CatalogError::InvalidPartitions { .. } => ErrorCode::InvalidPartitions,
         CatalogError::InvalidReplicationFactor { .. } => ErrorCode::InvalidReplicationFactor,
         CatalogError::InvalidReplicaAssignment { .. } => ErrorCode::InvalidReplicaAssignment,

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use shards::catalog::{CatalogCommand, CatalogReply, NewTopic};
 use shards::group::OFFSETS_TOPIC;
 
+use super::long_reply::LongReply;
 use super::table::Served;
 use super::{ApiCore, RequestContext};
 use crate::wire::messages::find_coordinator::{Coordinator, FindCoordinatorRequest, FindCoordinatorResponse};
@@ -28,7 +29,7 @@ pub(super) fn serve(
     let (core, version) = (ctx.core.clone(), ctx.version);
     let here = (core.settings.node_id, ctx.peer.broker_address());
     let keys = if version >= SEVERAL { request.coordinator_keys } else { vec![request.key] };
-    let keys: Vec<Str> = keys.iter().map(|key| key.as_str().into()).collect();
+    let coordinators = LongReply::of::<FindCoordinatorResponse>(ctx);
     async move {
         let found = match request.key_type {
             GROUP => make_offsets_topic(&core).await,
@@ -38,8 +39,11 @@ pub(super) fn serve(
         };
         // Kafka says nothing of keys of shares that are none.
         let is_told = request.key_type != SHARE;
-        let coordinators = keys.into_iter().map(|key| tell(key, found, is_told, &here));
-        reply(version, coordinators.collect()).into()
+        if version < SEVERAL {
+            return alone(tell(keys.into_iter().next().unwrap_or_default(), found, is_told, &here)).into();
+        }
+        let told = keys.into_iter().map(|key| tell(key, found, is_told, &here));
+        coordinators.tell(told, FindCoordinatorResponse::default()).await
     }
 }
 
@@ -58,11 +62,9 @@ fn tell(
     }
 }
 
-fn reply(version: i16, mut coordinators: Vec<Coordinator>) -> FindCoordinatorResponse {
-    if version >= SEVERAL {
-        return FindCoordinatorResponse { coordinators, ..Default::default() };
-    }
-    let Coordinator { node_id, host, port, error_code, .. } = coordinators.pop().unwrap_or_default();
+/// The reply of before version 4.
+fn alone(told: Coordinator) -> FindCoordinatorResponse {
+    let Coordinator { node_id, host, port, error_code, .. } = told;
     // Kafka names the code, even that of success.
     let error_message = Some(Str::from(error_code.name()));
     FindCoordinatorResponse { error_code, error_message, node_id, host, port, ..Default::default() }
@@ -102,15 +104,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn success_is_named_below_version_4_and_told_in_a_list_from_there() {
-        let found = || vec![tell("g".into(), Ok(()), true, &(7, ("h".into(), 9)))];
-        let old = reply(1, found());
+    fn success_is_named_where_there_is_one_coordinator_and_not_in_a_list() {
+        let told = tell("g".into(), Ok(()), true, &(7, ("h".into(), 9)));
+        assert_eq!((told.node_id, told.error_message.as_deref()), (7, Some("")));
+        let old = alone(told);
         assert_eq!((old.node_id, old.error_message.as_deref(), old.coordinators.len()), (7, Some("NONE"), 0));
-        let new = reply(4, found());
-        assert_eq!(
-            (new.node_id, new.coordinators[0].node_id, new.coordinators[0].error_message.as_deref()),
-            (0, 7, Some(""))
-        );
     }
 
     #[test]

@@ -30,7 +30,6 @@ pub(super) fn serve(
     std::future::ready(reply.into())
 }
 
-/// Client metrics have no configs of their own here.
 fn listed(ctx: &RequestContext<'_>, asked: &[i8]) -> Vec<ConfigResource> {
     let broker = Str::from(ctx.core.settings.node_id.to_string());
     let brokers = [BROKER_LOGGER, BROKER].into_iter().filter(|kind| asked.contains(kind));
@@ -40,5 +39,8 @@ fn listed(ctx: &RequestContext<'_>, asked: &[i8]) -> Vec<ConfigResource> {
     let topics = topics.map(|topic| ConfigResource { resource_name: Str::from(&*topic.name), resource_type: TOPIC });
     let groups = catalog.groups_with_configs().filter(|_| asked.contains(&GROUP));
     let groups = groups.map(|group| ConfigResource { resource_name: Str::from(&**group), resource_type: GROUP });
-    groups.chain(brokers).chain(topics).collect()
+    let metrics = catalog.metrics_with_configs().filter(|_| asked.contains(&CLIENT_METRICS));
+    let metrics =
+        metrics.map(|name| ConfigResource { resource_name: Str::from(&**name), resource_type: CLIENT_METRICS });
+    groups.chain(metrics).chain(brokers).chain(topics).collect()
 }

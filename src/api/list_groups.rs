@@ -6,6 +6,7 @@ use shards::group::ListedGroup as Listed;
 
 use super::RequestContext;
 use super::errors::group_error;
+use super::long_reply::LongReply;
 use super::table::Served;
 use crate::wire::Str;
 use crate::wire::messages::list_groups::{ListGroupsRequest, ListGroupsResponse, ListedGroup};
@@ -17,15 +18,15 @@ pub(super) fn serve(
     let listed = ctx.core.shards.list_groups();
     let own = |filter: &[Str]| filter.iter().map(|name| name.as_str().to_owned()).collect::<Vec<_>>();
     let (states, types) = (own(&request.states_filter), own(&request.types_filter));
+    let groups = LongReply::of::<ListGroupsResponse>(ctx);
     async move {
-        let reply = match listed.await {
+        match listed.await {
             Ok(listed) => {
                 let wanted = listed.iter().filter(|group| is_wanted(group, &states, &types));
-                ListGroupsResponse { groups: wanted.map(tell).collect(), ..Default::default() }
+                groups.tell(wanted.map(tell), ListGroupsResponse::default()).await
             }
-            Err(error) => ListGroupsResponse { error_code: group_error(error), ..Default::default() },
-        };
-        reply.into()
+            Err(error) => ListGroupsResponse { error_code: group_error(error), ..Default::default() }.into(),
+        }
     }
 }
 

@@ -8,8 +8,9 @@ use hashbrown::HashSet;
 use shards::catalog::{Catalog, CatalogCommand, NewTopic, Topic, check_topic_name};
 use shards::types::TopicId;
 
+use super::long_reply::{LongReply, NoReply};
 use super::table::Served;
-use super::{ApiCore, Peer, RequestContext};
+use super::{ApiCore, RequestContext};
 use crate::wire::messages::metadata::{
     MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseBroker, MetadataResponsePartition,
     MetadataResponseTopic, OPERATIONS_NOT_ASKED,
@@ -35,20 +36,24 @@ pub(super) fn serve(
     ctx: &RequestContext<'_>,
     request: MetadataRequest,
 ) -> impl Future<Output = Served<MetadataResponse>> + use<> {
-    let (reply, missing) = match asked(ctx.version, &request) {
-        Err(topics) => (MetadataResponse { topics, ..Default::default() }, Vec::new()),
-        Ok(asked) => {
-            let reply = answer(ctx.core, ctx.peer, ctx.version, &request, &asked);
-            let wants_new = request.allow_auto_topic_creation && ctx.core.settings.auto_create_topics;
-            let missing = if wants_new { missing(&reply, &asked) } else { Vec::new() };
-            (reply, missing)
-        }
+    let asked = asked(ctx.version, &request);
+    let wants_new = request.allow_auto_topic_creation && ctx.core.settings.auto_create_topics;
+    let missing = match &asked {
+        Ok(Asked::Names(names)) if wants_new => missing(&ctx.core.shards.catalog(), names),
+        _ => Vec::new(),
     };
     let made = (!missing.is_empty()).then(|| {
-        let topics = missing.into_iter().map(NewTopic::named).collect();
+        let topics = missing.iter().map(|name| NewTopic::named(name.to_string())).collect();
         ctx.core.shards.change(CatalogCommand::CreateTopics { topics, validate_only: false })
     });
+    let around = around(ctx, &request);
+    let operations = if request.include_topic_authorized_operations { TOPIC_OPERATIONS } else { OPERATIONS_NOT_ASKED };
+    let (core, topics) = (ctx.core.clone(), LongReply::of::<MetadataResponse>(ctx));
     async move {
+        let asked = match asked {
+            Err(topics) => return MetadataResponse { topics, ..Default::default() }.into(),
+            Ok(asked) => asked,
+        };
         if let Some(made) = made {
             // The reply says "unknown" all the same, as Kafka's does: clients ask again, and then find the topic. Why
             // one could not be made is told when the client asks for it by CreateTopics.
@@ -56,8 +61,49 @@ pub(super) fn serve(
                 tracing::debug!(error = %e, "topics could not be made automatically");
             }
         }
-        reply.into()
+        match tell_all(&core, asked, &missing, operations, topics).await {
+            Ok(topics) => topics.within(around),
+            Err(why) => why.close(),
+        }
     }
+}
+
+/// The topics asked for; those that were made for it as if they were not there.
+async fn tell_all(
+    core: &ApiCore,
+    asked: Asked,
+    made: &[Str],
+    operations: i32,
+    mut topics: LongReply<MetadataResponseTopic>,
+) -> Result<LongReply<MetadataResponseTopic>, NoReply> {
+    let tell = |find: &dyn Fn(&Catalog) -> Option<&Topic>| {
+        let catalog = core.shards.catalog();
+        find(&catalog).map(|topic| tell_topic(&catalog, topic, operations))
+    };
+    match asked {
+        Asked::All => {
+            let ids: Vec<TopicId> = core.shards.catalog().topics().map(|topic| topic.id).collect();
+            for id in ids {
+                // One that was deleted a moment ago is not told.
+                if let Some(topic) = tell(&|catalog| catalog.topic_by_id(id)) {
+                    topics.push(topic).await?;
+                }
+            }
+        }
+        Asked::Names(names) => {
+            for name in names {
+                let told = tell(&|catalog| catalog.topic(&name)).filter(|_| !made.contains(&name));
+                topics.push(told.unwrap_or_else(|| unknown(&name, operations))).await?;
+            }
+        }
+        Asked::Ids(ids) => {
+            for id in ids {
+                let told = tell(&|catalog| catalog.topic_by_id(id));
+                topics.push(told.unwrap_or_else(|| unknown_id(id))).await?;
+            }
+        }
+    }
+    Ok(topics)
 }
 
 /// Reads the request by its version's rules. Some versions can carry what Kafka refuses to answer: then each topic's
@@ -90,21 +136,11 @@ fn invalid(topic: &MetadataRequestTopic) -> MetadataResponseTopic {
     }
 }
 
-fn answer(core: &ApiCore, peer: &Peer, version: i16, request: &MetadataRequest, asked: &Asked) -> MetadataResponse {
-    let catalog = core.shards.catalog();
-    let operations = if request.include_topic_authorized_operations { TOPIC_OPERATIONS } else { OPERATIONS_NOT_ASKED };
-    let tell = |topic: &Topic| tell_topic(&catalog, topic, operations);
-    let topics = match asked {
-        Asked::All => catalog.topics().map(tell).collect(),
-        Asked::Names(names) => {
-            names.iter().map(|name| catalog.topic(name).map_or_else(|| unknown(name, operations), tell)).collect()
-        }
-        Asked::Ids(ids) => {
-            ids.iter().map(|id| catalog.topic_by_id(*id).map_or_else(|| unknown_id(*id), tell)).collect()
-        }
-    };
-    let (host, port) = peer.broker_address();
-    let cluster_operations_asked = request.include_cluster_authorized_operations && (8..=10).contains(&version);
+/// The reply but for its topics.
+fn around(ctx: &RequestContext<'_>, request: &MetadataRequest) -> MetadataResponse {
+    let core = ctx.core;
+    let (host, port) = ctx.peer.broker_address();
+    let cluster_operations_asked = request.include_cluster_authorized_operations && (8..=10).contains(&ctx.version);
     MetadataResponse {
         brokers: vec![MetadataResponseBroker {
             node_id: core.settings.node_id,
@@ -114,7 +150,6 @@ fn answer(core: &ApiCore, peer: &Peer, version: i16, request: &MetadataRequest, 
         }],
         cluster_id: Some(core.settings.cluster_id.clone()),
         controller_id: core.settings.node_id,
-        topics,
         cluster_authorized_operations: if cluster_operations_asked { CLUSTER_OPERATIONS } else { OPERATIONS_NOT_ASKED },
         ..Default::default()
     }
@@ -155,17 +190,16 @@ fn unknown_id(topic_id: TopicId) -> MetadataResponseTopic {
     MetadataResponseTopic { error_code: ErrorCode::UnknownTopicId, name: None, topic_id, ..Default::default() }
 }
 
-/// Names of the reply that may be made: unknown and valid.
-fn missing(reply: &MetadataResponse, asked: &Asked) -> Vec<String> {
-    if !matches!(asked, Asked::Names(_)) {
-        return Vec::new();
-    }
-    let unknown = reply.topics.iter().filter(|topic| topic.error_code == ErrorCode::UnknownTopicOrPartition);
-    unknown.filter_map(|topic| topic.name.as_deref().map(str::to_owned)).take(AUTO_CREATED_MAX).collect()
+/// Names that may be made: unknown and valid.
+fn missing(catalog: &Catalog, names: &[Str]) -> Vec<Str> {
+    let unknown = names.iter().filter(|name| catalog.topic(name).is_none() && check_topic_name(name).is_ok());
+    unknown.take(AUTO_CREATED_MAX).cloned().collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use shards::catalog::CatalogSettings;
+
     use super::*;
 
     fn request(topics: Option<Vec<MetadataRequestTopic>>) -> MetadataRequest {
@@ -207,14 +241,10 @@ mod tests {
     }
 
     #[test]
-    fn only_valid_names_are_made_and_never_for_a_request_for_all() {
-        let reply = MetadataResponse {
-            topics: ["a", "b/c"].map(|name| unknown(&name.into(), OPERATIONS_NOT_ASKED)).to_vec(),
-            ..Default::default()
-        };
-        assert_eq!(missing(&reply, &Asked::Names(Vec::new())), ["a"]);
-        assert!(missing(&reply, &Asked::All).is_empty());
-        assert_eq!(reply.topics[1].error_code, ErrorCode::InvalidTopicException);
+    fn only_valid_names_are_made() {
+        let catalog = Catalog::new(CatalogSettings::new("c", 1));
+        assert_eq!(missing(&catalog, &["a".into(), "b/c".into()]), ["a"]);
+        assert_eq!(unknown(&"b/c".into(), OPERATIONS_NOT_ASKED).error_code, ErrorCode::InvalidTopicException);
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod config_resources;
 mod context;
 mod errors;
 mod groups;
+mod long_reply;
 pub mod table;
 mod topics;
 
@@ -59,19 +60,21 @@ use std::future::Future;
 use std::pin::Pin;
 
 use bytes::Bytes;
+use shards::router::ReadLease;
 
 pub use context::{ApiCore, ApiSettings, Arrival, ListenerInfo, LogDir, OffsetsTopic, Peer, RequestContext};
 pub use fetch::sessions::SessionLimits;
+pub use long_reply::{CoreMemory, REPLY_BYTES_MAX};
 pub use table::dispatch;
 
 /// The second stage of a request. Dropping it gives up the reply, not what the request does.
 pub type Pending = Pin<Box<dyn Future<Output = Outcome>>>;
 
 /// What comes of a request.
-#[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// A whole reply frame, as segments to send in this order.
-    Reply(Vec<Bytes>),
+    /// A whole reply frame, as segments to send in this order; and memory that was lent for it, to be held until whoever
+    /// sends it counts it himself.
+    Reply(Vec<Bytes>, Vec<Box<dyn ReadLease>>),
     /// Nothing is sent: Produce with acks=0 that went well.
     Silent,
     /// The connection is closed.

@@ -44,7 +44,8 @@ pub(super) fn serve(
                 }
                 partitions.push(reply);
             }
-            if partitions.is_empty() {
+            // As Kafka: a topic that is there is told of with its partitions only.
+            if partitions.is_empty() && found.is_ok() {
                 continue;
             }
             let (name, topic_id) = (Str::from(topic.name.as_str()), topic.topic_id);

@@ -36,7 +36,8 @@ pub(super) fn serve(
                 }
                 partitions.push(OffsetDeleteResponsePartition { partition_index, error_code });
             }
-            if partitions.is_empty() {
+            // As Kafka: a topic that is there is told of with its partitions only.
+            if partitions.is_empty() && found.is_ok() {
                 continue;
             }
             if !there.is_empty() {

@@ -2,6 +2,7 @@
 //! group's coordinator answers. Invariant: the reply has the request's groups, topics and partitions, in its order.
 
 use std::future::Future;
+use std::rc::Rc;
 
 use shards::catalog::Catalog;
 use shards::group::{FetchTopic, GroupError, GroupReply, GroupRequest, StoredOffset, TopicOffsets};
@@ -10,7 +11,8 @@ use shards::types::TopicId;
 
 use super::errors::group_error;
 use super::groups::{kept, unasked};
-use super::table::{REPLY_BYTES_MAX, Served, too_large};
+use super::long_reply::{LongReply, NoReply};
+use super::table::Served;
 use super::{ApiCore, RequestContext};
 use crate::wire::messages::offset_fetch::{
     OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
@@ -41,42 +43,59 @@ pub(super) fn serve(
     let version = ctx.version;
     let groups = if version >= SEVERAL { request.groups } else { vec![one_group(&request)] };
     let mut groups = groups.into_iter();
-    // One after the other: a group may be named any number of times, and its coordinator copies all that it tells.
-    let mut next = groups.next().map(|group| ask(ctx.core, version, &group));
-    let (core, asked_flat) = (ctx.core.clone(), request.topics);
+    // The first takes its place in its coordinator's order now. The others come one after the other: a group may be named
+    // any number of times.
+    let first = groups.next().map(|group| ask(ctx.core, version, &group));
+    let told = tell_all(ctx.core.clone(), version, first, groups, LongReply::of::<OffsetFetchResponse>(ctx));
+    let asked_flat = request.topics;
     async move {
-        let (mut told, mut bytes) = (Vec::new(), 0);
-        while let Some(Asked { group, topics, answer }) = next {
-            let topics = match answer.await {
-                Ok(GroupReply::Offsets(Ok(offsets))) => Ok(tell(&core.shards.catalog(), version, topics, offsets)),
-                Ok(GroupReply::Offsets(Err(error))) | Err(error) => Err(error),
-                Ok(other) => Err(unasked(&other)),
-            };
-            bytes += topics.iter().flatten().map(told_bytes).sum::<usize>();
-            if bytes > REPLY_BYTES_MAX {
-                return Served::Close(too_large());
-            }
-            told.push(match topics {
-                Ok(topics) => OffsetFetchResponseGroup { group_id: group, topics, ..Default::default() },
-                Err(error) => {
-                    let error_code = group_error(error);
-                    OffsetFetchResponseGroup { group_id: group, error_code, ..Default::default() }
-                }
-            });
-            next = groups.next().map(|group| ask(&core, version, &group));
-        }
-        if version >= SEVERAL {
-            OffsetFetchResponse { groups: told, ..Default::default() }.into()
-        } else {
-            flat(version, told.pop().unwrap_or_default(), asked_flat).into()
+        match told.await {
+            Ok((told, alone)) if version < SEVERAL => told.within(flat(version, alone.unwrap_or_default(), asked_flat)),
+            Ok((told, _)) => told.within(OffsetFetchResponse::default()),
+            Err(why) => why.close(),
         }
     }
 }
 
-/// About what a topic takes in the reply.
-fn told_bytes(topic: &OffsetFetchResponseTopics) -> usize {
-    let metadata = topic.partitions.iter().map(|told| told.metadata.as_deref().map_or(0, str::len) + 24);
-    topic.name.len() + 16 + metadata.sum::<usize>()
+/// All groups, or the one of before version 8.
+async fn tell_all(
+    core: Rc<ApiCore>,
+    version: i16,
+    first: Option<Asked>,
+    mut groups: impl Iterator<Item = OffsetFetchRequestGroup>,
+    mut told: LongReply<OffsetFetchResponseGroup>,
+) -> Result<(LongReply<OffsetFetchResponseGroup>, Option<OffsetFetchResponseGroup>), NoReply> {
+    let mut next = first;
+    while let Some(Asked { group, topics, answer }) = next {
+        let offsets = match answer.await {
+            Ok(GroupReply::Offsets(offsets)) => offsets,
+            Ok(other) => Err(unasked(&other)),
+            Err(error) => Err(error),
+        };
+        let group = match offsets {
+            Ok(offsets) => {
+                told.room(offsets.iter().map(told_bytes).sum()).await?;
+                let topics = tell(&core.shards.catalog(), version, topics, offsets);
+                OffsetFetchResponseGroup { group_id: group, topics, ..Default::default() }
+            }
+            Err(error) => {
+                OffsetFetchResponseGroup { group_id: group, error_code: group_error(error), ..Default::default() }
+            }
+        };
+        if version < SEVERAL {
+            return Ok((told, Some(group)));
+        }
+        told.push(group).await?;
+        next = groups.next().map(|group| ask(&core, version, &group));
+    }
+    Ok((told, None))
+}
+
+/// About what a topic takes in the reply, before it is encoded and after.
+fn told_bytes(topic: &TopicOffsets) -> usize {
+    let texts = topic.partitions.iter().flat_map(|(_, stored)| stored).map(|stored| stored.metadata.len());
+    let partitions = topic.partitions.len() * size_of::<OffsetFetchResponsePartitions>();
+    2 * (topic.name.len() + texts.sum::<usize>() + partitions)
 }
 
 /// The request of before version 8 in the form of later ones.

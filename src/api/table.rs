@@ -6,8 +6,9 @@ use std::future::Future;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use shards::router::Class;
+use shards::router::{Class, ReadLease};
 
+use super::long_reply::Lent;
 use super::{
     ApiCore, Arrival, Outcome, Peer, Pending, Refusal, RequestContext, acls, alter_configs, alter_replica_log_dirs,
     api_versions, consumer_group_describe, consumer_group_heartbeat, create_partitions, create_topics, delete_groups,
@@ -18,7 +19,7 @@ use super::{
     offset_for_leader_epoch, produce, reassignments, sync_group,
 };
 use crate::wire::messages::{ApiKey, Response};
-use crate::wire::{HeaderStart, Message, Reader, encode_response};
+use crate::wire::{EncodeError, HeaderStart, Message, Reader, encode_long_response, encode_response};
 
 /// What a principal must be allowed (Kafka's operation and resource). Nothing is asked before there is security.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,18 +108,11 @@ rows! {
     DescribeTopicPartitions, told from 0, DescribeTopic, describe_topic_partitions::serve;
 }
 
-/// Most that a reply may hold which repeats for each thing named what the request says once, bytes: a request may name a thing
-/// any number of times. All configs of 10,000 topics, with synonyms and documentation, are less.
-pub(super) const REPLY_BYTES_MAX: usize = 64 << 20;
-
-/// Why a connection is closed that asks for more.
-pub(super) fn too_large() -> String {
-    format!("the reply would be larger than {} MiB", REPLY_BYTES_MAX >> 20)
-}
-
 /// What a handler's second stage comes to.
 pub enum Served<M> {
     Reply(M),
+    /// A reply whose memory was lent, with elements that are encoded already.
+    Lent(M, Lent),
     /// Nothing is sent.
     Silent,
     /// The connection is closed for this reason.
@@ -149,7 +143,8 @@ pub fn dispatch(core: &Rc<ApiCore>, peer: &Rc<Peer>, frame: &Bytes, arrival: Arr
         if api == ApiKey::ApiVersions {
             // Its body is of a form that we do not know: the answer tells the peer which forms we do.
             let reply = api_versions::unsupported_version().into();
-            return Ok(Box::pin(std::future::ready(encode(api, &reply, 0, start.correlation_id))));
+            let told = outcome(api, encode_response(&reply, 0, start.correlation_id), Vec::new());
+            return Ok(Box::pin(std::future::ready(told)));
         }
         return Err(Refusal { api: api.name(), reason: format!("version {version} is not served") });
     }
@@ -189,16 +184,19 @@ where
     let second_stage = handler(ctx, request);
     Ok(Box::pin(async move {
         match second_stage.await {
-            Served::Reply(reply) => encode(api, &reply.into(), version, correlation_id),
+            Served::Reply(reply) => outcome(api, encode_response(&reply.into(), version, correlation_id), Vec::new()),
+            Served::Lent(reply, Lent { elements, leases }) => {
+                outcome(api, encode_long_response(&reply.into(), elements, version, correlation_id), leases)
+            }
             Served::Silent => Outcome::Silent,
             Served::Close(reason) => Outcome::Close(Refusal { api: api.name(), reason }),
         }
     }))
 }
 
-fn encode(api: ApiKey, reply: &Response, version: i16, correlation_id: i32) -> Outcome {
-    match encode_response(reply, version, correlation_id) {
-        Ok(segments) => Outcome::Reply(segments),
+fn outcome(api: ApiKey, encoded: Result<Vec<Bytes>, EncodeError>, leases: Vec<Box<dyn ReadLease>>) -> Outcome {
+    match encoded {
+        Ok(segments) => Outcome::Reply(segments, leases),
         // A reply that its version cannot carry is our mistake, and the peer must not take the next one for it.
         Err(e) => Outcome::Close(Refusal { api: api.name(), reason: format!("the reply could not be encoded: {e}") }),
     }

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::client::ClientError;
+use crate::client::{ClientError, HttpError};
 
 #[derive(Debug, Error)]
 pub enum BenchError {
     #[error(transparent)]
     Client(#[from] ClientError),
+    #[error(transparent)]
+    Http(#[from] HttpError),
     #[error(
         "topic \"{topic}\" has {has} partitions, and the run wants {wants}; name another topic, or say --partitions {has}"
     )]
@@ -22,6 +24,10 @@ pub enum BenchError {
     System { what: &'static str, source: io::Error },
     #[error("{} cannot be written: {source}; name another directory with --out", path.display())]
     Report { path: PathBuf, source: io::Error },
+    #[error("{} is no result of a run that can be merged: {why}", path.display())]
+    Unread { path: PathBuf, why: String },
+    #[error("{what} is {} in {} and {} in {}; runs of one load are merged only", values[0], names[0], values[1], names[1])]
+    Unlike { names: [String; 2], what: String, values: [String; 2] },
     #[error(
         "the {members} members of the group had not shared out the partitions after {} s; see whether the broker's coordinator \
          answers, as with `corelog group list`", wait.as_secs()

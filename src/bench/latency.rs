@@ -64,6 +64,24 @@ impl Latency {
         self.histogram.stdev()
     }
 
+    /// Every value that was counted, in microseconds, and how often: `VALUE:COUNT VALUE:COUNT …`, the values in order. That
+    /// is all there is of a histogram, so that sums and quantiles of several can be made out of it.
+    pub fn counts_text(&self) -> String {
+        let counted = self.histogram.iter_recorded();
+        let pairs = counted.map(|at| format!("{}:{}", at.value_iterated_to(), at.count_since_last_iteration()));
+        pairs.collect::<Vec<_>>().join(" ")
+    }
+
+    /// What [`Latency::counts_text`] wrote; `None`: it is no such text.
+    pub fn from_counts_text(text: &str) -> Option<Latency> {
+        let mut latency = Latency::default();
+        for pair in text.split_ascii_whitespace() {
+            let (value, count) = pair.split_once(':')?;
+            latency.histogram.saturating_record_n(value.parse().ok()?, count.parse().ok()?);
+        }
+        Some(latency)
+    }
+
     /// The curve of quantiles: a value in microseconds, the share of records that took no longer, and their count; so
     /// many steps for each halving of the distance to 100 %.
     pub fn steps(&self, ticks: u32) -> Vec<(u64, f64, u64)> {
@@ -78,11 +96,17 @@ impl Latency {
 
 /// Microseconds as eyes like them, to three digits.
 pub fn time_text(micros: u64) -> String {
-    let micros = micros as f64;
-    let (value, unit) = match micros {
-        _ if micros < 1e3 => return format!("{micros} µs"),
-        _ if micros < 1e6 => (micros / 1e3, "ms"),
-        _ => (micros / 1e6, "s"),
+    if micros < 1000 { format!("{micros} µs") } else { nanos_text(micros.saturating_mul(1000)) }
+}
+
+/// The same of nanoseconds.
+pub fn nanos_text(nanos: u64) -> String {
+    let nanos = nanos as f64;
+    let (value, unit) = match nanos {
+        _ if nanos < 1e3 => return format!("{nanos} ns"),
+        _ if nanos < 1e6 => (nanos / 1e3, "µs"),
+        _ if nanos < 1e9 => (nanos / 1e6, "ms"),
+        _ => (nanos / 1e9, "s"),
     };
     let digits = if value < 10.0 { 2 } else { usize::from(value < 100.0) };
     format!("{value:.digits$} {unit}")
@@ -107,6 +131,26 @@ mod tests {
         let times = [(7, "7 µs"), (999, "999 µs"), (1234, "1.23 ms"), (45_678, "45.7 ms"), (2_500_000, "2.50 s")];
         for (micros, text) in times {
             assert_eq!(time_text(micros), text);
+        }
+        assert_eq!([870, 1_234, 45_678, 456_789].map(nanos_text), ["870 ns", "1.23 µs", "45.7 µs", "457 µs"]);
+    }
+
+    #[test]
+    fn a_histogram_comes_back_from_its_text_with_every_count() {
+        let mut latency = Latency::default();
+        for (micros, count) in [(1, 3), (2047, 1), (2049, 7), (1_234_567, 2), (u64::MAX / 1000, 1)] {
+            latency.record_n(micros * 1000, count);
+        }
+        let text = latency.counts_text();
+        let back = Latency::from_counts_text(&text).expect("its own text");
+        assert_eq!((back.counts_text(), back.count()), (text.clone(), 14), "{text}");
+        assert_eq!(
+            (back.steps(5), back.max_us(), back.mean_us()),
+            (latency.steps(5), latency.max_us(), latency.mean_us())
+        );
+        assert_eq!(Latency::from_counts_text("").map(|none| none.count()), Some(0));
+        for wrong in ["1", "1:", "a:1", "1:2:3", "-1:2"] {
+            assert!(Latency::from_counts_text(wrong).is_none(), "{wrong}");
         }
     }
 

@@ -14,7 +14,7 @@ pub struct Machine {
     pub processors: usize,
     pub memory_bytes: u64,
     /// Of corelog, whose generator it was.
-    pub version: &'static str,
+    pub version: String,
     /// The generator was built without optimisation, and its own cost says little.
     pub unoptimised: bool,
 }
@@ -33,7 +33,7 @@ impl Machine {
             processor: field(&processors, "model name").unwrap_or_default().to_owned(),
             processors: std::thread::available_parallelism().map_or(1, usize::from),
             memory_bytes: kilobytes.unwrap_or(0) << 10,
-            version: env!("CARGO_PKG_VERSION"),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
             unoptimised: cfg!(debug_assertions),
         }
     }

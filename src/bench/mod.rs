@@ -4,7 +4,7 @@
 //! [`run()`] carries out a [`Plan`] and gives an [`Outcome`]. `setup` makes the topic and the connections, `writer` makes
 //! and sends records on few threads, `reader` or `group` reads them and `intake` takes them in; `pace` says when
 //! records are due, `sizes`, `keys` and `payload` what they are, `checker` finds what was lost, repeated or reordered,
-//! `latency` and `meter` hold what was measured, and `report` shows it.
+//! `latency` and `meter` hold what was measured, `stages` what the broker says of the same time, `report` shows it, and `merge` adds up several.
 //!
 //! Invariant: a figure that may mislead says so: a run that lags, breaks off or loses records is never a plain success.
 
@@ -17,6 +17,7 @@ mod intake;
 mod keys;
 mod latency;
 mod machine;
+mod merge;
 mod meter;
 mod outcome;
 mod pace;
@@ -31,6 +32,7 @@ mod run;
 mod sender;
 mod setup;
 mod sizes;
+mod stages;
 mod stamp;
 mod usage;
 mod writer;
@@ -40,8 +42,9 @@ pub use compare::{Ratio, compare, ratios};
 pub use error::BenchError;
 pub use intake::CatchUp;
 pub use keys::KeyRange;
-pub use latency::{Latency, time_text};
+pub use latency::{Latency, nanos_text, time_text};
 pub use machine::Machine;
+pub use merge::{Part, merge};
 pub use meter::Tally;
 pub use outcome::{Outcome, Second};
 pub use pace::Arrivals;
@@ -49,4 +52,5 @@ pub use plan::{Load, Plan};
 pub use report::{write as write_report, write_comparison};
 pub use run::run;
 pub use sizes::Sizes;
+pub use stages::BrokerStages;
 pub use usage::Usage;

@@ -7,6 +7,7 @@ use super::intake::CatchUp;
 use super::meter::Tally;
 use super::pace::Arrivals;
 use super::plan::{Load, Plan};
+use super::stages::BrokerStages;
 use super::usage::Usage;
 
 /// A generator that is later than this, and by more than a tenth of what it measures, measures itself.
@@ -28,9 +29,13 @@ pub struct Second {
     pub ack_max_us: u64,
     pub end_to_end_p50_us: u64,
     pub end_to_end_p99_us: u64,
+    /// What these are the quantiles of, see [`Latency::counts_text`].
+    pub ack_counts_us: String,
+    pub end_to_end_counts_us: String,
 }
 
 impl Second {
+    /// The second that ends then, of what was measured in it.
     pub fn of(at_s: f64, tally: &Tally) -> Second {
         Second {
             at_s,
@@ -42,6 +47,8 @@ impl Second {
             ack_max_us: tally.ack.max_us(),
             end_to_end_p50_us: tally.end_to_end.quantile_us(0.5),
             end_to_end_p99_us: tally.end_to_end.quantile_us(0.99),
+            ack_counts_us: tally.ack.counts_text(),
+            end_to_end_counts_us: tally.end_to_end.counts_text(),
         }
     }
 }
@@ -70,10 +77,16 @@ pub struct Outcome {
     pub reader_cpu: Duration,
     /// What the broker spent on the measured part, if its process is known.
     pub broker: Option<Usage>,
+    /// Where the broker's time went meanwhile, as it says itself; otherwise why that is not known.
+    pub stages: Result<BrokerStages, String>,
     /// No record was made for a time, because too many had no ack yet.
     pub overrun: bool,
     /// What ended the run early, or kept records from being checked.
     pub failures: Vec<String>,
+    /// The results that this one was made of; none of a run itself.
+    pub merged_from: Vec<String>,
+    /// Why one of those does not say what it was to find out.
+    pub merged_doubts: Vec<String>,
 }
 
 impl Outcome {
@@ -115,7 +128,7 @@ impl Outcome {
 
     /// Why the figures do not say what the run was to find out.
     pub fn doubts(&self) -> Vec<String> {
-        let mut doubts = Vec::new();
+        let mut doubts = self.merged_doubts.clone();
         let Load::Rate(rate) = self.plan.load else { return doubts };
         let late = self.tally.lateness.quantile_us(0.99);
         let measured = self.tally.ack.quantile_us(0.99);
@@ -167,11 +180,11 @@ fn per(cpu: Duration, records: u64) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
 
     /// A second at 1000 records/s, each acked after 2 ms and made late by so much.
-    fn outcome(arrivals: Arrivals, acked: u64, late_us: u64) -> Outcome {
+    pub fn outcome(arrivals: Arrivals, acked: u64, late_us: u64) -> Outcome {
         let plan = Plan { arrivals, ..crate::bench::plan::tests::plan() };
         let mut tally = Tally { acked, ..Tally::default() };
         tally.ack.record_n(2_000_000 + late_us * 1000, acked);
@@ -191,8 +204,11 @@ mod tests {
             writer_cpu: Duration::from_millis(1),
             reader_cpu: Duration::ZERO,
             broker: None,
+            stages: Err("not asked".to_owned()),
             overrun: false,
             failures: Vec::new(),
+            merged_from: Vec::new(),
+            merged_doubts: Vec::new(),
         }
     }
 

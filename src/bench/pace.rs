@@ -16,6 +16,27 @@ pub enum Arrivals {
     Bursts(u32),
 }
 
+impl Arrivals {
+    /// As the flag has it: `constant`, `poisson`, `bursts:N`. `None`: it is none of them.
+    pub fn parse(text: &str) -> Option<Arrivals> {
+        match (text, text.strip_prefix("bursts:").map(str::parse)) {
+            ("constant", _) => Some(Arrivals::Constant),
+            ("poisson", _) => Some(Arrivals::Poisson),
+            (_, Some(Ok(of @ 1..))) => Some(Arrivals::Bursts(of)),
+            _ => None,
+        }
+    }
+
+    /// As the flag has it.
+    pub fn text(self) -> String {
+        match self {
+            Arrivals::Constant => "constant".to_owned(),
+            Arrivals::Poisson => "poisson".to_owned(),
+            Arrivals::Bursts(of) => format!("bursts:{of}"),
+        }
+    }
+}
+
 /// The times at which one thread's records are due, in nanoseconds of the run's clock.
 #[derive(Debug)]
 pub struct Pace {

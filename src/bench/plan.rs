@@ -71,6 +71,8 @@ pub struct Plan {
     pub group_members: Option<u32>,
     /// The broker's process on this machine, to see what it costs.
     pub broker_pid: Option<u32>,
+    /// Where the broker's own HTTP is, `HOST:PORT`; `None`: where a corelog at the bootstrap address has it by default.
+    pub admin: Option<String>,
 }
 
 impl Plan {
@@ -147,6 +149,7 @@ pub mod tests {
             read_after: Duration::ZERO,
             group_members: None,
             broker_pid: None,
+            admin: None,
         }
     }
 

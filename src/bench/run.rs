@@ -20,6 +20,7 @@ use super::plan::Plan;
 use super::reader::Reader;
 use super::sender::Shared;
 use super::setup::{self, Setup};
+use super::stages::{self, BrokerStages};
 use super::usage::{Usage, process_cpu};
 use super::writer::{Times, Written};
 
@@ -31,6 +32,7 @@ pub fn run(plan: &Plan, stop: &AtomicBool, tell: &mut dyn FnMut(&Second)) -> Res
     plan.check().map_err(BenchError::Plan)?;
     let run = now_ns() as u32;
     let mut setup = Setup::new(plan)?;
+    let source = stages::source(plan, setup.cluster_id())?;
     let writers = setup.writers(plan, run)?;
     let inlets = setup.inlets()?;
     let group = plan.group_members.map(|members| Group::join(plan, members, setup::CLIENT_ID, run)).transpose()?;
@@ -59,8 +61,10 @@ pub fn run(plan: &Plan, stop: &AtomicBool, tell: &mut dyn FnMut(&Second)) -> Res
         seconds: Vec::new(),
     };
     let threads = writers.len();
-    let (written, read) = thread::scope(|scope| {
+    let (written, read, stages) = thread::scope(|scope| {
         let (word, ended) = channel();
+        let (writing_on, over) = channel();
+        let looking = source.map(|http| scope.spawn(move || stages::watch(&http, times, &over)));
         let mut writing = Vec::new();
         for (number, (writer, meter)) in writers.into_iter().zip(&meters).enumerate() {
             let to = Shared {
@@ -103,13 +107,15 @@ pub fn run(plan: &Plan, stop: &AtomicBool, tell: &mut dyn FnMut(&Second)) -> Res
             // Read only now, so that it costs the measurement nothing.
             read()
         };
+        drop(writing_on);
+        let stages = looking.and_then(|looking| joined(looking).unwrap_or_else(|e| Err(e.to_string())));
         let written: Vec<Result<Written, BenchError>> = writing.into_iter().map(joined).collect();
         let all = written.iter().flatten().flat_map(|written| written.acked.clone()).collect::<Acked>();
         acked.get_or_init(|| all);
         watch.until_ended(&ended, 1, &mut |_| {});
-        (written, joined(reading))
+        (written, joined(reading), stages)
     });
-    Ok(outcome(plan, wall_ns, times, watch, written, read))
+    Ok(outcome(plan, wall_ns, times, watch, written, read, stages))
 }
 
 /// Says that its thread has ended, however it did.
@@ -206,6 +212,7 @@ fn outcome(
     mut watch: Watch<'_>,
     written: Vec<Result<Written, BenchError>>,
     read: Result<Read, BenchError>,
+    stages: Result<BrokerStages, String>,
 ) -> Outcome {
     // What came since the last full second.
     watch.collect();
@@ -224,8 +231,11 @@ fn outcome(
         writer_cpu: Duration::ZERO,
         reader_cpu: Duration::ZERO,
         broker: watch.broker,
+        stages,
         overrun: false,
         failures: Vec::new(),
+        merged_from: Vec::new(),
+        merged_doubts: Vec::new(),
     };
     for written in written {
         match written {

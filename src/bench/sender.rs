@@ -232,7 +232,8 @@ impl Sender {
         Ok(())
     }
 
-    /// The next request and what is in it.
+    /// The next request and what is in it. Once one batch waits no more, the others go with it, as Java's clients and franz-go
+    /// have it: many partitions make no more requests than one.
     fn request(
         &mut self,
         to: &Shared<'_>,
@@ -243,12 +244,18 @@ impl Sender {
         let at = &mut self.outlets[outlet];
         at.requests += 1;
         let (mut data, mut parts, mut bytes) = (Vec::new(), Vec::new(), 0);
+        let waits_no_more = |partition: &usize| {
+            let front = self.lanes[*partition].filling.front();
+            front.is_some_and(|front| front.is_full(to.plan) || front.opened_ns + to.linger_ns <= now_ns)
+        };
+        if !all && !at.order.iter().any(waits_no_more) {
+            return Ok((ProduceRequest::default(), parts));
+        }
         while let Some(&partition) = at.order.front() {
             let lane = &mut self.lanes[partition];
             let Some(front) = lane.filling.front() else { break };
-            let ready = all || front.is_full(to.plan) || front.opened_ns + to.linger_ns <= now_ns;
             let fits = parts.is_empty() || bytes + front.builder.bytes() <= REQUEST_BYTES_MAX;
-            if !ready || !fits || lane.in_request == at.requests {
+            if !fits || lane.in_request == at.requests {
                 break;
             }
             lane.in_request = at.requests;

@@ -59,6 +59,11 @@ impl Setup {
         Ok(Setup { cluster, leaders, ends })
     }
 
+    /// The id that the broker gives its cluster, if it gives one.
+    pub fn cluster_id(&self) -> Option<&str> {
+        self.cluster.id()
+    }
+
     /// A producing client, connected to every leader.
     pub fn sender(&mut self, plan: &Plan, id: u32) -> Result<Sender, BenchError> {
         let identity = producer_identity(&mut self.cluster)?;

@@ -50,6 +50,15 @@ impl Sizes {
         }
     }
 
+    /// As the flag has it: `1024`, `100..4000`, `varied:1000`. `None`: it is none of them.
+    pub fn parse(text: &str) -> Option<Sizes> {
+        match (text.split_once(".."), text.strip_prefix("varied:")) {
+            (Some((least, most)), _) => Some(Sizes::Even(least.parse().ok()?, most.parse().ok()?)),
+            (_, Some(mean)) => mean.parse().ok().map(Sizes::Varied),
+            _ => text.parse().ok().map(Sizes::Fixed),
+        }
+    }
+
     /// As the flag has it.
     pub fn text(self) -> String {
         match self {

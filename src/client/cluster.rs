@@ -68,6 +68,7 @@ pub struct Cluster {
     connections: HashMap<i32, Connection>,
     brokers: Vec<BrokerInfo>,
     controller: i32,
+    id: Option<String>,
     topics: HashMap<String, TopicInfo>,
     /// The broker that coordinates each group that was asked about.
     coordinators: HashMap<String, i32>,
@@ -83,6 +84,7 @@ impl Cluster {
             connections: HashMap::new(),
             brokers: Vec::new(),
             controller: -1,
+            id: None,
             topics: HashMap::new(),
             coordinators: HashMap::new(),
         })
@@ -91,6 +93,11 @@ impl Cluster {
     /// Those that are known so far.
     pub fn brokers(&self) -> &[BrokerInfo] {
         &self.brokers
+    }
+
+    /// Its id, once brokers or a topic were asked for; `None` from a broker that tells none.
+    pub fn id(&self) -> Option<&str> {
+        self.id.as_deref()
     }
 
     /// Asks for the brokers that there are now.
@@ -287,6 +294,7 @@ impl Cluster {
         self.connections.retain(|id, _| brokers.iter().any(|b| b.id == *id && self.brokers.contains(b)));
         self.brokers = brokers;
         self.controller = reply.controller_id;
+        self.id = reply.cluster_id.as_ref().map(Str::to_string);
         Ok(reply)
     }
 }

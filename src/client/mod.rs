@@ -1,6 +1,7 @@
 //! A thin Kafka client on `wire`: [`Link`] is the protocol without a socket, [`Connection`] the same on a blocking one,
 //! and on top of that what commands need: a [`Cluster`], topics, groups, a [`Producer`], a [`Consumer`], which reads what
-//! it is told to, and a [`Member`], which reads its share of a group's.
+//! it is told to, and a [`Member`], which reads its share of a group's. [`Http`] asks a corelog broker's own HTTP, and
+//! [`stages_between`] says what came between two of its answers.
 //!
 //! Works with any broker that speaks Kafka's protocol. Topics are named by name.
 //!
@@ -16,11 +17,13 @@ mod connection;
 mod consumer;
 mod error;
 mod groups;
+mod http;
 mod inspect;
 mod link;
 mod member;
 mod offsets;
 mod producer;
+mod stages;
 mod subscription;
 #[cfg(test)]
 mod tests;
@@ -32,8 +35,10 @@ pub use connection::Connection;
 pub use consumer::{Consumer, Received};
 pub use error::ClientError;
 pub use groups::{GroupInfo, GroupListing, GroupMember, delete_group, describe_group, list_groups};
+pub use http::{ADMIN_PORT, Http, HttpError};
 pub use inspect::{ClusterInfo, Feature, ServedApi, describe_cluster, features_and_apis};
 pub use link::Link;
 pub use member::Member;
 pub use offsets::{Committer, TopicPartition, commit_offsets, committed_offsets, delete_offsets};
 pub use producer::{Outgoing, Producer, partition_of, producer_identity};
+pub use stages::{StageTimes, stages_between, stages_follow};

@@ -646,6 +646,7 @@ pub fn topic_range(kind: TopicKind) -> String {
         TopicKind::Ratio => "0 to 1".to_owned(),
         TopicKind::Bool => "true, false".to_owned(),
         TopicKind::OneOf(allowed) | TopicKind::ListOf(allowed) => allowed.join(", "),
+        TopicKind::AnyList => "any items".to_owned(),
         TopicKind::OffsetReset => "earliest, latest, or by_duration:PnDTnHnMn.nS".to_owned(),
         TopicKind::ThrottledReplicas => "PARTITION:BROKER, …, or *".to_owned(),
     }

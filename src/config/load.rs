@@ -401,7 +401,7 @@ fn wanted(key: &Key) -> Wanted {
             Some(TopicKind::Bool) => boolean,
             Some(TopicKind::Ratio) => Wanted { words: "a number", integer: true, float: true, ..none },
             Some(TopicKind::OneOf(_) | TopicKind::OffsetReset) => text,
-            Some(TopicKind::ListOf(_) | TopicKind::ThrottledReplicas) => texts,
+            Some(TopicKind::ListOf(_) | TopicKind::AnyList | TopicKind::ThrottledReplicas) => texts,
             Some(TopicKind::Int { .. } | TopicKind::Long { .. } | TopicKind::GzipLevel) | None => integer,
         },
     }

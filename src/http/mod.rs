@@ -37,6 +37,8 @@ pub struct HttpPlan {
     pub asked_for: bool,
     /// What `/v1/config` answers.
     pub config: Arc<Value>,
+    /// What clients are told in metadata: whoever looks here knows whose broker it is.
+    pub cluster_id: Arc<str>,
     /// Whose file system `/metrics` looks at.
     pub data_dir: Arc<str>,
 }

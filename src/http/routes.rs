@@ -92,7 +92,7 @@ async fn stages(State(site): State<Arc<Site>>) -> Response {
 
 async fn buckets(State(site): State<Arc<Site>>) -> Response {
     let (round, _) = site.ask().await;
-    json(StatusCode::OK, &stages::with_buckets(&round))
+    json(StatusCode::OK, &stages::with_buckets(&round, &site.plan.cluster_id))
 }
 
 async fn partitions(State(site): State<Arc<Site>>) -> Response {

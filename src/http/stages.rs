@@ -21,8 +21,9 @@ pub fn answer(round: &Round) -> Value {
     json!({ "shards": shards, "all": all })
 }
 
-/// The same of all cores together, each with the upper end and the count of every bucket of its histogram that holds any.
-pub fn with_buckets(round: &Round) -> Value {
+/// The same of all cores together, each with the upper end and the count of every bucket of its histogram that holds any;
+/// and what tells whether two such answers can be subtracted: whose they are, and whether all cores are in them.
+pub fn with_buckets(round: &Round, cluster_id: &str) -> Value {
     let pairs = Class::ALL.into_iter().flat_map(|class| Stage::ALL.map(|stage| (class, stage)));
     let all = pairs.filter_map(|(class, stage)| {
         let times = together(round, class, stage)?;
@@ -30,7 +31,12 @@ pub fn with_buckets(round: &Round) -> Value {
         told["buckets"] = times.buckets().map(|(within, count)| json!([within, count])).collect();
         Some(told)
     });
-    json!({ "all": all.collect::<Value>() })
+    json!({
+        "cluster_id": cluster_id,
+        "shards": round.cores.len(),
+        "answered": round.answered().count(),
+        "all": all.collect::<Value>(),
+    })
 }
 
 /// Of all cores; `None`: nothing went through there.

@@ -169,7 +169,7 @@ pub fn plan(config: &Config) -> Result<ProcessPlan, BrokerError> {
     let described = described(config, &computed).into();
     let server = server(config, &addresses, memory.requests, node_id, &cluster_id, described);
     Ok(ProcessPlan {
-        http: http(config, &root)?,
+        http: http(config, &root, &cluster_id)?,
         data,
         shard,
         catalog,
@@ -183,7 +183,7 @@ pub fn plan(config: &Config) -> Result<ProcessPlan, BrokerError> {
 }
 
 /// `None`: it is off.
-fn http(config: &Config, data_dir: &Path) -> Result<Option<HttpPlan>, BrokerError> {
+fn http(config: &Config, data_dir: &Path, cluster_id: &str) -> Result<Option<HttpPlan>, BrokerError> {
     let Some((host, port)) = config.admin_listen() else { return Ok(None) };
     let failed = |why: String| BrokerError::Admin { origin: config.origin("admin.listen"), host: host.clone(), why };
     let mut found = (host.as_str(), port).to_socket_addrs().map_err(|e| failed(e.to_string()))?;
@@ -195,6 +195,7 @@ fn http(config: &Config, data_dir: &Path) -> Result<Option<HttpPlan>, BrokerErro
         addr,
         asked_for: config.given("admin.listen").is_some(),
         config: Arc::new(json!({ "settings": settings.collect::<Value>() })),
+        cluster_id: cluster_id.into(),
         data_dir: data_dir.display().to_string().into(),
     }))
 }

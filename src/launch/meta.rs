@@ -1,6 +1,7 @@
 //! The `meta` file of a data directory: which format, which cluster, which node. And the lock that keeps others out.
 //!
-//! Invariant: a directory of another format, or of another node, is refused before anything in it is touched.
+//! Invariant: a directory of another format, or of another node, is refused before anything in it is touched; one that is
+//! being filled has no `meta` until it is whole.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -11,6 +12,8 @@ use rustix::fs::{FlockOperation, flock};
 /// Format of the whole directory. A build opens this one and says so about any other.
 pub const FORMAT: u32 = 1;
 const META: &str = "meta";
+/// The same content under this name, while the directory is being filled.
+const FILLING: &str = "meta.importing";
 
 #[derive(Debug, thiserror::Error)]
 pub enum MetaError {
@@ -38,6 +41,13 @@ pub enum MetaError {
     InUse { dir: PathBuf },
     #[error("{} is not a data directory of corelog: there is no file {} in it", dir.display(), META)]
     NotOurs { dir: PathBuf },
+    #[error(
+        "an import into {} has not ended, so no broker may run on it: run `corelog log import` again, which begins anew, or \
+         delete the directory", dir.display()
+    )]
+    Unfinished { dir: PathBuf },
+    #[error("{} holds data of corelog already: nothing was changed; choose a new or empty directory", dir.display())]
+    Occupied { dir: PathBuf },
     #[error("{}: {what}. Nothing was changed; run the version that wrote it", path.display())]
     Newer { path: PathBuf, what: String },
     #[error("{} cannot be read: {source}", path.display())]
@@ -88,22 +98,10 @@ impl DataDir {
         let meta_path = path.join(META);
         let known = meta_path.exists();
         if !known {
+            refuse_unfinished(path)?;
             refuse_foreign(path)?;
         }
-        let lock_path = path.join("lock");
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&lock_path)
-            .map_err(|e| MetaError::at(path, &lock_path, e))?;
-        if let Err(error) = flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            return Err(if error == rustix::io::Errno::WOULDBLOCK {
-                MetaError::Locked { dir: path.to_owned() }
-            } else {
-                MetaError::at(path, &lock_path, error.into())
-            });
-        }
+        let lock = lock(path)?;
         let meta = if known {
             read(path, &meta_path)?
         } else {
@@ -115,6 +113,54 @@ impl DataDir {
             return Err(MetaError::OtherNode { path: meta_path, theirs: meta.node_id, ours: node_id });
         }
         Ok(DataDir { path: path.to_owned(), meta, _lock: lock })
+    }
+}
+
+/// A directory that is being filled, by another hand than a broker's. No broker takes it, neither while this lives nor when it
+/// was left unfinished.
+#[derive(Debug)]
+pub struct Filling {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Filling {
+    /// Takes a new or empty directory, or one whose filling was cut short; `parts` are the entries that may be there then, and
+    /// go away.
+    ///
+    /// # Errors
+    /// It is in use, holds data, or cannot be written.
+    pub fn take(path: &Path, meta: &Meta, parts: &[&str]) -> Result<Filling, MetaError> {
+        create_durably(path).map_err(|e| MetaError::at(path, path, e))?;
+        let filling = path.join(FILLING);
+        let begun = filling.exists();
+        if path.join(META).exists() {
+            return Err(MetaError::Occupied { dir: path.to_owned() });
+        }
+        if !begun {
+            refuse_foreign(path)?;
+        }
+        let lock = lock(path)?;
+        // Whoever had the lock may have ended meanwhile.
+        if path.join(META).exists() {
+            return Err(MetaError::Occupied { dir: path.to_owned() });
+        }
+        write(path, &filling, meta).map_err(|e| MetaError::at(path, &filling, e))?;
+        for part in parts.iter().filter(|_| begun).map(|part| path.join(part)) {
+            let removed = if part.is_dir() { fs::remove_dir_all(&part) } else { fs::remove_file(&part) };
+            match removed {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(MetaError::at(path, &part, e)),
+                _ => {}
+            }
+        }
+        Ok(Filling { path: path.to_owned(), _lock: lock })
+    }
+
+    /// All that was put into it is synced: from now on it is a data directory.
+    pub fn finish(self) -> Result<(), MetaError> {
+        let meta = self.path.join(META);
+        let named = fs::rename(self.path.join(FILLING), &meta).and_then(|()| File::open(&self.path)?.sync_all());
+        named.map_err(|e| MetaError::at(&self.path, &meta, e))
     }
 }
 
@@ -134,6 +180,9 @@ impl AtRest {
     /// A broker has it, it is of another format, or none of corelog's at all.
     pub fn hold(path: &Path, changed: bool) -> Result<AtRest, MetaError> {
         let meta_path = path.join(META);
+        if !meta_path.exists() {
+            refuse_unfinished(path)?;
+        }
         if !meta_path.exists() && !path.join("run").exists() {
             return Err(MetaError::NotOurs { dir: path.to_owned() });
         }
@@ -173,6 +222,21 @@ fn create_durably(path: &Path) -> io::Result<()> {
         File::open(above)?.sync_all()?;
     }
     Ok(())
+}
+
+fn lock(dir: &Path) -> Result<File, MetaError> {
+    let path = dir.join("lock");
+    let opened = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+    let lock = opened.map_err(|e| MetaError::at(dir, &path, e))?;
+    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(lock),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(MetaError::Locked { dir: dir.to_owned() }),
+        Err(error) => Err(MetaError::at(dir, &path, error.into())),
+    }
+}
+
+fn refuse_unfinished(dir: &Path) -> Result<(), MetaError> {
+    if dir.join(FILLING).exists() { Err(MetaError::Unfinished { dir: dir.to_owned() }) } else { Ok(()) }
 }
 
 fn refuse_foreign(dir: &Path) -> Result<(), MetaError> {
@@ -252,6 +316,24 @@ mod tests {
         assert_eq!(tools[0].meta.as_ref().expect("whole").node_id, 1);
         assert!(matches!(AtRest::hold(dir.path(), true), Err(MetaError::InUse { .. })));
         assert!(matches!(open(dir.path(), 1), Err(MetaError::Locked { .. })));
+    }
+
+    #[test]
+    fn a_directory_whose_filling_was_cut_short_serves_nobody_and_can_be_filled_anew() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let meta = Meta { cluster_id: "theirs".to_owned(), node_id: 7 };
+        let take = || Filling::take(dir.path(), &meta, &["data", "run"]);
+        let cut = take().expect("taken");
+        fs::create_dir_all(dir.path().join("data/orders-0")).expect("made");
+        assert!(matches!(take(), Err(MetaError::Locked { .. })));
+        drop(cut);
+        assert!(matches!(open(dir.path(), 7), Err(MetaError::Unfinished { .. })));
+        assert!(matches!(AtRest::hold(dir.path(), false), Err(MetaError::Unfinished { .. })));
+        let again = take().expect("taken again");
+        assert!(!dir.path().join("data").exists());
+        again.finish().expect("finished");
+        assert_eq!(open(dir.path(), 7).expect("opened").meta, meta);
+        assert!(matches!(take(), Err(MetaError::Occupied { .. })));
     }
 
     #[test]

@@ -287,7 +287,8 @@ mod tests {
         let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let addr = taken.local_addr().expect("its address");
         let serve = |asked_for| {
-            let plan = HttpPlan { addr, asked_for, config: Arc::default(), data_dir: "/".into() };
+            let plan =
+                HttpPlan { addr, asked_for, config: Arc::default(), cluster_id: "c".into(), data_dir: "/".into() };
             let (_, level) = LogLevel::filter(tracing::level_filters::LevelFilter::INFO);
             serve_http(Some(plan), &[], level, Progress::default())
         };

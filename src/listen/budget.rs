@@ -1,6 +1,7 @@
 //! The memory budget of one core: bytes lent to requests and replies, given back when their lease is dropped.
 //! Owning core only. Invariant: who waits is served strictly in the order of asking among those of its kind, so that a
-//! large frame is never starved by small ones; and peers that hold memory by doing nothing leave a part of it to others.
+//! large frame is never starved by small ones; and peers that hold memory by doing nothing, whether they send or read
+//! nothing, leave a part of it to others.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -16,6 +17,8 @@ const RESERVE_DIVISOR: usize = 8;
 pub enum Held {
     /// The broker: what is read at once, and whole requests until they are answered.
     ByUs,
+    /// The broker until a reply is sent, then its peer: what large replies are read into.
+    Reply,
     /// The peer: frames that are not whole yet, replies that are not read yet.
     ByPeer,
 }
@@ -27,6 +30,7 @@ pub struct Budget(Rc<State>);
 struct State {
     capacity_bytes: usize,
     by_us: Pool,
+    reply: Pool,
     by_peer: Pool,
 }
 
@@ -44,7 +48,12 @@ struct Wait {
 
 impl Budget {
     pub fn new(capacity_bytes: usize) -> Budget {
-        Budget(Rc::new(State { capacity_bytes, by_us: Pool::default(), by_peer: Pool::default() }))
+        Budget(Rc::new(State {
+            capacity_bytes,
+            by_us: Pool::default(),
+            reply: Pool::default(),
+            by_peer: Pool::default(),
+        }))
     }
 
     pub fn capacity_bytes(&self) -> usize {
@@ -63,7 +72,7 @@ impl Budget {
 
     /// Someone waits for memory: who holds it without need should let go.
     pub fn is_pressed(&self) -> bool {
-        self.0.by_us.is_waited_for() || self.0.by_peer.is_waited_for()
+        [&self.0.by_us, &self.0.reply, &self.0.by_peer].iter().any(|pool| pool.is_waited_for())
     }
 
     /// Lends `bytes` now, or never: `None` when they are not there or others wait for theirs.
@@ -113,28 +122,37 @@ impl State {
     fn pool(&self, held: Held) -> &Pool {
         match held {
             Held::ByUs => &self.by_us,
+            Held::Reply => &self.reply,
             Held::ByPeer => &self.by_peer,
         }
     }
 
     fn used_bytes(&self) -> usize {
-        self.by_us.used_bytes.get() + self.by_peer.used_bytes.get()
+        self.by_us.used_bytes.get() + self.reply.used_bytes.get() + self.by_peer.used_bytes.get()
     }
 
     fn fits(&self, held: Held, bytes: usize) -> bool {
-        let (by_us, by_peer) = (self.by_us.used_bytes.get(), self.by_peer.used_bytes.get());
+        let (by_us, reply) = (self.by_us.used_bytes.get(), self.reply.used_bytes.get());
         let reserve = self.capacity_bytes / RESERVE_DIVISOR;
-        let total = by_us + by_peer + bytes;
+        let total = self.used_bytes() + bytes;
+        // A frame that waits is not overtaken by more than a part of the reserve.
+        let frame_waits = self.by_peer.is_waited_for();
         total == bytes
             || match held {
-                // A frame that waits is not overtaken by more than the reserve. Replies may be above the capacity, and
-                // answers to what is read now come on top: there the reserve ends, too.
+                // Replies may be above the capacity, and answers to what is read now come on top: there the reserve
+                // ends, too.
                 Held::ByUs => {
-                    (total <= self.capacity_bytes && !self.by_peer.is_waited_for())
+                    (total <= self.capacity_bytes && !frame_waits)
                         || (by_us + bytes <= reserve && total <= self.capacity_bytes + reserve)
                 }
+                // They may end up unread. Half of the reserve is left to what is small.
+                Held::Reply => {
+                    total + reserve / 2 <= self.capacity_bytes && (!frame_waits || reply + bytes <= reserve / 2)
+                }
                 Held::ByPeer => {
-                    by_peer + bytes + by_us.max(reserve) <= self.capacity_bytes || (by_peer == 0 && by_us <= reserve)
+                    let others = by_us + reply;
+                    total - others + others.max(reserve) <= self.capacity_bytes
+                        || (total - others == bytes && others <= reserve)
                 }
             }
     }
@@ -153,7 +171,7 @@ impl State {
 
     fn grant(&self) {
         // A frame that is let in, or gives up, may have kept the others waiting: they come after it.
-        for held in [Held::ByPeer, Held::ByUs] {
+        for held in [Held::ByPeer, Held::Reply, Held::ByUs] {
             let pool = self.pool(held);
             while let Some(first) = pool.next(|bytes| self.fits(held, bytes)) {
                 pool.used_bytes.set(pool.used_bytes.get() + first.bytes);
@@ -201,6 +219,14 @@ pub struct Lease {
 impl Lease {
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Counts what is held already as what is lent, even where that exceeds the capacity; or gives back what is above it.
+    pub fn resize_to(&mut self, bytes: usize) {
+        let more = bytes.saturating_sub(self.bytes);
+        self.state.pool(self.held).used_bytes.update(|used| used + more);
+        self.bytes += more;
+        self.shrink_to(bytes);
     }
 
     /// Gives back what is above `bytes`.
@@ -282,6 +308,25 @@ mod tests {
             assert!(budget.try_take(Held::ByUs, 50).is_none(), "replies are far above the capacity");
             drop((next, unread));
             assert!(budget.try_take(Held::ByUs, 50).is_some());
+        });
+    }
+
+    #[test]
+    fn replies_that_nobody_reads_leave_half_of_the_reserve_to_what_is_small() {
+        block_on(async {
+            let budget = Budget::new(800);
+            let mut unread = Vec::new();
+            while let Some(lease) = budget.try_take(Held::Reply, 50) {
+                unread.push(budget.charge(lease.bytes()));
+            }
+            assert_eq!(budget.used_bytes(), 750);
+            let mut frame = pin!(budget.take(Held::ByPeer, 100));
+            assert!(poll_once(frame.as_mut()).await.is_none());
+            let _request = budget.try_take(Held::ByUs, 100).expect("and they may exceed the capacity by as much");
+            assert!(budget.try_take(Held::ByUs, 1).is_none());
+            unread.clear();
+            assert!(poll_once(frame.as_mut()).await.is_some());
+            assert!(budget.try_take(Held::Reply, 50).is_some());
         });
     }
 

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use shards::router::{Stage, Trace};
+use shards::router::{ReadLease, Stage, Trace};
 use shards::runtime::{Conn, Runtime};
 use shards::types::Mono;
 
@@ -191,6 +191,8 @@ struct Gathered {
 struct Replies {
     segments: VecDeque<Bytes>,
     bytes: usize,
+    /// Memory that was lent for them.
+    leases: Vec<Box<dyn ReadLease>>,
     traces: Vec<Rc<Trace>>,
 }
 
@@ -203,7 +205,9 @@ impl Gathered {
         link: &Link<R::Conn>,
         peer: &Peer,
     ) -> Poll<bool> {
-        while self.replies.bytes < WRITE_BYTES {
+        // Where memory is short, replies to come are not made before those that are there are taken.
+        let most_bytes = if server.budget.is_pressed() { BLOCK_BYTES } else { WRITE_BYTES };
+        while self.replies.bytes < most_bytes {
             match link.poll_outcome(cx, &mut self.front) {
                 Poll::Pending if self.replies.segments.is_empty() => return Poll::Pending,
                 Poll::Pending => break,
@@ -216,7 +220,8 @@ impl Gathered {
                     server.log.closed(server.runtime.now(), peer.addr, refusal.api, &refusal.reason);
                     return Poll::Ready(false);
                 }
-                Poll::Ready(Some((Outcome::Reply(segments), trace))) => {
+                Poll::Ready(Some((Outcome::Reply(segments, leases), trace))) => {
+                    self.replies.leases.extend(leases);
                     self.replies.traces.push(trace);
                     self.replies.bytes += segments.iter().map(Bytes::len).sum::<usize>();
                     self.replies.segments.extend(segments);
@@ -238,6 +243,8 @@ async fn send<R: Runtime>(server: &Server<R>, link: &Link<R::Conn>, peer: &Peer,
     let began = server.runtime.now();
     replies.traces.iter().for_each(|trace| trace.answered(began));
     let mut lease = server.budget.charge(replies.bytes);
+    // Only now, so that nobody else was lent it in between.
+    replies.leases.clear();
     let sent_bytes = replies.bytes as u64;
     while !replies.segments.is_empty() {
         let mut piece = take_piece(&mut replies.segments);

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a frame's length is judged before anything is allocated for it.
 
-use shards::codec::{Bytes, EncodeError, Str, Writer};
+use shards::codec::{Bytes, Elements, EncodeError, Str, Writer};
 use thiserror::Error;
 
 use super::header::{RequestHeader, ResponseHeader};
@@ -38,6 +38,22 @@ pub fn encode_response(response: &Response, version: i16, correlation_id: i32) -
     frame(|w| {
         ResponseHeader { correlation_id }.encode(w, response.api(), version);
         response.encode(w, version)
+    })
+}
+
+/// As [`encode_response`], with these in its first array without elements.
+pub fn encode_long_response(
+    response: &Response,
+    elements: Elements,
+    version: i16,
+    correlation_id: i32,
+) -> Result<Vec<Bytes>, EncodeError> {
+    frame(|w| {
+        ResponseHeader { correlation_id }.encode(w, response.api(), version);
+        w.fill(elements);
+        response.encode(w, version)?;
+        assert!(!w.is_filling(), "{:?} has no place for a list", response.api());
+        Ok(())
     })
 }
 

@@ -39,9 +39,10 @@ mod header;
 pub mod messages;
 
 pub use shards::codec::{
-    Bytes, DecodeError, EncodeError, Message, OBJECTS_MAX, Reader, RecordParts, Str, TopicId, Versions, Writer,
+    Bytes, DecodeError, Elements, EncodeError, List, Message, OBJECTS_MAX, Reader, RecordParts, Str, TopicId, Versions,
+    Wire, Writer,
 };
 
 pub use self::error::ErrorCode;
-pub use self::frame::{FrameError, PREFIX_BYTES, encode_request, encode_response, frame_len};
+pub use self::frame::{FrameError, PREFIX_BYTES, encode_long_response, encode_request, encode_response, frame_len};
 pub use self::header::{HeaderStart, RequestHeader, ResponseHeader};

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use shards::batch::crc::crc32c;
-use shards::batch::{BatchBuilder, CRC_FROM, NewRecord};
+use shards::batch::{BatchBuilder, CRC_FROM, NewRecord, PREFIX_BYTES};
 
 use crate::world::World;
 
@@ -22,6 +22,13 @@ pub fn build(mut builder: BatchBuilder, world: &World, first_ms: i64, values: &[
         builder.push(&NewRecord { timestamp_ms: world.time(at), key, value, ..Default::default() });
     }
     builder.finish().expect("no codec, no error")
+}
+
+/// The batch with these bytes behind its records, and the length and checksum that they ask for.
+pub fn longer(batch: &Bytes, bytes: &[u8]) -> Bytes {
+    let all = [batch, bytes].concat();
+    let len = i32::try_from(all.len() - PREFIX_BYTES).expect("a small batch");
+    patched(&all.into(), PREFIX_BYTES - 4, &len.to_be_bytes())
 }
 
 /// The batch with these bytes from `at` on, and the checksum that they ask for.

@@ -13,12 +13,12 @@ use corelog::wire::ErrorCode;
 use corelog::wire::messages::Request;
 use shards::batch::{CRC_FROM, Compression, CompressionLevels, HEADER_BYTES, crc};
 
-use crate::broker::{Broker, Home};
+use crate::broker::{Broker, Home, until};
 use crate::dice::Dice;
 use crate::ledger::{Appended, Ledger};
 use crate::peer::{FETCH, batch, fetch_request, frame};
 
-const MEMORY_MIB: u64 = 128;
+pub const MEMORY_MIB: u64 = 128;
 /// Beside `memory`: the program, its threads, and what the allocator holds back.
 const BESIDE_MIB: u64 = 64;
 /// Other clients may wait for memory for so long, which is when peers that hold it without need are cut off.
@@ -26,21 +26,25 @@ const WAIT_MAX: Duration = Duration::from_secs(8);
 const LINE: &str = "\"connection closed\"";
 
 fn broker(home: &Home) -> Broker {
+    broker_with(home, &["--set", "shards=2"])
+}
+
+pub fn broker_with(home: &Home, flags: &[&str]) -> Broker {
     let memory = format!("memory={}", MEMORY_MIB << 20);
-    let broker = home.dev(&["--set", &memory, "--set", "shards=2", "--set", "journal.bytes=16777216"]);
+    let broker = home.dev(&[&["--set", &memory, "--set", "journal.bytes=16777216"], flags].concat());
     assert_eq!(broker.connect().create("bystander", 1), ErrorCode::None);
     broker
 }
 
 /// A client that produces and fetches all the while.
-struct Bystander {
+pub struct Bystander {
     stop: Arc<AtomicBool>,
-    rounds: Arc<AtomicUsize>,
+    pub rounds: Arc<AtomicUsize>,
     thread: JoinHandle<(Ledger, Duration)>,
 }
 
 impl Bystander {
-    fn of(broker: &Broker) -> Self {
+    pub fn of(broker: &Broker) -> Self {
         let (stop, rounds) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let mut peer = broker.connect();
         let (stopped, counted) = (stop.clone(), rounds.clone());
@@ -52,7 +56,9 @@ impl Bystander {
                 assert_eq!(ledger.append(&mut peer), Appended::Acked);
                 let end = i64::try_from(ledger.acked()).expect("a small number");
                 let reply = peer.fetch(fetch_request("bystander", end - 1));
-                assert_eq!(reply.responses[0].partitions[0].high_watermark, end);
+                let part = &reply.responses[0].partitions[0];
+                assert_eq!(part.high_watermark, end);
+                assert!(part.records.as_ref().is_some_and(|records| !records.is_empty()));
                 longest = longest.max(began.elapsed());
                 counted.fetch_add(1, Ordering::Relaxed);
                 std::thread::sleep(Duration::from_millis(1));
@@ -63,7 +69,7 @@ impl Bystander {
     }
 
     /// It must have been served all the while; and all that it was acked is there.
-    fn check(self, broker: &Broker) {
+    pub fn check(self, broker: &Broker) {
         // At least one more round after all that was done.
         let (seen, deadline) = (self.rounds.load(Ordering::Relaxed), Instant::now() + WAIT_MAX);
         while self.rounds.load(Ordering::Relaxed) < seen + 2 && Instant::now() < deadline && !self.thread.is_finished()
@@ -86,7 +92,7 @@ fn check_health(broker: &Broker) {
     assert!(peak <= most, "{peak} MiB of memory at the peak, not {most}");
 }
 
-fn connect(broker: &Broker) -> TcpStream {
+pub fn connect(broker: &Broker) -> TcpStream {
     let stream = TcpStream::connect(broker.address).expect("the broker listens");
     stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
     stream
@@ -105,7 +111,7 @@ fn until_closed(broker: &Broker, bytes: &[u8]) -> SocketAddr {
 }
 
 /// The lines on closed connections so far.
-fn closed_lines(broker: &Broker) -> Vec<String> {
+pub fn closed_lines(broker: &Broker) -> Vec<String> {
     broker.stderr().lines().filter(|line| line.contains(LINE)).map(str::to_owned).collect()
 }
 
@@ -204,31 +210,63 @@ fn slow_and_idle_peers_and_large_claims_keep_nobody_from_the_memory() {
     drop((slow, idle));
 }
 
-#[test]
-fn replies_that_nobody_reads_hold_no_more_than_the_budget() {
-    const READERS: usize = 200;
-    let home = Home::new();
-    let broker = broker(&home);
+/// Makes a topic of 21 MiB; a request for all of it.
+fn large_fetch(broker: &Broker) -> Vec<u8> {
     let mut peer = broker.connect();
     assert_eq!(peer.create("large", 1), ErrorCode::None);
     let value = vec![7; 900 << 10];
     for _ in 0..24 {
         assert_eq!(peer.append("large", &batch(&[&value], None)).0, ErrorCode::None);
     }
-    let bystander = Bystander::of(&broker);
     let mut ask = fetch_request("large", 0);
     ask.max_bytes = 20 << 20;
     ask.topics[0].partitions[0].partition_max_bytes = 20 << 20;
-    let request = frame(&Request::from(ask), FETCH);
-    let mut unread: Vec<_> = (0..READERS).map(|_| connect(&broker)).collect();
+    frame(&Request::from(ask), FETCH)
+}
+
+/// Peers that ask for it four times each, and read nothing.
+fn unread(broker: &Broker, request: &[u8], peers: usize) -> Vec<TcpStream> {
+    let mut unread: Vec<_> = (0..peers).map(|_| connect(broker)).collect();
     for stream in &mut unread {
         for _ in 0..4 {
-            stream.write_all(&request).expect("the broker reads");
+            stream.write_all(request).expect("the broker reads");
         }
     }
+    unread
+}
+
+#[test]
+fn replies_that_nobody_reads_hold_no_more_than_the_budget() {
+    let home = Home::new();
+    let broker = broker(&home);
+    let request = large_fetch(&broker);
+    let bystander = Bystander::of(&broker);
+    let unread = unread(&broker, &request, 200);
     std::thread::sleep(Duration::from_secs(4));
     bystander.check(&broker);
     drop(unread);
+}
+
+#[test]
+fn small_requests_are_served_while_frames_and_replies_hold_all_memory_that_peers_may_hold() {
+    let home = Home::new();
+    // One shard, so that all connections share a core.
+    let broker = broker_with(&home, &["--set", "shards=1"]);
+    let request = large_fetch(&broker);
+    let bystander = Bystander::of(&broker);
+    let unread = unread(&broker, &request, 100);
+    let mut claims: Vec<_> = (0..20).map(|_| connect(&broker)).collect();
+    for stream in &mut claims {
+        stream.write_all(&[&(20u32 << 20).to_be_bytes()[..], &[0, 0, 0, 9]].concat()).expect("the broker reads");
+    }
+    // By now all of it is held, and nobody has been cut off.
+    std::thread::sleep(Duration::from_secs(1));
+    let before = bystander.rounds.load(Ordering::Relaxed);
+    until("those that hold the memory are cut off", || !closed_lines(&broker).is_empty());
+    let rounds = bystander.rounds.load(Ordering::Relaxed) - before;
+    assert!(rounds > 10, "{rounds} rounds until then");
+    bystander.check(&broker);
+    drop((unread, claims));
 }
 
 /// A batch whose records are `plain` packed, whatever its header says of them.

@@ -2,13 +2,14 @@
 
 use crate::broker::Home;
 use crate::commands::{Ran, ran, said};
+use crate::http;
 
 /// A short run; what the generator says of its own lateness on a busy machine is no failure here.
 #[track_caller]
 fn bench(home: &Home, args: &[&str]) -> Ran {
     let short = ["bench", "--warmup", "200ms", "--duration", "500ms", "--partitions", "3", "--clients", "2"];
     let done = ran(home, &[&short[..], args].concat());
-    let late = |line: &str| line.contains("the run is invalid: ");
+    let late = |line: &str| line.contains("the run is invalid: ") || line.starts_with("the report is ");
     assert!(done.code == Some(0) || done.stderr.lines().all(late), "{args:?}: {}", done.stderr);
     assert!(done.stdout.contains(" 0 lost, 0 duplicated, 0 reordered"), "{args:?}: {}", done.stdout);
     done
@@ -33,6 +34,23 @@ fn a_run_reads_back_every_record_that_was_acked_at_a_rate_and_at_the_maximum_in_
     }
     let after = bench(&home, &["--topic", "none", "--rate", "max", "--produce-only"]);
     assert!(after.code == Some(0) && !after.stdout.contains("end to end"), "{}", after.stdout);
+}
+
+/// A request takes along what is there of all partitions, so that the next one has to wait for its linger.
+#[test]
+fn a_linger_bounds_the_requests_of_a_client_however_many_partitions_there_are() {
+    let home = Home::new();
+    let _broker = home.dev(&[]);
+    let out = home.path().join("report");
+    let dir = out.to_str().expect("UTF-8");
+    let of = ["--partitions", "9", "--clients", "1", "--warmup", "0", "--duration", "1s", "--produce-only"];
+    let run = ["bench", "--topic", "t", "--rate", "1000", "--linger", "20ms", "--out", dir];
+    let done = ran(&home, &[&run[..], &of].concat());
+    let text = std::fs::read_to_string(out.join("result.json"));
+    let json: serde_json::Value = serde_json::from_str(&text.expect(&done.stderr)).expect("JSON");
+    // One more for what is left at the end.
+    assert!(json["measured"]["requests"].as_u64().is_some_and(|requests| requests <= 51), "{}", json["measured"]);
+    assert_eq!(json["measured"]["acked"], 1000);
 }
 
 #[test]
@@ -61,6 +79,53 @@ fn a_report_has_everything_in_files_that_load_nothing() {
     let full = ran(&home, &[&run[..7], &["--duration", "1s", "--out", "/proc/none"]].concat());
     assert!(full.code == Some(1) && full.stderr.contains("--out"), "{}", full.stderr);
     assert!(full.stdout.contains("1000 acked"), "the table is there all the same: {}", full.stdout);
+}
+
+#[test]
+fn a_report_shows_where_the_broker_spent_the_measured_time_and_nothing_of_what_it_did_before() {
+    let home = Home::new();
+    let (broker, admin) = http::start(&home, &[]);
+    let (admin, out) = (admin.to_string(), home.path().join("report"));
+    let dir = out.to_str().expect("UTF-8");
+    bench(&home, &["--topic", "t", "--one-outstanding"]);
+    let before = ran(&home, &["bench", "--topic", "t", "--partitions", "3", "--rate", "2000", "--duration", "1s"]);
+    // Its own HTTP has another port than one that nothing is said about.
+    assert!(before.stdout.contains("the broker's stages are not known: "), "{}", before.stdout);
+    let run = ["bench", "--topic", "t", "--partitions", "3", "--rate", "100", "--warmup", "0", "--duration", "2s"];
+    let done = ran(&home, &[&run[..], &["--admin", &admin, "--out", dir]].concat());
+    for told in ["in the broker", "produce        write_sync", "fetch          wait"] {
+        assert!(done.stdout.contains(told), "{}", done.stdout);
+    }
+    let text = |name: &str| std::fs::read_to_string(out.join(name)).unwrap_or_else(|e| panic!("{name}: {e}"));
+    let json: serde_json::Value = serde_json::from_str(&text("result.json")).expect("JSON");
+    let stages = json["stages"]["all"].as_array().unwrap_or_else(|| panic!("{}", json["stages"]));
+    let produce: Vec<_> = stages.iter().filter(|stage| stage["request"] == "produce").collect();
+    let (total, parts) = produce.split_first().expect("stages");
+    let (count, sum) = (total["count"].as_u64().expect("a count"), total["sum_ns"].as_u64().expect("a sum"));
+    assert!(total["stage"] == "total" && (1..=200).contains(&count), "200 records are all that was sent: {total:#}");
+    let buckets = total["buckets"].as_array().expect("a list");
+    let in_buckets: u64 = buckets.iter().map(|pair| pair[1].as_u64().expect("a count")).sum();
+    assert_eq!(in_buckets, count, "{total:#}");
+    // A request that ends while the broker is asked may be in some of its stages only.
+    let spent: u64 = parts.iter().map(|part| part["sum_ns"].as_u64().expect("a sum")).sum();
+    assert!(spent > sum / 2 && spent < sum * 2, "{spent} of {sum} ns: {produce:#?}");
+    let shares: f64 = parts.iter().map(|part| part["share_of_total"].as_f64().expect("a share")).sum();
+    assert!((shares - spent as f64 / sum as f64).abs() < 0.01, "{shares}: {produce:#?}");
+    let page = text("report.html");
+    for told in ["<td>produce total</td>", "the stages of fetch requests", &format!("histograms at {admin}")] {
+        assert!(page.contains(told), "{told}");
+    }
+    for name in ["stages-produce.svg", "stages-fetch.svg", "report.html"] {
+        loads_nothing(name, &text(name));
+    }
+
+    let other = Home::new();
+    let (_other, of_other) = http::start(&other, &[]);
+    let wrong = ran(&home, &["bench", "--topic", "t", "--partitions", "3", "--admin", &of_other.to_string()]);
+    assert!(wrong.code == Some(2) && wrong.stderr.contains("another broker than the one at"), "{}", wrong.stderr);
+    drop(broker);
+    let gone = ran(&other, &["bench", "--topic", "t", "--admin", &admin]);
+    assert!(gone.code == Some(3) && gone.stderr.contains("no HTTP at"), "{}", gone.stderr);
 }
 
 #[track_caller]
@@ -153,13 +218,52 @@ fn records_vary_in_size_and_key_readers_come_late_or_as_a_group_and_a_profile_sa
 }
 
 #[test]
-fn two_processes_write_into_one_topic_and_each_finds_its_own_records() {
+fn two_processes_write_into_one_topic_each_finds_its_own_records_and_their_results_are_added_up() {
     let home = Home::new();
     let _broker = home.dev(&[]);
     said(&home, &["topic", "create", "t", "--partitions", "3"]);
+    let dirs = ["one", "other", "both"].map(|name| home.path().join(name).to_str().expect("UTF-8").to_owned());
     std::thread::scope(|scope| {
-        let one = || bench(&home, &["--topic", "t", "--rate", "1000"]);
-        let both = [scope.spawn(one), scope.spawn(one)].map(|run| run.join().expect("it ends"));
+        let one = |out: &str| bench(&home, &["--topic", "t", "--rate", "1000", "--out", out]);
+        let both = [&dirs[0], &dirs[1]].map(|out| scope.spawn(move || one(out)));
+        let both = both.map(|run| run.join().expect("it ends"));
         assert!(both.iter().all(|run| run.stdout.contains("700 acked, 700 read back")), "{}", both[0].stdout);
     });
+
+    let mut merge = std::process::Command::new(env!("CARGO_BIN_EXE_corelog"));
+    let merged = Ran::from(
+        merge.args(["bench", "merge", &dirs[0], &dirs[1], "--out", &dirs[2]]).output().expect("the binary runs"),
+    );
+    assert!(merged.stdout.contains("1400 acked, 1400 read back, 0 lost"), "{} {}", merged.stdout, merged.stderr);
+    let json = |dir: &str| -> serde_json::Value {
+        let text = std::fs::read_to_string(format!("{dir}/result.json")).expect("a result");
+        serde_json::from_str(&text).expect("JSON")
+    };
+    let [one, other, both] = [&dirs[0], &dirs[1], &dirs[2]].map(|dir| json(dir));
+    let sum = |pointer: &str| {
+        let of =
+            |json: &serde_json::Value| json.pointer(pointer).and_then(serde_json::Value::as_f64).expect("a number");
+        assert_eq!(of(&both), of(&one) + of(&other), "{pointer}");
+    };
+    for pointer in
+        ["/latency_us/ack/count", "/latency_us/end_to_end/count", "/measured/requests", "/plan/rate", "/plan/clients"]
+    {
+        sum(pointer);
+    }
+    assert!(
+        both["verdict"]["valid"] == false || (one["verdict"]["valid"] == true && other["verdict"]["valid"] == true)
+    );
+    assert_eq!(both["merged_from"], serde_json::json!(dirs[..2]));
+    let page = std::fs::read_to_string(format!("{}/report.html", dirs[2])).expect("a page");
+    assert!(page.contains("added up from"), "{page}");
+    loads_nothing("report.html", &page);
+
+    let alone = home.path().join("alone").to_str().expect("UTF-8").to_owned();
+    bench(&home, &["--topic", "t", "--rate", "1000", "--linger", "5ms", "--out", &alone]);
+    let mut merge = std::process::Command::new(env!("CARGO_BIN_EXE_corelog"));
+    let unlike = Ran::from(merge.args(["bench", "merge", &dirs[0], &alone]).output().expect("the binary runs"));
+    assert!(unlike.code == Some(2) && unlike.stderr.contains("linger_ms is 0.0 in"), "{}", unlike.stderr);
+    let mut merge = std::process::Command::new(env!("CARGO_BIN_EXE_corelog"));
+    let none = Ran::from(merge.args(["bench", "merge", &dirs[0], "/none"]).output().expect("the binary runs"));
+    assert!(none.code == Some(1) && none.stderr.contains("/none/result.json"), "{}", none.stderr);
 }

@@ -179,9 +179,7 @@ impl Broker {
     }
 
     pub fn connect(&self) -> Connection {
-        let stream = TcpStream::connect(self.address).expect("the broker listens");
-        stream.set_read_timeout(Some(ANSWER)).expect("a timeout");
-        Connection(stream)
+        Connection::to(self.address)
     }
 
     /// A connection whose answers may take longer than others'.
@@ -223,6 +221,12 @@ impl Drop for Broker {
 pub struct Connection(TcpStream);
 
 impl Connection {
+    pub fn to(address: SocketAddr) -> Connection {
+        let stream = TcpStream::connect(address).expect("the broker listens");
+        stream.set_read_timeout(Some(ANSWER)).expect("a timeout");
+        Connection(stream)
+    }
+
     pub fn send_bytes(&mut self, bytes: &[u8]) {
         self.0.write_all(bytes).expect("the broker reads");
     }

@@ -37,7 +37,7 @@ fn http_of(broker: &Broker) -> SocketAddr {
 }
 
 /// Starts a broker with HTTP on a port of the kernel's choice.
-fn start(home: &Home, flags: &[&str]) -> (Broker, SocketAddr) {
+pub fn start(home: &Home, flags: &[&str]) -> (Broker, SocketAddr) {
     let flags: Vec<&str> = ["--set", "admin.listen=127.0.0.1:0"].iter().chain(flags).copied().collect();
     let broker = home.dev(&flags);
     let http = http_of(&broker);

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::broker::{Home, copy_all};
 use crate::commands::{Ran, fed, said};
 
-fn corelog_log(args: &[&str]) -> Ran {
+pub fn corelog_log(args: &[&str]) -> Ran {
     let mut command = Command::new(env!("CARGO_BIN_EXE_corelog"));
     command.arg("log").args(args).env_clear().stdin(Stdio::null());
     command.output().expect("the binary runs").into()
@@ -35,7 +35,7 @@ fn of_kind<'a>(all: &'a [Value], kind: &str) -> Vec<&'a Value> {
 }
 
 /// Every file below a directory with its content and when it was changed.
-fn contents(dir: &Path) -> BTreeMap<PathBuf, (SystemTime, Vec<u8>)> {
+pub fn contents(dir: &Path) -> BTreeMap<PathBuf, (SystemTime, Vec<u8>)> {
     let mut found = BTreeMap::new();
     let mut left = vec![dir.to_owned()];
     while let Some(dir) = left.pop() {

@@ -37,9 +37,10 @@ const ROOT_MAY_USE: &[(&str, &[&str], &[&str])] = &[
     ("listen", &["api", "config", "security", "wire"], &["request", "router", "runtime", "shard", "types"]),
     (
         "cli",
-        &["bench", "client", "config", "disk", "http", "launch", "wire"],
+        &["adopt", "bench", "client", "config", "disk", "http", "launch", "wire"],
         &["batch", "catalog", "group", "journal", "log", "router", "runtime", "shard", "types"],
     ),
+    ("adopt", &["disk", "launch"], &["batch", "catalog", "journal", "log", "partition", "shard", "types"]),
     ("disk", &["launch"], &["batch", "catalog", "group", "journal", "log", "runtime", "shard", "types"]),
 ];
 

@@ -4,7 +4,7 @@
 
 use std::io::{self, Read, Write};
 
-use flate2::read::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 use flate2::write::GzEncoder;
 use lz4_flex::frame::{BlockMode, BlockSize, FrameDecoder, FrameEncoder, FrameInfo};
 use thiserror::Error;
@@ -17,6 +17,8 @@ const LZ4_INDEPENDENT: u8 = 0x20;
 /// And those that say that each block has a checksum behind it, and the head a size.
 const LZ4_BLOCK_CHECKSUMS: u8 = 0x10;
 const LZ4_CONTENT_SIZE: u8 = 0x08;
+/// A header, an empty block and a trailer: Java does not look for a member in less.
+const GZIP_MEMBER_BYTES_MIN: usize = 19;
 /// Uncompressed bytes in one block of that framing, as Java writes them.
 const XERIAL_BLOCK_BYTES: usize = 32 << 10;
 
@@ -96,7 +98,7 @@ pub fn decompress(codec: Compression, bytes: &[u8], max: usize, out: &mut Vec<u8
             out.extend_from_slice(bytes);
             Ok(())
         }
-        Compression::Gzip => read_bounded(MultiGzDecoder::new(bytes), max, out),
+        Compression::Gzip => gzip(bytes, max, out),
         Compression::Snappy => snappy(bytes, max, out),
         // Kafka's broker and its Java client read no other frames, so a batch of them would be stored for nobody.
         Compression::Lz4 if bytes.get(4).is_some_and(|flags| flags & LZ4_INDEPENDENT == 0) => {
@@ -163,8 +165,22 @@ fn lz4_has_end(bytes: &[u8]) -> bool {
     false
 }
 
+/// All members of a gzip stream. As Java reads it, what follows a member and does not begin as another one is left out.
+fn gzip(bytes: &[u8], max: usize, out: &mut Vec<u8>) -> Result<(), CodecError> {
+    let mut decoder = GzDecoder::new(bytes);
+    loop {
+        read_bounded(&mut decoder, max, out)?;
+        let rest = decoder.into_inner();
+        decoder = GzDecoder::new(rest);
+        if rest.len() < GZIP_MEMBER_BYTES_MIN || decoder.header().is_none() {
+            return Ok(());
+        }
+    }
+}
+
+/// Reads to the end of `out`, which may have at most `max` bytes then.
 fn read_bounded(from: impl Read, max: usize, out: &mut Vec<u8>) -> Result<(), CodecError> {
-    let limit = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);
+    let limit = u64::try_from(max.saturating_sub(out.len())).unwrap_or(u64::MAX).saturating_add(1);
     from.take(limit).read_to_end(out).map_err(damaged)?;
     if out.len() > max { Err(CodecError::TooLarge { max }) } else { Ok(()) }
 }
@@ -265,6 +281,33 @@ mod tests {
             assert!(matches!(refused, Err(CodecError::TooLarge { .. })), "{codec:?}: {refused:?}");
             assert!(out.capacity() < 8 << 20, "{codec:?} took {} bytes", out.capacity());
         }
+    }
+
+    #[test]
+    fn what_follows_gzip_and_is_none_is_left_out_as_by_java() {
+        let member = |text: &[u8]| {
+            let mut packed = Vec::new();
+            compress(Compression::Gzip, CompressionLevels::default(), text, &mut packed).expect("compressed");
+            packed
+        };
+        let (first, second) = (member(b"the same text"), member(b" and more"));
+        for (behind, read) in [
+            (&[][..], &b"the same text"[..]),
+            (&[7; 100], b"the same text"),
+            (&first[..15], b"the same text"),
+            (&second, b"the same text and more"),
+            (&[&second[..], &[7; 40]].concat(), b"the same text and more"),
+        ] {
+            let mut out = Vec::new();
+            decompress(Compression::Gzip, &[&first, behind].concat(), 22, &mut out).expect("decompressed");
+            assert_eq!(out, read);
+        }
+        let mut out = Vec::new();
+        let cut = [&first[..], &second[..second.len() - 1]].concat();
+        assert!(decompress(Compression::Gzip, &cut, 100, &mut out).is_err(), "another that began");
+        let both = [&first[..], &second].concat();
+        let refused = decompress(Compression::Gzip, &both, 21, &mut out);
+        assert!(matches!(refused, Err(CodecError::TooLarge { .. })), "{refused:?}");
     }
 
     #[test]

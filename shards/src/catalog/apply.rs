@@ -9,7 +9,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use super::Catalog;
-use super::config::{ConfigError, connection_limits, group_key};
+use super::config::{ConfigError, connection_limits, group_key, metrics_key};
 use super::name::collision_key;
 use super::record::{CatalogRecord, Registration};
 use super::state::GroupOverrides;
@@ -39,6 +39,8 @@ pub enum ApplyError {
     Config { topic: String, error: ConfigError },
     #[error("group {group}: {error}")]
     GroupConfig { group: String, error: ConfigError },
+    #[error("client metrics {name}: {error}")]
+    MetricsConfig { name: String, error: ConfigError },
     #[error("a dynamic setting of the broker: {error}")]
     BrokerConfig { error: ConfigError },
 }
@@ -59,6 +61,7 @@ impl Catalog {
             CatalogRecord::RemoveTopic { id } => self.remove_topic(*id),
             CatalogRecord::TopicConfig { topic, key, value } => self.set_config(topic, key, value.as_deref()),
             CatalogRecord::GroupConfig { group, key, value } => self.set_group_config(group, key, value.as_deref()),
+            CatalogRecord::MetricsConfig { name, key, value } => self.set_metrics_config(name, key, value.as_deref()),
             CatalogRecord::BrokerConfig { broker, key, value } => {
                 self.set_broker_config(*broker, key, value.as_deref())
             }
@@ -180,6 +183,25 @@ impl Catalog {
         } else {
             let config = self.settings.group_defaults.with(&overrides);
             self.groups.insert(group.into(), GroupOverrides { overrides, config });
+        }
+        Ok(())
+    }
+
+    fn set_metrics_config(&mut self, name: &str, key: &str, value: Option<&str>) -> Result<(), ApplyError> {
+        let damaged = |error| ApplyError::MetricsConfig { name: name.to_owned(), error };
+        let known = metrics_key(key).ok_or_else(|| damaged(ConfigError::UnknownOfMetrics { key: key.to_owned() }))?;
+        let mut overrides = self.metrics_overrides(name).cloned().unwrap_or_default();
+        match value {
+            Some(value) => {
+                known.parse(value).map_err(damaged)?;
+                overrides.insert(key.to_owned(), value.to_owned());
+            }
+            None => drop(overrides.remove(key)),
+        }
+        if overrides.is_empty() {
+            self.metrics.remove(name);
+        } else {
+            self.metrics.insert(name.into(), overrides);
         }
         Ok(())
     }

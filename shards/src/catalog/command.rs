@@ -113,6 +113,8 @@ pub enum ResourceKind {
     BrokerLogger,
     /// A group, whether it exists or not.
     Group,
+    /// A subscription of client metrics.
+    Metrics,
     /// By its number: what has no configs here.
     Other(i8),
 }

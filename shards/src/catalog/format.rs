@@ -81,6 +81,7 @@ const FRAME_VERSION: u32 = 1;
 /// Kafka's numbers for the resources of a ConfigRecord. A broker's name is its number; the empty name is all brokers.
 const RESOURCE_TOPIC: i8 = 2;
 const RESOURCE_BROKER: i8 = 4;
+const RESOURCE_METRICS: i8 = 16;
 const RESOURCE_GROUP: i8 = 32;
 
 /// Kafka's directory id for "not said".
@@ -129,6 +130,12 @@ impl CatalogRecord {
                 name: key.as_str().into(),
                 value: value.as_deref().map(Into::into),
             }),
+            CatalogRecord::MetricsConfig { name, key, value } => framed(&ConfigRecord {
+                resource_type: RESOURCE_METRICS,
+                resource_name: name.as_str().into(),
+                name: key.as_str().into(),
+                value: value.as_deref().map(Into::into),
+            }),
             CatalogRecord::ProducerIds { broker, run, next } => framed(&ProducerIdsRecord {
                 broker_id: *broker,
                 broker_epoch: i64::from(*run),
@@ -144,34 +151,42 @@ impl CatalogRecord {
     /// Reads the value of a record of the metadata log.
     pub fn decode(value: &Bytes) -> Result<CatalogRecord, RecordError> {
         let mut reader = Reader::new(value);
+        let header = Header::read(&mut reader)?;
+        let record = header.record(&mut reader)?;
+        header.end(&reader)?;
+        Ok(record)
+    }
+}
+
+/// What is in front of every record.
+pub(super) struct Header {
+    pub kind: u32,
+    version: u32,
+}
+
+impl Header {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Header, RecordError> {
         let mut varint = |kind| reader.uvarint().map_err(|error| RecordError::Damaged { kind, error });
         let found = varint(0)?;
         if found != FRAME_VERSION {
             return Err(RecordError::Frame { found });
         }
         let kind = varint(0)?;
-        let header = Header { kind, version: varint(kind)? };
-        let record = header.read(&mut reader)?;
+        Ok(Header { kind, version: varint(kind)? })
+    }
+
+    /// Nothing follows the record.
+    pub(super) fn end(&self, reader: &Reader<'_>) -> Result<(), RecordError> {
         match reader.left() {
-            0 => Ok(record),
-            left => Err(RecordError::Trailing { kind, left }),
+            0 => Ok(()),
+            left => Err(RecordError::Trailing { kind: self.kind, left }),
         }
     }
-}
 
-struct Header {
-    kind: u32,
-    version: u32,
-}
-
-impl Header {
-    fn read(&self, reader: &mut Reader<'_>) -> Result<CatalogRecord, RecordError> {
+    fn record(&self, reader: &mut Reader<'_>) -> Result<CatalogRecord, RecordError> {
         Ok(match self.kind {
             0 => CatalogRecord::RegisterBroker(registration(self.message(reader)?)?),
-            2 => {
-                let TopicRecord { name, topic_id } = self.message(reader)?;
-                CatalogRecord::Topic { name: name.to_string(), id: topic_id }
-            }
+            2 => topic(self.message(reader)?),
             3 => partition(self.message(reader)?)?,
             4 => config(self.message(reader)?)?,
             9 => CatalogRecord::RemoveTopic { id: self.message::<RemoveTopicRecord>(reader)?.topic_id },
@@ -184,7 +199,7 @@ impl Header {
         })
     }
 
-    fn message<M: Message>(&self, reader: &mut Reader<'_>) -> Result<M, RecordError> {
+    pub(super) fn message<M: Message>(&self, reader: &mut Reader<'_>) -> Result<M, RecordError> {
         let version = i16::try_from(self.version).map_err(|_| self.unknown())?;
         M::decode(reader, version).map_err(|error| match error {
             DecodeError::UnsupportedVersion { .. } => self.unknown(),
@@ -192,7 +207,7 @@ impl Header {
         })
     }
 
-    fn unknown(&self) -> RecordError {
+    pub(super) fn unknown(&self) -> RecordError {
         RecordError::Unknown { kind: self.kind, version: self.version }
     }
 }
@@ -206,6 +221,10 @@ fn framed<M: Message>(message: &M) -> Result<Bytes, EncodeError> {
     writer.uvarint(version.unsigned_abs().into());
     message.encode(&mut writer, version)?;
     Ok(writer.into_bytes())
+}
+
+pub(super) fn topic(record: TopicRecord) -> CatalogRecord {
+    CatalogRecord::Topic { name: record.name.to_string(), id: record.topic_id }
 }
 
 fn not_served(record: &'static str, what: impl Into<String>) -> RecordError {
@@ -235,12 +254,13 @@ fn partition(record: PartitionRecord) -> Result<CatalogRecord, RecordError> {
     Ok(CatalogRecord::Partition { topic: topic_id, index: partition_id, replicas: record.replicas, leader_epoch })
 }
 
-fn config(record: ConfigRecord) -> Result<CatalogRecord, RecordError> {
+pub(super) fn config(record: ConfigRecord) -> Result<CatalogRecord, RecordError> {
     let key = record.name.to_string();
     let value = record.value.map(|value| value.to_string());
     match (record.resource_type, record.resource_name.as_str()) {
         (RESOURCE_TOPIC, topic) => Ok(CatalogRecord::TopicConfig { topic: topic.to_owned(), key, value }),
         (RESOURCE_GROUP, group) => Ok(CatalogRecord::GroupConfig { group: group.to_owned(), key, value }),
+        (RESOURCE_METRICS, name) => Ok(CatalogRecord::MetricsConfig { name: name.to_owned(), key, value }),
         (RESOURCE_BROKER, "") => Ok(CatalogRecord::BrokerConfig { broker: None, key, value }),
         (RESOURCE_BROKER, name) => match name.parse() {
             Ok(broker) => Ok(CatalogRecord::BrokerConfig { broker: Some(broker), key, value }),

@@ -12,6 +12,7 @@ mod command;
 pub mod config;
 mod decide;
 mod format;
+pub mod kafka;
 mod name;
 mod record;
 mod snapshot;

@@ -19,6 +19,9 @@ pub enum CatalogRecord {
     BrokerConfig { broker: Option<i32>, key: String, value: Option<String> },
     /// ConfigRecord of a group; `None` removes the override. The group need not exist.
     GroupConfig { group: String, key: String, value: Option<String> },
+    /// ConfigRecord of a subscription of client metrics; `None` removes the override, and the last takes the subscription with
+    /// it.
+    MetricsConfig { name: String, key: String, value: Option<String> },
     /// ProducerIdsRecord: every id below `next` is taken.
     ProducerIds { broker: i32, run: u32, next: i64 },
     /// RegisterBrokerRecord: a run starts. Its broker epoch is the number of the run.

@@ -13,8 +13,10 @@ use super::topic::Topic;
 /// Where the records of a snapshot go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SnapshotPlace {
-    /// The first of them: what is no group's and no topic's.
+    /// The first of them: what is no group's, no topic's and not of client metrics.
     Head,
+    /// With the subscription of client metrics after this one, or the first.
+    Metrics { after: Option<Arc<str>> },
     /// With the group after this one, or the first.
     Groups { after: Option<Arc<str>> },
     /// With the topic after this one, or the first.
@@ -36,11 +38,12 @@ impl Catalog {
         all
     }
 
-    /// About `most` records of a snapshot: more only by the configs of one group or topic. And where the next ones are;
+    /// About `most` records of a snapshot: more only by the configs of one of them. And where the next ones are;
     /// `None` after the last.
     pub fn snapshot_from(&self, place: &SnapshotPlace, most: usize) -> (Vec<CatalogRecord>, Option<SnapshotPlace>) {
         match place {
-            SnapshotPlace::Head => (self.snapshot_head(), Some(SnapshotPlace::Groups { after: None })),
+            SnapshotPlace::Head => (self.snapshot_head(), Some(SnapshotPlace::Metrics { after: None })),
+            SnapshotPlace::Metrics { after } => self.snapshot_metrics(after.as_ref(), most),
             SnapshotPlace::Groups { after } => self.snapshot_groups(after.as_ref(), most),
             SnapshotPlace::Topics { after } => self.snapshot_topics(after.as_ref(), most),
             SnapshotPlace::Partitions { of, from } => {
@@ -69,6 +72,22 @@ impl Catalog {
             }));
         }
         records
+    }
+
+    fn snapshot_metrics(&self, after: Option<&Arc<str>>, most: usize) -> (Vec<CatalogRecord>, Option<SnapshotPlace>) {
+        let mut records = Vec::new();
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        for (name, overrides) in self.metrics.range::<Arc<str>, _>((from, Bound::Unbounded)) {
+            records.extend(overrides.iter().map(|(key, value)| CatalogRecord::MetricsConfig {
+                name: name.to_string(),
+                key: key.clone(),
+                value: Some(value.clone()),
+            }));
+            if records.len() >= most {
+                return (records, Some(SnapshotPlace::Metrics { after: Some(name.clone()) }));
+            }
+        }
+        (records, Some(SnapshotPlace::Groups { after: None }))
     }
 
     fn snapshot_groups(&self, after: Option<&Arc<str>>, most: usize) -> (Vec<CatalogRecord>, Option<SnapshotPlace>) {

@@ -65,6 +65,8 @@ pub struct Catalog {
     pub(super) collisions: HashMap<Box<str>, Arc<str>>,
     /// Groups that have configs of their own; whether they exist is not known here.
     pub(super) groups: BTreeMap<Arc<str>, GroupOverrides>,
+    /// Subscriptions of client metrics that have configs of their own: all that there are.
+    pub(super) metrics: BTreeMap<Arc<str>, BTreeMap<String, String>>,
     pub(super) partitions: u64,
     pub(super) topic_changes: u64,
     metadata: Topic,
@@ -105,6 +107,7 @@ impl Catalog {
             sorted: BTreeMap::new(),
             collisions: HashMap::new(),
             groups: BTreeMap::new(),
+            metrics: BTreeMap::new(),
             partitions: 0,
             topic_changes: 0,
             metadata,
@@ -204,6 +207,16 @@ impl Catalog {
         self.groups.keys()
     }
 
+    /// What is set for a subscription of client metrics; `None`: there is no such one.
+    pub fn metrics_overrides(&self, name: &str) -> Option<&BTreeMap<String, String>> {
+        self.metrics.get(name)
+    }
+
+    /// The subscriptions of client metrics, sorted by name.
+    pub fn metrics_with_configs(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.metrics.keys()
+    }
+
     /// Runs started since the topic was made: 0 for a new one.
     #[inline]
     pub fn leader_epoch(&self, topic: &Topic) -> LeaderEpoch {
@@ -235,6 +248,7 @@ impl PartialEq for Catalog {
             && self.sorted == other.sorted
             && self.collisions == other.collisions
             && self.groups == other.groups
+            && self.metrics == other.metrics
             && self.partitions == other.partitions
     }
 }

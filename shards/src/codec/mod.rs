@@ -22,6 +22,7 @@
 )]
 
 mod error;
+mod list;
 mod message;
 mod reader;
 mod records;
@@ -36,6 +37,7 @@ mod tests;
 pub use bytes::Bytes;
 
 pub use self::error::{DecodeError, EncodeError};
+pub use self::list::{Elements, List};
 pub use self::message::{Field, Message, Versions};
 pub use self::reader::{OBJECTS_MAX, Reader};
 pub use self::records::RecordParts;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use smallvec::smallvec;
 
-use super::{DecodeError, EncodeError, Message, Reader, RecordParts, Str, Writer};
+use super::{DecodeError, EncodeError, List, Message, Reader, RecordParts, Str, Writer};
 
 crate::message! {
     /// One of everything that a declaration can say.
@@ -170,6 +170,25 @@ fn large_records_are_segments_of_their_own_and_small_ones_are_copied() {
     assert_eq!(segments.iter().map(Bytes::len).collect::<Vec<_>>()[1..4], [4096, 4, 4096]);
     assert_eq!(segments.iter().map(Bytes::len).sum::<usize>(), len);
     assert_eq!(decoded(&segments.concat().into(), 4), Ok(sample));
+}
+
+#[test]
+fn a_list_whose_elements_were_written_one_by_one_is_the_same_message() {
+    for (version, count) in [(2, 0), (2, 3), (4, 3), (4, 20_000)] {
+        let item = |id: usize| Item { id: [1; 16], weights: vec![7; id % 5], extra: version > 2 && id % 3 == 1 };
+        let whole = Sample { note: None, items: Some((0..count).map(item).collect()), ..Sample::default() };
+        let mut list = List::of::<Sample>(version);
+        for id in 0..count {
+            list.push(&item(id)).unwrap();
+        }
+        let expected = encoded(&whole, version).unwrap();
+        assert!(list.bytes() < expected.len());
+        let mut w = Writer::default();
+        w.fill(list.finish());
+        Sample { items: Some(Vec::new()), ..whole }.encode(&mut w, version).unwrap();
+        assert!(!w.is_filling());
+        assert_eq!(w.into_bytes(), expected);
+    }
 }
 
 #[test]

@@ -183,15 +183,20 @@ fn write_vec<T: Wire>(elements: Option<&Vec<T>>, w: &mut Writer, cx: Cx) -> Resu
     elements.into_iter().flatten().try_for_each(|element| element.write(w, cx))
 }
 
-/// A nullable struct is preceded by one byte: -1 null, 1 there.
+/// A nullable struct is preceded by one byte: -1 null, 1 there. In a tagged field Kafka writes 0 for null, and nothing behind
+/// it, where every struct has at least the count of its own tags.
 impl<T: Struct> Wire for Option<T> {
     fn bytes_min(_: Cx) -> usize {
         1
     }
 
     fn read(r: &mut Reader<'_>, cx: Cx) -> Result<Self, DecodeError> {
-        // As Kafka reads it: whatever is not negative is "there".
-        if i8::read(r, cx)? < 0 { Ok(None) } else { T::read(r, cx).map(Some) }
+        match i8::read(r, cx)? {
+            0 if cx.flexible && r.left() == 0 => Ok(None),
+            // As Kafka reads it: whatever is not negative is "there".
+            there if there >= 0 => T::read(r, cx).map(Some),
+            _ => Ok(None),
+        }
     }
 
     fn write(&self, w: &mut Writer, cx: Cx) -> Result<(), EncodeError> {

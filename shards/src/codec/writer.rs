@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 
-use super::EncodeError;
+use super::{Elements, EncodeError};
 
 /// Below this a record field is copied into the buffer: a segment more costs the kernel more than the copy does.
 const INLINE_BYTES_MAX: usize = 512;
@@ -17,6 +17,8 @@ pub struct Writer {
     /// What lies outside the buffer: `.0` is how much of the buffer comes before it. Ascending.
     inserts: Vec<(usize, Bytes)>,
     inserted_bytes: usize,
+    /// For the next array that is written without elements.
+    filling: Option<Box<Elements>>,
 }
 
 impl Writer {
@@ -122,21 +124,45 @@ impl Writer {
     /// (COMPACT_)NULLABLE_BYTES and (COMPACT_)RECORDS, given as pieces that follow each other.
     pub fn bytes(&mut self, parts: Option<&[Bytes]>, compact: bool) -> Result<(), EncodeError> {
         self.len32(parts.map(|parts| parts.iter().map(Bytes::len).sum()), compact)?;
-        for part in parts.unwrap_or_default() {
-            if part.len() <= INLINE_BYTES_MAX {
-                self.put(part);
-            } else {
-                self.inserted_bytes = self.inserted_bytes.saturating_add(part.len());
-                self.inserts.push((self.buffer.len(), part.clone()));
-            }
-        }
+        parts.unwrap_or_default().iter().for_each(|part| self.part(part));
         Ok(())
+    }
+
+    fn part(&mut self, part: &Bytes) {
+        if part.len() <= INLINE_BYTES_MAX {
+            self.put(part);
+        } else {
+            self.inserted_bytes = self.inserted_bytes.saturating_add(part.len());
+            self.inserts.push((self.buffer.len(), part.clone()));
+        }
     }
 
     /// The number of elements that precedes an array.
     #[inline]
     pub fn array_len(&mut self, len: Option<usize>, compact: bool) -> Result<(), EncodeError> {
+        if len == Some(0)
+            && let Some(filling) = self.filling.take()
+        {
+            self.len32(Some(filling.count), compact)?;
+            filling.pieces.iter().for_each(|piece| self.part(piece));
+            return Ok(());
+        }
         self.len32(len, compact)
+    }
+
+    /// The next array that is written without elements gets these, if there are any.
+    pub fn fill(&mut self, elements: Elements) {
+        self.filling = (elements.count > 0).then(|| Box::new(elements));
+    }
+
+    /// Whether what [`Writer::fill`] gave is still to be written.
+    pub fn is_filling(&self) -> bool {
+        self.filling.is_some()
+    }
+
+    /// Gives back what the buffer holds in reserve.
+    pub fn shrink(&mut self) {
+        self.buffer.shrink_to_fit();
     }
 
     /// Writes one tagged field: its tag, its length, and what `body` writes.

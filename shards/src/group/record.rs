@@ -37,7 +37,8 @@ pub struct StoredOffset {
     pub offset: i64,
     /// Of the last record that was read; -1 when the client did not say.
     pub leader_epoch: i32,
-    pub metadata: Box<str>,
+    /// Shared, as it may be long and be told many times.
+    pub metadata: Arc<str>,
     /// Wall clock, in milliseconds; this and the next.
     pub committed_ms: i64,
     /// Set only by clients that ask for a retention of their own (OffsetCommit 2 to 4).

@@ -200,7 +200,7 @@ pub struct CommitOffset {
     pub partition: i32,
     pub offset: i64,
     pub leader_epoch: i32,
-    pub metadata: Box<str>,
+    pub metadata: Arc<str>,
 }
 
 #[derive(Debug)]

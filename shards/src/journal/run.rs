@@ -25,7 +25,8 @@ pub struct Run {
 }
 
 impl Run {
-    fn encode(&self) -> [u8; BYTES] {
+    /// The file's bytes.
+    pub fn encode(&self) -> [u8; BYTES] {
         let mut b = [0; BYTES];
         b[0..4].copy_from_slice(&MAGIC);
         b[4..6].copy_from_slice(&VERSION.to_le_bytes());

@@ -109,21 +109,56 @@ impl SegmentAtRest {
     where
         F: FnMut(u64, usize) -> Result<Bytes, E>,
     {
-        let mut index = IndexBuilder::new(self.base, 0);
-        let mut end_offset = self.base;
+        let mut sidecar = SidecarBuilder::new(self.base);
         for batch in self.walk(0, Some(self.base), read) {
-            let StoredBatch { position, header, prefix, bytes, crc_is_right } = batch?;
-            if !crc_is_right {
-                return Err(WalkError::Flaw {
-                    position,
-                    offset: Offset(header.base_offset),
-                    what: "the batch's CRC does not match",
-                });
+            let batch = batch?;
+            let flaw =
+                |what| WalkError::Flaw { position: batch.position, offset: Offset(batch.header.base_offset), what };
+            if !batch.crc_is_right {
+                return Err(flaw("the batch's CRC does not match"));
             }
-            index.add(Offset(header.base_offset), position, bytes.len(), header.max_timestamp, &prefix);
-            end_offset = Offset(header.last_offset()).plus(1);
+            sidecar.add(&batch).map_err(flaw)?;
         }
-        Ok(sidecar(self.base, &index.into_entries(), self.size, self.end_offset.unwrap_or(end_offset)))
+        let (size, end) = (self.size, self.end_offset.unwrap_or(sidecar.end_offset));
+        Ok(sidecar.finish(size, end))
+    }
+}
+
+/// Makes a sidecar out of a segment's batches as they pass, from the first one on.
+pub struct SidecarBuilder {
+    base: Offset,
+    index: IndexBuilder,
+    end_offset: Offset,
+}
+
+impl SidecarBuilder {
+    pub fn new(base: Offset) -> SidecarBuilder {
+        SidecarBuilder { base, index: IndexBuilder::new(base, 0), end_offset: base }
+    }
+
+    /// Adds the batch that follows.
+    ///
+    /// # Errors
+    /// A segment of this format cannot hold it.
+    pub fn add(&mut self, batch: &StoredBatch) -> Result<(), &'static str> {
+        let delta = batch.header.base_offset - self.base.0;
+        if u32::try_from(delta).is_err() || u32::try_from(batch.end()).is_err() {
+            return Err("it lies beyond 4 GiB or 4 billion offsets of its segment");
+        }
+        let (base, bytes) = (Offset(batch.header.base_offset), batch.bytes.len());
+        self.index.add(base, batch.position, bytes, batch.header.max_timestamp, &batch.prefix);
+        self.end_offset = Offset(batch.header.last_offset()).plus(1);
+        Ok(())
+    }
+
+    /// One past the last offset that was added.
+    pub fn end_offset(&self) -> Offset {
+        self.end_offset
+    }
+
+    /// The bytes of the sidecar of a segment of `size` bytes.
+    pub fn finish(self, size: u64, end_offset: Offset) -> Vec<u8> {
+        sidecar(self.base, &self.index.into_entries(), size, end_offset)
     }
 }
 

@@ -29,7 +29,7 @@ mod timestamps;
 mod write_plan;
 mod writer;
 
-pub use at_rest::{SegmentAtRest, SegmentWalk, StoredBatch, WalkError};
+pub use at_rest::{SegmentAtRest, SegmentWalk, SidecarBuilder, StoredBatch, WalkError};
 pub use carry::Carry;
 pub use checksum::PrefixSum;
 pub use compact::replace::FileState;

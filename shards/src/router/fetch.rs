@@ -21,16 +21,21 @@ type Read = Result<Fetched, ReadError>;
 
 /// Memory for what fetches read, of whoever holds the answers until they are sent. On one core.
 pub trait ReadMemory {
-    /// Lends some, at most `max_bytes` if that is not too little for a batch; `None` when there was none for as long as
-    /// the reader waits, or the broker stops.
-    fn lend(&self, max_bytes: u32, deadline: Mono) -> Pin<Box<dyn Future<Output = Option<Box<dyn ReadLease>>>>>;
+    /// Lends at least `least_bytes`, or as much of it as may be lent at once, and more if `max_bytes` are wanted and there;
+    /// `None` when there was none for as long as the reader waits, or the broker stops.
+    fn lend(
+        &self,
+        least_bytes: usize,
+        max_bytes: usize,
+        deadline: Mono,
+    ) -> Pin<Box<dyn Future<Output = Option<Box<dyn ReadLease>>>>>;
 }
 
 /// Memory that was lent, given back when dropped.
 pub trait ReadLease {
     /// A read should take no more.
-    fn max_bytes(&self) -> u32;
-    /// The read took so much, which may be more: the first batch comes whole.
+    fn max_bytes(&self) -> usize;
+    /// The read took so much, which may be more than was lent.
     fn keep(&mut self, bytes: usize);
 }
 
@@ -58,16 +63,23 @@ impl Drop for Parked {
 
 pub(super) async fn fetch(shards: Shards, ask: FetchAsk, memory: Rc<dyn ReadMemory>, trace: Rc<Trace>) -> Answers {
     let owners = owners_of(&shards, &ask);
+    // A batch that comes whole may be more than what is lent where memory is short: it is read again, once there is room.
+    let mut least_bytes = 0;
     loop {
-        let Some(mut lease) = memory.lend(ask.max_bytes, ask.deadline).await else {
+        let Some(mut lease) = memory.lend(least_bytes, ask.max_bytes as usize, ask.deadline).await else {
             // Waiting on could lock all up: others may hold memory until this is answered.
             let read = read_all(&shards, &ask, None).await;
             trace.step(Stage::Wait, shards.now());
             return Answers { read, lease: None };
         };
-        let max_bytes = lease.max_bytes().min(ask.max_bytes);
+        let max_bytes = u32::try_from(lease.max_bytes()).unwrap_or(u32::MAX).min(ask.max_bytes);
         let mut read = read_all(&shards, &ask, Some(share(max_bytes, owners))).await;
         keep_within(&mut read, max_bytes as usize);
+        let bytes = read.iter().flatten().map(Fetched::bytes).sum();
+        if bytes > lease.max_bytes() && bytes > least_bytes {
+            least_bytes = bytes;
+            continue;
+        }
         let there: u64 = read.iter().flatten().map(|f| u64::from(f.available_bytes).max(f.bytes() as u64)).sum();
         let missing = u64::from(ask.min_bytes).saturating_sub(there);
         let must_answer = read.iter().any(is_urgent);
@@ -76,10 +88,11 @@ pub(super) async fn fetch(shards: Shards, ask: FetchAsk, memory: Rc<dyn ReadMemo
         trace.step(if from_disk { Stage::ReadDisk } else { Stage::ReadMemory }, now);
         let stopping = shards.inner.stopping.get();
         if must_answer || stopping || missing == 0 || now >= ask.deadline || ask.parts.is_empty() {
-            lease.keep(read.iter().flatten().map(Fetched::bytes).sum());
+            lease.keep(bytes);
             return Answers { read, lease: Some(lease) };
         }
         drop(lease);
+        least_bytes = 0;
         park(&shards, now, &ask, &read, u32::try_from(missing).unwrap_or(u32::MAX)).await;
         trace.step(Stage::Wait, shards.now());
     }

@@ -52,8 +52,9 @@ impl ShardCore {
                     CatalogRecord::RegisterBroker(_) | CatalogRecord::BrokerConfig { .. } => {
                         touched.extend(catalog.topics().map(|topic| topic.id));
                     }
-                    // Coordinators look a group's configs up when they need them.
+                    // Coordinators look a group's configs up when they need them, and nobody those of client metrics.
                     CatalogRecord::GroupConfig { .. }
+                    | CatalogRecord::MetricsConfig { .. }
                     | CatalogRecord::ProducerIds { .. }
                     | CatalogRecord::FeatureLevel { .. } => {}
                 }

@@ -9,6 +9,7 @@
 //!
 //! Invariant: a step never awaits and a task never holds a borrow of the core across an await: mutate, then await.
 
+pub mod adopted;
 pub mod append;
 pub mod at_rest;
 pub mod ballast;

@@ -3,19 +3,21 @@
 
 mod broker;
 mod group;
+mod metrics;
 mod topic;
 
 use std::future::Future;
+use std::rc::Rc;
 
 use shards::catalog::config::LayeredValue;
 use shards::catalog::{Catalog, check_topic_name};
 
 use super::config_resources::{
-    BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP, SOURCE_DEFAULT, SOURCE_LOGGER, TOPIC, layer_code, type_code,
+    BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP, SOURCE_DEFAULT, SOURCE_LOGGER, TOPIC, layer_code,
 };
-use super::table::{REPLY_BYTES_MAX, Served, too_large};
-use super::{ApiSettings, RequestContext};
-use crate::config::described::SettingType;
+use super::long_reply::{LongReply, NoReply};
+use super::table::Served;
+use super::{ApiCore, ApiSettings, RequestContext};
 use crate::wire::messages::describe_configs::{
     DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult, DescribeConfigsResponse,
     DescribeConfigsResult, DescribeConfigsSynonym,
@@ -33,11 +35,18 @@ pub(super) fn serve(
     ctx: &RequestContext<'_>,
     request: DescribeConfigsRequest,
 ) -> impl Future<Output = Served<DescribeConfigsResponse>> + use<> {
-    let catalog = ctx.core.shards.catalog();
+    let told = tell_all(ctx.core.clone(), request, LongReply::of::<DescribeConfigsResponse>(ctx));
+    async move { told.await.unwrap_or_else(NoReply::close) }
+}
+
+async fn tell_all(
+    core: Rc<ApiCore>,
+    request: DescribeConfigsRequest,
+    mut results: LongReply<DescribeConfigsResult>,
+) -> Result<Served<DescribeConfigsResponse>, NoReply> {
     let known = [TOPIC, BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP];
     // Kafka gives up on the whole request.
     let hopeless = request.resources.iter().any(|resource| !known.contains(&resource.resource_type));
-    let (mut results, mut bytes) = (Vec::with_capacity(request.resources.len().min(1000)), 0);
     for resource in &request.resources {
         let asked = Asked {
             keys: resource.configuration_keys.as_deref().unwrap_or_default(),
@@ -47,26 +56,11 @@ pub(super) fn serve(
         let described = if hopeless {
             Err((ErrorCode::InvalidRequest, MALFORMED.to_owned()))
         } else {
-            describe(&catalog, &ctx.core.settings, resource, &asked)
+            describe(&core.shards.catalog(), &core.settings, resource, &asked)
         };
-        let result = result(resource, described);
-        bytes += told_bytes(&result);
-        if bytes > REPLY_BYTES_MAX {
-            return std::future::ready(Served::Close(too_large()));
-        }
-        results.push(result);
+        results.push(result(resource, described)).await?;
     }
-    std::future::ready(DescribeConfigsResponse { results, ..Default::default() }.into())
-}
-
-/// About what a result takes in the reply.
-fn told_bytes(result: &DescribeConfigsResult) -> usize {
-    let text = |text: &Option<Str>| text.as_deref().map_or(0, str::len);
-    let config = |config: &DescribeConfigsResourceResult| {
-        let synonyms = config.synonyms.iter().map(|synonym| synonym.name.len() + text(&synonym.value) + 4);
-        config.name.len() + text(&config.value) + text(&config.documentation) + synonyms.sum::<usize>() + 8
-    };
-    result.resource_name.len() + text(&result.error_message) + result.configs.iter().map(config).sum::<usize>() + 8
+    Ok(results.within(DescribeConfigsResponse::default()))
 }
 
 fn result(
@@ -81,7 +75,7 @@ fn result(
         error_code,
         error_message: Some(Str::from(told)),
         resource_type: resource.resource_type,
-        resource_name: resource.resource_name.as_str().into(),
+        resource_name: resource.resource_name.clone(),
         configs,
     }
 }
@@ -114,7 +108,7 @@ fn describe(
             id => invalid(format!("Unexpected broker id, expected {} but received {id}", settings.node_id)),
         },
         CLIENT_METRICS if name.is_empty() => invalid("Client metrics subscription name must not be empty".to_owned()),
-        CLIENT_METRICS => Ok(client_metrics(asked)),
+        CLIENT_METRICS => Ok(metrics::described(catalog, name, asked)),
         _ if name.is_empty() => invalid("Group name must not be empty".to_owned()),
         _ => Ok(group::described(catalog, name, asked)),
     }
@@ -167,23 +161,4 @@ fn loggers(settings: &ApiSettings, asked: &Asked<'_>) -> Vec<DescribeConfigsReso
         ..Default::default()
     };
     if asked.wants("root") { vec![root] } else { Vec::new() }
-}
-
-/// Nothing is ever pushed here, so every subscription is what it is where nobody set one.
-fn client_metrics(asked: &Asked<'_>) -> Vec<DescribeConfigsResourceResult> {
-    let defaults = [
-        ("interval.ms", "300000", SettingType::Int, "Time between two pushes of a client."),
-        ("match", "", SettingType::List, "Which clients are meant. Empty: all."),
-        ("metrics", "", SettingType::List, "Prefixes of the metrics that clients push. Empty: none."),
-    ];
-    let wanted = defaults.into_iter().filter(|(name, ..)| asked.wants(name));
-    let told = wanted.map(|(name, value, kind, doc)| DescribeConfigsResourceResult {
-        name: Str::from_static(name),
-        value: Some(Str::from_static(value)),
-        config_source: SOURCE_DEFAULT,
-        config_type: type_code(kind),
-        documentation: asked.doc(Str::from_static(doc)),
-        ..Default::default()
-    });
-    told.collect()
 }

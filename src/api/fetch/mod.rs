@@ -16,6 +16,7 @@ use shards::request::{FetchAsk, FetchPart, Isolation};
 use shards::router::{Answers, Stage};
 use shards::types::{Mono, Offset, PartitionId};
 
+use super::long_reply::Lent;
 use super::table::Served;
 use super::{RequestContext, list_offsets, topics};
 use crate::wire::ErrorCode;
@@ -55,8 +56,7 @@ pub(super) fn serve(
             Ok(asked) => asked,
             Err(e) => return reply::refused(e).into(),
         };
-        // The memory is held until the reply is there, which whoever sends it is charged for.
-        let (read, _lease) = match answers {
+        let (read, lease) = match answers {
             Some(answers) => {
                 let Answers { read, lease } = answers.await;
                 (read, lease)
@@ -72,7 +72,10 @@ pub(super) fn serve(
         let told: Vec<_> = parts.iter().map(reply::Part::told).collect();
         let selected = core.sessions.borrow_mut().select(now, core.random(), &context, &wants, &told);
         match selected {
-            Ok(selected) => reply::assemble(selected, &wants, parts, isolation, leader).into(),
+            Ok(selected) => {
+                let lent = Lent { leases: lease.into_iter().collect(), ..Lent::default() };
+                Served::Lent(reply::assemble(selected, &wants, parts, isolation, leader), lent)
+            }
             Err(e) => reply::refused(e).into(),
         }
     }

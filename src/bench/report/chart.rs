@@ -9,36 +9,38 @@ use super::{curves, style};
 use crate::bench::latency::Latency;
 use crate::bench::outcome::{Outcome, Second};
 
-const WIDTH: f64 = 860.0;
+pub const WIDTH: f64 = 860.0;
 const HEIGHT: f64 = 380.0;
-const LEFT: f64 = 74.0;
-const RIGHT: f64 = 20.0;
-const TOP: f64 = 62.0;
+pub const LEFT: f64 = 74.0;
+pub const RIGHT: f64 = 20.0;
+pub const TOP: f64 = 62.0;
 const BOTTOM: f64 = 52.0;
 /// Colours that `style` knows.
 const COLOURS: usize = 4;
 
 pub struct Picture {
     pub file: &'static str,
-    svg: String,
+    pub height: f64,
+    /// Without what stands around it.
+    pub svg: String,
 }
 
 impl Picture {
     /// For a page that has the style already.
     pub fn within(&self) -> String {
-        head("") + &self.svg + "</svg>"
+        head("", self.height) + &self.svg + "</svg>"
     }
 
     /// For a file of its own.
     pub fn alone(&self) -> String {
         let style = format!("<style>{}</style>", style::PICTURE);
-        head(" xmlns=\"http://www.w3.org/2000/svg\"") + &style + &self.svg + "</svg>\n"
+        head(" xmlns=\"http://www.w3.org/2000/svg\"", self.height) + &style + &self.svg + "</svg>\n"
     }
 }
 
-fn head(more: &str) -> String {
+fn head(more: &str, height: f64) -> String {
     format!(
-        "<svg{more} viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\"><rect class=\"ground\" width=\"100%\" height=\"100%\"/>"
+        "<svg{more} viewBox=\"0 0 {WIDTH} {height}\" role=\"img\"><rect class=\"ground\" width=\"100%\" height=\"100%\"/>"
     )
 }
 
@@ -82,8 +84,8 @@ pub fn by_percentile<'a>(file: &'static str, curves: impl Iterator<Item = (Strin
     let ticks = [(1.0, "0 %".to_owned()), (2.0, "50 %".to_owned())].into_iter().chain(nines.map(|x| (x, name(x))));
     let x =
         Axis { label: "share of records that took no longer", ticks: ticks.collect(), min: 1.0, max: right, log: true };
-    let y = times("latency", &lines)?;
-    Some(Picture { file, svg: draw("Latency by percentile", &x, &y, &lines, None) })
+    let y = times("latency", ups(&lines))?;
+    Some(Picture { file, height: HEIGHT, svg: draw("Latency by percentile", &x, &y, &lines, None) })
 }
 
 fn throughput(outcome: &Outcome, seconds: &[Second]) -> Picture {
@@ -100,7 +102,7 @@ fn throughput(outcome: &Outcome, seconds: &[Second]) -> Picture {
     let most = lines.iter().flat_map(|line| &line.points).map(|(_, y)| *y).fold(1.0, f64::max);
     let y = evenly("records a second", most * 1.05);
     let svg = draw("Throughput over time", &seconds_axis(seconds), &y, &lines, Some(outcome.plan.warmup.as_secs_f64()));
-    Picture { file: "throughput", svg }
+    Picture { file: "throughput", height: HEIGHT, svg }
 }
 
 fn latency_over_time(outcome: &Outcome, seconds: &[Second]) -> Option<Picture> {
@@ -116,14 +118,15 @@ fn latency_over_time(outcome: &Outcome, seconds: &[Second]) -> Option<Picture> {
     if outcome.plan.consume {
         lines.push(line("end to end p99", |second| second.end_to_end_p99_us));
     }
-    let y = times("latency, each second", &lines)?;
+    let y = times("latency, each second", ups(&lines))?;
     let svg = draw("Latency over time", &seconds_axis(seconds), &y, &lines, Some(outcome.plan.warmup.as_secs_f64()));
-    Some(Picture { file: "latency", svg })
+    Some(Picture { file: "latency", height: HEIGHT, svg })
 }
 
-struct Axis {
-    label: &'static str,
-    ticks: Vec<(f64, String)>,
+pub struct Axis {
+    pub label: &'static str,
+    /// Where, and what stands there.
+    pub ticks: Vec<(f64, String)>,
     min: f64,
     max: f64,
     log: bool,
@@ -136,7 +139,7 @@ struct Line {
 
 impl Axis {
     /// 0 to 1 along the axis.
-    fn share(&self, value: f64) -> f64 {
+    pub fn share(&self, value: f64) -> f64 {
         let place = |value: f64| if self.log { value.max(f64::MIN_POSITIVE).ln() } else { value };
         let (min, max) = (place(self.min), place(self.max));
         ((place(value) - min) / (max - min).max(f64::MIN_POSITIVE)).clamp(0.0, 1.0)
@@ -155,11 +158,16 @@ fn evenly(label: &'static str, max: f64) -> Axis {
     Axis { label, ticks: ticks.collect(), min: 0.0, max, log: false }
 }
 
+/// How far up the points of lines are.
+fn ups(lines: &[Line]) -> impl Iterator<Item = f64> {
+    lines.iter().flat_map(|line| &line.points).map(|(_, y)| *y)
+}
+
 /// Microseconds on a logarithmic scale; `None`: there is nothing to show.
-fn times(label: &'static str, lines: &[Line]) -> Option<Axis> {
-    let values = || lines.iter().flat_map(|line| &line.points).map(|(_, y)| y.max(1.0));
-    let least = values().reduce(f64::min)?;
-    let most = values().reduce(f64::max)?;
+pub fn times(label: &'static str, micros: impl Iterator<Item = f64>) -> Option<Axis> {
+    let span =
+        |span: Option<(f64, f64)>, at: f64| Some(span.map_or((at, at), |(least, most)| (at.min(least), at.max(most))));
+    let (least, most) = micros.fold(None, span)?;
     // Never less than a decade, or noise would look like mountains.
     let (min, max) = (least / 1.2, (most * 1.2).max(least * 10.0));
     let few = (max / min).log10() < 3.2;
@@ -168,7 +176,7 @@ fn times(label: &'static str, lines: &[Line]) -> Option<Axis> {
         let numbers: &[f64] = if few { &[1.0, 2.0, 5.0] } else { &[1.0] };
         numbers.iter().map(move |&n| of(n)).collect::<Vec<_>>()
     };
-    let ticks = (0..10).flat_map(within).filter(|at| (min..=max).contains(at)).map(|at| (at, time(at)));
+    let ticks = (-4..10).flat_map(within).filter(|at| (min..=max).contains(at)).map(|at| (at, time(at)));
     Some(Axis { label, ticks: ticks.collect(), min, max, log: true })
 }
 
@@ -222,6 +230,7 @@ fn draw(title: &str, x: &Axis, y: &Axis, lines: &[Line], warm_until: Option<f64>
 /// Microseconds as the label of a tick.
 fn time(micros: f64) -> String {
     match micros {
+        _ if micros < 1.0 => format!("{} ns", number((micros * 1e3).round())),
         _ if micros < 1e3 => format!("{} µs", number(micros)),
         _ if micros < 1e6 => format!("{} ms", number(micros / 1e3)),
         _ => format!("{} s", number(micros / 1e6)),
@@ -253,11 +262,10 @@ mod tests {
         let names = |axis: Axis| axis.ticks.into_iter().map(|(_, name)| name).collect::<Vec<_>>();
         assert_eq!(names(evenly("s", 35.0)), ["0", "5", "10", "15", "20", "25", "30", "35"]);
         assert_eq!(names(evenly("s", 0.9)), ["0", "0.2", "0.4", "0.6", "0.8"]);
-        let line = |values: &[f64]| [Line { name: String::new(), points: values.iter().map(|&y| (0.0, y)).collect() }];
-        let all = times("t", &line(&[90.0, 200_000.0])).expect("an axis");
-        assert_eq!(names(all), ["100 µs", "1 ms", "10 ms", "100 ms"]);
-        let flat = times("t", &line(&[1000.0])).expect("an axis");
-        assert_eq!(names(flat), ["1 ms", "2 ms", "5 ms", "10 ms"]);
-        assert!(times("t", &line(&[])).is_none());
+        let of = |values: &[f64]| times("t", values.iter().copied());
+        assert_eq!(names(of(&[90.0, 200_000.0]).expect("an axis")), ["100 µs", "1 ms", "10 ms", "100 ms"]);
+        assert_eq!(names(of(&[1000.0]).expect("an axis")), ["1 ms", "2 ms", "5 ms", "10 ms"]);
+        assert_eq!(names(of(&[0.09, 0.5]).expect("an axis")), ["100 ns", "200 ns", "500 ns"]);
+        assert!(of(&[]).is_none());
     }
 }

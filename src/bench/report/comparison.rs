@@ -41,7 +41,10 @@ pub fn json(brokers: [&str; 2], rounds: &[[Outcome; 2]], ratios: &[Ratio], machi
             "within_noise": ratio.is_noise(),
         })
     };
-    let round = |[a, b]: &[Outcome; 2]| json!({ "a": of_run(a, machine), "b": of_run(b, machine) });
+    let round = |[a, b]: &[Outcome; 2]| {
+        let machine = std::slice::from_ref(machine);
+        json!({ "a": of_run(a, machine), "b": of_run(b, machine) })
+    };
     let [a, b] = brokers;
     json!({
         "corelog_bench_compare": 1,

@@ -3,22 +3,25 @@
 //! Invariant: every text that somebody typed is escaped.
 
 use super::chart::Picture;
-use super::{curves, style};
+use super::{curves, stages, style};
 use crate::bench::latency::time_text;
 use crate::bench::machine::Machine;
 use crate::bench::outcome::Outcome;
 use crate::bench::plan::{Load, Plan};
 use crate::bench::usage::Usage;
 
-pub fn page(outcome: &Outcome, machine: &Machine, pictures: &[Picture]) -> String {
-    let drawn: String = pictures.iter().map(Picture::within).collect();
+pub fn page(outcome: &Outcome, machines: &[Machine], pictures: &[Picture], of_stages: &[Picture]) -> String {
+    let drawn = |pictures: &[Picture]| pictures.iter().map(Picture::within).collect::<String>();
     let body = format!(
-        "{}\n{}\n<h2>Latency</h2>\n{}\n{drawn}\n<h2>The run</h2>\n{}\n<h2>The machine</h2>\n{}",
+        "{}\n{}\n<h2>Latency</h2>\n{}\n{}\n<h2>Where the broker's time went</h2>\n{}\n{}\n<h2>The run</h2>\n{}\n<h2>The machine</h2>\n{}",
         summary(outcome),
         verdict(outcome),
         latencies(outcome),
+        drawn(pictures),
+        stages::section(&outcome.stages),
+        drawn(of_stages),
         facts(&run(outcome)),
-        facts(&place(machine)),
+        machines.iter().map(|machine| facts(&place(machine))).collect::<Vec<_>>().join("<p></p>"),
     );
     framed("corelog bench", &outcome.plan.topic, &body)
 }
@@ -137,6 +140,9 @@ fn run(outcome: &Outcome) -> Vec<(&'static str, String)> {
             catch_up.megabytes_per_second()
         );
         facts.push(("catching up", text));
+    }
+    if !outcome.merged_from.is_empty() {
+        facts.push(("added up from", outcome.merged_from.join(", ")));
     }
     facts.extend(broker(outcome.broker));
     facts

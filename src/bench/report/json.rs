@@ -7,13 +7,14 @@ use serde_json::{Value, json};
 use crate::bench::latency::Latency;
 use crate::bench::machine::Machine;
 use crate::bench::outcome::{Outcome, Second};
-use crate::bench::pace::Arrivals;
 use crate::bench::plan::{Load, Plan};
+use crate::bench::stages::BrokerStages;
+use crate::client::StageTimes;
 
 /// Ticks for each halving of the distance to 100 %.
 const TICKS: u32 = 2;
 
-pub fn json(outcome: &Outcome, machine: &Machine) -> Value {
+pub fn json(outcome: &Outcome, machines: &[Machine]) -> Value {
     let tally = &outcome.tally;
     json!({
         "corelog_bench": 1,
@@ -23,6 +24,7 @@ pub fn json(outcome: &Outcome, machine: &Machine) -> Value {
             "failures": outcome.failures,
             "faults": outcome.faults(),
             "doubts": outcome.doubts(),
+            "merged_doubts": outcome.merged_doubts,
         },
         "started_ms": outcome.started_ms,
         "measured_s": outcome.measured.as_secs_f64(),
@@ -43,6 +45,7 @@ pub fn json(outcome: &Outcome, machine: &Machine) -> Value {
             "duplicated": outcome.findings.duplicated,
             "reordered": outcome.findings.reordered,
             "foreign": outcome.foreign,
+            "overrun": outcome.overrun,
         },
         "latency_us": {
             "ack": latency(&tally.ack),
@@ -66,22 +69,31 @@ pub fn json(outcome: &Outcome, machine: &Machine) -> Value {
         "broker": outcome.broker.map(|usage| json!({
             "cpu_s": usage.cpu.as_secs_f64(),
             "over_s": usage.over.as_secs_f64(),
+            "records": usage.records,
+            "bytes": usage.bytes,
             "cores": usage.cores(),
             "cpu_s_per_gib": usage.cpu_s_per_gib(),
             "cpu_us_per_record": usage.cpu_us_per_record(),
         })),
+        "stages": stages(&outcome.stages),
         "plan": plan(&outcome.plan),
-        "machine": {
-            "host": machine.host,
-            "kernel": machine.kernel,
-            "architecture": machine.architecture,
-            "processor": machine.processor,
-            "processors": machine.processors,
-            "memory_bytes": machine.memory_bytes,
-            "corelog": machine.version,
-            "unoptimised": machine.unoptimised,
-        },
+        "merged_from": outcome.merged_from,
+        "machine": machines.first().map(machine),
+        "machines": machines.iter().map(machine).collect::<Vec<_>>(),
         "seconds": outcome.seconds.iter().map(second).collect::<Vec<_>>(),
+    })
+}
+
+fn machine(machine: &Machine) -> Value {
+    json!({
+        "host": machine.host,
+        "kernel": machine.kernel,
+        "architecture": machine.architecture,
+        "processor": machine.processor,
+        "processors": machine.processors,
+        "memory_bytes": machine.memory_bytes,
+        "corelog": machine.version,
+        "unoptimised": machine.unoptimised,
     })
 }
 
@@ -95,11 +107,7 @@ fn plan(plan: &Plan) -> Value {
         "topic": plan.topic,
         "partitions": plan.partitions,
         "rate": rate,
-        "arrivals": match plan.arrivals {
-            Arrivals::Constant => "constant".to_owned(),
-            Arrivals::Poisson => "poisson".to_owned(),
-            Arrivals::Bursts(of) => format!("bursts:{of}"),
-        },
+        "arrivals": plan.arrivals.text(),
         "batch_records": plan.batch_records,
         "record_bytes": plan.sizes.mean(),
         "record_sizes": plan.sizes.text(),
@@ -119,6 +127,34 @@ fn plan(plan: &Plan) -> Value {
     })
 }
 
+/// What the broker's histograms hold of the measured part; `missing` says why there is nothing.
+fn stages(stages: &Result<BrokerStages, String>) -> Value {
+    let told = |times: &StageTimes| {
+        json!({
+            "request": times.request,
+            "stage": times.stage,
+            "count": times.count,
+            "sum_ns": times.sum_ns,
+            "share_of_total": times.share,
+            "mean_ns": times.mean_ns(),
+            "p50_ns": times.quantile_ns(0.5),
+            "p99_ns": times.quantile_ns(0.99),
+            "p99.9_ns": times.quantile_ns(0.999),
+            "max_ns": times.max_ns(),
+            // Upper end of each bucket, and how many fell into it.
+            "buckets": times.buckets,
+        })
+    };
+    match stages {
+        Ok(stages) => json!({
+            "admin": stages.admin,
+            "over_s": stages.over.as_secs_f64(),
+            "all": stages.times.iter().map(told).collect::<Vec<_>>(),
+        }),
+        Err(why) => json!({ "missing": why }),
+    }
+}
+
 fn latency(latency: &Latency) -> Value {
     let at = |quantile| latency.quantile_us(quantile);
     let steps = latency.steps(TICKS).into_iter().map(|(value, quantile, count)| json!([value, quantile, count]));
@@ -132,6 +168,7 @@ fn latency(latency: &Latency) -> Value {
         "p99.99": at(0.9999),
         "max": latency.max_us(),
         "value_quantile_count": steps.collect::<Vec<_>>(),
+        "counts": latency.counts_text(),
     })
 }
 
@@ -146,5 +183,7 @@ fn second(second: &Second) -> Value {
         "ack_max_us": second.ack_max_us,
         "end_to_end_p50_us": second.end_to_end_p50_us,
         "end_to_end_p99_us": second.end_to_end_p99_us,
+        "ack_counts_us": second.ack_counts_us,
+        "end_to_end_counts_us": second.end_to_end_counts_us,
     })
 }

@@ -7,6 +7,8 @@ mod comparison;
 mod hgrm;
 mod html;
 mod json;
+mod read;
+mod stages;
 mod style;
 
 use std::fs;
@@ -19,19 +21,21 @@ use super::machine::Machine;
 use super::outcome::Outcome;
 use super::plan::Load;
 
-use json::json;
+pub use json::json;
+pub use read::outcome as read;
 
 /// Writes the report into a directory, which is made if need be.
-pub fn write(outcome: &Outcome, machine: &Machine, dir: &Path) -> Result<(), BenchError> {
-    let mut files = vec![("result.json".to_owned(), format!("{:#}\n", json(outcome, machine)))];
+pub fn write(outcome: &Outcome, machines: &[Machine], dir: &Path) -> Result<(), BenchError> {
+    let mut files = vec![("result.json".to_owned(), format!("{:#}\n", json(outcome, machines)))];
     for curve in curves(outcome) {
         files.push((format!("{}.hgrm", curve.file), hgrm::text(curve.latency)));
     }
     let pictures = chart::pictures(outcome);
-    for picture in &pictures {
+    let stages = outcome.stages.as_ref().map(stages::pictures).unwrap_or_default();
+    for picture in pictures.iter().chain(&stages) {
         files.push((format!("{}.svg", picture.file), picture.alone()));
     }
-    files.push(("report.html".to_owned(), html::page(outcome, machine, &pictures)));
+    files.push(("report.html".to_owned(), html::page(outcome, machines, &pictures, &stages)));
     put(dir, files)
 }
 

@@ -12,6 +12,8 @@ svg .axis{stroke:var(--soft);fill:none}svg .warm{fill:var(--warm)}
 svg .line{fill:none;stroke-width:2;stroke-linejoin:round}
 svg .c0{stroke:var(--c0)}svg .c1{stroke:var(--c1);stroke-dasharray:7 4}svg .c2{stroke:var(--c2)}
 svg .c3{stroke:var(--c3);stroke-dasharray:2 4}
+svg .span{fill:none;stroke:var(--grid);stroke-width:6;stroke-linecap:round}svg .mark{stroke:var(--ground);stroke-width:.8}
+svg .m0{fill:var(--c0)}svg .m1{fill:var(--c1)}svg .m2{fill:var(--c2)}svg .m3{fill:var(--c3)}
 ";
 
 /// Of the page.

@@ -114,6 +114,7 @@ impl LoadArguments {
             read_after: args.read_after.unwrap_or_default(),
             group_members: args.group_members,
             broker_pid: None,
+            admin: None,
         })
     }
 
@@ -160,21 +161,11 @@ fn load(text: &str) -> Result<Load, String> {
 }
 
 fn sizes(text: &str) -> Result<Sizes, String> {
-    let sizes = match (text.split_once(".."), text.strip_prefix("varied:")) {
-        (Some((least, most)), _) => least.parse().and_then(|least| Ok(Sizes::Even(least, most.parse()?))),
-        (_, Some(mean)) => mean.parse().map(Sizes::Varied),
-        _ => text.parse().map(Sizes::Fixed),
-    };
-    sizes.map_err(|_| "write bytes as in 1024, 100..4000 or varied:1000".to_owned())
+    Sizes::parse(text).ok_or_else(|| "write bytes as in 1024, 100..4000 or varied:1000".to_owned())
 }
 
 fn arrivals(text: &str) -> Result<Arrivals, String> {
-    match (text, text.strip_prefix("bursts:").map(str::parse)) {
-        ("constant", _) => Ok(Arrivals::Constant),
-        ("poisson", _) => Ok(Arrivals::Poisson),
-        (_, Some(Ok(of @ 1..))) => Ok(Arrivals::Bursts(of)),
-        _ => Err("write constant, poisson or bursts:N".to_owned()),
-    }
+    Arrivals::parse(text).ok_or_else(|| "write constant, poisson or bursts:N".to_owned())
 }
 
 /// `0`, `250us`, `5ms`, `30s`, `1.5m`, `2h`.

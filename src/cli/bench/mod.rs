@@ -4,14 +4,15 @@
 
 mod compare;
 mod load;
+mod merge;
 mod profile;
 mod table;
 
 use std::io::{IsTerminal, Write, stderr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use self::load::LoadArguments;
-use super::bootstrap::Bootstrap;
+use super::bootstrap::{Bootstrap, host_port};
 use super::{Failure, output, signals};
 use crate::bench::{self, BenchError, Machine, Outcome, Plan};
 
@@ -28,6 +29,10 @@ pub struct Arguments {
     /// The broker's process on this machine: its share of the processors is shown.
     #[arg(long, value_name = "PID")]
     broker_pid: Option<u32>,
+    /// Where the broker's own HTTP listens (its `admin.listen`), when it is a corelog: the report shows where its time went.
+    /// [default: the host of --bootstrap, port 9644, if it is this broker's]
+    #[arg(long, value_name = "HOST:PORT", value_parser = host_port)]
+    admin: Option<String>,
     /// Writes result.json, .hgrm files, pictures and report.html into this directory.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -36,11 +41,13 @@ pub struct Arguments {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Compare(compare::Arguments),
+    Merge(merge::Arguments),
 }
 
 pub fn run(args: &Arguments) -> Result<(), Failure> {
     match &args.command {
         Some(Command::Compare(args)) => compare::run(args),
+        Some(Command::Merge(args)) => merge::run(args),
         None => measure(args),
     }
 }
@@ -65,17 +72,22 @@ impl Live {
 
 fn measure(args: &Arguments) -> Result<(), Failure> {
     let plan = args.load.plan(args.bootstrap.address()).map_err(Failure::Usage)?;
-    let plan = Plan { broker_pid: args.broker_pid, ..plan };
+    let plan = Plan { broker_pid: args.broker_pid, admin: args.admin.clone(), ..plan };
     let (stop, live) = (signals::stop()?, Live::new());
     let outcome = bench::run(&plan, &stop, &mut |second| live.show(&table::line(&plan, second)));
     live.show("");
     let outcome = outcome?;
-    output::say(&table::of(&outcome));
-    if let Some(dir) = &args.out {
-        bench::write_report(&outcome, &Machine::here(), dir)?;
+    report(&outcome, &[Machine::here()], args.out.as_deref())
+}
+
+/// Shows an outcome, writes it down where that is asked for, and judges it.
+fn report(outcome: &Outcome, machines: &[Machine], out: Option<&Path>) -> Result<(), Failure> {
+    output::say(&table::of(outcome));
+    if let Some(dir) = out {
+        bench::write_report(outcome, machines, dir)?;
         output::note(&format!("the report is {}", dir.join("report.html").display()));
     }
-    judge(&outcome)
+    judge(outcome)
 }
 
 /// Whether the run says what it was to find out.
@@ -93,9 +105,13 @@ impl From<BenchError> for Failure {
     fn from(error: BenchError) -> Failure {
         match error {
             BenchError::Client(e) => e.into(),
-            BenchError::Plan(_) | BenchError::Shape { .. } => Failure::Usage(error.to_string()),
+            BenchError::Http(e) => e.into(),
+            BenchError::Plan(_) | BenchError::Shape { .. } | BenchError::Unlike { .. } => {
+                Failure::Usage(error.to_string())
+            }
             BenchError::System { .. }
             | BenchError::Report { .. }
+            | BenchError::Unread { .. }
             | BenchError::Group { .. }
             | BenchError::Panicked(_) => Failure::Runtime(error.to_string()),
         }

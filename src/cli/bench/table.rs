@@ -1,7 +1,8 @@
 //! An outcome in words and columns. Pure.
 
-use crate::bench::{Latency, Load, Outcome, Plan, Second, time_text};
+use crate::bench::{BrokerStages, Latency, Load, Outcome, Plan, Second, nanos_text, time_text};
 use crate::cli::report;
+use crate::client::StageTimes;
 
 /// The line that a terminal shows while a run goes on.
 pub fn line(plan: &Plan, second: &Second) -> String {
@@ -87,7 +88,27 @@ pub fn of(outcome: &Outcome) -> String {
     if matches!(plan.load, Load::Rate(_)) {
         rows.push(row("made late by", &tally.lateness));
     }
-    text + &report::table(&["latency", "p50", "p90", "p99", "p99.9", "p99.99", "max", "mean"], &rows)
+    text += &report::table(&["latency", "p50", "p90", "p99", "p99.9", "p99.99", "max", "mean"], &rows);
+    text + &stages(outcome)
+}
+
+/// Where the broker's time went, of the kinds of request that a run makes.
+fn stages(outcome: &Outcome) -> String {
+    let stages = match &outcome.stages {
+        Ok(stages) => stages,
+        Err(why) => return format!("\n\nthe broker's stages are not known: {why}"),
+    };
+    let row = |times: &StageTimes| {
+        let mut row = vec![times.request.clone(), times.stage.clone(), times.count.to_string()];
+        row.push(times.share.map_or_else(|| "-".to_owned(), |share| format!("{:.1} %", share * 100.0)));
+        row.extend([0.5, 0.99, 0.999].map(|quantile| nanos_text(times.quantile_ns(quantile))));
+        row.push(nanos_text(times.mean_ns()));
+        row
+    };
+    let rows: Vec<Vec<String>> =
+        BrokerStages::OF_A_RUN.iter().flat_map(|request| stages.of(request)).map(row).collect();
+    let head = ["in the broker", "stage", "requests", "share", "p50", "p99", "p99.9", "mean"];
+    format!("\n\n{}", report::table(&head, &rows))
 }
 
 fn row(name: &str, latency: &Latency) -> Vec<String> {

@@ -36,6 +36,9 @@ pub fn told(record: &CatalogRecord) -> (&'static str, Value) {
         CatalogRecord::GroupConfig { group, key, value } => {
             ("group_config", json!({ "group": group, "key": key, "value": value }))
         }
+        CatalogRecord::MetricsConfig { name, key, value } => {
+            ("metrics_config", json!({ "name": name, "key": key, "value": value }))
+        }
         CatalogRecord::ProducerIds { broker, run, next } => {
             ("producer_ids", json!({ "broker": broker, "run": run, "next": next }))
         }

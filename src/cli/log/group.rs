@@ -27,7 +27,7 @@ fn told(record: &GroupRecord) -> (&'static str, Value) {
                 json!({
                     "offset": stored.offset,
                     "leader_epoch": (stored.leader_epoch >= 0).then_some(stored.leader_epoch),
-                    "metadata": stored.metadata,
+                    "metadata": &*stored.metadata,
                     "committed": stored.committed_ms,
                     "expires": stored.expires_ms,
                     "topic_id": (stored.topic_id != TopicId::ZERO).then(|| stored.topic_id.to_string()),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::look::Look;
+use crate::client::{StageTimes, stages_between};
 
 /// Rows of text, by part of the screen. The busiest partitions and clients come first.
 #[derive(Debug, Default)]
@@ -89,72 +90,17 @@ fn disk(before: &Look, now: &Look, seconds: f64) -> Vec<String> {
     ]
 }
 
-/// One stage between two looks: how many went through it, how long together, and how many kept within which time.
-struct Between {
-    count: u64,
-    sum_ns: u64,
-    buckets: Vec<(u64, u64)>,
-}
-
-impl Between {
-    fn quantile_ns(&self, quantile: f64) -> u64 {
-        let wanted = ((self.count as f64 * quantile).ceil() as u64).max(1);
-        let mut seen = 0;
-        let reached = self.buckets.iter().find(|(_, count)| {
-            seen += count;
-            seen >= wanted
-        });
-        reached.or(self.buckets.last()).map_or(0, |(within, _)| *within)
-    }
-
-    fn max_ns(&self) -> u64 {
-        self.buckets.iter().rev().find(|(_, count)| *count > 0).map_or(0, |(within, _)| *within)
-    }
-}
-
-/// By kind of request, the whole of it first and then its stages in order. Those that nothing went through are left out.
+/// By kind of request, the whole of it first and then its stages in order.
 fn stages(before: &Value, now: &Value, seconds: f64) -> Vec<StageRow> {
-    let key = |told: &Value| (text(told, "request"), text(told, "stage"));
-    let earlier: BTreeMap<_, &Value> = items(before, "all").iter().map(|told| (key(told), told)).collect();
-    let since = |told: &Value| between(earlier.get(&key(told)).copied().unwrap_or(&Value::Null), told);
-    let mut told: Vec<(String, String, Between)> =
-        items(now, "all").iter().map(|told| (text(told, "request"), text(told, "stage"), since(told))).collect();
-    told.retain(|(.., between)| between.count > 0);
-    let is_total = |stage: &str| stage == "total";
-    let whole_ns: BTreeMap<String, u64> = told
-        .iter()
-        .filter(|(_, stage, _)| is_total(stage))
-        .map(|(request, _, between)| (request.clone(), between.sum_ns))
-        .collect();
-    let mut rows = Vec::with_capacity(told.len());
-    for kind in told.chunk_by(|a, b| a.0 == b.0) {
-        let (total, parts): (Vec<_>, Vec<_>) = kind.iter().partition(|(_, stage, _)| is_total(stage));
-        for (request, stage, between) in total.into_iter().chain(parts) {
-            let share = whole_ns.get(request).map(|whole| 100.0 * between.sum_ns as f64 / (*whole).max(1) as f64);
-            let mut cells = vec![request.clone(), stage.clone(), count(between.count as f64 / seconds)];
-            cells.push(share.map_or_else(|| "-".to_owned(), |share| format!("{share:.0} %")));
-            cells.push(took(between.sum_ns / between.count));
-            cells.extend([0.5, 0.99, 0.999].map(|quantile| took(between.quantile_ns(quantile))));
-            cells.push(took(between.max_ns()));
-            rows.push(StageRow { cells, spent_ns: between.sum_ns });
-        }
-    }
-    rows
-}
-
-fn between(before: &Value, now: &Value) -> Between {
-    let grown = |name: &str| number(now, name).saturating_sub(number(before, name));
-    let earlier: BTreeMap<u64, u64> = buckets(before).collect();
-    let buckets = buckets(now).map(|(within, count)| {
-        let before = earlier.get(&within).copied().unwrap_or(0);
-        (within, count.saturating_sub(before))
-    });
-    Between { count: grown("count"), sum_ns: grown("sum_ns"), buckets: buckets.collect() }
-}
-
-/// Upper end in nanoseconds, and how many fell into the bucket.
-fn buckets(told: &Value) -> impl Iterator<Item = (u64, u64)> {
-    items(told, "buckets").iter().filter_map(|pair| Some((pair[0].as_u64()?, pair[1].as_u64()?)))
+    let row = |times: StageTimes| {
+        let mut cells = vec![times.request.clone(), times.stage.clone(), count(times.count as f64 / seconds)];
+        cells.push(times.share.map_or_else(|| "-".to_owned(), |share| format!("{:.0} %", 100.0 * share)));
+        cells.push(took(times.mean_ns()));
+        cells.extend([0.5, 0.99, 0.999].map(|quantile| took(times.quantile_ns(quantile))));
+        cells.push(took(times.max_ns()));
+        StageRow { cells, spent_ns: times.sum_ns }
+    };
+    stages_between(before, now).into_iter().map(row).collect()
 }
 
 fn partitions(before: &Look, now: &Look, seconds: f64) -> Vec<Vec<String>> {

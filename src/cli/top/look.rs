@@ -20,17 +20,18 @@ pub struct Look {
 }
 
 pub fn look(admin: &Admin) -> Result<Look, Failure> {
+    let http = admin.http();
     // What it answers when it is not ready is of interest as well.
-    let ready: Value = serde_json::from_str(&admin.ask("/readyz")?.1).unwrap_or_default();
-    let metrics = Metrics::of(&admin.text("/metrics")?);
+    let ready: Value = serde_json::from_str(&http.ask("/readyz")?.1).unwrap_or_default();
+    let metrics = Metrics::of(&http.text("/metrics")?);
     let at = Instant::now();
     Ok(Look {
         at,
         state: ready["status"].as_str().unwrap_or("no state").to_owned(),
         metrics,
-        stages: admin.get("/v1/stages/buckets")?,
-        partitions: admin.get("/v1/partitions")?,
-        clients: admin.get("/v1/clients")?,
+        stages: http.get("/v1/stages/buckets")?,
+        partitions: http.get("/v1/partitions")?,
+        clients: http.get("/v1/clients")?,
     })
 }
 

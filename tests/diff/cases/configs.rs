@@ -63,6 +63,7 @@ pub fn cases() -> Vec<Case> {
     let mut cases = of_describe();
     cases.extend(of_replace());
     cases.extend(of_change());
+    cases.extend(of_metrics());
     cases.extend(of_list());
     cases
 }
@@ -204,6 +205,35 @@ fn of_change() -> Vec<Case> {
                 w.ask(change(TOPIC, topic.clone(), &[(key, operation, value)]), v);
             }
         }),
+        case("change: an operation that there is not, of one of several", 0..=1, |w, v| {
+            let (good, bad) = (w.topic("a", 1), w.topic("b", 1));
+            let both = |first: incremental_alter_configs::IncrementalAlterConfigsRequest,
+                        second: incremental_alter_configs::IncrementalAlterConfigsRequest| {
+                let resources = [first.resources, second.resources].concat();
+                incremental_alter_configs::IncrementalAlterConfigsRequest { resources, validate_only: false }
+            };
+            let set = |topic: &Str, value| change(TOPIC, topic.clone(), &[("segment.ms", SET, Some(value))]);
+            let odd = || change(TOPIC, bad.clone(), &[("segment.ms", 9, Some("2000"))]);
+            for other in [
+                set(&good, "2000"),
+                set(&good, "x"),
+                set(&w.name("unknown"), "2000"),
+                change(TOPIC, good.clone(), &[("segment.ms", SET, None)]),
+                change(BROKER, "9".into(), &[]),
+                change(GROUP, "g".into(), &[("consumer.session.timeout.ms", SET, Some("46000"))]),
+                change(3, "x".into(), &[]),
+            ] {
+                w.ask(both(other.clone(), odd()), v);
+                w.ask(both(odd(), other), v);
+            }
+            shown(w, &good, &["segment.ms"]);
+            w.ask(change(TOPIC, bad.clone(), &[("segment.ms", SET, Some("2000")), ("retention.ms", 9, Some("1"))]), v);
+            shown(w, &bad, &["segment.ms"]);
+            let of_broker = change(BROKER, "1".into(), &[("log.retention.ms", 9, Some("1"))]);
+            w.ask(both(set(&good, "3000"), of_broker), v);
+            w.config_settled(TOPIC, &good, "segment.ms", "3000");
+            w.ask(change(GROUP, "g".into(), &[("consumer.session.timeout.ms", 9, Some("46000"))]), v);
+        }),
         case("change: a key twice, a resource twice, nothing", 0..=1, |w, v| {
             let topic = w.topic("a", 1);
             let twice = [("segment.ms", SET, Some("1")), ("segment.ms", DELETE, None)];
@@ -250,6 +280,63 @@ fn of_change() -> Vec<Case> {
                 w.note(key);
                 w.ask(incremental_alter_configs::IncrementalAlterConfigsRequest { validate_only: true, ..asked }, v);
             }
+        }),
+    ]
+}
+
+/// Subscriptions of client metrics are kept for whoever describes them.
+fn of_metrics() -> Vec<Case> {
+    vec![
+        case("metrics: set, described, listed, replaced, deleted", 0..=1, |w, v| {
+            let name = w.name("s");
+            let set = [
+                ("interval.ms", SET, Some("10000")),
+                ("metrics", SET, Some("org.apache.kafka.producer.,org.apache.kafka.consumer.")),
+                ("match", SET, Some("client_software_name=apache-.*, client_id=a")),
+            ];
+            w.ask(change(METRICS, name.clone(), &set), v);
+            w.config_settled(METRICS, &name, "interval.ms", "10000");
+            let described = DescribeConfigsRequest { include_synonyms: true, ..describe(METRICS, name.clone(), None) };
+            w.ask(described, 4);
+            w.ask(ListConfigResourcesRequest { resource_types: vec![] }, 0);
+            w.ask(ListConfigResourcesRequest { resource_types: vec![METRICS] }, 1);
+            w.ask(change(METRICS, name.clone(), &[("match", DELETE, None)]), v);
+            w.ask(replace(METRICS, name.clone(), &[("interval.ms", Some("20000"))]), v);
+            w.config_settled(METRICS, &name, "interval.ms", "20000");
+            w.ask(describe(METRICS, name.clone(), None), 4);
+            w.ask(replace(METRICS, name.clone(), &[]), v);
+            w.config_settled(METRICS, &name, "interval.ms", "300000");
+            w.ask(ListConfigResourcesRequest { resource_types: vec![METRICS] }, 1);
+        }),
+        case("metrics: keys and values that are wrong", 0..=1, |w, v| {
+            let name = w.name("s");
+            for (key, operation, value) in [
+                ("no.such.key", SET, Some("1")),
+                ("no.such.key", DELETE, None),
+                ("interval.ms", SET, Some("x")),
+                ("interval.ms", SET, Some("99")),
+                ("interval.ms", SET, Some("3600001")),
+                ("interval.ms", SET, Some("")),
+                ("interval.ms", APPEND, Some("1")),
+                ("metrics", APPEND, Some("a")),
+                ("metrics", SUBTRACT, Some("a")),
+                ("metrics", SET, Some("a,a")),
+                ("metrics", SET, Some("a,")),
+                ("match", SET, Some("client_id")),
+                ("match", SET, Some("client_id=")),
+                ("match", SET, Some("client_id=a=b")),
+                ("match", SET, Some("client=a")),
+                ("match", SET, Some("client_id=[")),
+                ("match", SET, Some("client_id=a,client_id=b")),
+                ("match", SET, None),
+            ] {
+                w.note(&format!("{key} {operation} {value:?}"));
+                let asked = change(METRICS, name.clone(), &[(key, operation, value)]);
+                w.ask(incremental_alter_configs::IncrementalAlterConfigsRequest { validate_only: true, ..asked }, v);
+            }
+            w.ask(change(METRICS, "".into(), &[("interval.ms", SET, Some("10000"))]), v);
+            w.ask(change(METRICS, "a b".into(), &[("interval.ms", SET, Some("99"))]), v);
+            w.ask(change(METRICS, name, &[]), v);
         }),
     ]
 }

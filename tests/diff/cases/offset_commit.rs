@@ -79,6 +79,18 @@ fn of_offsets() -> Vec<Case> {
             without.topics[0].partitions = vec![];
             w.ask(without, v);
         }),
+        case("topics without partitions, with others and alone", 2..=10, |w, v| {
+            let group = State::Stable.make(w);
+            let mut asked = ask(w, &group, v);
+            let mut without = asked.topics[0].clone();
+            without.partitions = vec![];
+            let mut unknown = without.clone();
+            (unknown.name, unknown.topic_id) = (w.name("unknown"), TopicId([7; 16]));
+            asked.topics.extend([without.clone(), unknown.clone()]);
+            w.ask(asked.clone(), v);
+            w.ask(OffsetCommitRequest { member_id: "nobody".into(), ..asked.clone() }, v);
+            w.ask(OffsetCommitRequest { topics: vec![without, unknown], ..asked }, v);
+        }),
         case("metadata: null, empty, as long as may be, too long", 2..=10, |w, v| {
             let group = State::Stable.make(w);
             for said in [None, Some(0), Some(4096), Some(4097)] {

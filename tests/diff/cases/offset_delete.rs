@@ -36,6 +36,17 @@ pub fn cases() -> Vec<Case> {
             w.ask(ask(group.id.clone(), vec![]), v);
             w.ask(ask(group.id, vec![(name, &[])]), v);
         }));
+        cases.push(case(
+            format!("{}: topics without partitions, with others and alone", state.name()),
+            [0],
+            move |w, v| {
+                let group = state.make(w);
+                let (name, unknown) = (w.name(TOPIC), w.name("unknown"));
+                w.ask(ask(group.id.clone(), vec![(name.clone(), &[0]), ("x".into(), &[]), (unknown.clone(), &[])]), v);
+                w.ask(ask(group.id.clone(), vec![(name, &[]), (unknown.clone(), &[])]), v);
+                w.ask(ask(group.id, vec![(unknown, &[0])]), v);
+            },
+        ));
     }
     cases.push(case("an empty group id", [0], |w, v| {
         let group = State::None.make(w);

@@ -5,7 +5,7 @@ use corelog::wire::messages::produce::PartitionProduceData;
 use shards::batch::{BatchBuilder, Compression, CompressionLevels};
 
 use super::produce::{ask, topic};
-use crate::batches::{batch, build, patched};
+use crate::batches::{batch, build, longer, patched};
 use crate::case::{Case, case};
 use crate::world::World;
 
@@ -95,6 +95,11 @@ pub fn cases() -> Vec<Case> {
         wrong("a sound gzip", |w, _| with_codec(w, Compression::Gzip)),
         wrong("gzip with a count that is too large", |w, _| {
             patched(&with_codec(w, Compression::Gzip), 57, &3i32.to_be_bytes())
+        }),
+        wrong("gzip and a few bytes behind it", |w, _| longer(&with_codec(w, Compression::Gzip), &[7; 18])),
+        wrong("gzip and many bytes behind it", |w, _| longer(&with_codec(w, Compression::Gzip), &[7; 100])),
+        wrong("gzip and half a head of another behind it", |w, _| {
+            longer(&with_codec(w, Compression::Gzip), &[&[0x1f, 0x8b, 8, 0][..], &[7; 26]].concat())
         }),
         wrong("lz4 with a count that is too small", |w, _| {
             patched(&with_codec(w, Compression::Lz4), 57, &1i32.to_be_bytes())

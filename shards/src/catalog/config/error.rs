@@ -1,17 +1,24 @@
-//! What can be wrong with the configs of a topic, a group or a broker. Every core; plain values.
+//! What can be wrong with the configs of a topic, a group, client metrics or a broker. Every core; plain values.
 
 use thiserror::Error;
 
 /// Most that the text of a config may have: Kafka's limit for any string on the wire and in a record.
 pub const CONFIG_BYTES_MAX: usize = 32_767;
 
-/// The text is Kafka's message, for the client's eyes; Kafka answers INVALID_CONFIG (40) to all of them.
+/// The text is Kafka's message, for the client's eyes; Kafka answers INVALID_CONFIG (40) where nothing else is said.
 #[derive(Debug, Clone, Error, PartialEq, Eq)]
 pub enum ConfigError {
     #[error("Unknown topic config name: {key}")]
     Unknown { key: String },
     #[error("Unknown group config name: {key}")]
     UnknownOfGroup { key: String },
+    /// This and an interval: Kafka answers INVALID_REQUEST (42) here.
+    #[error("Unknown client metrics configuration: {key}")]
+    UnknownOfMetrics { key: String },
+    #[error("Invalid value {value} for interval.ms, interval must be between 100 and 3600000 (1 hour)")]
+    Interval { value: String },
+    #[error("Illegal client matching pattern: {pattern}")]
+    Pattern { pattern: String },
     #[error("Null value not supported for topic configs: {keys}")]
     Null { keys: String },
     #[error("Invalid value {value} for configuration {key}: {why}")]

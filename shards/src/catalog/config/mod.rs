@@ -1,5 +1,5 @@
-//! The 34 configs that a topic can have, the 17 of a group and the limits of connections: tables, Kafka's rules for values,
-//! and what is in force. Every core; pure.
+//! The 34 configs that a topic can have, the 17 of a group, the 3 of client metrics and the limits of connections: tables,
+//! Kafka's rules for values, and what is in force. Every core; pure.
 //!
 //! Invariant: a value that [`TopicDefaults::validate`] let pass is parsed again, unchanged, by every later version.
 
@@ -9,6 +9,7 @@ mod effective;
 mod error;
 mod group;
 mod layers;
+mod metrics;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -22,5 +23,6 @@ pub use error::{CONFIG_BYTES_MAX, ConfigError};
 pub use group::{Bound, GROUP_CONFIGS, GroupConfig, GroupDefaults, GroupKey, group_key};
 pub use layers::{Layer, LayeredValue, Layers};
 pub(super) use layers::{check_dynamic, is_dynamic};
+pub use metrics::{METRICS_CONFIGS, metrics_key, validate_metrics};
 pub use table::{ConfigKey, Kind, SettingDefault, Synonym, TOPIC_CONFIGS, config_key, setting_key};
 pub use value::Value;

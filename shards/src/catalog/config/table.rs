@@ -30,7 +30,7 @@ impl ConfigKey {
     }
 
     pub fn is_list(&self) -> bool {
-        matches!(self.kind, Kind::ListOf(_) | Kind::ThrottledReplicas)
+        matches!(self.kind, Kind::ListOf(_) | Kind::AnyList | Kind::ThrottledReplicas)
     }
 }
 
@@ -51,6 +51,8 @@ pub enum Kind {
     Bool,
     OneOf(&'static [&'static str]),
     ListOf(&'static [&'static str]),
+    /// Whatever the items are.
+    AnyList,
     /// `*` or `partition:broker,…`.
     ThrottledReplicas,
     /// `earliest`, `latest` or `by_duration:` and a duration of ISO 8601.

@@ -86,11 +86,12 @@ impl ConfigKey {
                 Some(&found) => Ok(Value::Text(found)),
                 None => invalid(trimmed, &format!("String must be one of: {}", allowed.join(", "))),
             },
-            Kind::ListOf(allowed) => {
+            Kind::ListOf(_) | Kind::AnyList => {
                 let items = java_list(trimmed);
                 if items.iter().any(String::is_empty) {
                     return Err(ConfigError::EmptyItem { key: name.to_owned() });
                 }
+                let Kind::ListOf(allowed) = self.kind else { return Ok(Value::List(items)) };
                 match items.iter().find(|item| !allowed.contains(&item.as_str())) {
                     Some(item) => invalid(item, &format!("String must be one of: {}", allowed.join(", "))),
                     None => Ok(Value::List(items)),

@@ -1,19 +1,19 @@
-//! AlterConfigs and IncrementalAlterConfigs: what holds for every resource, topics and groups. Shard 0 only.
+//! AlterConfigs and IncrementalAlterConfigs: what holds for every resource, topics, groups and client metrics. Shard 0 only.
 //!
 //! Invariant: records carry only what changes.
 
 use std::collections::BTreeMap;
 
 use super::super::command::{CatalogError, ConfigChange, ConfigEdit, ConfigOp, ConfigResource, ResourceKind};
-use super::super::config::{ConfigError, config_key};
+use super::super::config::{ConfigError, config_key, validate_metrics};
 use super::super::name::check_topic_name;
 use super::super::record::CatalogRecord;
 use super::super::state::Catalog;
 use super::super::topic::Topic;
 use super::count_by;
 
-/// All configs of all groups, with the groups' names, bytes: every core keeps them, and no group need exist to have some.
-const GROUP_CONFIGS_BYTES_MAX: usize = 8 << 20;
+/// All configs of all groups and client metrics, with their names, bytes: every core keeps them, and whoever asks makes some.
+const NAMED_CONFIGS_BYTES_MAX: usize = 8 << 20;
 
 pub(super) type Settings = BTreeMap<String, String>;
 
@@ -25,19 +25,25 @@ impl Catalog {
         records: &mut Vec<CatalogRecord>,
     ) -> Vec<Result<(), CatalogError>> {
         let resources = count_by(changes, |change| &change.resource);
-        let is_of_group = |change: &ConfigChange| change.resource.kind == ResourceKind::Group;
-        let held = if changes.iter().any(is_of_group) { self.group_configs_bytes() } else { 0 };
-        let mut room = GROUP_CONFIGS_BYTES_MAX.saturating_sub(held);
-        let replies = changes.iter().map(|change| {
+        let is_named =
+            |change: &ConfigChange| matches!(change.resource.kind, ResourceKind::Group | ResourceKind::Metrics);
+        let held = if changes.iter().any(is_named) { self.named_configs_bytes() } else { 0 };
+        let mut room = NAMED_CONFIGS_BYTES_MAX.saturating_sub(held);
+        let records_before = records.len();
+        let check = |change: &ConfigChange| {
             if resources.get(&change.resource).is_some_and(|&times| times > 1) {
                 return Err(invalid("Each resource must appear at most once."));
             }
-            check_keys(&change.edit)?;
+            check_keys(&change.edit)
+        };
+        let replies = changes.iter().map(|change| {
+            check(change)?;
             let ConfigResource { kind, name } = &change.resource;
             let changed = match kind {
                 ResourceKind::Topic => self.alter_topic(name, &change.edit)?,
                 ResourceKind::Broker => self.alter_broker(name, &change.edit)?,
                 ResourceKind::Group => self.alter_group(name, &change.edit, &mut room)?,
+                ResourceKind::Metrics => self.alter_metrics(name, &change.edit, &mut room)?,
                 ResourceKind::BrokerLogger => return self.alter_logger(name, &change.edit),
                 ResourceKind::Other(kind) => return Err(invalid(&format!("Unknown resource type {kind}"))),
             };
@@ -46,11 +52,33 @@ impl Catalog {
             }
             Ok(())
         });
-        replies.collect()
+        let mut replies: Vec<_> = replies.collect();
+        // Kafka's controller trips over an operation that there is not, and so over all that it is handed with it: all that
+        // its broker does not answer itself.
+        let is_handed_on = |change: &ConfigChange, reply: &Result<(), CatalogError>| match change.resource.kind {
+            ResourceKind::Topic | ResourceKind::Group | ResourceKind::Metrics => check(change).is_ok(),
+            ResourceKind::Broker => reply.is_ok(),
+            ResourceKind::BrokerLogger | ResourceKind::Other(_) => false,
+        };
+        let unknown = |reply: &Result<(), CatalogError>| match reply {
+            Err(CatalogError::UnknownConfigOp { op }) => Some(*op),
+            _ => None,
+        };
+        let mut handed_on = changes.iter().zip(&replies).filter(|(change, reply)| is_handed_on(change, reply));
+        if let Some(op) = handed_on.find_map(|(_, reply)| unknown(reply)) {
+            records.truncate(records_before);
+            for (change, reply) in changes.iter().zip(&mut replies) {
+                if is_handed_on(change, reply) {
+                    *reply = Err(CatalogError::UnknownConfigOp { op });
+                }
+            }
+        }
+        replies
     }
 
-    fn group_configs_bytes(&self) -> usize {
-        self.groups.iter().map(|(name, known)| group_bytes(name, &known.overrides)).sum()
+    fn named_configs_bytes(&self) -> usize {
+        let groups = self.groups.iter().map(|(name, known)| named_bytes(name, &known.overrides));
+        groups.chain(self.metrics.iter().map(|(name, overrides)| named_bytes(name, overrides))).sum()
     }
 
     fn alter_topic(&self, name: &str, edit: &ConfigEdit) -> Result<Vec<CatalogRecord>, CatalogError> {
@@ -66,7 +94,7 @@ impl Catalog {
         Ok(topic_records(topic, &after))
     }
 
-    /// `room`: bytes that the configs of groups may take more.
+    /// `room`: bytes that the configs of groups and client metrics may take more.
     fn alter_group(&self, name: &str, edit: &ConfigEdit, room: &mut usize) -> Result<Vec<CatalogRecord>, CatalogError> {
         if name.is_empty() {
             return Err(invalid("Default group resources are not allowed."));
@@ -75,22 +103,46 @@ impl Catalog {
         let before = self.group_overrides(name).unwrap_or(&nothing);
         let after = edited(before, edit, |key, op| Err(not_a_list(key, op)))?;
         self.settings.group_defaults.validate(&after)?;
-        let more = group_bytes(name, &after).saturating_sub(group_bytes(name, before));
-        if more > *room {
-            let why = format!(
-                "The configs of all groups may be {GROUP_CONFIGS_BYTES_MAX} bytes, names included; there is no room for \
-                 those of {name}."
-            );
-            return Err(CatalogError::PolicyViolation { why });
-        }
-        *room -= more;
+        take_room(name, before, &after, room)?;
         let changes = difference(before, &after);
         Ok(changes.map(|(key, value)| CatalogRecord::GroupConfig { group: name.to_owned(), key, value }).collect())
     }
+
+    /// `room` as for groups.
+    fn alter_metrics(
+        &self,
+        name: &str,
+        edit: &ConfigEdit,
+        room: &mut usize,
+    ) -> Result<Vec<CatalogRecord>, CatalogError> {
+        let nothing = Settings::new();
+        let before = self.metrics_overrides(name).unwrap_or(&nothing);
+        let after = edited(before, edit, |key, op| Err(not_a_list(key, op)))?;
+        if name.is_empty() {
+            return Err(invalid("Subscription name can't be empty"));
+        }
+        validate_metrics(&after)?;
+        take_room(name, before, &after, room)?;
+        let changes = difference(before, &after);
+        Ok(changes.map(|(key, value)| CatalogRecord::MetricsConfig { name: name.to_owned(), key, value }).collect())
+    }
 }
 
-/// What a group's configs take.
-fn group_bytes(name: &str, settings: &Settings) -> usize {
+fn take_room(name: &str, before: &Settings, after: &Settings, room: &mut usize) -> Result<(), CatalogError> {
+    let more = named_bytes(name, after).saturating_sub(named_bytes(name, before));
+    if more > *room {
+        let why = format!(
+            "The configs of all groups and client metrics may be {NAMED_CONFIGS_BYTES_MAX} bytes, names included; there is \
+             no room for those of {name}."
+        );
+        return Err(CatalogError::PolicyViolation { why });
+    }
+    *room -= more;
+    Ok(())
+}
+
+/// What the configs of a group or of client metrics take.
+fn named_bytes(name: &str, settings: &Settings) -> usize {
     let values: usize = settings.iter().map(|(key, value)| key.len() + value.len()).sum();
     if settings.is_empty() { 0 } else { name.len() + values }
 }

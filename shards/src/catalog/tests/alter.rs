@@ -2,9 +2,8 @@
 
 use super::*;
 
-fn incremental(catalog: &mut Catalog, edits: &[(&str, ConfigOp, Option<&str>)]) -> Result<(), CatalogError> {
-    let edits = edits.iter().map(|(key, op, value)| (key.to_string(), *op, value.map(str::to_owned))).collect();
-    alter(catalog, "t", ConfigEdit::Incremental(edits))
+fn incremental(catalog: &mut Catalog, asked: &[(&str, ConfigOp, Option<&str>)]) -> Result<(), CatalogError> {
+    alter(catalog, "t", edits(asked))
 }
 
 fn replace(catalog: &mut Catalog, values: &[(&str, Option<&str>)]) -> Result<(), CatalogError> {
@@ -153,6 +152,56 @@ fn a_group_has_configs_of_its_own_whether_it_exists_or_not() {
         Vec::<String>::new(),
         "nothing is taken of what is refused"
     );
+}
+
+#[test]
+fn client_metrics_are_kept_as_they_are_set_and_gone_with_the_last_of_their_configs() {
+    let mut catalog = catalog();
+    let mut alter = |name: &str, asked: &[(&str, ConfigOp, Option<&str>)]| {
+        let changes = vec![change(ResourceKind::Metrics, name, edits(asked))];
+        let outcome = match run(&mut catalog, &CatalogCommand::AlterConfigs { changes, validate_only: false }, &[]) {
+            Ok(CatalogReply::ConfigsAltered(mut replies)) => replies.remove(0),
+            other => panic!("{other:?}"),
+        };
+        (outcome, catalog.metrics_with_configs().map(ToString::to_string).collect::<Vec<_>>())
+    };
+    let both = [("interval.ms", Set, Some("1000")), ("match", Set, Some("client_id=a"))];
+    assert_eq!(alter("s", &both), (Ok(()), vec!["s".into()]));
+    assert_eq!(alter("s", &[("match", Delete, None), ("foo", Delete, None)]), (Ok(()), vec!["s".into()]));
+    assert_eq!(text(&alter("s", &[("interval.ms", Set, Some("99"))]).0)[..20], *"Invalid value 99 for");
+    assert_eq!(
+        text(&alter("s", &[("metrics", Append, Some("a"))]).0),
+        "Can't APPEND to key metrics because its type is not LIST."
+    );
+    assert_eq!(text(&alter("", &both).0), "Subscription name can't be empty");
+    assert_eq!(alter("s", &[("interval.ms", Delete, None)]), (Ok(()), vec![]));
+}
+
+#[test]
+fn an_operation_that_there_is_not_fails_all_that_kafkas_controller_would_be_handed_with_it() {
+    let mut catalog = with_topic();
+    let good = || change(ResourceKind::Topic, "t", edits(&[("segment.ms", Set, Some("5"))]));
+    let odd = |kind, name| change(kind, name, edits(&[("log.retention.ms", ConfigOp::Unknown(9), Some("1"))]));
+    let null = || change(ResourceKind::Topic, "u", edits(&[("segment.ms", Set, None)]));
+    let mut alter = |changes: Vec<ConfigChange>| {
+        let replies = match run(&mut catalog, &CatalogCommand::AlterConfigs { changes, validate_only: false }, &[]) {
+            Ok(CatalogReply::ConfigsAltered(replies)) => replies,
+            other => panic!("{other:?}"),
+        };
+        let told = replies.into_iter().map(|reply| match reply {
+            Ok(()) => "done",
+            Err(CatalogError::UnknownConfigOp { .. }) => "tripped",
+            Err(CatalogError::InvalidRequest { .. }) => "refused",
+            other => panic!("{other:?}"),
+        });
+        (told.collect::<Vec<_>>(), catalog.topic("t").unwrap().overrides.len())
+    };
+    let of_group = || odd(ResourceKind::Group, "g");
+    assert_eq!(alter(vec![null(), good(), of_group()]), (vec!["refused", "tripped", "tripped"], 0));
+    let broker = change(ResourceKind::Broker, "1", edits(&[("log.retention.ms", Set, Some("5"))]));
+    assert_eq!(alter(vec![of_group(), broker]), (vec!["tripped", "tripped"], 0));
+    assert_eq!(alter(vec![of_group(), of_group(), good()]), (vec!["refused", "refused", "done"], 1), "each but once");
+    assert_eq!(alter(vec![odd(ResourceKind::Broker, "1"), good()]), (vec!["refused", "done"], 1));
 }
 
 #[test]

@@ -12,12 +12,6 @@ fn alter(catalog: &mut Catalog, kind: ResourceKind, name: &str, edit: ConfigEdit
     }
 }
 
-fn edits(edits: &[(&str, ConfigOp, Option<&str>)]) -> ConfigEdit {
-    ConfigEdit::Incremental(
-        edits.iter().map(|(key, op, value)| (key.to_string(), *op, value.map(str::to_owned))).collect(),
-    )
-}
-
 fn set(catalog: &mut Catalog, broker: &str, key: &str, value: &str) -> Result<(), CatalogError> {
     alter(catalog, ResourceKind::Broker, broker, edits(&[(key, ConfigOp::Set, Some(value))]))
 }

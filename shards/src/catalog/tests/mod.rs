@@ -55,6 +55,12 @@ pub(super) fn text<T: std::fmt::Debug>(result: &Result<T, CatalogError>) -> Stri
     result.as_ref().unwrap_err().to_string()
 }
 
+fn edits(edits: &[(&str, ConfigOp, Option<&str>)]) -> ConfigEdit {
+    ConfigEdit::Incremental(
+        edits.iter().map(|(key, op, value)| (key.to_string(), *op, value.map(str::to_owned))).collect(),
+    )
+}
+
 pub(super) fn change(kind: ResourceKind, name: &str, edit: ConfigEdit) -> ConfigChange {
     ConfigChange { resource: ConfigResource { kind, name: name.to_owned() }, edit }
 }

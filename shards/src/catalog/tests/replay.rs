@@ -12,6 +12,7 @@ enum Op {
     Alter(u8, &'static str, Option<&'static str>),
     Broker(&'static str, &'static str, Option<&'static str>),
     Group(&'static str, &'static str, Option<&'static str>),
+    Metrics(&'static str, &'static str, Option<&'static str>),
     ProducerIds,
     Start,
 }
@@ -44,6 +45,12 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         ("share.auto.offset.reset", Some("earliest")),
         ("foo", Some("1")),
     ]);
+    let metrics = prop::sample::select(vec![
+        ("interval.ms", Some("1000")),
+        ("interval.ms", Some("1")),
+        ("interval.ms", None),
+        ("match", Some("client_id=a")),
+    ]);
     let op = prop_oneof![
         4 => (name.clone(), -2i32..5, any::<bool>()).prop_map(|(n, p, c)| Op::Create(n, p, c)),
         2 => name.clone().prop_map(Op::Delete),
@@ -51,6 +58,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         4 => (name, config).prop_map(|(n, (key, value))| Op::Alter(n, key, value)),
         2 => (any::<bool>(), setting).prop_map(|(all, (key, value))| Op::Broker(if all { "" } else { "1" }, key, value)),
         2 => (any::<bool>(), group).prop_map(|(g, (key, value))| Op::Group(if g { "g" } else { "h" }, key, value)),
+        2 => (any::<bool>(), metrics).prop_map(|(s, (key, value))| Op::Metrics(if s { "s" } else { "t" }, key, value)),
         1 => Just(Op::ProducerIds),
         1 => Just(Op::Start),
     ];
@@ -74,6 +82,7 @@ fn command(op: &Op) -> CatalogCommand {
         Op::Alter(n, key, value) => alter(ResourceKind::Topic, &name(*n), key, *value),
         Op::Broker(broker, key, value) => alter(ResourceKind::Broker, broker, key, *value),
         Op::Group(group, key, value) => alter(ResourceKind::Group, group, key, *value),
+        Op::Metrics(name, key, value) => alter(ResourceKind::Metrics, name, key, *value),
         Op::ProducerIds => CatalogCommand::AllocateProducerIds,
         Op::Start => CatalogCommand::StartRun { incarnation: [3; 16], endpoints: Vec::new(), rack: Some("r".into()) },
     }
@@ -122,6 +131,9 @@ fn a_step_of_a_snapshot_is_bounded_in_records_and_all_steps_are_the_whole() {
         let edits = vec![("consumer.session.timeout.ms".to_owned(), ConfigOp::Set, Some("50000".to_owned()))];
         let changes = vec![change(ResourceKind::Group, group, ConfigEdit::Incremental(edits))];
         run(&mut live, &CatalogCommand::AlterConfigs { changes, validate_only: false }, &[]).unwrap();
+    }
+    for name in ["s", "t", "u", "v"] {
+        run(&mut live, &alter(ResourceKind::Metrics, name, "interval.ms", Some("1000")), &[]).unwrap();
     }
     let (mut all, mut place) = (Vec::new(), Some(SnapshotPlace::Head));
     while let Some(at) = place {
@@ -191,6 +203,8 @@ fn records_that_cannot_follow_are_refused_and_change_nothing() {
             key: "consumer.session.timeout.ms".into(),
             value: Some("x".into()),
         },
+        CatalogRecord::MetricsConfig { name: "s".into(), key: "foo".into(), value: None },
+        CatalogRecord::MetricsConfig { name: "s".into(), key: "interval.ms".into(), value: Some("x".into()) },
         CatalogRecord::BrokerConfig { broker: Some(2), key: "log.retention.ms".into(), value: None },
         CatalogRecord::BrokerConfig { broker: None, key: "log.retention.hours".into(), value: Some("1".into()) },
         CatalogRecord::BrokerConfig { broker: None, key: "log.retention.ms".into(), value: Some("x".into()) },

@@ -315,3 +315,24 @@ fn current(value: ConsumerGroupCurrentMemberAssignmentValue) -> Current {
         revoking: owned(value.partitions_pending_revocation),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As Kafka 4.3.1 writes a member that is no classic one: a tag, and in it that there is nothing.
+    #[test]
+    fn a_member_that_kafka_has_written_is_read() {
+        let key = b"\x00\x05\x00\x01g\x00\x02id";
+        let value = b"\0\0\0\0\x02c\x0b/127.0.0.1\x02\x07orders\x01\x00\x04\x93\xe0\0\x01\0\x01\0";
+        let [key, value] = [&key[..], &value[..]].map(Bytes::copy_from_slice);
+        let read = GroupRecord::decode(Some(&key), Some(&value)).expect("it is whole");
+        let Some(GroupRecord::Consumer { group, record: ConsumerRecord::Member { member, value: Some(said) } }) = read
+        else {
+            panic!("a member: {read:?}");
+        };
+        assert_eq!((&*group, &*member, said.rebalance_timeout_ms), ("g", "id", 300_000));
+        assert_eq!(said.topics.iter().map(|topic| &**topic).collect::<Vec<_>>(), ["orders"]);
+        assert!(said.classic.is_none());
+    }
+}

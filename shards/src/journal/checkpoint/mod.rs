@@ -64,7 +64,7 @@ impl Checkpoint {
     /// # Errors
     /// Those of the disk, with the file. A full disk leaves the checkpoint before this one in place.
     pub async fn store<R: Runtime>(&self, rt: &R, dir: &Path) -> Result<u64, StoreError> {
-        let bytes = codec::encode(self);
+        let bytes = self.encode();
         for copy in COPIES {
             let path = path(dir, self.run.number, self.shard, copy);
             let stored = async {
@@ -99,6 +99,11 @@ impl Checkpoint {
             }
         }
         Err(CheckpointError::Damaged { path: path(dir, run.number, shard, "a"), why })
+    }
+
+    /// A copy's bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        codec::encode(self)
     }
 
     /// Reads a copy's bytes.

@@ -23,7 +23,7 @@ use crate::request::Upto;
 use crate::router::Shards;
 use crate::router::oneshot::oneshot;
 use crate::runtime::Runtime;
-use crate::types::Offset;
+use crate::types::{LeaderEpoch, Offset};
 
 /// Records put into a snapshot in one step, as one batch: below the largest that every reader takes.
 const RECORDS_PER_STEP: usize = 1000;
@@ -91,7 +91,7 @@ async fn take<R: Runtime>(shard: &Shard<R>, shards: &Shards) -> Result<Offset, F
         place = next;
     }
     let bytes = writer.finish()?;
-    let path = layout.catalog().join(format!("{:020}-{:010}.{ENDING}", end.0, epoch.0));
+    let path = layout.catalog().join(file_name(end, epoch));
     let stored = store(shard.rt(), &layout, &path, &bytes).await;
     if stored.is_err() {
         // Part of it is of no use. What could not be made is not there.
@@ -138,6 +138,23 @@ async fn found<R: Runtime>(rt: &R, layout: &Layout) -> Result<Vec<(Offset, PathB
         entries.iter().filter_map(|entry| Some((offset_of(&entry.name)?, dir.join(&entry.name)))).collect();
     found.sort_unstable();
     Ok(found)
+}
+
+/// The name of a snapshot behind which the log goes on at `end`, the record before it being of `epoch`.
+pub fn file_name(end: Offset, epoch: LeaderEpoch) -> String {
+    format!("{:020}-{:010}.{ENDING}", end.0, epoch.0)
+}
+
+/// All of a catalog as the bytes of a snapshot.
+pub fn whole(catalog: &Catalog, epoch: LeaderEpoch, now_ms: i64) -> Result<Vec<u8>, SnapshotEncodeError> {
+    let mut writer = SnapshotWriter::new(epoch, now_ms)?;
+    let mut place = Some(SnapshotPlace::Head);
+    while let Some(at) = place {
+        let (records, next) = catalog.snapshot_from(&at, RECORDS_PER_STEP);
+        writer.push(&records)?;
+        place = next;
+    }
+    writer.finish()
 }
 
 /// The offset at which the log goes on behind the snapshot of this name.

@@ -1,0 +1,103 @@
+//! Copies one partition's log into a data directory of ours, batch by batch as it is. Blocking.
+//!
+//! Invariant: what is copied is synced when it is told of; bytes behind the last batch are not copied.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write as _};
+use std::path::Path;
+
+use shards::journal::checkpoint::PartitionCheckpoint;
+use shards::log::{FileKind, METADATA_FILE, PartitionDir, metadata_text};
+use shards::shard::adopted::{AdoptedLog, AdoptedSegment, Unfit};
+use shards::types::Offset;
+
+use super::source::{SegmentFile, Source, epochs};
+use super::{AdoptError, Copied};
+
+/// Written at once.
+const WRITE_BYTES: usize = 1 << 20;
+
+/// Copies the log of a partition from `source` below `partitions`, the directory of all partitions.
+pub fn copy(
+    source: &Source,
+    dir: &PartitionDir,
+    partitions: &Path,
+    copied: &mut Copied,
+    advance: &mut dyn FnMut(u64, u64),
+) -> Result<PartitionCheckpoint, AdoptError> {
+    let name = dir.name();
+    let from = source.partition(&name, dir.id.topic)?;
+    let mut segments = source.segments(&from)?;
+    let log_start = source.log_start(&name, &segments);
+    // The last one may be empty: its name says where the log goes on.
+    let mut log_end = segments.last().map_or(Offset::ZERO, |last| last.base);
+    let mut filled = Vec::new();
+    for segment in segments.drain(..) {
+        if segment.has_batches()? {
+            filled.push(segment);
+        }
+    }
+    // What lies wholly below the log start is deleted already, but for its files.
+    let dropped = filled.partition_point(|segment| segment.base <= log_start).saturating_sub(1);
+    filled.drain(..dropped);
+    let mut log = AdoptedLog::new(dir.id, log_start);
+    if !filled.is_empty() {
+        let to = partitions.join(&name);
+        fs::create_dir(&to).map_err(|e| AdoptError::write(&to, e))?;
+        store(&to.join(METADATA_FILE), metadata_text(dir.id.topic).as_bytes())?;
+        for (at, segment) in filled.iter().enumerate() {
+            let next = filled.get(at + 1).map(|next| next.base);
+            let mut learnt = log.segment(segment.base);
+            copy_segment(segment, &to, &mut learnt, copied, advance)?;
+            log_end = log_end.max(learnt.end_offset());
+            let index = learnt.seal(next.unwrap_or(log_end));
+            let index = index.map_err(|unfit| AdoptError::unfit(&segment.path, None, unfit))?;
+            store(&to.join(FileKind::Index.name(segment.base)), &index)?;
+        }
+        sync_dir(&to)?;
+    }
+    let line = log.finish(log_end, epochs(&from)?);
+    line.map_err(|unfit| AdoptError::unfit(&from, None, unfit))
+}
+
+fn copy_segment(
+    segment: &SegmentFile,
+    to: &Path,
+    learnt: &mut AdoptedSegment<'_>,
+    copied: &mut Copied,
+    advance: &mut dyn FnMut(u64, u64),
+) -> Result<(), AdoptError> {
+    let path = to.join(FileKind::Log.name(segment.base));
+    let write = |e| AdoptError::write(&path, e);
+    let mut file = BufWriter::with_capacity(WRITE_BYTES, File::create_new(&path).map_err(write)?);
+    copied.segments += 1;
+    for batch in segment.batches()? {
+        let batch = batch?;
+        let place = Some((batch.position, batch.header.base_offset));
+        learnt.batch(&batch).map_err(|unfit: Unfit| AdoptError::unfit(&segment.path, place, unfit))?;
+        file.write_all(&batch.bytes).map_err(write)?;
+        let (bytes, records) = (batch.bytes.len() as u64, u64::try_from(batch.header.record_count).unwrap_or(0));
+        copied.batches += 1;
+        copied.records += records;
+        copied.bytes += bytes;
+        advance(bytes, records);
+    }
+    let file = file.into_inner().map_err(|e| write(e.into_error()))?;
+    file.sync_all().map_err(write)
+}
+
+/// Writes a whole file and syncs it.
+pub fn store(path: &Path, content: &[u8]) -> Result<(), AdoptError> {
+    let stored = || {
+        let mut file = File::create_new(path)?;
+        file.write_all(content)?;
+        file.sync_all()
+    };
+    stored().map_err(|e| AdoptError::write(path, e))
+}
+
+/// The names in a directory outlive a power cut.
+pub fn sync_dir(dir: &Path) -> Result<(), AdoptError> {
+    let synced: io::Result<()> = File::open(dir).and_then(|dir| dir.sync_all());
+    synced.map_err(|e| AdoptError::write(dir, e))
+}
