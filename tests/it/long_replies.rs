@@ -24,7 +24,10 @@ fn broker(home: &Home) -> Broker {
     broker_with(home, &["--set", "shards=1", "--set", "group.initial.rebalance.delay.ms=0"])
 }
 
-/// Each time makes some 100 KB of the reply.
+/// So many times make a reply of some 18 MB.
+const LARGE: usize = 800;
+
+/// Each time makes some 20 KB of the reply.
 fn describe(times: usize) -> Vec<u8> {
     let resource = DescribeConfigsResource { resource_type: 4, resource_name: "1".into(), configuration_keys: None };
     let request = DescribeConfigsRequest {
@@ -65,7 +68,7 @@ fn others_are_served_while_a_large_reply_is_made() {
     for _ in 0..REPLIES {
         let mut stream = connect(&broker);
         let before = bystander.rounds.load(Ordering::Relaxed);
-        stream.write_all(&describe(150)).expect("the broker reads");
+        stream.write_all(&describe(LARGE)).expect("the broker reads");
         let bytes = reply_bytes(&mut stream);
         rounds += bystander.rounds.load(Ordering::Relaxed) - before;
         assert!(bytes > 8 << 20, "{bytes} bytes");
@@ -80,7 +83,7 @@ fn large_replies_that_nobody_reads_hold_no_more_than_the_budget() {
     let home = Home::new();
     let broker = broker(&home);
     let bystander = Bystander::of(&broker);
-    let request = describe(150);
+    let request = describe(LARGE);
     let mut unread: Vec<_> = (0..40).map(|_| connect(&broker)).collect();
     for stream in &mut unread {
         for _ in 0..4 {
