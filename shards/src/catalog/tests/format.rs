@@ -92,8 +92,8 @@ fn what_only_a_cluster_would_write_is_refused() {
     bytes[epoch] = 1;
     let refused = CatalogRecord::decode(&bytes.into());
     assert!(matches!(refused, Err(RecordError::NotServed { record: "PartitionRecord", .. })), "{refused:?}");
-    let of_metrics = Bytes::from_static(&[1, 4, 0, 16, 2, b'1', 2, b'k', 2, b'v', 0]);
-    assert!(matches!(CatalogRecord::decode(&of_metrics), Err(RecordError::NotServed { record: "ConfigRecord", .. })));
+    let of_nothing = Bytes::from_static(&[1, 4, 0, 64, 2, b'1', 2, b'k', 2, b'v', 0]);
+    assert!(matches!(CatalogRecord::decode(&of_nothing), Err(RecordError::NotServed { record: "ConfigRecord", .. })));
 }
 
 #[test]
