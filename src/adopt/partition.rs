@@ -33,7 +33,13 @@ pub fn copy(
     let mut log_end = segments.last().map_or(Offset::ZERO, |last| last.base);
     let mut filled = Vec::new();
     for segment in segments.drain(..) {
+        let is_last = segment.base == log_end;
         if segment.has_batches()? {
+            filled.push(segment);
+        } else if segment.bytes > 0 && !is_last {
+            return Err(zeros(&segment, 0));
+        } else if filled.is_empty() && !is_last {
+            // Compaction has taken all of it: the log begins there still.
             filled.push(segment);
         }
     }
@@ -49,6 +55,10 @@ pub fn copy(
             let next = filled.get(at + 1).map(|next| next.base);
             let mut learnt = log.segment(segment.base);
             copy_segment(segment, &to, &mut learnt, copied, advance)?;
+            // Only where Kafka writes next may a file go on behind its batches.
+            if next.is_some() && learnt.bytes() < segment.bytes {
+                return Err(zeros(segment, learnt.bytes()));
+            }
             log_end = log_end.max(learnt.end_offset());
             let index = learnt.seal(next.unwrap_or(log_end));
             let index = index.map_err(|unfit| AdoptError::unfit(&segment.path, None, unfit))?;
@@ -58,6 +68,11 @@ pub fn copy(
     }
     let line = log.finish(log_end, epochs(&from)?);
     line.map_err(|unfit| AdoptError::unfit(&from, None, unfit))
+}
+
+fn zeros(segment: &SegmentFile, position: u64) -> AdoptError {
+    let what = format!("from byte {position} on it holds zeros where batches were");
+    AdoptError::Damaged { path: segment.path.clone(), place: None, what }
 }
 
 fn copy_segment(

@@ -110,8 +110,11 @@ impl<T: Wire> LongReply<T> {
             // holds much, for little, as others may wait for that.
             let short_bytes = bytes - self.lent_bytes;
             let wanted_bytes = short_bytes.max(self.lent_bytes.min(max_bytes.saturating_sub(self.lent_bytes)));
-            let (least_bytes, deadline) =
-                if self.leases.is_empty() { (short_bytes, Mono(u64::MAX)) } else { (wanted_bytes, Mono(0)) };
+            let (least_bytes, deadline) = match self.leases.is_empty() {
+                true => (short_bytes, Mono(u64::MAX)),
+                // More than what is lent to small requests, whose part is not for long replies.
+                false => (wanted_bytes.min(short_bytes.max(2 * UNLENT_BYTES)), Mono(0)),
+            };
             let lease = self.memory.lend(least_bytes, wanted_bytes, deadline).await;
             let lease = lease.ok_or(NoReply::NoMemory { bytes: self.lent_bytes })?;
             self.lent_bytes += lease.max_bytes();

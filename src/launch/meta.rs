@@ -145,7 +145,6 @@ impl Filling {
         if path.join(META).exists() {
             return Err(MetaError::Occupied { dir: path.to_owned() });
         }
-        write(path, &filling, meta).map_err(|e| MetaError::at(path, &filling, e))?;
         for part in parts.iter().filter(|_| begun).map(|part| path.join(part)) {
             let removed = if part.is_dir() { fs::remove_dir_all(&part) } else { fs::remove_file(&part) };
             match removed {
@@ -153,6 +152,8 @@ impl Filling {
                 _ => {}
             }
         }
+        // Only now: what was there may have filled the disk.
+        write(path, &filling, meta).map_err(|e| MetaError::at(path, &filling, e))?;
         Ok(Filling { path: path.to_owned(), _lock: lock })
     }
 

@@ -139,10 +139,10 @@ impl State {
         let frame_waits = self.by_peer.is_waited_for();
         total == bytes
             || match held {
-                // Replies may be above the capacity, and answers to what is read now come on top: there the reserve
-                // ends, too.
+                // Nor a reply that waits, which needs a larger piece than those that come back one by one. Replies may be
+                // above the capacity, and answers to what is read now come on top: there the reserve ends, too.
                 Held::ByUs => {
-                    (total <= self.capacity_bytes && !frame_waits)
+                    (total <= self.capacity_bytes && !frame_waits && !self.reply.is_waited_for())
                         || (by_us + bytes <= reserve && total <= self.capacity_bytes + reserve)
                 }
                 // They may end up unread. Half of the reserve is left to what is small.
@@ -327,6 +327,21 @@ mod tests {
             unread.clear();
             assert!(poll_once(frame.as_mut()).await.is_some());
             assert!(budget.try_take(Held::Reply, 50).is_some());
+        });
+    }
+
+    #[test]
+    fn requests_do_not_take_each_piece_from_a_reply_that_waits_for_several() {
+        block_on(async {
+            let budget = Budget::new(800);
+            let mut requests: Vec<_> = (0..8).map_while(|_| budget.try_take(Held::ByUs, 100)).collect();
+            assert_eq!(budget.used_bytes(), 800);
+            let mut reply = pin!(budget.take(Held::Reply, 200));
+            assert!(poll_once(reply.as_mut()).await.is_none());
+            requests.pop();
+            assert!(budget.try_take(Held::ByUs, 100).is_none());
+            requests.truncate(5);
+            assert!(poll_once(reply.as_mut()).await.is_some());
         });
     }
 

@@ -310,6 +310,43 @@ fn refused(change: impl FnOnce(&Path), more: &[&str], code: i32, words: &[&str])
     }
 }
 
+/// Puts what `first` makes of the first batch of `orders-0` in its place, and the others into the next segment; their base
+/// offset and bytes.
+fn take_first_batch(kafka: &Path, first: impl FnOnce(&[u8]) -> Vec<u8>) -> (i64, Vec<u8>) {
+    let dir = kafka.join("orders-0");
+    let path = dir.join("00000000000000000000.log");
+    let bytes = fs::read(&path).expect("a segment");
+    let (at, header) = walk(&bytes).nth(1).expect("a second batch");
+    fs::write(dir.join(format!("{:020}.log", header.base_offset)), &bytes[at..]).expect("written");
+    fs::write(path, first(&bytes[..at])).expect("written");
+    (header.base_offset, bytes[at..].to_vec())
+}
+
+#[test]
+fn a_log_whose_first_segment_compaction_has_emptied_is_read_from_its_start() {
+    let (_dir, kafka) = kafkas();
+    let (base, rest) = take_first_batch(&kafka, |_| Vec::new());
+    assert!(base > 0);
+    let home = Home::new();
+    let ran = import(&kafka, &home.data, &[]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let whole = corelog_log(&["verify", text(&home.data)]);
+    assert_eq!(whole.code, Some(0), "{}", whole.stdout);
+    let broker = broker_on(&home);
+    let (start, read) = read(&mut broker.connect(), "orders", 0);
+    assert_eq!(start, 0);
+    assert!(read == rest, "{} bytes of {}", read.len(), rest.len());
+    assert_eq!(broker.connect().append("orders", &batch(&[b"more"], None)), (ErrorCode::None, 20));
+}
+
+#[test]
+fn zeros_where_records_were_are_damage() {
+    let zeros = |kafka: &Path| drop(take_first_batch(kafka, |bytes| vec![0; bytes.len()]));
+    refused(zeros, &[], 6, &["orders-0/00000000000000000000.log", "from byte 0 on", "Let Kafka start"]);
+    let hole = |kafka: &Path| drop(take_first_batch(kafka, |bytes| [bytes, &[0; 100]].concat()));
+    refused(hole, &[], 6, &["orders-0/00000000000000000000.log", "from byte", "Let Kafka start"]);
+}
+
 /// Changes the bytes of a file.
 fn edit(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
     let mut bytes = fs::read(path).expect("a file");

@@ -25,6 +25,11 @@ pub const BLOCK_BYTES: usize = 4096;
 /// Longest single read, in bytes: longer ones hold the device and the memory of the ring for too long.
 pub const READ_BYTES_MAX: usize = 1024 * 1024;
 
+/// Whether an operation failed for want of space.
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 /// How a file is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OpenMode {

@@ -209,6 +209,11 @@ impl AdoptedSegment<'_> {
         self.expected
     }
 
+    /// Of its batches so far.
+    pub fn bytes(&self) -> u64 {
+        self.size
+    }
+
     /// The bytes of its sidecar. `next`: where the next segment, or the log, goes on.
     pub fn seal(self, next: Offset) -> Result<Vec<u8>, Unfit> {
         if self.expected > next {

@@ -19,7 +19,7 @@ use super::settings::ShardSettings;
 use crate::journal::files::FILL_BYTES;
 use crate::journal::space::FILES_MIN;
 use crate::log::{At, StoreError};
-use crate::runtime::{File, OpenMode, Runtime};
+use crate::runtime::{File, OpenMode, Runtime, is_full};
 
 /// Journal bytes for each partition of the core, so that a turn carries at most a quarter of the journal (R12).
 const JOURNAL_BYTES_PER_PARTITION: u64 = 16 << 10;
@@ -77,11 +77,6 @@ pub async fn size_of_journals<R: Runtime>(
         }
         Err(error) => Err(error).at(&path),
     }
-}
-
-/// Whether an operation failed for want of space.
-pub fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// What to do about an error that kept a start from a file, as the end of a sentence.

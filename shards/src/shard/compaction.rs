@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::ballast::is_full;
 use super::commit::Release;
 use super::core::ShardCore;
 use super::disk::refuse;
@@ -29,7 +28,7 @@ use crate::log::compact::plan::{Due, Rules, SegmentView, due, groups};
 use crate::log::compact::write::CleanedFile;
 use crate::log::{DiskBatches, FileState, PartitionDir, ReadFailure, Replacement, StoreError};
 use crate::router::oneshot::oneshot;
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, is_full};
 use crate::types::{Offset, ProducerId};
 
 /// Partitions looked at in one step.

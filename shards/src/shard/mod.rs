@@ -60,7 +60,7 @@ use crate::journal::run::Run;
 use crate::journal::space::FileIndex;
 use crate::log::Store;
 use crate::router::mailbox::Letter;
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, is_full};
 use crate::types::Mono;
 
 /// A shard and the machine it runs on. Cheap to clone; one for each task of the core.
@@ -190,6 +190,6 @@ const LETTERS_PER_STEP: usize = 64;
 
 /// Words for a failed operation on a file: what the fence says before the process leaves (R16).
 fn fail(path: &Path, operation: &str, error: &io::Error) -> String {
-    let cure = if ballast::is_full(error) { "make space on its disk" } else { "check the disk" };
+    let cure = if is_full(error) { "make space on its disk" } else { "check the disk" };
     format!("{}: {operation} failed: {error}. Nothing was acked after it; {cure}, then start again", path.display())
 }

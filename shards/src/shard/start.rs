@@ -30,7 +30,7 @@ use crate::planted::{PlantedFault, is_planted};
 use crate::router::mailbox::{Letter, Postbox};
 use crate::router::placement::{CATALOG_SHARD, ShardIndex};
 use crate::router::{CatalogAsk, Clock, ShardHandle, Shards};
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, is_full};
 
 #[derive(Debug, Error)]
 pub enum StartError {
@@ -233,7 +233,7 @@ async fn prepare_journal<R: Runtime>(shard: &Shard<R>, size: JournalSize) -> Res
         made.map_err(|source| StoreError { path: dir.clone(), source })
     };
     let prepared = shard.on_ballast(prepare).await.map_err(|StoreError { path, source }| {
-        if !ballast::is_full(&source) {
+        if !is_full(&source) {
             return StartError::Io { path, source };
         }
         let (shards, needed) = shard.step(|core, _, _| (core.settings.shards, core.start_bytes()));

@@ -48,6 +48,7 @@ pub struct Image {
 enum Owner {
     Broker(Option<i32>),
     Group(String),
+    Metrics(String),
     Topic(String),
 }
 
@@ -111,6 +112,9 @@ impl Image {
             }
             KafkaRecord::Same(CatalogRecord::BrokerConfig { broker, key, value }) => {
                 self.configure(Owner::Broker(broker), key, value);
+            }
+            KafkaRecord::Same(CatalogRecord::MetricsConfig { name, key, value }) => {
+                self.configure(Owner::Metrics(name), key, value);
             }
             KafkaRecord::RegisterBroker { broker } => drop(self.brokers.insert(broker)),
             KafkaRecord::UnregisterBroker { broker } => drop(self.brokers.remove(&broker)),
@@ -218,6 +222,9 @@ impl Image {
                 Owner::Group(group) => {
                     (format!("group {group}"), CatalogRecord::GroupConfig { group: group.clone(), key, value })
                 }
+                Owner::Metrics(name) => {
+                    (format!("client metrics {name}"), CatalogRecord::MetricsConfig { name: name.clone(), key, value })
+                }
                 // Of a topic that was skipped nothing is here any more.
                 Owner::Topic(topic) => {
                     (format!("topic {topic}"), CatalogRecord::TopicConfig { topic: topic.clone(), key, value })
@@ -227,6 +234,7 @@ impl Image {
                 let key = match record {
                     CatalogRecord::BrokerConfig { key, .. }
                     | CatalogRecord::GroupConfig { key, .. }
+                    | CatalogRecord::MetricsConfig { key, .. }
                     | CatalogRecord::TopicConfig { key, .. } => key,
                     other => unreachable!("configs are applied here: {other:?}"),
                 };
@@ -310,6 +318,15 @@ mod tests {
         assert_eq!(with(None), 0);
         assert_eq!(with(Some(KafkaRecord::AbortTransaction)), 0);
         assert_eq!(with(Some(KafkaRecord::EndTransaction)), 1);
+    }
+
+    #[test]
+    fn configs_of_client_metrics_are_carried_over() {
+        let (name, key, value) = ("slow".to_owned(), "interval.ms".to_owned(), Some("1000".to_owned()));
+        let image = image([KafkaRecord::Same(CatalogRecord::MetricsConfig { name, key, value })]);
+        let adopted = image.catalog(3, &BTreeMap::new()).expect("a catalog");
+        assert_eq!(adopted.left_out, []);
+        assert_eq!(adopted.catalog.metrics_overrides("slow").map(BTreeMap::len), Some(1));
     }
 
     #[test]

@@ -94,8 +94,7 @@ impl KafkaRecord {
             }
             4 => match config(header.message::<ConfigRecord>(reader)?) {
                 Ok(record) => KafkaRecord::Same(record),
-                // Kafka knows configs of clients' metrics, which is what is left.
-                Err(RecordError::NotServed { .. }) => KafkaRecord::LeftOut("configs of clients' metrics"),
+                Err(RecordError::NotServed { .. }) => KafkaRecord::LeftOut("configs of what corelog does not have"),
                 Err(error) => return Err(error),
             },
             5 => {

@@ -20,7 +20,7 @@ use rustix::process::{Resource, Rlimit};
 use super::file::{PROC_DESCRIPTORS, by_descriptor, io_error};
 use super::guard::{guarded, stop_process};
 use super::{Core, UringRuntime};
-use crate::runtime::BLOCK_BYTES;
+use crate::runtime::{BLOCK_BYTES, is_full};
 
 /// Locked memory that glommio asks for, in bytes.
 const MEMLOCK_BYTES_MIN: u64 = 512 * 1024;
@@ -72,6 +72,8 @@ pub enum LaunchError {
     CpuNotAllowed { cpu: usize },
     #[error("no direct I/O in {}: {source}", dir.display())]
     DataDir { dir: PathBuf, source: io::Error },
+    #[error("{}: {source}: a start needs some MiB for each shard: make space on this disk, then start again", dir.display())]
+    DiskFull { dir: PathBuf, source: io::Error },
     #[error("/proc is not mounted here: corelog opens its files by descriptor, through /proc/self/fd")]
     NoProc,
     #[error("a thread could not be started: {0}")]
@@ -145,7 +147,10 @@ where
     let core = Rc::new(Core::new());
     let result = executor.run(guarded(async {
         if let Err(source) = probe_direct_io(&config.data_dir, &config.name).await {
-            tell(Err(LaunchError::DataDir { dir: config.data_dir.clone(), source }));
+            let dir = config.data_dir.clone();
+            // Another core may have taken what space there was.
+            let full = is_full(&source);
+            tell(Err(if full { LaunchError::DiskFull { dir, source } } else { LaunchError::DataDir { dir, source } }));
             return None;
         }
         tell(Ok(()));
@@ -173,9 +178,7 @@ fn build(config: &UringConfig, cpu: Option<usize>) -> Result<LocalExecutor, Laun
 async fn probe_direct_io(data_dir: &Path, name: &str) -> io::Result<()> {
     let held = match block_on_device(&data_dir.join(format!(".probe-{name}"))) {
         // A broker must start on a full disk: only then can space be made.
-        Err(e) if matches!(e.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
-            existing_block(data_dir)?.ok_or(e)?
-        }
+        Err(e) if is_full(&e) => existing_block(data_dir)?.ok_or(e)?,
         made => made?,
     };
     let file = DmaFile::open(by_descriptor(&held)).await.map_err(io_error)?;

@@ -12,7 +12,6 @@ pub mod format;
 use std::path::{Path, PathBuf};
 
 use self::format::{SnapshotEncodeError, SnapshotError, SnapshotWriter};
-use super::ballast::is_full;
 use super::catalog::METADATA_PARTITION;
 use super::settings::Layout;
 use super::start::StartError;
@@ -22,7 +21,7 @@ use crate::log::{At, StoreError};
 use crate::request::Upto;
 use crate::router::Shards;
 use crate::router::oneshot::oneshot;
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, is_full};
 use crate::types::{LeaderEpoch, Offset};
 
 /// Records put into a snapshot in one step, as one batch: below the largest that every reader takes.
