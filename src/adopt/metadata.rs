@@ -1,7 +1,7 @@
 //! Reads what Kafka's metadata log says: its newest snapshot, and the log behind it. Blocking.
 //!
-//! Invariant: every batch is held against its CRC and follows the one before; a log that does not reach back to its snapshot
-//! is refused.
+//! Invariant: every batch is held against its CRC, and every segment follows the one before; a log that does not reach back
+//! to its snapshot is refused.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,9 @@
 //! Replies that may be much larger than their requests: one list, whose elements are encoded as soon as they are made, into
 //! memory that the core lends. Connection's core.
 //!
-//! Invariant: what such replies take before they are sent is in the core's budget, but for [`UNLENT_BYTES`] of each; and
-//! others are served after at most [`TURN_BYTES`] of one, or one element.
+//! Invariant: what such replies take before they are sent is in the core's budget, but for [`UNLENT_BYTES`] of each and the
+//! element in the making; and others are served after at most [`TURN_BYTES`] of one, or one element. An element tells what
+//! is there when it is made, which may be after the first stage of requests behind this one.
 
 use std::future::Future;
 use std::pin::Pin;

@@ -1,6 +1,7 @@
 //! Lends fetches and long replies their memory, out of the core's budget, before they read or are made. Owning core only.
-//! Invariant: what was read or made and nobody has sent yet is in the budget. A little is lent as what small requests take,
-//! so that readers of small records do not wait for those of large ones, nor for peers that hold what they got.
+//! Invariant: what was read or made for a reply that is on its way is in the budget, until it is sent. A little is lent as
+//! what small requests take, so that readers of small records do not wait for those of large ones, nor for peers that hold
+//! what they got.
 
 use std::cell::Cell;
 use std::future::{Future, ready};
