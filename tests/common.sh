@@ -15,6 +15,9 @@ if [ -z "${RUSTUP_HOME:-}" ] && [ ! -d "$HOME/.rustup" ]; then
     [ -d "$rustup_home" ] && export RUSTUP_HOME=$rustup_home
 fi
 
+# The broker as the tests of the process have it, so that no section builds it again.
+build_broker() { (cd "$root" && cargo test --workspace --locked --no-run --test it); }
+
 say() { printf '\n== %s\n' "$*"; }
 
 # need COMMAND PACKAGE …: installs the Debian packages of the commands that are missing.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::runtime::{BLOCK_BYTES, File, OpenMode, Runtime};
 
-/// Bytes written at once while a file is filled with zeros, and the unit of a file's size.
+/// Most bytes written at once while a file is filled with zeros, and the unit of a file's size.
 pub const FILL_BYTES: u64 = 1 << 20;
 const _: () = assert!(FILL_BYTES.is_multiple_of(BLOCK_BYTES as u64), "direct writes are whole blocks");
 
@@ -49,21 +49,24 @@ pub async fn prepare<R: Runtime>(
     }
     let mut files = Vec::with_capacity(count);
     while files.len() < count {
-        files.push(make(rt, dir, run_number, files.len(), bytes).await?);
+        files.push(make(rt, dir, run_number, files.len(), bytes, FILL_BYTES, async |_| rt.quantum().await).await?);
     }
     Ok(files)
 }
 
-/// One more file, filled with zeros: writes to filled files sync twice as fast as to reserved space.
+/// One more file, filled with zeros: writes to filled files sync twice as fast as to reserved space. After each write of
+/// `step_bytes`, a part of `FILL_BYTES`, `rest` is called with them.
 pub async fn make<R: Runtime>(
     rt: &R,
     dir: &Path,
     run_number: u64,
     index: usize,
     bytes: u64,
+    step_bytes: u64,
+    rest: impl AsyncFnMut(u64),
 ) -> io::Result<JournalFile<R>> {
     let path = dir.join(file_name(run_number, number_of(index)));
-    let filled = fill(rt, &path, bytes).await;
+    let filled = fill(rt, &path, bytes, step_bytes, rest).await;
     if filled.is_err() {
         // Part of a file is of no use, and in the way on a full disk. What could not be opened is not there.
         let _missing = rt.remove_file(&path).await;
@@ -73,16 +76,22 @@ pub async fn make<R: Runtime>(
     Ok(JournalFile { path, file, bytes })
 }
 
-async fn fill<R: Runtime>(rt: &R, path: &Path, bytes: u64) -> io::Result<R::File> {
+async fn fill<R: Runtime>(
+    rt: &R,
+    path: &Path,
+    bytes: u64,
+    step_bytes: u64,
+    mut rest: impl AsyncFnMut(u64),
+) -> io::Result<R::File> {
     let file = rt.open(path, OpenMode::Synced).await?;
-    let mut zeros = rt.alloc(FILL_BYTES as usize);
-    zeros.extend_from_slice(&vec![0; FILL_BYTES as usize]);
+    let mut zeros = rt.alloc(step_bytes as usize);
+    zeros.extend_from_slice(&vec![0; step_bytes as usize]);
     let zeros = zeros.freeze();
     let mut at = 0;
     while at < bytes {
         file.write(at, &zeros).await?;
-        at += FILL_BYTES;
-        rt.quantum().await;
+        at += step_bytes;
+        rest(step_bytes).await;
     }
     file.sync().await?;
     Ok(file)

@@ -43,7 +43,7 @@ pub use segment::Stage;
 pub use snapshot::{LogSnapshot, OpenSegment, Replacement, SealedSegment};
 pub use state::{PartitionLog, Piece, Placement, RollRules, Seal};
 pub use store::Store;
-pub use write_plan::{ColdTail, SyncJob, WriteJob, WriteKind};
+pub use write_plan::{ColdTail, SyncJob, WRITE_JOB_BYTES_MAX, WriteJob, WriteKind};
 
 #[cfg(test)]
 mod tests;

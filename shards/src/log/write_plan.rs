@@ -37,6 +37,8 @@ pub struct WriteJob {
     pub pieces: SmallVec<[Bytes; 4]>,
     /// The file ends here: cut it, sync it, sync the directory (R11).
     pub seal: Option<FilePos>,
+    /// Nothing is due behind it: no whole block that is synced now, no segment.
+    pub is_last: bool,
     /// Pages of the sidecar that are full now.
     pub(super) index: Vec<PageImage>,
     pub(super) make_directory: bool,
@@ -75,17 +77,22 @@ pub struct ColdTail {
 impl PartitionLog {
     /// The next write of this partition; `None` while one is in flight or nothing is due.
     pub fn next_write(&mut self, kind: WriteKind) -> Option<WriteJob> {
+        self.next_write_within(kind, WRITE_JOB_BYTES_MAX)
+    }
+
+    /// As [`PartitionLog::next_write`], of `bytes_max` at most: whole blocks, one at least.
+    pub fn next_write_within(&mut self, kind: WriteKind, bytes_max: u64) -> Option<WriteJob> {
+        let bytes_max = block_floor(bytes_max).clamp(BLOCK_BYTES as u64, WRITE_JOB_BYTES_MAX);
         if self.write_in_flight {
             return None;
         }
         let segment = self.unsealed().next()?;
         let early = is_planted(PlantedFault::UnsyncedInSegment);
         let durable = if early { segment.attached } else { segment.durable };
-        let whole_end = block_floor(durable).min(segment.written.saturating_add(WRITE_JOB_BYTES_MAX));
+        let whole_end = block_floor(durable).min(segment.written.saturating_add(bytes_max));
         let rest = durable - segment.written;
-        let finishes = segment.stage == Stage::Rolled { seal_is_synced: true }
-            && durable == segment.placed
-            && rest <= WRITE_JOB_BYTES_MAX;
+        let may_finish = segment.stage == Stage::Rolled { seal_is_synced: true } && durable == segment.placed;
+        let finishes = may_finish && rest <= bytes_max;
         let upto = if finishes {
             segment.placed
         } else if whole_end > segment.written {
@@ -102,12 +109,18 @@ impl PartitionLog {
             upto: FilePos(upto),
             pieces,
             seal: finishes.then_some(FilePos(upto)),
+            is_last: !may_finish && upto >= block_floor(durable),
             index: pages_due(segment, upto, finishes),
             make_directory: !self.directory_is_made,
             holds_files: self.has_file_through(segment),
         };
         self.write_in_flight = true;
         Some(job)
+    }
+
+    /// A job was given and is not carried out yet.
+    pub fn is_being_written(&self) -> bool {
+        self.write_in_flight
     }
 
     /// Whether there is a file of this segment, or of one before it.

@@ -347,6 +347,7 @@ impl ShardCore {
     fn ask_for_room(&self) {
         self.signals.journal.notify();
         self.signals.write_behind.notify();
+        self.signals.hurry.notify();
         self.signals.turn.notify();
     }
 

@@ -104,6 +104,7 @@ impl ShardCore {
                 self.open = Some(open);
                 self.place_wanted = Some(bytes as u64);
                 self.signals.no_place.notify();
+                self.signals.hurry.notify();
                 self.signals.turn.notify();
                 return Work::Idle;
             };
@@ -236,6 +237,9 @@ impl ShardCore {
         }
         if self.wants_drain() {
             self.signals.write_behind.notify();
+            if self.is_pressed() {
+                self.signals.hurry.notify();
+            }
         }
         if self.space.is_half_full() {
             self.signals.turn.notify();

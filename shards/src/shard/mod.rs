@@ -37,6 +37,8 @@ mod room_tests;
 pub mod settings;
 pub mod signal;
 pub mod snapshot;
+#[cfg(test)]
+mod spread_tests;
 pub mod stages;
 pub mod start;
 pub mod stop;

@@ -23,11 +23,16 @@ impl Pace {
 
     /// Notes bytes that were moved, and waits until more may be.
     pub async fn spend<R: Runtime>(&mut self, rt: &R, bytes: u64) {
-        let cost = Duration::from_secs_f64(bytes as f64 / self.bytes_per_second as f64);
-        self.paid_at = self.paid_at.max(rt.now()).after(cost);
-        if self.paid_at.since(rt.now()) > SLACK {
-            rt.sleep_until(self.paid_at).await;
+        if let Some(until) = self.owe(rt.now(), bytes) {
+            rt.sleep_until(until).await;
         }
+    }
+
+    /// Notes bytes that were moved: until when to wait before more are, if that is worth a timer.
+    pub fn owe(&mut self, now: Mono, bytes: u64) -> Option<Mono> {
+        let cost = Duration::from_secs_f64(bytes as f64 / self.bytes_per_second as f64);
+        self.paid_at = self.paid_at.max(now).after(cost);
+        (self.paid_at.since(now) > SLACK).then_some(self.paid_at)
     }
 }
 

@@ -26,7 +26,7 @@ use crate::types::{LeaderEpoch, Offset, PartitionId, TopicId};
 const JOURNAL_BYTES: u64 = 4 << 20;
 /// With the entry of the batch and the seal that it could have needed, a commit fills a file to its last byte.
 const BATCH_BYTES: usize = (1 << 20) - HEADER_BYTES - 2 * 48;
-const BIG: PartitionId = PartitionId { topic: TopicId([7; 16]), index: 0 };
+pub const BIG: PartitionId = PartitionId { topic: TopicId([7; 16]), index: 0 };
 pub const SMALL: PartitionId = PartitionId { topic: TopicId([7; 16]), index: 1 };
 /// Of the simulated clock, in which a commit takes milliseconds.
 const SOON: Duration = Duration::from_secs(20);
@@ -104,7 +104,7 @@ fn add_partition(shard: &Shard<SimRuntime>, id: PartitionId) -> Slot {
 }
 
 /// A batch of so many bytes.
-fn batch_of(bytes: usize) -> ValidBatch {
+pub fn batch_of(bytes: usize) -> ValidBatch {
     let built = |value_bytes: usize| {
         let mut builder = BatchBuilder::new(1_780_000_000_000);
         let value = vec![7; value_bytes];

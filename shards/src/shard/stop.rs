@@ -40,6 +40,7 @@ impl<R: Runtime> Shard<R> {
         for signal in [
             &signals.journal,
             &signals.write_behind,
+            &signals.hurry,
             &signals.drained,
             &signals.turn,
             &signals.disk,

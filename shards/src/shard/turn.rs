@@ -10,6 +10,7 @@ use std::time::Duration;
 use futures_lite::future::{or, zip};
 
 use super::core::ShardCore;
+use super::pace::Pace;
 use super::partition::Slot;
 use super::write_behind::{drain_all, write_out};
 use super::{Shard, fail};
@@ -36,6 +37,11 @@ const CARRY_BYTES_MAX: u64 = (BLOCK_BYTES + ENTRY_BYTES) as u64;
 const BUSY: Duration = Duration::from_secs(5);
 /// A journal that found no space to grow tries again after this.
 const GROWTH_PAUSE: Duration = Duration::from_secs(10);
+
+/// A file for which no append waits is filled over so much time, in writes of so many bytes.
+const GROWTH_SPREAD: Duration = Duration::from_secs(1);
+const GROWTH_STEP_BYTES: u64 = 128 << 10;
+const _: () = assert!(files::FILL_BYTES.is_multiple_of(GROWTH_STEP_BYTES), "a file is filled in whole steps");
 
 /// Why a turn is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,7 +144,11 @@ async fn turn<R: Runtime>(shard: &Shard<R>, kind: TurnKind) {
     }
     tracing::debug!("turn: write the window out");
     match kind {
-        TurnKind::Free(_) | TurnKind::Record | TurnKind::Stop => drain_all(shard).await,
+        TurnKind::Free(_) | TurnKind::Record => drain_all(shard).await,
+        TurnKind::Stop => {
+            shard.step(|core, _, _| core.hurry_drain());
+            drain_all(shard).await;
+        }
         TurnKind::Settle => {
             let all = shard.step(|core, _, _| core.slots().collect());
             write_out(shard, all, WriteKind::WholeBlocks).await;
@@ -244,7 +254,9 @@ async fn make_place<R: Runtime>(shard: &Shard<R>) {
     let (dir, index) = shard.step(|core, _, _| (core.settings.layout.journal(core.index.0), core.space.files()));
     let bytes = bytes.next_multiple_of(files::FILL_BYTES);
     let make = async || {
-        let made = files::make(shard.rt(), &dir, shard.inner.run.number, index, bytes).await;
+        let at_once = async |_| shard.rt().quantum().await;
+        let made =
+            files::make(shard.rt(), &dir, shard.inner.run.number, index, bytes, files::FILL_BYTES, at_once).await;
         made.map_err(|source| StoreError { path: dir.clone(), source })
     };
     match shard.on_ballast(make).await {
@@ -368,7 +380,13 @@ async fn grow<R: Runtime>(shard: &Shard<R>, bytes: u64) -> bool {
         return false;
     }
     let (dir, index) = shard.step(|core, _, _| (core.settings.layout.journal(core.index.0), core.space.files()));
-    match files::make(shard.rt(), &dir, shard.inner.run.number, index, bytes).await {
+    // A sync of the journal waits for what else is on its way to the disk.
+    let mut pace = Pace::new(bytes / GROWTH_SPREAD.as_secs(), shard.now());
+    let rest = async |written| match pace.owe(shard.now(), written) {
+        Some(until) if !shard.step(|core, _, _| core.is_pressed()) => shard.rt().sleep_until(until).await,
+        _ => shard.rt().quantum().await,
+    };
+    match files::make(shard.rt(), &dir, shard.inner.run.number, index, bytes, GROWTH_STEP_BYTES, rest).await {
         Ok(file) => {
             shard.take_in_journal_file(file);
             shard.step(|core, now, wall_ms| core.admit_waiting(now, wall_ms));

@@ -1,23 +1,42 @@
 //! Writes synced bytes into the segments, behind the acks. Owning core only; one task for the whole core.
 //!
+//! A sync of the journal waits for what else is on its way to the disk: a drain at full speed makes every commit beside it
+//! many times as slow. So a drain for which nobody waits takes about half of the time in which its bytes came in, in small
+//! writes, one after the other.
+//!
 //! Invariant: only synced bytes, only whole blocks (R9). A commit leaves the window when all its whole blocks are in
-//! segments; its memory then serves readers until the cache needs room.
+//! segments; its memory then serves readers until the cache needs room. A drain that somebody waits for is not held back.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
-use futures_lite::future::zip;
+use futures_lite::future::{or, zip};
 
 use super::core::ShardCore;
+use super::pace::Pace;
 use super::partition::Slot;
 use super::{Shard, fail};
-use crate::log::{WriteJob, WriteKind};
+use crate::log::{PartitionDir, WRITE_JOB_BYTES_MAX, WriteJob, WriteKind};
 use crate::runtime::Runtime;
+
+/// How much sooner a drain ends than its bytes took to come.
+const FASTER: u32 = 2;
+/// The longest that a drain is spread over: what came in hours goes out in a second.
+const SPREAD_MAX: Duration = Duration::from_secs(1);
+/// A write of a drain that is spread takes the bytes of so much time, and more than the least: each costs a trip to the disk.
+const STEP: Duration = Duration::from_millis(10);
+const STEP_BYTES_MIN: u64 = 128 << 10;
+
+/// How soon to look again for the end of a write that another task began.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
 /// What one drain of the window takes on.
 pub struct Drain {
     /// Commits up to this one are in segments afterwards.
     through: u64,
     slots: VecDeque<Slot>,
+    /// Of them that are not in segments.
+    bytes: u64,
 }
 
 impl ShardCore {
@@ -28,7 +47,9 @@ impl ShardCore {
         let mut slots: Vec<Slot> = synced.flat_map(|c| c.touched.iter().copied()).collect();
         slots.sort_unstable();
         slots.dedup();
-        Some(Drain { through, slots: slots.into() })
+        let bytes =
+            slots.iter().filter_map(|slot| self.get(*slot)).map(|partition| partition.log.unwritten_bytes()).sum();
+        Some(Drain { through, slots: slots.into(), bytes })
     }
 
     /// Commits up to `through` have left the window.
@@ -40,6 +61,7 @@ impl ShardCore {
             self.cache.push_back(commit);
         }
         self.drained_through = self.drained_through.max(through);
+        self.drain_hurried &= self.drain_wanted > self.drained_through;
         self.signals.drained.notify();
     }
 
@@ -71,15 +93,30 @@ impl ShardCore {
         self.signals.write_behind.notify();
     }
 
-    /// The window is more than half full, or somebody waits for it.
+    /// The window is more than half full, or somebody asked for a drain.
     pub fn wants_drain(&self) -> bool {
         self.window_bytes > self.settings.window_bytes / 2 || self.drain_wanted > self.drained_through
+    }
+
+    /// Somebody waits for room or for a drain, or soon will: what may be spread over time is not, then.
+    pub fn is_pressed(&self) -> bool {
+        self.drain_hurried
+            || !self.waiting.is_empty()
+            || self.place_wanted.is_some()
+            || self.window_bytes > self.settings.window_bytes / 8 * 7
+    }
+
+    /// No drain is held back until all that is wanted now is in segments.
+    pub fn hurry_drain(&mut self) {
+        self.drain_hurried = true;
+        self.signals.hurry.notify();
     }
 }
 
 /// Drains the window whenever it is half full or somebody asks for it.
 pub async fn run<R: Runtime>(shard: Shard<R>) {
     let signals = shard.signals();
+    let mut began = shard.now();
     while !shard.journal_is_closed() {
         signals.write_behind.wait().await;
         while shard.step(|core, _, _| core.wants_drain()) && !shard.fence().is_tripped() {
@@ -94,7 +131,9 @@ pub async fn run<R: Runtime>(shard: Shard<R>) {
                 });
                 break;
             };
-            write_out(&shard, drain.slots, WriteKind::WholeBlocks).await;
+            let now = shard.now();
+            let spread = (now.since(std::mem::replace(&mut began, now)) / FASTER).min(SPREAD_MAX);
+            write_spread(&shard, drain.slots, drain.bytes, spread).await;
             shard.step(|core, now, wall_ms| {
                 core.window_drained(drain.through);
                 core.admit_waiting(now, wall_ms);
@@ -121,6 +160,44 @@ pub async fn drain_all<R: Runtime>(shard: &Shard<R>) {
     }
 }
 
+/// Writes what the given partitions hold now, `bytes` in all, over so much time; faster as soon as somebody waits.
+async fn write_spread<R: Runtime>(shard: &Shard<R>, mut slots: VecDeque<Slot>, bytes: u64, spread: Duration) {
+    let signals = shard.signals();
+    let per_second = (bytes as f64 / spread.as_secs_f64().max(f64::MIN_POSITIVE)) as u64;
+    let step_bytes = ((per_second as f64 * STEP.as_secs_f64()) as u64).clamp(STEP_BYTES_MIN, WRITE_JOB_BYTES_MAX);
+    let mut pace = Pace::new(per_second, shard.now());
+    let is_urgent = || shard.fence().is_tripped() || shard.step(|core, _, _| core.is_pressed());
+    while !is_urgent()
+        && let Some(slot) = slots.front().copied()
+    {
+        let (dir, job) = match next_job(shard, slot, WriteKind::WholeBlocks, step_bytes) {
+            Due::Job(dir, job) => (dir, job),
+            Due::InFlight => {
+                slots.rotate_left(1);
+                shard.rt().sleep_until(shard.now().after(LOOK_AGAIN)).await;
+                continue;
+            }
+            Due::Nothing => {
+                slots.pop_front();
+                continue;
+            }
+        };
+        // What comes in meanwhile belongs to the next drain.
+        if job.is_last {
+            slots.pop_front();
+        }
+        let written = job.bytes();
+        if !write_one(shard, slot, &dir, &job).await {
+            return;
+        }
+        match pace.owe(shard.now(), written).filter(|_| !slots.is_empty()) {
+            Some(until) => or(shard.rt().sleep_until(until), signals.hurry.wait()).await,
+            None => shard.rt().quantum().await,
+        }
+    }
+    write_out(shard, slots, WriteKind::WholeBlocks).await;
+}
+
 /// Writes the given partitions, several at a time.
 pub async fn write_out<R: Runtime>(shard: &Shard<R>, slots: VecDeque<Slot>, kind: WriteKind) {
     let queue = std::cell::RefCell::new(slots);
@@ -128,33 +205,49 @@ pub async fn write_out<R: Runtime>(shard: &Shard<R>, slots: VecDeque<Slot>, kind
         loop {
             let next = queue.borrow_mut().pop_front();
             let Some(slot) = next else { return };
-            while let Some(job) = next_job(shard, slot, kind) {
-                if !write_one(shard, slot, job).await {
-                    return;
+            loop {
+                match next_job(shard, slot, kind, WRITE_JOB_BYTES_MAX) {
+                    Due::Job(dir, job) if !write_one(shard, slot, &dir, &job).await => return,
+                    Due::Job(..) => shard.rt().quantum().await,
+                    Due::InFlight if shard.fence().is_tripped() => return,
+                    Due::InFlight => shard.rt().sleep_until(shard.now().after(LOOK_AGAIN)).await,
+                    Due::Nothing => break,
                 }
-                shard.rt().quantum().await;
             }
         }
     };
     zip(zip(worker(), worker()), zip(worker(), worker())).await;
 }
 
-fn next_job<R: Runtime>(shard: &Shard<R>, slot: Slot, kind: WriteKind) -> Option<(crate::log::PartitionDir, WriteJob)> {
+/// What there is to write of a partition.
+enum Due {
+    Job(PartitionDir, WriteJob),
+    /// Somebody else's write is on its way; what came in behind it is due after it.
+    InFlight,
+    Nothing,
+}
+
+fn next_job<R: Runtime>(shard: &Shard<R>, slot: Slot, kind: WriteKind, bytes_max: u64) -> Due {
     shard.step(|core, _, _| {
-        let partition = core.get_mut(slot)?;
-        let job = partition.log.next_write(kind)?;
-        Some((partition.directory(), job))
+        let Some(partition) = core.get_mut(slot) else { return Due::Nothing };
+        if partition.log.is_being_written() {
+            return Due::InFlight;
+        }
+        match partition.log.next_write_within(kind, bytes_max) {
+            Some(job) => Due::Job(partition.directory(), job),
+            None => Due::Nothing,
+        }
     })
 }
 
 /// Carries out one job; `false` after a failure that fenced the process.
-async fn write_one<R: Runtime>(shard: &Shard<R>, slot: Slot, (dir, job): (crate::log::PartitionDir, WriteJob)) -> bool {
-    match shard.on_ballast(async || shard.store().write(&dir, &job).await).await {
+async fn write_one<R: Runtime>(shard: &Shard<R>, slot: Slot, dir: &PartitionDir, job: &WriteJob) -> bool {
+    match shard.on_ballast(async || shard.store().write(dir, job).await).await {
         Ok(()) => {
             shard.step(|core, _, _| {
                 core.counters.segment_bytes += job.bytes();
                 if let Some(partition) = core.get_mut(slot) {
-                    partition.log.written(&job);
+                    partition.log.written(job);
                 }
                 if job.seal.is_some() {
                     core.drop_segments(slot);
