@@ -3,7 +3,7 @@
 //!
 //! Invariant: what such replies take before they are sent is in the core's budget, but for [`UNLENT_BYTES`] of each and the
 //! element in the making; and others are served after at most [`TURN_BYTES`] of one, or one element. An element tells what
-//! is there when it is made, which may be after the first stage of requests behind this one.
+//! is there when it is made: what other connections change meanwhile may show in it.
 
 use std::future::Future;
 use std::pin::Pin;

@@ -27,9 +27,13 @@ use crate::wire::messages::delete_records::{DeleteRecordsPartition, DeleteRecord
 use crate::wire::messages::delete_topics::DeleteTopicsRequest;
 use crate::wire::messages::describe_cluster::DescribeClusterRequest;
 use crate::wire::messages::fetch::{FetchPartition, FetchRequest, FetchResponse, FetchTopic, PartitionData};
+use crate::wire::messages::find_coordinator::FindCoordinatorRequest;
 use crate::wire::messages::init_producer_id::InitProducerIdRequest;
 use crate::wire::messages::list_offsets::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
 use crate::wire::messages::metadata::{MetadataRequest, MetadataRequestTopic, MetadataResponseTopic};
+use crate::wire::messages::offset_commit::{
+    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
 use crate::wire::messages::offset_for_leader_epoch::{
     OffsetForLeaderEpochRequest, OffsetForLeaderPartition, OffsetForLeaderTopic,
 };
@@ -54,6 +58,7 @@ macro_rules! ask {
 mod admin;
 mod configs;
 mod large_replies;
+mod pipelined;
 
 fn shard_settings() -> ShardSettings {
     ShardSettings {
@@ -194,6 +199,19 @@ fn parts(reply: FetchResponse) -> Vec<PartitionData> {
 
 fn bytes(part: &PartitionData) -> usize {
     part.records.as_ref().expect("never null").len()
+}
+
+/// Stores offsets of nobody's member, once the coordinator serves: the first that looks for one has its topic made.
+async fn commit_offset(rt: &SimRuntime, client: &mut Client, commit: OffsetCommitRequest) {
+    loop {
+        let look = FindCoordinatorRequest { key: commit.group_id.clone(), ..Default::default() };
+        ask!(client, FindCoordinator, look, 3);
+        let told = ask!(client, OffsetCommit, commit.clone(), 8);
+        if told.topics[0].partitions.iter().all(|partition| partition.error_code == ErrorCode::None) {
+            break;
+        }
+        rt.sleep_until(rt.now().after(Duration::from_millis(10))).await;
+    }
 }
 
 #[test]

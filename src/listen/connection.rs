@@ -1,6 +1,7 @@
 //! One connection: a task that reads requests and a task that writes their replies. Owning core only.
 //! Invariant: memory is lent before bytes are read, so a core that has none left stops reading instead of failing; the
-//! first stage of every request runs before the next one is looked at (R4), and replies leave in that order.
+//! first stage of every request runs before the next one is looked at (R4), replies leave in that order, and none tells of
+//! what a request behind it changed.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -18,7 +19,7 @@ use super::blocks::BLOCK_BYTES;
 use super::budget::{Held, Lease};
 use super::frames::{Frames, Next};
 use super::link::{Link, PartialFrame, Phase, Queued};
-use crate::api::{self, Arrival, Outcome, Peer, Refusal};
+use crate::api::{self, Arrival, Outcome, Peer, Refusal, Submitted};
 
 /// Replies are gathered up to this size for one write, and a larger one is written in pieces of it, so that a peer that
 /// reads slowly is told from one that does not read at all.
@@ -51,8 +52,9 @@ pub(super) async fn read_requests<R: Runtime>(server: Rc<Server<R>>, link: Rc<Li
         End::Refused(refusal) => {
             // Requests before this one still get their replies.
             let pending = Box::pin(std::future::ready(Outcome::Close(refusal)));
+            let submitted = Submitted { pending, tells: false };
             let trace = Rc::new(Trace::new(server.runtime.now()));
-            link.push(Queued { pending, lease: server.budget.charge(0), trace });
+            link.push(Queued { submitted, lease: server.budget.charge(0), trace });
             link.drain();
         }
     }
@@ -139,6 +141,9 @@ impl<R: Runtime> Reader<R> {
 
     async fn submit(&mut self, frame: Bytes, lease: Lease) -> Result<(), End> {
         self.link.while_open(self.link.room()).await.ok_or(End::Stopped)?;
+        if self.link.is_telling() && api::changes(&frame) {
+            self.link.while_open(self.link.told()).await.ok_or(End::Stopped)?;
+        }
         let runtime = &self.server.runtime;
         let since = runtime.now();
         self.link.received(frame.len());
@@ -147,11 +152,11 @@ impl<R: Runtime> Reader<R> {
         let trace = Rc::new(Trace::new(std::mem::replace(&mut self.began, self.woken)));
         trace.step(Stage::Read, since);
         let arrival = Arrival { now: since, wall_ms: runtime.wall_ms(), trace: trace.clone() };
-        let pending = api::dispatch(&self.server.api, &self.peer, &frame, arrival).map_err(End::Refused)?;
+        let submitted = api::dispatch(&self.server.api, &self.peer, &frame, arrival).map_err(End::Refused)?;
         drop(frame);
         trace.decoded(runtime.now());
         self.link.active_at.set(since);
-        self.link.push(Queued { pending, lease, trace });
+        self.link.push(Queued { submitted, lease, trace });
         Ok(())
     }
 }

@@ -2,10 +2,6 @@
 
 use super::*;
 use crate::wire::messages::describe_configs::{DescribeConfigsRequest, DescribeConfigsResource};
-use crate::wire::messages::find_coordinator::FindCoordinatorRequest;
-use crate::wire::messages::offset_commit::{
-    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
-};
 use crate::wire::messages::offset_fetch::{OffsetFetchRequest, OffsetFetchRequestGroup};
 
 #[test]
@@ -46,16 +42,7 @@ fn a_group_whose_offsets_are_asked_for_thousands_of_times_closes_the_connection(
             }],
             ..Default::default()
         };
-        // The first that looks for a coordinator has the topic of stored offsets made.
-        loop {
-            let look = FindCoordinatorRequest { key: "g".into(), ..Default::default() };
-            ask!(client, FindCoordinator, look, 3);
-            let told = ask!(client, OffsetCommit, commit.clone(), 8);
-            if told.topics[0].partitions.iter().all(|partition| partition.error_code == ErrorCode::None) {
-                break;
-            }
-            rt.sleep_until(rt.now().after(Duration::from_millis(10))).await;
-        }
+        commit_offset(&rt, &mut client, commit).await;
         let group =
             OffsetFetchRequestGroup { group_id: "g".into(), member_epoch: -1, topics: None, ..Default::default() };
         let asked = |times: usize| OffsetFetchRequest { groups: vec![group.clone(); times], ..Default::default() };
