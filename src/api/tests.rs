@@ -1,18 +1,23 @@
 //! Every API against two real shards in a simulated world: what a client sees from end to end.
 
+use std::cell::RefCell;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use shards::batch::{BatchBuilder, NewRecord};
-use shards::catalog::CatalogSettings;
+use shards::catalog::{Catalog, CatalogSettings};
+use shards::router::placement::ShardIndex;
+use shards::router::{Clock, Shards};
 use shards::runtime::Runtime;
 use shards::runtime::sim::{Sim, SimRuntime};
 use shards::shard::fence::Fence;
 use shards::shard::settings::{Layout, ShardSettings};
 use shards::shard::start;
+use shards::types::Mono;
 
 use super::{ApiSettings, LogDir};
 use crate::config::Config;
@@ -106,8 +111,22 @@ fn server_plan(addr: SocketAddr) -> ServerPlan {
     }
 }
 
+/// A core that knows a catalog and has no shards.
+pub(super) fn shards_of(catalog: Catalog) -> Shards {
+    let clock = Clock { now: Box::new(|| Mono(0)), wall_ms: Box::new(|| NOW_MS) };
+    Shards::new(ShardIndex(0), Vec::new(), Rc::new(RefCell::new(catalog)), flume::unbounded().0, clock)
+}
+
 /// Runs `test` as a client of a broker with two cores, both listening on the address it is given; then stops the broker.
 fn with_broker<F: Future<Output = ()> + 'static>(test: impl FnOnce(SimRuntime, SocketAddr) -> F + 'static) {
+    with_memory(64 << 20, test);
+}
+
+/// As [`with_broker`]; each core has so many bytes for requests and replies.
+fn with_memory<F: Future<Output = ()> + 'static>(
+    budget_bytes: usize,
+    test: impl FnOnce(SimRuntime, SocketAddr) -> F + 'static,
+) {
     let sim = Sim::new(7);
     let (host, client) = (sim.add_host("broker"), sim.add_host("client"));
     let addr = SocketAddr::new(sim.ip(host), 9092);
@@ -122,7 +141,8 @@ fn with_broker<F: Future<Output = ()> + 'static>(test: impl FnOnce(SimRuntime, S
         let (close, to_close) = flume::bounded(1);
         let (_asking, asks) = flume::bounded(1);
         let lifecycle = Lifecycle { ready, stop: to_stop, drained, close: to_close, asks };
-        let plan = CorePlan { shard, server: server_plan(addr), lifecycle };
+        let server = ServerPlan { budget_bytes, ..server_plan(addr) };
+        let plan = CorePlan { shard, server, lifecycle };
         sim.spawn(host, |rt| async move {
             let summary = core::run(rt, plan).await;
             assert!(summary.clean, "a clean stop");
