@@ -8,6 +8,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::time::Duration;
 
 use shards::router::{ReadLease, ReadMemory};
 use shards::types::Mono;
@@ -150,7 +151,7 @@ impl<T: Wire> LongReply<T> {
                 // More than what is lent to small requests, whose part is not for long replies.
                 false => (wanted_bytes.min(short_bytes.max(2 * UNLENT_BYTES)), Mono(0)),
             };
-            let lease = self.memory.lend(least_bytes, wanted_bytes, deadline).await;
+            let lease = self.memory.lend(least_bytes, wanted_bytes, deadline, Duration::ZERO).await;
             let lease = lease.ok_or(NoReply::NoMemory { bytes: self.lent_bytes })?;
             self.lent_bytes += lease.max_bytes();
             self.leases.push(lease);
@@ -177,7 +178,7 @@ impl<T: Wire> LongReply<T> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use std::cell::RefCell;
     use std::future::ready;
 
@@ -188,7 +189,7 @@ pub(super) mod tests {
     use crate::wire::messages::describe_groups::{DescribeGroupsResponse, DescribedGroup, DescribedGroupMember};
 
     /// Lends so many bytes in all.
-    pub struct Few(Rc<RefCell<usize>>);
+    struct Few(Rc<RefCell<usize>>);
 
     struct FewLease {
         left: Rc<RefCell<usize>>,
@@ -201,6 +202,7 @@ pub(super) mod tests {
             least_bytes: usize,
             max_bytes: usize,
             _: Mono,
+            _: Duration,
         ) -> Pin<Box<dyn Future<Output = Option<Box<dyn ReadLease>>>>> {
             let mut left = self.0.borrow_mut();
             let bytes = max_bytes.min(*left);
@@ -226,6 +228,10 @@ pub(super) mod tests {
     impl ReadLease for FewLease {
         fn max_bytes(&self) -> usize {
             self.bytes
+        }
+
+        fn grow(&mut self, _: usize) -> bool {
+            false
         }
 
         fn keep(&mut self, bytes: usize) {

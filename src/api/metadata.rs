@@ -5,7 +5,9 @@
 use std::future::Future;
 
 use hashbrown::HashSet;
-use shards::catalog::{Catalog, CatalogCommand, NewTopic, PartitionView, Topic, check_topic_name};
+use shards::catalog::{
+    Catalog, CatalogCommand, CatalogError, CatalogReply, NewTopic, PartitionView, Topic, check_topic_name,
+};
 use shards::router::Shards;
 use shards::types::TopicId;
 
@@ -59,16 +61,32 @@ pub(super) fn serve(
             Err(topics) => return MetadataResponse { topics, ..Default::default() }.into(),
             Ok(asked) => asked,
         };
-        if let Some(made) = made {
-            // The reply says "unknown" all the same, as Kafka's does: clients ask again, and then find the topic. Why
-            // one could not be made is told when the client asks for it by CreateTopics.
-            if let Err(e) = made.await {
-                tracing::debug!(error = %e, "topics could not be made automatically");
-            }
-        }
-        match tell_all(&core.shards, asked, &missing, operations, &mut topics).await {
+        let made = match made {
+            Some(made) => made_now(missing, made.await),
+            None => Vec::new(),
+        };
+        match tell_all(&core.shards, asked, &made, operations, &mut topics).await {
             Ok(()) => topics.within(around),
             Err(why) => why.close(),
+        }
+    }
+}
+
+/// Those of the topics that were made. The reply says "unknown" of them all the same, as Kafka's does: clients ask again, and
+/// then find the topic. Why one could not be made is told when the client asks for it by CreateTopics; one that somebody else
+/// made meanwhile is told as it is.
+fn made_now(missing: Vec<Str>, made: Result<CatalogReply, CatalogError>) -> Vec<Str> {
+    match made {
+        Ok(CatalogReply::TopicsCreated(outcomes)) => {
+            missing.into_iter().zip(outcomes).filter(|(_, outcome)| outcome.is_ok()).map(|(name, _)| name).collect()
+        }
+        Ok(other) => {
+            tracing::error!(?other, "the catalog answered what it was not asked");
+            Vec::new()
+        }
+        Err(e) => {
+            tracing::debug!(error = %e, "topics could not be made automatically");
+            Vec::new()
         }
     }
 }

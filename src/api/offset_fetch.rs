@@ -231,7 +231,8 @@ fn tell(
             return offsets.find_map(|topic| tell_any(catalog, version, topic));
         }
         let (topic, is_there) = asked.next()?;
-        let partitions = match if is_there { offsets.next() } else { None } {
+        let answer = if is_there { offsets.next() } else { None };
+        let partitions = match answer {
             Some(answer) => Partitions::Stored(answer.partitions),
             None => Partitions::Unknown(topic.partition_indexes),
         };

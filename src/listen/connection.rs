@@ -210,9 +210,9 @@ impl Gathered {
         link: &Link<R::Conn>,
         peer: &Peer,
     ) -> Poll<bool> {
-        // Where memory is short, replies to come are not made before those that are there are taken.
-        let most_bytes = if server.budget.is_pressed() { BLOCK_BYTES } else { WRITE_BYTES };
-        while self.replies.bytes < most_bytes {
+        // Where memory is short, a reply to come is not made before those that are there have left.
+        let most_bytes = || if server.budget.is_pressed() { 1 } else { WRITE_BYTES };
+        while self.replies.bytes < most_bytes() {
             match link.poll_outcome(cx, &mut self.front) {
                 Poll::Pending if self.replies.segments.is_empty() => return Poll::Pending,
                 Poll::Pending => break,
@@ -295,7 +295,49 @@ fn take_piece(segments: &mut VecDeque<Bytes>) -> VecDeque<Bytes> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::{Cell, OnceCell};
+
+    use futures_lite::future::poll_once;
+
+    use super::super::tests::{plan, with_broker};
     use super::*;
+    use crate::api::ListenerInfo;
+
+    #[test]
+    fn where_memory_is_short_a_reply_leaves_before_the_next_is_made() {
+        with_broker(plan(), |broker, rt| async move {
+            let (server, addr) = (broker.server, broker.addr);
+            let listener = Rc::new(ListenerInfo { name: "PLAINTEXT".into(), advertised: None });
+            let peer = Rc::new(Peer { addr, local: addr, listener, client_id: OnceCell::new() });
+            let budget = server.budget();
+            let _all = budget.charge(2 * budget.capacity_bytes());
+            // One that ends would be read, and its reader would wait for memory.
+            let mut open = Vec::new();
+            for is_pressed in [true, false] {
+                let mut wait = Box::pin(budget.take(Held::ByUs, 1));
+                if is_pressed {
+                    assert!(poll_once(&mut wait).await.is_none());
+                }
+                assert_eq!(budget.is_pressed(), is_pressed);
+                let link = Link::new(rt.connect(addr).await.expect("it listens"), Mono(0), peer.clone(), 10);
+                let was_asked = Rc::new(Cell::new(false));
+                let asked = was_asked.clone();
+                let next = poll_fn(move |_| {
+                    asked.set(true);
+                    Poll::Pending
+                });
+                let here = std::future::ready(Outcome::Reply(vec![Bytes::from_static(b"reply")], Vec::new()));
+                for pending in [Box::pin(here) as api::Pending, Box::pin(next)] {
+                    let submitted = Submitted { pending, tells: false };
+                    link.push(Queued { submitted, lease: budget.charge(0), trace: Rc::new(Trace::new(Mono(0))) });
+                }
+                let mut gathered = Gathered::default();
+                assert!(poll_fn(|cx| gathered.gather(cx, &server, &link, &peer)).await);
+                assert_eq!((gathered.replies.bytes, was_asked.get()), (5, !is_pressed));
+                open.push(link);
+            }
+        });
+    }
 
     #[test]
     fn a_large_reply_is_written_in_pieces_and_a_small_one_at_once() {
