@@ -1,13 +1,14 @@
 //! Replies that may be much larger than their requests: one list, whose elements are encoded as soon as they are made, into
 //! memory that the core lends. Connection's core.
 //!
-//! Invariant: what such replies take before they are sent is in the core's budget, but for [`UNLENT_BYTES`] of each and the
-//! element in the making; and others are served after at most [`TURN_BYTES`] of one, or one element. An element tells what
-//! is there when it is made, which may be after the first stage of requests behind this one.
+//! Invariant: what such replies take before they are sent is in the core's budget, but for [`UNLENT_BYTES`] of each and a
+//! small element in the making, for a large one is made once there is [`LongReply::room`] for it; and others are served after at most [`TURN_BYTES`] of one, or one element. An element tells what
+//! is there when it is made: what other connections change meanwhile may show in it.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::time::Duration;
 
 use shards::router::{ReadLease, ReadMemory};
 use shards::types::Mono;
@@ -55,7 +56,10 @@ pub(super) struct LongReply<T> {
     list: List<T>,
     memory: Rc<dyn CoreMemory>,
     leases: Vec<Box<dyn ReadLease>>,
+    /// Of the leases, and the first that need none.
     lent_bytes: usize,
+    /// Lent for what the next element is made of.
+    beside_bytes: usize,
     turned_at_bytes: usize,
 }
 
@@ -68,11 +72,17 @@ impl NoReply {
 impl<T: Wire> LongReply<T> {
     /// For a reply of this type.
     pub(super) fn of<M: Message>(ctx: &RequestContext<'_>) -> LongReply<T> {
+        LongReply::made_in::<M>(ctx.core.memory.clone(), ctx.version)
+    }
+
+    /// For a reply of this type in this version.
+    fn made_in<M: Message>(memory: Rc<dyn CoreMemory>, version: i16) -> LongReply<T> {
         LongReply {
-            list: List::of::<M>(ctx.version),
-            memory: ctx.core.memory.clone(),
+            list: List::of::<M>(version),
+            memory,
             leases: Vec::new(),
             lent_bytes: UNLENT_BYTES,
+            beside_bytes: 0,
             turned_at_bytes: 0,
         }
     }
@@ -89,9 +99,26 @@ impl<T: Wire> LongReply<T> {
 
     /// Adds an element, which is small or which [`LongReply::room`] was made for.
     pub(super) async fn push(&mut self, element: T) -> Result<(), NoReply> {
-        self.list.push(&element)?;
+        self.push_with(element, Elements::default()).await
+    }
+
+    /// As [`LongReply::push`], with these in the element's first array without elements.
+    pub(super) async fn push_with(&mut self, element: T, within: Elements) -> Result<(), NoReply> {
+        self.add(&element, within)?;
         drop(element);
-        self.room(0).await?;
+        self.settle().await
+    }
+
+    /// As [`LongReply::push_with`], at once; [`LongReply::settle`] is to follow.
+    pub(super) fn add(&mut self, element: &T, within: Elements) -> Result<(), NoReply> {
+        Ok(self.list.push_with(element, within)?)
+    }
+
+    /// Waits until there is memory for all elements so far, and lets others run if it is their turn.
+    pub(super) async fn settle(&mut self) -> Result<(), NoReply> {
+        let beside_bytes = std::mem::take(&mut self.beside_bytes);
+        self.give_back(beside_bytes);
+        self.room(0, 0).await?;
         if self.list.bytes() - self.turned_at_bytes >= TURN_BYTES {
             self.turned_at_bytes = self.list.bytes();
             self.memory.turn().await;
@@ -99,13 +126,21 @@ impl<T: Wire> LongReply<T> {
         Ok(())
     }
 
-    /// Waits until there is memory for all elements so far and `more_bytes`.
-    pub(super) async fn room(&mut self, more_bytes: usize) -> Result<(), NoReply> {
-        let bytes = self.list.bytes().saturating_add(more_bytes);
+    /// An empty list, for an array within an element.
+    pub(super) fn inner<E: Wire>(&self) -> List<E> {
+        self.list.within()
+    }
+
+    /// Waits until there is memory for all elements so far, for `told_bytes` more of them, encoded, and for `beside_bytes`
+    /// of what they are made of, which are held until then; of those for no more than a reply may take.
+    pub(super) async fn room(&mut self, told_bytes: usize, beside_bytes: usize) -> Result<(), NoReply> {
+        let told_bytes = self.list.bytes().saturating_add(told_bytes);
         let max_bytes = self.memory.reply_bytes_max();
-        if bytes > max_bytes {
+        if told_bytes > max_bytes {
             return Err(NoReply::TooLarge { max_bytes });
         }
+        self.beside_bytes = beside_bytes;
+        let bytes = told_bytes.saturating_add(beside_bytes).min(max_bytes);
         while bytes > self.lent_bytes {
             // Twice as much each time, so that a reply of average size borrows little. Who holds nothing waits for long; who
             // holds much, for little, as others may wait for that.
@@ -116,7 +151,7 @@ impl<T: Wire> LongReply<T> {
                 // More than what is lent to small requests, whose part is not for long replies.
                 false => (wanted_bytes.min(short_bytes.max(2 * UNLENT_BYTES)), Mono(0)),
             };
-            let lease = self.memory.lend(least_bytes, wanted_bytes, deadline).await;
+            let lease = self.memory.lend(least_bytes, wanted_bytes, deadline, Duration::ZERO).await;
             let lease = lease.ok_or(NoReply::NoMemory { bytes: self.lent_bytes })?;
             self.lent_bytes += lease.max_bytes();
             self.leases.push(lease);
@@ -124,8 +159,149 @@ impl<T: Wire> LongReply<T> {
         Ok(())
     }
 
+    /// Gives so many bytes back, if they are not needed for the elements so far.
+    fn give_back(&mut self, bytes: usize) {
+        let mut back = bytes.min(self.lent_bytes.saturating_sub(self.list.bytes().max(UNLENT_BYTES)));
+        self.lent_bytes -= back;
+        for lease in self.leases.iter_mut().rev() {
+            let part = back.min(lease.max_bytes());
+            lease.keep(lease.max_bytes() - part);
+            back -= part;
+        }
+        self.leases.retain(|lease| lease.max_bytes() > 0);
+    }
+
     /// The whole reply. The first array without elements of `around` is the place of the list.
     pub(super) fn within<M>(self, around: M) -> Served<M> {
         Served::Lent(around, Lent { elements: self.list.finish(), leases: self.leases })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::future::ready;
+
+    use futures_lite::future::block_on;
+
+    use super::*;
+    use crate::wire::Str;
+    use crate::wire::messages::describe_groups::{DescribeGroupsResponse, DescribedGroup, DescribedGroupMember};
+
+    /// Lends so many bytes in all.
+    struct Few(Rc<RefCell<usize>>);
+
+    struct FewLease {
+        left: Rc<RefCell<usize>>,
+        bytes: usize,
+    }
+
+    impl ReadMemory for Few {
+        fn lend(
+            &self,
+            least_bytes: usize,
+            max_bytes: usize,
+            _: Mono,
+            _: Duration,
+        ) -> Pin<Box<dyn Future<Output = Option<Box<dyn ReadLease>>>>> {
+            let mut left = self.0.borrow_mut();
+            let bytes = max_bytes.min(*left);
+            if bytes < least_bytes {
+                return Box::pin(ready(None));
+            }
+            *left -= bytes;
+            let lease: Box<dyn ReadLease> = Box::new(FewLease { left: self.0.clone(), bytes });
+            Box::pin(ready(Some(lease)))
+        }
+    }
+
+    impl CoreMemory for Few {
+        fn reply_bytes_max(&self) -> usize {
+            REPLY_BYTES_MAX
+        }
+
+        fn turn(&self) -> Pin<Box<dyn Future<Output = ()>>> {
+            Box::pin(ready(()))
+        }
+    }
+
+    impl ReadLease for FewLease {
+        fn max_bytes(&self) -> usize {
+            self.bytes
+        }
+
+        fn grow(&mut self, _: usize) -> bool {
+            false
+        }
+
+        fn keep(&mut self, bytes: usize) {
+            *self.left.borrow_mut() += self.bytes - bytes;
+            self.bytes = bytes;
+        }
+    }
+
+    impl Drop for FewLease {
+        fn drop(&mut self) {
+            *self.left.borrow_mut() += self.bytes;
+        }
+    }
+
+    impl<T: Wire> LongReply<T> {
+        /// On a core that has so much memory to lend.
+        pub fn lent<M: Message>(version: i16, bytes: usize) -> LongReply<T> {
+            LongReply::made_in::<M>(Rc::new(Few(Rc::new(RefCell::new(bytes)))), version)
+        }
+
+        /// Of what is encoded so far.
+        pub fn bytes(&self) -> usize {
+            self.list.bytes()
+        }
+    }
+
+    fn group(members: &[DescribedGroupMember]) -> DescribedGroup {
+        DescribedGroup { group_id: "g".into(), members: members.to_vec(), ..Default::default() }
+    }
+
+    #[test]
+    fn an_element_whose_list_was_encoded_before_it_is_as_it_would_be_at_one_go() {
+        let large = Str::from("m".repeat(9000));
+        let members: Vec<_> =
+            (0..40).map(|_| DescribedGroupMember { member_id: large.clone(), ..Default::default() }).collect();
+        for version in [0, 4, 6] {
+            for count in [0, 1, 40] {
+                let mut whole = List::of::<DescribeGroupsResponse>(version);
+                let mut piecewise = List::of::<DescribeGroupsResponse>(version);
+                for _ in 0..2 {
+                    whole.push(&group(&members[..count])).expect("it is carried");
+                    let mut inner = piecewise.within();
+                    members[..count].iter().for_each(|member| inner.push(member).expect("it is carried"));
+                    piecewise.push_with(&group(&[]), inner.finish()).expect("it is carried");
+                }
+                assert_eq!(whole.bytes(), piecewise.bytes());
+                let frames = [whole, piecewise].map(|list| {
+                    let around = DescribeGroupsResponse::default().into();
+                    crate::wire::encode_long_response(&around, list.finish(), version, 1).expect("a frame").concat()
+                });
+                assert!(frames[0] == frames[1], "version {version}, {count} members");
+            }
+        }
+    }
+
+    #[test]
+    fn what_an_element_is_made_of_is_lent_until_it_is_made_and_does_not_count_as_told() {
+        block_on(async {
+            let left = Rc::new(RefCell::new(100 << 20));
+            let memory = Rc::new(Few(left.clone()));
+            let mut groups: LongReply<DescribedGroup> = LongReply::made_in::<DescribeGroupsResponse>(memory, 5);
+            let used = |left: &Rc<RefCell<usize>>| (100 << 20) - *left.borrow();
+            groups.room(40 << 20, 30 << 20).await.expect("the beside counts as far as there is a reply's memory");
+            assert!(used(&left) >= REPLY_BYTES_MAX - UNLENT_BYTES && groups.bytes() == 0);
+            groups.push(group(&[])).await.expect("there is memory");
+            assert!(used(&left) <= REPLY_BYTES_MAX - (30 << 20) && !groups.leases.is_empty(), "{}", used(&left));
+            let too_large = groups.room(REPLY_BYTES_MAX, 0).await;
+            assert!(matches!(too_large, Err(NoReply::TooLarge { .. })));
+            drop(groups);
+            assert_eq!(used(&left), 0);
+        });
     }
 }

@@ -5,12 +5,15 @@
 use std::future::Future;
 
 use hashbrown::HashSet;
-use shards::catalog::{Catalog, CatalogCommand, NewTopic, Topic, check_topic_name};
+use shards::catalog::{
+    Catalog, CatalogCommand, CatalogError, CatalogReply, NewTopic, PartitionView, Topic, check_topic_name,
+};
+use shards::router::Shards;
 use shards::types::TopicId;
 
+use super::RequestContext;
 use super::long_reply::{LongReply, NoReply};
 use super::table::Served;
-use super::{ApiCore, RequestContext};
 use crate::wire::messages::metadata::{
     MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseBroker, MetadataResponsePartition,
     MetadataResponseTopic, OPERATIONS_NOT_ASKED,
@@ -24,6 +27,10 @@ pub(super) const CLUSTER_OPERATIONS: i32 = 0b1_1111_1010_0000;
 
 /// Topics that a request may have made at once; the rest is made when the client asks again.
 const AUTO_CREATED_MAX: usize = 100;
+
+/// Most that a partition with one replica takes encoded, and a topic beside its name and partitions.
+const PARTITION_BYTES: usize = 34;
+const TOPIC_BYTES: usize = 32;
 
 /// What a request asks for.
 enum Asked {
@@ -48,62 +55,104 @@ pub(super) fn serve(
     });
     let around = around(ctx, &request);
     let operations = if request.include_topic_authorized_operations { TOPIC_OPERATIONS } else { OPERATIONS_NOT_ASKED };
-    let (core, topics) = (ctx.core.clone(), LongReply::of::<MetadataResponse>(ctx));
+    let (core, mut topics) = (ctx.core.clone(), LongReply::of::<MetadataResponse>(ctx));
     async move {
         let asked = match asked {
             Err(topics) => return MetadataResponse { topics, ..Default::default() }.into(),
             Ok(asked) => asked,
         };
-        if let Some(made) = made {
-            // The reply says "unknown" all the same, as Kafka's does: clients ask again, and then find the topic. Why
-            // one could not be made is told when the client asks for it by CreateTopics.
-            if let Err(e) = made.await {
-                tracing::debug!(error = %e, "topics could not be made automatically");
-            }
-        }
-        match tell_all(&core, asked, &missing, operations, topics).await {
-            Ok(topics) => topics.within(around),
+        let made = match made {
+            Some(made) => made_now(missing, made.await),
+            None => Vec::new(),
+        };
+        match tell_all(&core.shards, asked, &made, operations, &mut topics).await {
+            Ok(()) => topics.within(around),
             Err(why) => why.close(),
+        }
+    }
+}
+
+/// Those of the topics that were made. The reply says "unknown" of them all the same, as Kafka's does: clients ask again, and
+/// then find the topic. Why one could not be made is told when the client asks for it by CreateTopics; one that somebody else
+/// made meanwhile is told as it is.
+fn made_now(missing: Vec<Str>, made: Result<CatalogReply, CatalogError>) -> Vec<Str> {
+    match made {
+        Ok(CatalogReply::TopicsCreated(outcomes)) => {
+            missing.into_iter().zip(outcomes).filter(|(_, outcome)| outcome.is_ok()).map(|(name, _)| name).collect()
+        }
+        Ok(other) => {
+            tracing::error!(?other, "the catalog answered what it was not asked");
+            Vec::new()
+        }
+        Err(e) => {
+            tracing::debug!(error = %e, "topics could not be made automatically");
+            Vec::new()
         }
     }
 }
 
 /// The topics asked for; those that were made for it as if they were not there.
 async fn tell_all(
-    core: &ApiCore,
+    shards: &Shards,
     asked: Asked,
     made: &[Str],
     operations: i32,
-    mut topics: LongReply<MetadataResponseTopic>,
-) -> Result<LongReply<MetadataResponseTopic>, NoReply> {
-    let tell = |find: &dyn Fn(&Catalog) -> Option<&Topic>| {
-        let catalog = core.shards.catalog();
-        find(&catalog).map(|topic| tell_topic(&catalog, topic, operations))
-    };
+    topics: &mut LongReply<MetadataResponseTopic>,
+) -> Result<(), NoReply> {
     match asked {
         Asked::All => {
-            let ids: Vec<TopicId> = core.shards.catalog().topics().map(|topic| topic.id).collect();
+            let ids: Vec<TopicId> = shards.catalog().topics().map(|topic| topic.id).collect();
             for id in ids {
                 // One that was deleted a moment ago is not told.
-                if let Some(topic) = tell(&|catalog| catalog.topic_by_id(id)) {
-                    topics.push(topic).await?;
-                }
+                tell(shards, |catalog| catalog.topic_by_id(id), operations, topics).await?;
             }
         }
         Asked::Names(names) => {
             for name in names {
-                let told = tell(&|catalog| catalog.topic(&name)).filter(|_| !made.contains(&name));
-                topics.push(told.unwrap_or_else(|| unknown(&name, operations))).await?;
+                if made.contains(&name) || !tell(shards, |catalog| catalog.topic(&name), operations, topics).await? {
+                    topics.push(unknown(&name, operations)).await?;
+                }
             }
         }
         Asked::Ids(ids) => {
             for id in ids {
-                let told = tell(&|catalog| catalog.topic_by_id(id));
-                topics.push(told.unwrap_or_else(|| unknown_id(id))).await?;
+                if !tell(shards, |catalog| catalog.topic_by_id(id), operations, topics).await? {
+                    topics.push(unknown_id(id)).await?;
+                }
             }
         }
     }
-    Ok(topics)
+    Ok(())
+}
+
+/// Tells a topic; false if there is none. A large one once there is memory for it, as it is then.
+async fn tell(
+    shards: &Shards,
+    find: impl for<'a> Fn(&'a Catalog) -> Option<&'a Topic>,
+    operations: i32,
+    topics: &mut LongReply<MetadataResponseTopic>,
+) -> Result<bool, NoReply> {
+    let told_bytes = find(&shards.catalog()).map_or(0, told_bytes);
+    topics.room(told_bytes, 0).await?;
+    {
+        let catalog = shards.catalog();
+        let Some(topic) = find(&catalog) else { return Ok(false) };
+        let mut partitions = topics.inner();
+        for index in 0..topic.partitions {
+            if let Some(view) = catalog.partition(topic, index) {
+                partitions.push(&tell_partition(&view))?;
+            }
+        }
+        topics.add(&tell_topic(topic, operations), partitions.finish())?;
+    }
+    topics.settle().await?;
+    Ok(true)
+}
+
+/// What a topic takes in the reply, at most.
+fn told_bytes(topic: &Topic) -> usize {
+    let partitions = usize::try_from(topic.partitions).unwrap_or(0);
+    TOPIC_BYTES + topic.name.len() + partitions.saturating_mul(PARTITION_BYTES)
 }
 
 /// Reads the request by its version's rules. Some versions can carry what Kafka refuses to answer: then each topic's
@@ -155,22 +204,24 @@ fn around(ctx: &RequestContext<'_>, request: &MetadataRequest) -> MetadataRespon
     }
 }
 
-fn tell_topic(catalog: &Catalog, topic: &Topic, operations: i32) -> MetadataResponseTopic {
-    let views = topic.partition_ids().filter_map(|id| catalog.partition(topic, id.index));
-    let partitions = views.map(|view| MetadataResponsePartition {
+/// A topic but for its partitions.
+fn tell_topic(topic: &Topic, operations: i32) -> MetadataResponseTopic {
+    MetadataResponseTopic {
+        name: Some(Str::from(&*topic.name)),
+        topic_id: topic.id,
+        is_internal: topic.is_internal(),
+        topic_authorized_operations: operations,
+        ..Default::default()
+    }
+}
+
+fn tell_partition(view: &PartitionView<'_>) -> MetadataResponsePartition {
+    MetadataResponsePartition {
         partition_index: view.id.index,
         leader_id: view.leader,
         leader_epoch: view.leader_epoch.0,
         replica_nodes: view.replicas.to_vec(),
         isr_nodes: view.isr.to_vec(),
-        ..Default::default()
-    });
-    MetadataResponseTopic {
-        name: Some(Str::from(&*topic.name)),
-        topic_id: topic.id,
-        is_internal: topic.is_internal(),
-        partitions: partitions.collect(),
-        topic_authorized_operations: operations,
         ..Default::default()
     }
 }
@@ -198,8 +249,10 @@ fn missing(catalog: &Catalog, names: &[Str]) -> Vec<Str> {
 
 #[cfg(test)]
 mod tests {
-    use shards::catalog::CatalogSettings;
+    use futures_lite::future::block_on;
+    use shards::catalog::{CatalogRecord, CatalogSettings};
 
+    use super::super::tests::shards_of;
     use super::*;
 
     fn request(topics: Option<Vec<MetadataRequestTopic>>) -> MetadataRequest {
@@ -245,6 +298,42 @@ mod tests {
         let catalog = Catalog::new(CatalogSettings::new("c", 1));
         assert_eq!(missing(&catalog, &["a".into(), "b/c".into()]), ["a"]);
         assert_eq!(unknown(&"b/c".into(), OPERATIONS_NOT_ASKED).error_code, ErrorCode::InvalidTopicException);
+    }
+
+    /// A core with one topic.
+    fn shards(name: &str, partitions: i32) -> Shards {
+        let mut catalog = Catalog::new(CatalogSettings::new("c", 1));
+        let id = TopicId([1; 16]);
+        catalog.apply(&CatalogRecord::Topic { name: name.to_owned(), id }).expect("a new topic");
+        for index in 0..partitions {
+            let record = CatalogRecord::Partition { topic: id, index, replicas: vec![1], leader_epoch: 0 };
+            catalog.apply(&record).expect("the next partition");
+        }
+        shards_of(catalog)
+    }
+
+    #[test]
+    fn a_topic_takes_about_as_much_as_was_asked_for() {
+        for name in ["t", &"n".repeat(200)] {
+            for version in 0..=13 {
+                let shards = shards(name, 1000);
+                let mut topics = LongReply::lent::<MetadataResponse>(version, 1 << 20);
+                let operations = if version < 8 { OPERATIONS_NOT_ASKED } else { TOPIC_OPERATIONS };
+                let told = block_on(tell_all(&shards, Asked::All, &[], operations, &mut topics));
+                told.expect("there is memory");
+                let (bytes, most) = (topics.bytes(), told_bytes(shards.catalog().topic(name).expect("it is there")));
+                assert!(bytes <= most, "version {version}: {bytes} bytes, not {most}");
+                assert!(version != 8 || most - bytes < 64, "version {version}: {bytes} bytes, not {most}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_topic_of_many_partitions_is_not_made_before_there_is_memory_for_it() {
+        let shards = shards("t", 100_000);
+        let mut topics = LongReply::lent::<MetadataResponse>(12, 1 << 20);
+        let told = block_on(tell_all(&shards, Asked::All, &[], TOPIC_OPERATIONS, &mut topics));
+        assert!(matches!(told, Err(NoReply::NoMemory { .. })) && topics.bytes() == 0, "{}", topics.bytes());
     }
 
     #[test]

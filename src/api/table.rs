@@ -1,5 +1,5 @@
-//! The one table of what is served: API, versions, what it needs to be authorised, handler. From it come ApiVersions,
-//! decode and dispatch, metric labels and README's table. Every core; no state.
+//! The one table of what is served: API, versions, what it needs to be authorised, how it stands to what comes behind it,
+//! handler. From it come ApiVersions, decode and dispatch, metric labels and README's table. Every core; no state.
 //! Invariant: an API is served if and only if it has a row here; a row without a handler does not compile.
 
 use std::future::Future;
@@ -10,13 +10,13 @@ use shards::router::{Class, ReadLease};
 
 use super::long_reply::Lent;
 use super::{
-    ApiCore, Arrival, Outcome, Peer, Pending, Refusal, RequestContext, acls, alter_configs, alter_replica_log_dirs,
-    api_versions, consumer_group_describe, consumer_group_heartbeat, create_partitions, create_topics, delete_groups,
-    delete_records, delete_topics, describe_client_quotas, describe_cluster, describe_configs, describe_groups,
-    describe_log_dirs, describe_quorum, describe_topic_partitions, describe_user_scram_credentials, elect_leaders,
-    fetch, find_coordinator, heartbeat, incremental_alter_configs, init_producer_id, join_group, leave_group,
-    list_config_resources, list_groups, list_offsets, metadata, offset_commit, offset_delete, offset_fetch,
-    offset_for_leader_epoch, produce, reassignments, sync_group,
+    ApiCore, Arrival, Outcome, Peer, Pending, Refusal, RequestContext, Submitted, acls, alter_configs,
+    alter_replica_log_dirs, api_versions, consumer_group_describe, consumer_group_heartbeat, create_partitions,
+    create_topics, delete_groups, delete_records, delete_topics, describe_client_quotas, describe_cluster,
+    describe_configs, describe_groups, describe_log_dirs, describe_quorum, describe_topic_partitions,
+    describe_user_scram_credentials, elect_leaders, fetch, find_coordinator, heartbeat, incremental_alter_configs,
+    init_producer_id, join_group, leave_group, list_config_resources, list_groups, list_offsets, metadata,
+    offset_commit, offset_delete, offset_fetch, offset_for_leader_epoch, produce, reassignments, sync_group,
 };
 use crate::wire::messages::{ApiKey, Response};
 use crate::wire::{EncodeError, HeaderStart, Message, Reader, encode_long_response, encode_response};
@@ -42,22 +42,38 @@ pub enum Needs {
     AlterConfigs,
 }
 
+/// How requests stand to those behind them on their connection. The first stage of one that is behind may run before the
+/// second stage of one that is not, and Kafka's clients never see that: it handles one request of a connection at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    /// Neither of the below. Records are read and written so, too: what comes in behind a fetch that waits may end its wait.
+    Apart,
+    /// The second stage tells of topics, configs or groups as they are then.
+    Tells,
+    /// The first stage changes what such a reply tells: it is not before that one is made.
+    Changes,
+    /// Both.
+    TellsAndChanges,
+}
+
 /// One served API.
 pub struct Row {
     pub api: ApiKey,
     /// Lowest version that ApiVersions names; the messages' own range says what is decoded.
     pub version_min_told: i16,
     pub needs: Needs,
+    order: Order,
     serve: fn(&RequestContext<'_>, Reader<'_>, i32) -> Result<Pending, Refusal>,
 }
 
 macro_rules! rows {
-    ($($api:ident, told from $min:literal, $needs:ident, $handler:path;)*) => {
+    ($($api:ident, told from $min:literal, $needs:ident, $order:ident, $handler:path;)*) => {
         /// Every API that is served, by ascending key.
         pub const TABLE: &[Row] = &[$(Row {
             api: ApiKey::$api,
             version_min_told: $min,
             needs: Needs::$needs,
+            order: Order::$order,
             serve: |ctx, body, correlation_id| serve(ctx, ApiKey::$api, body, correlation_id, $handler),
         }),*];
     };
@@ -65,47 +81,47 @@ macro_rules! rows {
 
 rows! {
     // Versions 0 to 2 are told and refused: librdkafka would not compress otherwise (KAFKA-18659).
-    Produce, told from 0, WriteTopic, produce::serve;
-    Fetch, told from 4, ReadTopic, fetch::serve;
-    ListOffsets, told from 1, DescribeTopic, list_offsets::serve;
-    Metadata, told from 0, DescribeTopic, metadata::serve;
-    OffsetCommit, told from 2, ReadGroup, offset_commit::serve;
-    OffsetFetch, told from 1, DescribeGroup, offset_fetch::serve;
-    FindCoordinator, told from 0, DescribeGroup, find_coordinator::serve;
-    JoinGroup, told from 0, ReadGroup, join_group::serve;
-    Heartbeat, told from 0, ReadGroup, heartbeat::serve;
-    LeaveGroup, told from 0, ReadGroup, leave_group::serve;
-    SyncGroup, told from 0, ReadGroup, sync_group::serve;
-    DescribeGroups, told from 0, DescribeGroup, describe_groups::serve;
-    ListGroups, told from 0, DescribeGroup, list_groups::serve;
-    ApiVersions, told from 0, Nothing, api_versions::serve;
-    CreateTopics, told from 2, CreateTopic, create_topics::serve;
-    DeleteTopics, told from 1, DeleteTopic, delete_topics::serve;
-    DeleteRecords, told from 0, DeleteTopic, delete_records::serve;
-    InitProducerId, told from 0, IdempotentWrite, init_producer_id::serve;
-    OffsetForLeaderEpoch, told from 2, DescribeTopic, offset_for_leader_epoch::serve;
-    DescribeAcls, told from 1, DescribeCluster, acls::serve_describe;
-    CreateAcls, told from 1, AlterCluster, acls::serve_create;
-    DeleteAcls, told from 1, AlterCluster, acls::serve_delete;
-    DescribeConfigs, told from 1, DescribeConfigs, describe_configs::serve;
-    AlterConfigs, told from 0, AlterConfigs, alter_configs::serve;
-    AlterReplicaLogDirs, told from 1, AlterCluster, alter_replica_log_dirs::serve;
-    DescribeLogDirs, told from 1, DescribeCluster, describe_log_dirs::serve;
-    CreatePartitions, told from 0, AlterTopic, create_partitions::serve;
-    DeleteGroups, told from 0, DeleteGroup, delete_groups::serve;
-    ElectLeaders, told from 0, AlterCluster, elect_leaders::serve;
-    IncrementalAlterConfigs, told from 0, AlterConfigs, incremental_alter_configs::serve;
-    AlterPartitionReassignments, told from 0, AlterCluster, reassignments::serve_alter;
-    ListPartitionReassignments, told from 0, DescribeCluster, reassignments::serve_list;
-    OffsetDelete, told from 0, DeleteGroup, offset_delete::serve;
-    DescribeClientQuotas, told from 0, DescribeConfigs, describe_client_quotas::serve;
-    DescribeUserScramCredentials, told from 0, DescribeCluster, describe_user_scram_credentials::serve;
-    DescribeQuorum, told from 0, DescribeCluster, describe_quorum::serve;
-    DescribeCluster, told from 0, DescribeCluster, describe_cluster::serve;
-    ConsumerGroupHeartbeat, told from 0, ReadGroup, consumer_group_heartbeat::serve;
-    ConsumerGroupDescribe, told from 0, DescribeGroup, consumer_group_describe::serve;
-    ListConfigResources, told from 0, DescribeConfigs, list_config_resources::serve;
-    DescribeTopicPartitions, told from 0, DescribeTopic, describe_topic_partitions::serve;
+    Produce, told from 0, WriteTopic, Apart, produce::serve;
+    Fetch, told from 4, ReadTopic, Apart, fetch::serve;
+    ListOffsets, told from 1, DescribeTopic, Apart, list_offsets::serve;
+    Metadata, told from 0, DescribeTopic, TellsAndChanges, metadata::serve;
+    OffsetCommit, told from 2, ReadGroup, Changes, offset_commit::serve;
+    OffsetFetch, told from 1, DescribeGroup, Tells, offset_fetch::serve;
+    FindCoordinator, told from 0, DescribeGroup, Apart, find_coordinator::serve;
+    JoinGroup, told from 0, ReadGroup, Changes, join_group::serve;
+    Heartbeat, told from 0, ReadGroup, Apart, heartbeat::serve;
+    LeaveGroup, told from 0, ReadGroup, Changes, leave_group::serve;
+    SyncGroup, told from 0, ReadGroup, Changes, sync_group::serve;
+    DescribeGroups, told from 0, DescribeGroup, Tells, describe_groups::serve;
+    ListGroups, told from 0, DescribeGroup, Apart, list_groups::serve;
+    ApiVersions, told from 0, Nothing, Apart, api_versions::serve;
+    CreateTopics, told from 2, CreateTopic, TellsAndChanges, create_topics::serve;
+    DeleteTopics, told from 1, DeleteTopic, Changes, delete_topics::serve;
+    DeleteRecords, told from 0, DeleteTopic, Apart, delete_records::serve;
+    InitProducerId, told from 0, IdempotentWrite, Apart, init_producer_id::serve;
+    OffsetForLeaderEpoch, told from 2, DescribeTopic, Apart, offset_for_leader_epoch::serve;
+    DescribeAcls, told from 1, DescribeCluster, Apart, acls::serve_describe;
+    CreateAcls, told from 1, AlterCluster, Apart, acls::serve_create;
+    DeleteAcls, told from 1, AlterCluster, Apart, acls::serve_delete;
+    DescribeConfigs, told from 1, DescribeConfigs, Tells, describe_configs::serve;
+    AlterConfigs, told from 0, AlterConfigs, Changes, alter_configs::serve;
+    AlterReplicaLogDirs, told from 1, AlterCluster, Apart, alter_replica_log_dirs::serve;
+    DescribeLogDirs, told from 1, DescribeCluster, Apart, describe_log_dirs::serve;
+    CreatePartitions, told from 0, AlterTopic, Changes, create_partitions::serve;
+    DeleteGroups, told from 0, DeleteGroup, Changes, delete_groups::serve;
+    ElectLeaders, told from 0, AlterCluster, Apart, elect_leaders::serve;
+    IncrementalAlterConfigs, told from 0, AlterConfigs, Changes, incremental_alter_configs::serve;
+    AlterPartitionReassignments, told from 0, AlterCluster, Apart, reassignments::serve_alter;
+    ListPartitionReassignments, told from 0, DescribeCluster, Apart, reassignments::serve_list;
+    OffsetDelete, told from 0, DeleteGroup, Changes, offset_delete::serve;
+    DescribeClientQuotas, told from 0, DescribeConfigs, Apart, describe_client_quotas::serve;
+    DescribeUserScramCredentials, told from 0, DescribeCluster, Apart, describe_user_scram_credentials::serve;
+    DescribeQuorum, told from 0, DescribeCluster, Apart, describe_quorum::serve;
+    DescribeCluster, told from 0, DescribeCluster, Apart, describe_cluster::serve;
+    ConsumerGroupHeartbeat, told from 0, ReadGroup, Changes, consumer_group_heartbeat::serve;
+    ConsumerGroupDescribe, told from 0, DescribeGroup, Tells, consumer_group_describe::serve;
+    ListConfigResources, told from 0, DescribeConfigs, Apart, list_config_resources::serve;
+    DescribeTopicPartitions, told from 0, DescribeTopic, Apart, describe_topic_partitions::serve;
 }
 
 /// What a handler's second stage comes to.
@@ -125,14 +141,26 @@ impl<M> From<M> for Served<M> {
     }
 }
 
+/// The row of a key, and its place in [`TABLE`].
+fn row(api_key: i16) -> Option<(usize, &'static Row)> {
+    TABLE.iter().enumerate().find(|(_, row)| row.api.key() == api_key)
+}
+
+/// Whether the request in `frame` changes what replies tell that are not [made](Submitted::tells) yet. What is no request
+/// changes nothing.
+pub fn changes(frame: &Bytes) -> bool {
+    let start = HeaderStart::decode(&mut Reader::new(frame));
+    let found = start.ok().and_then(|start| row(start.api_key));
+    found.is_some_and(|(_, row)| matches!(row.order, Order::Changes | Order::TellsAndChanges))
+}
+
 /// The first stage of the request in `frame`: what is submitted is submitted when this returns. An error closes the
 /// connection after the replies before it.
-pub fn dispatch(core: &Rc<ApiCore>, peer: &Rc<Peer>, frame: &Bytes, arrival: Arrival) -> Result<Pending, Refusal> {
+pub fn dispatch(core: &Rc<ApiCore>, peer: &Rc<Peer>, frame: &Bytes, arrival: Arrival) -> Result<Submitted, Refusal> {
     let mut body = Reader::new(frame);
     let start = HeaderStart::decode(&mut body).map_err(|e| Refusal { api: "-", reason: e.to_string() })?;
-    let found = TABLE.iter().enumerate().find(|(_, row)| row.api.key() == start.api_key);
-    let (place, row) =
-        found.ok_or_else(|| Refusal { api: "-", reason: format!("no API with key {} is served", start.api_key) })?;
+    let (place, row) = row(start.api_key)
+        .ok_or_else(|| Refusal { api: "-", reason: format!("no API with key {} is served", start.api_key) })?;
     core.count(place);
     arrival.trace.name(row.api.name(), class(row.api));
     if matches!(row.api, ApiKey::JoinGroup | ApiKey::SyncGroup) {
@@ -144,7 +172,7 @@ pub fn dispatch(core: &Rc<ApiCore>, peer: &Rc<Peer>, frame: &Bytes, arrival: Arr
             // Its body is of a form that we do not know: the answer tells the peer which forms we do.
             let reply = api_versions::unsupported_version().into();
             let told = outcome(api, encode_response(&reply, 0, start.correlation_id), Vec::new());
-            return Ok(Box::pin(std::future::ready(told)));
+            return Ok(Submitted { pending: Box::pin(std::future::ready(told)), tells: false });
         }
         return Err(Refusal { api: api.name(), reason: format!("version {version} is not served") });
     }
@@ -154,7 +182,8 @@ pub fn dispatch(core: &Rc<ApiCore>, peer: &Rc<Peer>, frame: &Bytes, arrival: Arr
         peer.client_id.get_or_init(|| name.as_str().into());
     }
     let ctx = RequestContext { core, peer, arrival, version, client_id };
-    (row.serve)(&ctx, body, start.correlation_id)
+    let tells = matches!(row.order, Order::Tells | Order::TellsAndChanges);
+    (row.serve)(&ctx, body, start.correlation_id).map(|pending| Submitted { pending, tells })
 }
 
 /// Which way its requests go.

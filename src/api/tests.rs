@@ -1,18 +1,23 @@
 //! Every API against two real shards in a simulated world: what a client sees from end to end.
 
+use std::cell::RefCell;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use shards::batch::{BatchBuilder, NewRecord};
-use shards::catalog::CatalogSettings;
+use shards::catalog::{Catalog, CatalogSettings};
+use shards::router::placement::ShardIndex;
+use shards::router::{Clock, Shards};
 use shards::runtime::Runtime;
 use shards::runtime::sim::{Sim, SimRuntime};
 use shards::shard::fence::Fence;
 use shards::shard::settings::{Layout, ShardSettings};
 use shards::shard::start;
+use shards::types::Mono;
 
 use super::{ApiSettings, LogDir};
 use crate::config::Config;
@@ -27,9 +32,13 @@ use crate::wire::messages::delete_records::{DeleteRecordsPartition, DeleteRecord
 use crate::wire::messages::delete_topics::DeleteTopicsRequest;
 use crate::wire::messages::describe_cluster::DescribeClusterRequest;
 use crate::wire::messages::fetch::{FetchPartition, FetchRequest, FetchResponse, FetchTopic, PartitionData};
+use crate::wire::messages::find_coordinator::FindCoordinatorRequest;
 use crate::wire::messages::init_producer_id::InitProducerIdRequest;
 use crate::wire::messages::list_offsets::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
 use crate::wire::messages::metadata::{MetadataRequest, MetadataRequestTopic, MetadataResponseTopic};
+use crate::wire::messages::offset_commit::{
+    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
 use crate::wire::messages::offset_for_leader_epoch::{
     OffsetForLeaderEpochRequest, OffsetForLeaderPartition, OffsetForLeaderTopic,
 };
@@ -54,6 +63,7 @@ macro_rules! ask {
 mod admin;
 mod configs;
 mod large_replies;
+mod pipelined;
 
 fn shard_settings() -> ShardSettings {
     ShardSettings {
@@ -101,8 +111,22 @@ fn server_plan(addr: SocketAddr) -> ServerPlan {
     }
 }
 
+/// A core that knows a catalog and has no shards.
+pub(super) fn shards_of(catalog: Catalog) -> Shards {
+    let clock = Clock { now: Box::new(|| Mono(0)), wall_ms: Box::new(|| NOW_MS) };
+    Shards::new(ShardIndex(0), Vec::new(), Rc::new(RefCell::new(catalog)), flume::unbounded().0, clock)
+}
+
 /// Runs `test` as a client of a broker with two cores, both listening on the address it is given; then stops the broker.
 fn with_broker<F: Future<Output = ()> + 'static>(test: impl FnOnce(SimRuntime, SocketAddr) -> F + 'static) {
+    with_memory(64 << 20, test);
+}
+
+/// As [`with_broker`]; each core has so many bytes for requests and replies.
+fn with_memory<F: Future<Output = ()> + 'static>(
+    budget_bytes: usize,
+    test: impl FnOnce(SimRuntime, SocketAddr) -> F + 'static,
+) {
     let sim = Sim::new(7);
     let (host, client) = (sim.add_host("broker"), sim.add_host("client"));
     let addr = SocketAddr::new(sim.ip(host), 9092);
@@ -117,7 +141,8 @@ fn with_broker<F: Future<Output = ()> + 'static>(test: impl FnOnce(SimRuntime, S
         let (close, to_close) = flume::bounded(1);
         let (_asking, asks) = flume::bounded(1);
         let lifecycle = Lifecycle { ready, stop: to_stop, drained, close: to_close, asks };
-        let plan = CorePlan { shard, server: server_plan(addr), lifecycle };
+        let server = ServerPlan { budget_bytes, ..server_plan(addr) };
+        let plan = CorePlan { shard, server, lifecycle };
         sim.spawn(host, |rt| async move {
             let summary = core::run(rt, plan).await;
             assert!(summary.clean, "a clean stop");
@@ -194,6 +219,19 @@ fn parts(reply: FetchResponse) -> Vec<PartitionData> {
 
 fn bytes(part: &PartitionData) -> usize {
     part.records.as_ref().expect("never null").len()
+}
+
+/// Stores offsets of nobody's member, once the coordinator serves: the first that looks for one has its topic made.
+async fn commit_offset(rt: &SimRuntime, client: &mut Client, commit: OffsetCommitRequest) {
+    loop {
+        let look = FindCoordinatorRequest { key: commit.group_id.clone(), ..Default::default() };
+        ask!(client, FindCoordinator, look, 3);
+        let told = ask!(client, OffsetCommit, commit.clone(), 8);
+        if told.topics[0].partitions.iter().all(|partition| partition.error_code == ErrorCode::None) {
+            break;
+        }
+        rt.sleep_until(rt.now().after(Duration::from_millis(10))).await;
+    }
 }
 
 #[test]

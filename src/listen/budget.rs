@@ -229,6 +229,22 @@ impl Lease {
         self.shrink_to(bytes);
     }
 
+    /// Lends more, so that it is `bytes` in all, held by these; false, and as before, if so much is not there now or others
+    /// wait for it.
+    pub fn try_grow(&mut self, held: Held, bytes: usize) -> bool {
+        // What is held by others is lent anew before it goes back.
+        let ours = if held == self.held { self.bytes } else { 0 };
+        let Some(mut more) = Budget(self.state.clone()).try_take(held, bytes.saturating_sub(ours)) else {
+            return false;
+        };
+        if ours > 0 {
+            self.bytes += std::mem::take(&mut more.bytes);
+        } else {
+            *self = more;
+        }
+        true
+    }
+
     /// Gives back what is above `bytes`.
     pub fn shrink_to(&mut self, bytes: usize) {
         let surplus = self.bytes.saturating_sub(bytes);

@@ -1,6 +1,7 @@
 //! One connection: a task that reads requests and a task that writes their replies. Owning core only.
 //! Invariant: memory is lent before bytes are read, so a core that has none left stops reading instead of failing; the
-//! first stage of every request runs before the next one is looked at (R4), and replies leave in that order.
+//! first stage of every request runs before the next one is looked at (R4), replies leave in that order, and none tells of
+//! what a request behind it changed.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -18,7 +19,7 @@ use super::blocks::BLOCK_BYTES;
 use super::budget::{Held, Lease};
 use super::frames::{Frames, Next};
 use super::link::{Link, PartialFrame, Phase, Queued};
-use crate::api::{self, Arrival, Outcome, Peer, Refusal};
+use crate::api::{self, Arrival, Outcome, Peer, Refusal, Submitted};
 
 /// Replies are gathered up to this size for one write, and a larger one is written in pieces of it, so that a peer that
 /// reads slowly is told from one that does not read at all.
@@ -51,8 +52,9 @@ pub(super) async fn read_requests<R: Runtime>(server: Rc<Server<R>>, link: Rc<Li
         End::Refused(refusal) => {
             // Requests before this one still get their replies.
             let pending = Box::pin(std::future::ready(Outcome::Close(refusal)));
+            let submitted = Submitted { pending, tells: false };
             let trace = Rc::new(Trace::new(server.runtime.now()));
-            link.push(Queued { pending, lease: server.budget.charge(0), trace });
+            link.push(Queued { submitted, lease: server.budget.charge(0), trace });
             link.drain();
         }
     }
@@ -139,6 +141,9 @@ impl<R: Runtime> Reader<R> {
 
     async fn submit(&mut self, frame: Bytes, lease: Lease) -> Result<(), End> {
         self.link.while_open(self.link.room()).await.ok_or(End::Stopped)?;
+        if self.link.is_telling() && api::changes(&frame) {
+            self.link.while_open(self.link.told()).await.ok_or(End::Stopped)?;
+        }
         let runtime = &self.server.runtime;
         let since = runtime.now();
         self.link.received(frame.len());
@@ -147,11 +152,11 @@ impl<R: Runtime> Reader<R> {
         let trace = Rc::new(Trace::new(std::mem::replace(&mut self.began, self.woken)));
         trace.step(Stage::Read, since);
         let arrival = Arrival { now: since, wall_ms: runtime.wall_ms(), trace: trace.clone() };
-        let pending = api::dispatch(&self.server.api, &self.peer, &frame, arrival).map_err(End::Refused)?;
+        let submitted = api::dispatch(&self.server.api, &self.peer, &frame, arrival).map_err(End::Refused)?;
         drop(frame);
         trace.decoded(runtime.now());
         self.link.active_at.set(since);
-        self.link.push(Queued { pending, lease, trace });
+        self.link.push(Queued { submitted, lease, trace });
         Ok(())
     }
 }
@@ -205,9 +210,9 @@ impl Gathered {
         link: &Link<R::Conn>,
         peer: &Peer,
     ) -> Poll<bool> {
-        // Where memory is short, replies to come are not made before those that are there are taken.
-        let most_bytes = if server.budget.is_pressed() { BLOCK_BYTES } else { WRITE_BYTES };
-        while self.replies.bytes < most_bytes {
+        // Where memory is short, a reply to come is not made before those that are there have left.
+        let most_bytes = || if server.budget.is_pressed() { 1 } else { WRITE_BYTES };
+        while self.replies.bytes < most_bytes() {
             match link.poll_outcome(cx, &mut self.front) {
                 Poll::Pending if self.replies.segments.is_empty() => return Poll::Pending,
                 Poll::Pending => break,
@@ -290,7 +295,49 @@ fn take_piece(segments: &mut VecDeque<Bytes>) -> VecDeque<Bytes> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::{Cell, OnceCell};
+
+    use futures_lite::future::poll_once;
+
+    use super::super::tests::{plan, with_broker};
     use super::*;
+    use crate::api::ListenerInfo;
+
+    #[test]
+    fn where_memory_is_short_a_reply_leaves_before_the_next_is_made() {
+        with_broker(plan(), |broker, rt| async move {
+            let (server, addr) = (broker.server, broker.addr);
+            let listener = Rc::new(ListenerInfo { name: "PLAINTEXT".into(), advertised: None });
+            let peer = Rc::new(Peer { addr, local: addr, listener, client_id: OnceCell::new() });
+            let budget = server.budget();
+            let _all = budget.charge(2 * budget.capacity_bytes());
+            // One that ends would be read, and its reader would wait for memory.
+            let mut open = Vec::new();
+            for is_pressed in [true, false] {
+                let mut wait = Box::pin(budget.take(Held::ByUs, 1));
+                if is_pressed {
+                    assert!(poll_once(&mut wait).await.is_none());
+                }
+                assert_eq!(budget.is_pressed(), is_pressed);
+                let link = Link::new(rt.connect(addr).await.expect("it listens"), Mono(0), peer.clone(), 10);
+                let was_asked = Rc::new(Cell::new(false));
+                let asked = was_asked.clone();
+                let next = poll_fn(move |_| {
+                    asked.set(true);
+                    Poll::Pending
+                });
+                let here = std::future::ready(Outcome::Reply(vec![Bytes::from_static(b"reply")], Vec::new()));
+                for pending in [Box::pin(here) as api::Pending, Box::pin(next)] {
+                    let submitted = Submitted { pending, tells: false };
+                    link.push(Queued { submitted, lease: budget.charge(0), trace: Rc::new(Trace::new(Mono(0))) });
+                }
+                let mut gathered = Gathered::default();
+                assert!(poll_fn(|cx| gathered.gather(cx, &server, &link, &peer)).await);
+                assert_eq!((gathered.replies.bytes, was_asked.get()), (5, !is_pressed));
+                open.push(link);
+            }
+        });
+    }
 
     #[test]
     fn a_large_reply_is_written_in_pieces_and_a_small_one_at_once() {

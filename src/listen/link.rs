@@ -1,6 +1,7 @@
 //! One connection as its reader, its writer and the sweep see it: the queue of replies to come, and how it ends.
 //! Owning core only. Invariant: replies leave in the order in which their requests came; the queue is bounded in number
-//! (`in_flight_max`) and in bytes of requests ([`REQUEST_BYTES_MAX`]), and a full one stops the reader.
+//! (`in_flight_max`) and in bytes of requests ([`REQUEST_BYTES_MAX`]), and a full one stops the reader. So does one with a
+//! reply to be made that a request would change.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -15,7 +16,7 @@ use shards::types::Mono;
 
 use super::budget::Lease;
 use super::report::ClientLoad;
-use crate::api::{Outcome, Peer, Pending};
+use crate::api::{Outcome, Peer, Submitted};
 
 /// Bytes of requests that may wait for their replies; a single larger one is taken when it is alone.
 pub const REQUEST_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -33,7 +34,7 @@ pub enum Phase {
 
 /// A request whose reply has not left yet, with the memory lent to it.
 pub struct Queued {
-    pub pending: Pending,
+    pub submitted: Submitted,
     pub lease: Lease,
     pub trace: Rc<Trace>,
 }
@@ -52,6 +53,8 @@ pub struct Link<C: Conn> {
     /// Requests without a reply, and their bytes: the queue, and the one that the writer waits for.
     waiting: Cell<usize>,
     waiting_bytes: Cell<usize>,
+    /// Those of them that [tell](Submitted::tells) of what others may change.
+    telling: Cell<usize>,
     in_flight_max: usize,
     reader: RefCell<Option<Waker>>,
     writer: RefCell<Option<Waker>>,
@@ -75,6 +78,7 @@ impl<C: Conn> Link<C> {
             queue: RefCell::default(),
             waiting: Cell::new(0),
             waiting_bytes: Cell::new(0),
+            telling: Cell::new(0),
             in_flight_max,
             reader: RefCell::default(),
             writer: RefCell::default(),
@@ -162,8 +166,23 @@ impl<C: Conn> Link<C> {
 
     /// Waits until another request may be queued.
     pub async fn room(&self) {
+        self.until(|| self.has_room()).await;
+    }
+
+    /// A reply is to be made that tells of what others may change.
+    pub fn is_telling(&self) -> bool {
+        self.telling.get() > 0
+    }
+
+    /// Waits until there is none such.
+    pub async fn told(&self) {
+        self.until(|| !self.is_telling()).await;
+    }
+
+    /// The reader waits for what comes true when replies are made.
+    async fn until(&self, is_so: impl Fn() -> bool) {
         poll_fn(|cx| {
-            if self.has_room() {
+            if is_so() {
                 return Poll::Ready(());
             }
             keep(&self.reader, cx);
@@ -183,6 +202,7 @@ impl<C: Conn> Link<C> {
         }
         self.waiting.set(self.waiting.get() + 1);
         self.waiting_bytes.set(self.waiting_bytes.get() + queued.lease.bytes());
+        self.telling.set(self.telling.get() + usize::from(queued.submitted.tells));
         self.queue.borrow_mut().push_back(queued);
         if let Some(waker) = self.writer.borrow_mut().take() {
             waker.wake();
@@ -203,9 +223,10 @@ impl<C: Conn> Link<C> {
         let Some(queued) = front else {
             return if self.phase.get() == Phase::Draining { Poll::Ready(None) } else { Poll::Pending };
         };
-        let Poll::Ready(outcome) = queued.pending.as_mut().poll(cx) else { return Poll::Pending };
+        let Poll::Ready(outcome) = queued.submitted.pending.as_mut().poll(cx) else { return Poll::Pending };
         self.waiting.set(self.waiting.get() - 1);
         self.waiting_bytes.set(self.waiting_bytes.get() - queued.lease.bytes());
+        self.telling.set(self.telling.get() - usize::from(queued.submitted.tells));
         let trace = queued.trace.clone();
         *front = None;
         if let Some(waker) = self.reader.borrow_mut().take() {

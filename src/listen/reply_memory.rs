@@ -21,7 +21,7 @@ use crate::api::{CoreMemory, REPLY_BYTES_MAX};
 const READ_BYTES_MIN: usize = 1024 * 1024;
 /// What is lent where that is not there: enough for small records.
 const SMALL_BYTES: usize = 64 * 1024;
-/// A fetch that found no memory for so long is answered without records, even if it would wait for longer.
+/// A fetch that found no memory for so long in all is answered without records, even if it would wait for longer.
 const WAIT_MAX: Duration = Duration::from_secs(10);
 /// It waits for this long even if it would not: by then peers are cut off that do not read what they asked for, and Kafka
 /// never answers without records that are there.
@@ -54,6 +54,7 @@ impl<R: Runtime> ReadMemory for ReplyMemory<R> {
         least_bytes: usize,
         max_bytes: usize,
         deadline: Mono,
+        waited: Duration,
     ) -> Pin<Box<dyn Future<Output = Option<Box<dyn ReadLease>>>>> {
         let half = self.budget.free_bytes() / 2;
         // The request that asks holds some of it, so that all of it can never be lent.
@@ -67,7 +68,8 @@ impl<R: Runtime> ReadMemory for ReplyMemory<R> {
         }
         let (runtime, budget, stopping) = (self.runtime.clone(), self.budget.clone(), self.stopping.clone());
         let now = runtime.now();
-        let until = deadline.max(now.after(WAIT_MIN)).min(now.after(WAIT_MAX));
+        let least = now.after(WAIT_MIN.saturating_sub(waited));
+        let until = deadline.max(least).min(now.after(WAIT_MAX.saturating_sub(waited)));
         Box::pin(async move {
             let granted = async { Some(lent(budget.take(held, few).await)) };
             let given_up = async {
@@ -101,7 +103,50 @@ impl ReadLease for Lease {
         self.bytes()
     }
 
+    fn grow(&mut self, bytes: usize) -> bool {
+        self.try_grow(Held::Reply, bytes)
+    }
+
     fn keep(&mut self, bytes: usize) {
         self.resize_to(bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shards::runtime::sim::Sim;
+
+    use super::*;
+
+    const CAPACITY_BYTES: usize = 8 << 20;
+
+    #[test]
+    fn who_has_waited_before_waits_for_what_is_left_of_the_time() {
+        let sim = Sim::new(1);
+        let host = sim.add_host("broker");
+        sim.block_on(host, |rt| async move {
+            let budget = Budget::new(CAPACITY_BYTES);
+            let _all = budget.charge(2 * CAPACITY_BYTES);
+            let memory = ReplyMemory::new(rt.clone(), budget);
+            let cases = [(0, 0, 5), (0, 3, 2), (0, 7, 0), (60, 0, 10), (60, 4, 6)];
+            for (would_wait, waited, expected) in cases {
+                let began = rt.now();
+                let deadline = began.after(Duration::from_secs(would_wait));
+                let lent = memory.lend(1 << 20, 1 << 20, deadline, Duration::from_secs(waited)).await;
+                let took = rt.now().since(began);
+                assert!(lent.is_none() && took.as_secs() == expected, "{would_wait} {waited}: {took:?}");
+            }
+        });
+    }
+
+    #[test]
+    fn a_small_loan_grows_into_one_for_a_large_reply_if_that_is_there() {
+        let budget = Budget::new(CAPACITY_BYTES);
+        let mut lease = budget.try_take(Held::ByUs, SMALL_BYTES).expect("it is there");
+        assert!(ReadLease::grow(&mut lease, 2 << 20) && lease.bytes() == 2 << 20);
+        assert!(ReadLease::grow(&mut lease, 3 << 20) && budget.used_bytes() == 3 << 20);
+        assert!(!ReadLease::grow(&mut lease, CAPACITY_BYTES) && lease.bytes() == 3 << 20);
+        drop(lease);
+        assert_eq!(budget.used_bytes(), 0);
     }
 }

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use shards::catalog::{Catalog, CatalogError, CatalogSettings};
+use shards::catalog::{Catalog, CatalogError, CatalogRecord, CatalogReply, CatalogSettings, CreatedTopic};
 use shards::router::placement::ShardIndex;
 use shards::router::{CatalogAsk, Clock, Shards};
 use shards::runtime::Runtime;
@@ -29,12 +29,13 @@ use crate::wire::{ErrorCode, TopicId};
 const PORT: u16 = 9092;
 
 /// The broker's side of a test.
-struct Broker {
+pub(super) struct Broker {
     rt: SimRuntime,
-    server: Rc<Server<SimRuntime>>,
+    pub(super) server: Rc<Server<SimRuntime>>,
     /// Changes that the catalog is asked for, not yet answered.
     asks: flume::Receiver<CatalogAsk>,
-    addr: SocketAddr,
+    catalog: Rc<RefCell<Catalog>>,
+    pub(super) addr: SocketAddr,
 }
 
 impl Broker {
@@ -48,7 +49,7 @@ impl Broker {
     }
 }
 
-fn plan() -> ServerPlan {
+pub(super) fn plan() -> ServerPlan {
     ServerPlan {
         listeners: Vec::new(),
         settings: ListenSettings::default(),
@@ -73,7 +74,7 @@ fn plan() -> ServerPlan {
 }
 
 /// Starts a broker, and runs `test` with it and a client's runtime on another host.
-fn with_broker<F: Future<Output = ()> + 'static>(
+pub(super) fn with_broker<F: Future<Output = ()> + 'static>(
     plan: ServerPlan,
     test: impl FnOnce(Broker, SimRuntime) -> F + 'static,
 ) {
@@ -88,12 +89,12 @@ fn with_broker<F: Future<Output = ()> + 'static>(
             let (now, wall_ms) = (rt.clone(), rt.clone());
             Clock { now: Box::new(move || now.now()), wall_ms: Box::new(move || wall_ms.wall_ms()) }
         };
-        let shards = Shards::new(ShardIndex(0), Vec::new(), catalog, leader, clock);
+        let shards = Shards::new(ShardIndex(0), Vec::new(), catalog.clone(), leader, clock);
         let listener = ListenerPlan { name: "PLAINTEXT".into(), addr, advertised: None };
         let plan = ServerPlan { listeners: vec![listener], ..plan };
         let server = start(rt.clone(), shards, plan).await.expect("the port is free");
         assert_eq!(server.addresses(), [addr]);
-        test(Broker { rt, server, asks, addr }, client).await;
+        test(Broker { rt, server, asks, catalog, addr }, client).await;
     });
 }
 
@@ -263,6 +264,33 @@ fn a_topic_made_on_the_way_is_unknown_in_the_first_answer() {
         assert!(client.send(&frame(request.into(), 9, 2)).await);
         let Response::Metadata(_) = client.reply(ApiKey::Metadata, 9).await else { panic!("another reply") };
         assert!(broker.asks.is_empty(), "the client forbade it");
+    });
+}
+
+#[test]
+fn a_topic_that_somebody_else_made_meanwhile_is_told_as_it_is() {
+    with_broker(plan(), |broker, rt| async move {
+        let mut client = Client::connect(&rt, broker.addr).await;
+        let named = |name: &str| MetadataRequestTopic { name: Some(name.into()), ..Default::default() };
+        let topics = Some(vec![named("theirs"), named("ours"), named("gone")]);
+        let request = MetadataRequest { topics, allow_auto_topic_creation: true, ..Default::default() };
+        assert!(client.send(&frame(request.into(), 9, 1)).await);
+        let ask = broker.asks.recv_async().await.expect("a change is asked for");
+        for (name, id) in [("theirs", TopicId([1; 16])), ("ours", TopicId([2; 16]))] {
+            let mut catalog = broker.catalog.borrow_mut();
+            catalog.apply(&CatalogRecord::Topic { name: name.into(), id }).expect("a new topic");
+            let first = CatalogRecord::Partition { topic: id, index: 0, replicas: vec![1], leader_epoch: 0 };
+            catalog.apply(&first).expect("its partition");
+        }
+        let exists = |name: &str| CatalogError::TopicExists { name: name.into() };
+        let config = broker.catalog.borrow().topic("ours").expect("it is there").config.clone();
+        let id = TopicId([2; 16]);
+        let ours = CreatedTopic { id, partitions: 1, replication_factor: 1, overrides: Default::default(), config };
+        ask.reply.send(Ok(CatalogReply::TopicsCreated(vec![Err(exists("theirs")), Ok(ours), Err(exists("gone"))])));
+        let Response::Metadata(reply) = client.reply(ApiKey::Metadata, 9).await else { panic!("another reply") };
+        let told: Vec<_> = reply.topics.iter().map(|topic| (topic.error_code, topic.partitions.len())).collect();
+        let unknown = (ErrorCode::UnknownTopicOrPartition, 0);
+        assert_eq!(told, [(ErrorCode::None, 1), unknown, unknown]);
     });
 }
 

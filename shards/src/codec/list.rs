@@ -1,5 +1,5 @@
 //! `List`: the elements of a message's long array, encoded one by one as they are made, so that they are never all there
-//! as values. Every core.
+//! as values. An element may have such an array itself. Every core.
 //!
 //! Invariant: the memory that a list takes is what its elements take encoded, and at most one piece more.
 
@@ -40,10 +40,28 @@ impl<T: Wire> List<T> {
         }
     }
 
+    /// An empty one, for an array within an element of this one.
+    pub fn within<E: Wire>(&self) -> List<E> {
+        List { cx: self.cx, closed: Elements::default(), open: Writer::default(), kind: PhantomData }
+    }
+
     /// # Errors
     /// The version cannot carry the element; the list holds a part of it then, and is to be dropped.
     pub fn push(&mut self, element: &T) -> Result<(), EncodeError> {
+        self.push_with(element, Elements::default())
+    }
+
+    /// Adds an element with these in its first array without elements.
+    ///
+    /// # Errors
+    /// As [`List::push`].
+    ///
+    /// # Panics
+    /// If there are some and the element has no place for them.
+    pub fn push_with(&mut self, element: &T, within: Elements) -> Result<(), EncodeError> {
+        self.open.fill(within);
         element.write(&mut self.open, self.cx)?;
+        assert!(!self.open.is_filling(), "an element has no place for a list");
         self.closed.count = self.closed.count.saturating_add(1);
         if self.open.len() >= PIECE_BYTES {
             let piece = std::mem::replace(&mut self.open, Writer::with_capacity(PIECE_BYTES));

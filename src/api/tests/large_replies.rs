@@ -1,11 +1,8 @@
 //! Requests that name one thing so often that the reply would be larger than any memory: the connection is closed instead.
+//! What there is memory for is told.
 
 use super::*;
 use crate::wire::messages::describe_configs::{DescribeConfigsRequest, DescribeConfigsResource};
-use crate::wire::messages::find_coordinator::FindCoordinatorRequest;
-use crate::wire::messages::offset_commit::{
-    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
-};
 use crate::wire::messages::offset_fetch::{OffsetFetchRequest, OffsetFetchRequestGroup};
 
 #[test]
@@ -46,16 +43,7 @@ fn a_group_whose_offsets_are_asked_for_thousands_of_times_closes_the_connection(
             }],
             ..Default::default()
         };
-        // The first that looks for a coordinator has the topic of stored offsets made.
-        loop {
-            let look = FindCoordinatorRequest { key: "g".into(), ..Default::default() };
-            ask!(client, FindCoordinator, look, 3);
-            let told = ask!(client, OffsetCommit, commit.clone(), 8);
-            if told.topics[0].partitions.iter().all(|partition| partition.error_code == ErrorCode::None) {
-                break;
-            }
-            rt.sleep_until(rt.now().after(Duration::from_millis(10))).await;
-        }
+        commit_offset(&rt, &mut client, commit).await;
         let group =
             OffsetFetchRequestGroup { group_id: "g".into(), member_epoch: -1, topics: None, ..Default::default() };
         let asked = |times: usize| OffsetFetchRequest { groups: vec![group.clone(); times], ..Default::default() };
@@ -63,5 +51,43 @@ fn a_group_whose_offsets_are_asked_for_thousands_of_times_closes_the_connection(
         assert!(told.iter().all(|group| group.topics[0].partitions.len() == PARTITIONS as usize), "{}", told.len());
         assert!(client.send(&frame(asked(2_000).into(), 8, 7)).await);
         assert_eq!(client.frame().await, None);
+    });
+}
+
+#[test]
+fn offsets_whose_metadata_takes_most_of_what_a_reply_may_take_are_told() {
+    const PARTITIONS: i32 = 750;
+    // Half of it is for one reply.
+    with_memory(8 << 20, |rt, addr| async move {
+        let mut client = Client::connect(&rt, addr).await;
+        assert_eq!(create(&mut client, "t", PARTITIONS).await, ErrorCode::None);
+        for first in (0..PARTITIONS).step_by(150) {
+            let partition = |partition_index| OffsetCommitRequestPartition {
+                partition_index,
+                committed_metadata: Some("m".repeat(4096).into()),
+                ..Default::default()
+            };
+            let commit = OffsetCommitRequest {
+                group_id: "g".into(),
+                generation_id_or_member_epoch: -1,
+                topics: vec![OffsetCommitRequestTopic {
+                    name: "t".into(),
+                    partitions: (first..first + 150).map(partition).collect(),
+                    ..Default::default()
+                }],
+                ..Default::default()
+            };
+            commit_offset(&rt, &mut client, commit).await;
+        }
+        let old = OffsetFetchRequest { group_id: "g".into(), topics: None, ..Default::default() };
+        let told = ask!(client, OffsetFetch, old, 7);
+        let lens = told.topics[0].partitions.iter().map(|partition| partition.metadata.as_ref().map_or(0, |m| m.len()));
+        assert_eq!(lens.sum::<usize>(), 4096 * PARTITIONS as usize);
+        let group =
+            OffsetFetchRequestGroup { group_id: "g".into(), member_epoch: -1, topics: None, ..Default::default() };
+        let told = ask!(client, OffsetFetch, OffsetFetchRequest { groups: vec![group], ..Default::default() }, 8);
+        let partitions = &told.groups[0].topics[0].partitions;
+        let lens = partitions.iter().map(|partition| partition.metadata.as_ref().map_or(0, |m| m.len()));
+        assert_eq!(lens.sum::<usize>(), 4096 * PARTITIONS as usize);
     });
 }
