@@ -21,6 +21,7 @@ mod full_disk;
 mod groups;
 mod http;
 mod kafka;
+mod kafka_refused;
 mod large_batches;
 mod ledger;
 mod little_memory;
