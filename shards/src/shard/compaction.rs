@@ -105,11 +105,7 @@ async fn clean_filthiest<R: Runtime>(shard: &Shard<R>) -> bool {
         }
         Err(Ended::Unreadable { offset, why }) => {
             tracing::error!(partition = name, offset, why, "a batch cannot be compacted: the log stays as it is");
-            shard.step(|core, _, _| {
-                if let Some(partition) = core.get_mut(slot) {
-                    partition.is_uncleanable = true;
-                }
-            });
+            shard.step(|core, _, _| core.leave_uncleaned(slot));
             true
         }
     }
