@@ -21,12 +21,12 @@ use crate::http;
 use crate::on_disk::verified;
 use crate::peer::{batch, fetch_request, reply};
 
-const OFTEN: [&str; 2] = ["--set", "log.cleaner.backoff.ms=20"];
+pub const OFTEN: [&str; 2] = ["--set", "log.cleaner.backoff.ms=20"];
 /// A record as it is read: offset, timestamp, key and value.
-type Seen = (i64, i64, Vec<u8>, Option<Vec<u8>>);
+pub type Seen = (i64, i64, Vec<u8>, Option<Vec<u8>>);
 
 /// Everything from offset 0 on; a position moves behind the batches, as in Kafka's clients.
-fn read_all(peer: &mut Connection, topic: &str) -> Vec<Seen> {
+pub fn read_all(peer: &mut Connection, topic: &str) -> Vec<Seen> {
     let (mut found, mut position) = (Vec::new(), 0);
     loop {
         let reply = peer.fetch(fetch_request(topic, position));
@@ -62,7 +62,7 @@ fn record(n: i64, base_ms: i64) -> Seen {
     (n, base_ms + n * 10, format!("key {}", n % 7).into_bytes(), value)
 }
 
-fn keyed(records: &[Seen], codec: Compression) -> Bytes {
+pub fn keyed(records: &[Seen], codec: Compression) -> Bytes {
     let mut builder = BatchBuilder::new(records[0].1).compression(codec, CompressionLevels::default());
     for (_, timestamp_ms, key, value) in records {
         let record = NewRecord { timestamp_ms: *timestamp_ms, key: Some(key), value: value.as_deref(), headers: &[] };

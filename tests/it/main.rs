@@ -6,6 +6,7 @@ mod bench_truth;
 mod broken_disk;
 mod broker;
 mod cli;
+mod clock;
 mod commands;
 mod commands_config;
 mod commands_ending;
