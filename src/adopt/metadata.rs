@@ -1,7 +1,7 @@
 //! Reads what Kafka's metadata log says: its newest snapshot, and the log behind it. Blocking.
 //!
-//! Invariant: every batch is held against its CRC, and every segment follows the one before; a log that does not reach back
-//! to its snapshot is refused.
+//! Invariant: every batch is held against its CRC, every segment follows the one before and ends with its last batch; a log
+//! that does not reach back to its snapshot is refused.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -34,16 +34,21 @@ pub fn read(source: &Source) -> Result<(Image, Offset), AdoptError> {
         if let Some(end) = end.filter(|end| *end != segment.base) {
             return Err(damaged(&segment.path, format!("it does not follow offset {}", end.0)));
         }
-        let mut next = segment.base;
+        let (mut next, mut position) = (segment.base, 0);
         for batch in segment.batches()? {
             let batch = batch?;
             if end.is_none() && next == segment.base && batch.header.base_offset > at.0 {
                 return Err(damaged(&segment.path, format!("the log begins behind offset {}", at.0)));
             }
-            next = Offset(batch.header.last_offset()).plus(1);
+            (next, position) = (Offset(batch.header.last_offset()).plus(1), batch.end());
             if !batch.header.is_control() && next > at {
                 apply(&segment.path, &batch, at, &mut image)?;
             }
+        }
+        // Kafka makes no file of this log in advance: zeros are where records were, and others may follow them.
+        if position < segment.bytes {
+            let (path, place) = (segment.path.clone(), Some((position, next.0)));
+            return Err(AdoptError::Damaged { path, place, what: "zeros stand where records should".to_owned() });
         }
         end = Some(next);
     }

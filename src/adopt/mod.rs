@@ -13,12 +13,13 @@ mod source;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
-use shards::catalog::kafka::{Adopted, Image, ImageError, LeftOut};
+use shards::catalog::kafka::{Adopted, Image, ImageError, KafkaTopic, LeftOut};
 use shards::journal::checkpoint::PartitionCheckpoint;
 use shards::log::PartitionDir;
-use shards::shard::adopted::{self, Unfit};
+use shards::shard::adopted::{self, Forget, Unfit};
 use shards::shard::settings::Layout;
 use shards::types::{Offset, PartitionId, TopicId};
 
@@ -47,10 +48,27 @@ pub enum AdoptError {
     #[error("{}{}: {what}. {}", path.display(), told(place), skip(path))]
     Transaction { path: PathBuf, place: Option<(u64, i64)>, what: Unfit },
     #[error(
-        "partition {partition} is not in {}: Kafka keeps it in another of its log.dirs. Let Kafka move all partitions into \
-         one (kafka-reassign-partitions.sh), or leave its topic out with --skip", dir.display()
+        "partition {partition}{} not in {}: Kafka has registered {log_dirs} log.dirs, and this is one of them. {ONE_DIR}, or \
+         leave topics out with --skip", and_others(*others), dir.display()
     )]
-    NoPartition { partition: String, dir: PathBuf },
+    Elsewhere { partition: String, others: usize, dir: PathBuf, log_dirs: usize },
+    #[error(
+        "partition {partition}{} not in {}, which is the only one of Kafka's log.dirs. {DAMAGED}", and_others(*others),
+        dir.display()
+    )]
+    NoPartition { partition: String, others: usize, dir: PathBuf },
+    #[error(
+        "{}: the log ends at offset {}, and Kafka has given readers what is below {}, as its replication-offset-checkpoint \
+         says: records are lost. Restore the partition from a copy, or leave its topic out with --skip; or let Kafka start on \
+         the directory and stop it in order: it goes on without them", path.display(), end.0, told.0
+    )]
+    EndsEarly { path: PathBuf, end: Offset, told: Offset },
+    #[error(
+        "{}, byte {}, offset {}: from here on records are in message format {format}, of a Kafka before 0.11, which corelog \
+         does not read. Kafka does not write them anew by itself: let it copy them into a new topic (MirrorMaker, or \
+         kafka-console-consumer.sh and kafka-console-producer.sh). {}", path.display(), place.0, place.1, skip(path)
+    )]
+    OldFormat { path: PathBuf, place: (u64, i64), format: u8 },
     #[error("{} is not of the topic with id {topic}, which the metadata log names. {DAMAGED}", path.display())]
     OtherTopic { path: PathBuf, topic: TopicId },
     #[error(
@@ -85,6 +103,17 @@ pub enum AdoptError {
 const DAMAGED: &str = "Let Kafka start on the directory and stop it in order: it mends what a crash has left. What is \
                        damaged still then is to be restored from a copy, or its topic left out with --skip";
 
+/// What helps where partitions are in several directories.
+const ONE_DIR: &str = "Let Kafka move all partitions into one directory, that of the metadata log \
+                       (kafka-reassign-partitions.sh with log_dirs), and import that";
+
+fn and_others(others: usize) -> String {
+    match others {
+        0 => " is".to_owned(),
+        others => format!(" and {others} more are"),
+    }
+}
+
 fn told(place: &Option<(u64, i64)>) -> String {
     place.map_or_else(String::new, |(position, offset)| format!(", byte {position}, offset {offset}"))
 }
@@ -112,7 +141,14 @@ impl AdoptError {
 
     /// Bytes of Kafka's are not what they were.
     pub fn is_damage(&self) -> bool {
-        matches!(self, AdoptError::Damaged { .. } | AdoptError::Unfinished { .. } | AdoptError::OtherTopic { .. })
+        matches!(
+            self,
+            AdoptError::Damaged { .. }
+                | AdoptError::Unfinished { .. }
+                | AdoptError::OtherTopic { .. }
+                | AdoptError::NoPartition { .. }
+                | AdoptError::EndsEarly { .. }
+        )
     }
 
     /// What was named is not there.
@@ -145,8 +181,12 @@ pub struct Report {
     pub meta: Meta,
     /// Kafka has written down that it stopped in order.
     pub was_stopped: bool,
+    /// How many log.dirs Kafka had, if it has said so; all of its partitions are in the one that was read.
+    pub log_dirs: usize,
     pub topics: Vec<AdoptedTopic>,
     pub left_out: Vec<LeftOut>,
+    /// Names of directories of partitions of which the metadata log knows nothing.
+    pub unknown: Vec<String>,
 }
 
 /// Kafka's directory, read so far that it is known what there is to copy.
@@ -155,6 +195,7 @@ pub struct Import {
     image: Image,
     metadata_end: Offset,
     left_out: Vec<LeftOut>,
+    unknown: Vec<String>,
 }
 
 impl Import {
@@ -163,6 +204,9 @@ impl Import {
         let source = Source::open(from)?;
         let (mut image, metadata_end) = metadata::read(&source)?;
         let mut left_out = Vec::new();
+        let known: BTreeSet<String> = partitions(&image).iter().map(PartitionDir::name).collect();
+        let mut unknown = source.partition_dirs()?;
+        unknown.retain(|name| !known.contains(name));
         let names: BTreeSet<String> = image.topics().iter().map(|topic| topic.name.clone()).collect();
         for topic in skipped {
             if !names.contains(topic) {
@@ -188,7 +232,16 @@ impl Import {
                 }
             }
         }
-        Ok(Import { source, image, metadata_end, left_out })
+        let mut absent: Vec<String> = partitions(&image).iter().map(PartitionDir::name).collect();
+        absent.retain(|name| !source.has(name));
+        if let Some(partition) = absent.first().cloned() {
+            let (others, dir, log_dirs) = (absent.len() - 1, source.root, image.log_dirs(node));
+            return Err(match log_dirs {
+                0 | 1 => AdoptError::NoPartition { partition, others, dir },
+                log_dirs => AdoptError::Elsewhere { partition, others, dir, log_dirs },
+            });
+        }
+        Ok(Import { source, image, metadata_end, left_out, unknown })
     }
 
     pub fn meta(&self) -> &Meta {
@@ -198,28 +251,17 @@ impl Import {
     /// The bytes of all segments, which are as many as will be copied or a little more.
     pub fn bytes(&self) -> Result<u64, AdoptError> {
         let mut bytes = 0;
-        for dir in self.partitions() {
+        for dir in partitions(&self.image) {
             let segments = self.source.segments(&self.source.partition(&dir.name(), dir.id.topic)?)?;
             bytes += segments.iter().map(|segment| segment.bytes).sum::<u64>();
         }
         Ok(bytes)
     }
 
-    /// All partitions, by topic and index.
-    fn partitions(&self) -> Vec<PartitionDir> {
-        let of = |topic: &shards::catalog::kafka::KafkaTopic| {
-            let (id, name) = (topic.id, topic.name.as_str().into());
-            let dir = |index: &i32| PartitionDir {
-                id: PartitionId { topic: id, index: *index },
-                topic_name: Clone::clone(&name),
-            };
-            topic.partitions.keys().map(dir).collect::<Vec<PartitionDir>>()
-        };
-        self.image.topics().into_iter().flat_map(of).collect()
-    }
-
-    /// Fills the directory `to`, which is new or empty, or was left by an import that was cut short.
-    pub fn run(mut self, to: &Path, now_ms: i64, advance: &mut dyn FnMut(u64, u64)) -> Result<Report, AdoptError> {
+    /// Fills the directory `to`, which is new or empty, or was left by an import that was cut short. Producers that have to be
+    /// forgotten by now are not carried over.
+    pub fn run(mut self, to: &Path, forget: Forget, advance: &mut dyn FnMut(u64, u64)) -> Result<Report, AdoptError> {
+        let to = &resolved(to);
         if is_inside(to, &self.source.root) {
             return Err(AdoptError::Inside { path: to.to_owned() });
         }
@@ -238,11 +280,11 @@ impl Import {
             topics.insert(id, AdoptedTopic { name, id, partitions, copied: Copied::default() });
         }
         let mut lines: Vec<PartitionCheckpoint> = Vec::new();
-        for dir in self.partitions() {
+        for dir in partitions(&self.image) {
             let copied = topics.get_mut(&dir.id.topic).map(|topic| &mut topic.copied);
             let mut nowhere = Copied::default();
             let copied = copied.unwrap_or(&mut nowhere);
-            let line = partition::copy(&self.source, &dir, &layout.partitions(), copied, advance)?;
+            let line = partition::copy(&self.source, &dir, &layout.partitions(), forget, copied, advance)?;
             let last = line.epochs.last().map_or(0, |entry| entry.epoch.0);
             epochs.entry(dir.id.topic).and_modify(|epoch| *epoch = last.max(*epoch));
             lines.push(line);
@@ -251,7 +293,7 @@ impl Import {
         let Adopted { catalog, left_out } = self.image.catalog(self.source.meta.node_id, &epochs)?;
         self.left_out.extend(left_out);
         let run_id = u128::from_le_bytes(crate::launch::random());
-        let files = adopted::files(&layout, run_id, &catalog, self.metadata_end, lines, now_ms);
+        let files = adopted::files(&layout, run_id, &catalog, self.metadata_end, lines, forget.now_ms);
         for (path, content) in files.map_err(|e| AdoptError::Encode(e.to_string()))? {
             partition::store(&path, &content)?;
         }
@@ -262,7 +304,8 @@ impl Import {
         let mut topics: Vec<AdoptedTopic> = topics.into_values().collect();
         topics.sort_by(|a, b| a.name.cmp(&b.name));
         let Source { meta, was_stopped, .. } = self.source;
-        Ok(Report { meta, was_stopped, topics, left_out: self.left_out })
+        let log_dirs = self.image.log_dirs(meta.node_id);
+        Ok(Report { meta, was_stopped, log_dirs, topics, left_out: self.left_out, unknown: self.unknown })
     }
 
     /// A full disk would be met only after a long time.
@@ -277,9 +320,56 @@ impl Import {
     }
 }
 
-/// Whether `path`, or the directory that it would be made in, lies in `dir` or is it.
-fn is_inside(path: &Path, dir: &Path) -> bool {
-    let Ok(dir) = fs::canonicalize(dir) else { return false };
+/// All partitions, by topic and index.
+fn partitions(image: &Image) -> Vec<PartitionDir> {
+    let of = |topic: &KafkaTopic| {
+        let (id, name): (TopicId, Arc<str>) = (topic.id, topic.name.as_str().into());
+        let dir = |index: &i32| PartitionDir { id: PartitionId { topic: id, index: *index }, topic_name: name.clone() };
+        topic.partitions.keys().map(dir).collect::<Vec<PartitionDir>>()
+    };
+    image.topics().into_iter().flat_map(of).collect()
+}
+
+/// Where `path` is, or will be: what of it is not there yet will be plain directories, and `..` leaves one of those again.
+fn resolved(path: &Path) -> PathBuf {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    path.ancestors().find_map(|above| fs::canonicalize(above).ok()).is_some_and(|above| above.starts_with(dir))
+    let mut at = PathBuf::new();
+    for part in path.components() {
+        if part == Component::ParentDir {
+            at.pop();
+        } else {
+            at.push(part);
+        }
+        at = fs::canonicalize(&at).unwrap_or(at);
+    }
+    at
+}
+
+/// Whether `path`, which is resolved, lies in `dir` or is it.
+fn is_inside(path: &Path, dir: &Path) -> bool {
+    fs::canonicalize(dir).is_ok_and(|dir| path.starts_with(dir))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_resolved_as_the_kernel_would_once_it_is_made() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let root = fs::canonicalize(dir.path()).expect("it is there");
+        fs::create_dir_all(root.join("real/deep")).expect("made");
+        std::os::unix::fs::symlink(root.join("real/deep"), root.join("link")).expect("made");
+        for (path, wanted) in [
+            ("new", "new"),
+            ("new/../real/x", "real/x"),
+            ("new/x/../../link/y", "real/deep/y"),
+            ("link/../z", "real/z"),
+            ("./new/./x", "new/x"),
+        ] {
+            assert_eq!(resolved(&root.join(path)), root.join(wanted), "{path}");
+        }
+        assert!(is_inside(&resolved(&root.join("new/../link/x")), &root.join("real")));
+        assert!(!is_inside(&resolved(&root.join("real/../new")), &root.join("real")));
+    }
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use shards::journal::checkpoint::PartitionCheckpoint;
 use shards::log::{FileKind, METADATA_FILE, PartitionDir, metadata_text};
-use shards::shard::adopted::{AdoptedLog, AdoptedSegment, Unfit};
+use shards::shard::adopted::{AdoptedLog, AdoptedSegment, Forget, Unfit};
 use shards::types::Offset;
 
 use super::source::{SegmentFile, Source, epochs};
@@ -17,11 +17,16 @@ use super::{AdoptError, Copied};
 /// Written at once.
 const WRITE_BYTES: usize = 1 << 20;
 
-/// Copies the log of a partition from `source` below `partitions`, the directory of all partitions.
+/// Copies the log of a partition from `source` below `partitions`, the directory of all partitions. Producers that it has to
+/// `forget` are not carried over.
+///
+/// Records above the last high watermark that Kafka has written down are taken, too: it serves them itself once it has started,
+/// as the only replica's.
 pub fn copy(
     source: &Source,
     dir: &PartitionDir,
     partitions: &Path,
+    forget: Forget,
     copied: &mut Copied,
     advance: &mut dyn FnMut(u64, u64),
 ) -> Result<PartitionCheckpoint, AdoptError> {
@@ -36,7 +41,7 @@ pub fn copy(
         let is_last = segment.base == log_end;
         if segment.has_batches()? {
             filled.push(segment);
-        } else if segment.bytes > 0 && !is_last {
+        } else if (!is_last && segment.bytes > 0) || !segment.is_zero_from(0)? {
             return Err(zeros(&segment, 0));
         } else if filled.is_empty() && !is_last {
             // Compaction has taken all of it: the log begins there still.
@@ -55,8 +60,9 @@ pub fn copy(
             let next = filled.get(at + 1).map(|next| next.base);
             let mut learnt = log.segment(segment.base);
             copy_segment(segment, &to, &mut learnt, copied, advance)?;
-            // Only where Kafka writes next may a file go on behind its batches.
-            if next.is_some() && learnt.bytes() < segment.bytes {
+            // Only where Kafka writes next may a file go on behind its batches, and with nothing.
+            let goes_on = learnt.bytes() < segment.bytes;
+            if goes_on && (next.is_some() || !segment.is_zero_from(learnt.bytes())?) {
                 return Err(zeros(segment, learnt.bytes()));
             }
             log_end = log_end.max(learnt.end_offset());
@@ -66,7 +72,10 @@ pub fn copy(
         }
         sync_dir(&to)?;
     }
-    let line = log.finish(log_end, epochs(&from)?);
+    if let Some(told) = source.high_watermark(&name).filter(|told| *told > log_end) {
+        return Err(AdoptError::EndsEarly { path: from, end: log_end, told });
+    }
+    let line = log.finish(log_end, epochs(&from)?, forget);
     line.map_err(|unfit| AdoptError::unfit(&from, None, unfit))
 }
 

@@ -28,6 +28,8 @@ pub struct Home {
     pub address: SocketAddr,
     /// Brokers run in this one, if any.
     pub cgroup: Option<PathBuf>,
+    /// All of a broker's environment.
+    pub env: Vec<(&'static str, PathBuf)>,
 }
 
 /// A running broker. Dropping it kills the process.
@@ -53,7 +55,7 @@ impl Home {
         // Free now; the broker binds it in a moment.
         let probe = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let address = probe.local_addr().expect("its address");
-        Self { data: dir.path().join("data"), dir, address, cgroup: None }
+        Self { data: dir.path().join("data"), dir, address, cgroup: None, env: Vec::new() }
     }
 
     pub fn path(&self) -> &Path {
@@ -111,6 +113,7 @@ impl Home {
             .args(args)
             // A developer's own settings must not reach the tests.
             .env_clear()
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(File::create(&stderr).expect("a file for stderr"))

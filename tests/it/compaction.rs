@@ -1,5 +1,6 @@
 //! Compaction in the real process: what readers find once it is done, and after `kill -9`.
 
+use std::fs;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -10,18 +11,22 @@ use corelog::wire::messages::offset_commit::{
     OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
 use corelog::wire::messages::offset_fetch::{OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopics};
-use shards::batch::{BatchBuilder, Compression, CompressionLevels, HEADER_BYTES, NewRecord, Records, decompress, walk};
+use shards::batch::crc::crc32c;
+use shards::batch::{
+    BatchBuilder, CRC_FROM, Compression, CompressionLevels, HEADER_BYTES, NewRecord, Records, decompress, walk,
+};
 
 use crate::broker::{Connection, Home, until};
+use crate::http;
 use crate::on_disk::verified;
 use crate::peer::{batch, fetch_request, reply};
 
-const OFTEN: [&str; 2] = ["--set", "log.cleaner.backoff.ms=20"];
+pub const OFTEN: [&str; 2] = ["--set", "log.cleaner.backoff.ms=20"];
 /// A record as it is read: offset, timestamp, key and value.
-type Seen = (i64, i64, Vec<u8>, Option<Vec<u8>>);
+pub type Seen = (i64, i64, Vec<u8>, Option<Vec<u8>>);
 
 /// Everything from offset 0 on; a position moves behind the batches, as in Kafka's clients.
-fn read_all(peer: &mut Connection, topic: &str) -> Vec<Seen> {
+pub fn read_all(peer: &mut Connection, topic: &str) -> Vec<Seen> {
     let (mut found, mut position) = (Vec::new(), 0);
     loop {
         let reply = peer.fetch(fetch_request(topic, position));
@@ -57,7 +62,7 @@ fn record(n: i64, base_ms: i64) -> Seen {
     (n, base_ms + n * 10, format!("key {}", n % 7).into_bytes(), value)
 }
 
-fn keyed(records: &[Seen], codec: Compression) -> Bytes {
+pub fn keyed(records: &[Seen], codec: Compression) -> Bytes {
     let mut builder = BatchBuilder::new(records[0].1).compression(codec, CompressionLevels::default());
     for (_, timestamp_ms, key, value) in records {
         let record = NewRecord { timestamp_ms: *timestamp_ms, key: Some(key), value: value.as_deref(), headers: &[] };
@@ -113,6 +118,52 @@ fn the_newest_value_of_each_key_stays_and_outlives_kill_9() {
     assert!(home.dev(&OFTEN).terminate().status.success());
     let (ran, told) = verified(&home, &[]);
     assert_eq!(ran.code, Some(0), "tools know that compacted logs have gaps: {told}");
+}
+
+#[test]
+fn a_log_with_a_batch_that_does_not_decode_is_counted_and_others_are_compacted() {
+    let home = Home::new();
+    let broker = home.dev(&["--set", "shards=1", "--set", "log.cleaner.enable=false"]);
+    let mut peer = broker.connect();
+    let configs = [("cleanup.policy", "compact"), ("segment.ms", "1"), ("min.cleanable.dirty.ratio", "0.01")];
+    let all: Vec<Seen> = (0..8).map(|n| (n, 1_000 + n * 10, b"k".to_vec(), Some(n.to_string().into_bytes()))).collect();
+    for topic in ["bad", "good"] {
+        assert_eq!(peer.create_with(topic, 1, &configs), ErrorCode::None);
+        for pair in all.chunks(2) {
+            assert_eq!(peer.append(topic, &keyed(pair, Compression::None)), (ErrorCode::None, pair[0].0));
+        }
+    }
+    assert!(broker.terminate().status.success());
+    // No disk does this: all checksums are right, and the first record says that it is a byte shorter than nothing.
+    let path = home.data.join("data/bad-0/00000000000000000000.log");
+    let mut bytes = fs::read(&path).expect("a segment");
+    bytes[HEADER_BYTES] = 1;
+    let length = walk(&bytes).next().and_then(|(_, header)| header.total_bytes());
+    assert_eq!(length, Some(bytes.len()), "a segment of one batch");
+    let crc = crc32c(&bytes[CRC_FROM..]);
+    bytes[CRC_FROM - 4..CRC_FROM].copy_from_slice(&crc.to_be_bytes());
+    fs::write(&path, bytes).expect("written");
+
+    let (broker, http) = http::start(&home, &[&OFTEN[..], &["--set", "shards=1"]].concat());
+    let mut peer = broker.connect();
+    until("the good one is compacted", || read_all(&mut peer, "good").len() == 3);
+    let of_shard = "corelog_partitions_uncleanable{shard=\"0\"}";
+    let dir = home.data.display();
+    let of_broker = format!("kafka_log_logcleanermanager_uncleanable_partitions_count{{logDirectory=\"{dir}\"}}");
+    let counted = || {
+        let page = http::get(http, "/metrics").body;
+        (http::sample(&page, of_shard), http::sample(&page, &of_broker))
+    };
+    until("the bad one is counted", || counted() == (1.0, 1.0));
+    assert!(broker.stderr().contains("a batch cannot be compacted"), "{}", broker.stderr());
+    assert_eq!(
+        peer.append("bad", &keyed(&all[..1], Compression::None)),
+        (ErrorCode::None, 8),
+        "it is served all the same"
+    );
+    assert_eq!(counted(), (1.0, 1.0));
+    assert_eq!(peer.delete("bad"), ErrorCode::None);
+    until("what is deleted counts no more", || counted() == (0.0, 0.0));
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn with_shards(home: &Home, shards: u32) -> Broker {
     home.dev(&[&AT_ONCE[..], &["--set", &format!("shards={shards}")]].concat())
 }
 
-fn find(peer: &mut Connection, group: &str) {
+pub fn find(peer: &mut Connection, group: &str) {
     let request = FindCoordinatorRequest { coordinator_keys: vec![group.into()], ..Default::default() };
     let found = reply!(FindCoordinator, peer.ask(request, 6)).coordinators.remove(0);
     assert_eq!((found.error_code, found.node_id), (ErrorCode::None, 1));
@@ -52,15 +52,21 @@ fn joining(group: &str, member: &str) -> JoinGroupRequest {
 
 /// Joins as a client since version 4 does: with the id that the first try is given.
 fn join(peer: &mut Connection, group: &str) -> JoinGroupResponse {
-    let first = reply!(JoinGroup, peer.ask(joining(group, ""), 9));
+    join_for(peer, group, 30_000)
+}
+
+/// Joins as a member who is given up when nothing was heard from it for so long.
+pub fn join_for(peer: &mut Connection, group: &str, session_timeout_ms: i32) -> JoinGroupResponse {
+    let joining = |member: &str| JoinGroupRequest { session_timeout_ms, ..joining(group, member) };
+    let first = reply!(JoinGroup, peer.ask(joining(""), 9));
     assert_eq!(first.error_code, ErrorCode::MemberIdRequired);
-    let joined = reply!(JoinGroup, peer.ask(joining(group, &first.member_id), 9));
+    let joined = reply!(JoinGroup, peer.ask(joining(&first.member_id), 9));
     assert_eq!((joined.error_code, &joined.member_id), (ErrorCode::None, &first.member_id));
     joined
 }
 
 /// Assigns to the only member.
-fn sync(peer: &mut Connection, group: &str, joined: &JoinGroupResponse) -> Bytes {
+pub fn sync(peer: &mut Connection, group: &str, joined: &JoinGroupResponse) -> Bytes {
     let assignments = vec![SyncGroupRequestAssignment {
         member_id: joined.member_id.clone(),
         assignment: Bytes::from_static(b"all"),
@@ -79,7 +85,7 @@ fn sync(peer: &mut Connection, group: &str, joined: &JoinGroupResponse) -> Bytes
     synced.assignment
 }
 
-fn heartbeat(peer: &mut Connection, group: &str, joined: &JoinGroupResponse) -> ErrorCode {
+pub fn heartbeat(peer: &mut Connection, group: &str, joined: &JoinGroupResponse) -> ErrorCode {
     let request = HeartbeatRequest {
         group_id: group.into(),
         generation_id: joined.generation_id,
@@ -89,7 +95,7 @@ fn heartbeat(peer: &mut Connection, group: &str, joined: &JoinGroupResponse) -> 
     reply!(Heartbeat, peer.ask(request, 4)).error_code
 }
 
-fn commit(
+pub fn commit(
     peer: &mut Connection,
     group: &str,
     topic: &str,
@@ -112,7 +118,7 @@ fn commit(
 }
 
 /// The stored offset, by the oldest version and the newest with names.
-fn committed(peer: &mut Connection, group: &str, topic: &str) -> i64 {
+pub fn committed(peer: &mut Connection, group: &str, topic: &str) -> i64 {
     let old = OffsetFetchRequest {
         group_id: group.into(),
         topics: Some(vec![OffsetFetchRequestTopic { name: topic.into(), partition_indexes: vec![0] }]),
@@ -129,7 +135,7 @@ fn committed(peer: &mut Connection, group: &str, topic: &str) -> i64 {
 }
 
 /// Heartbeats until the coordinator has read its log; it says so only to requests that it would have to answer.
-fn state(peer: &mut Connection, group: &str) -> String {
+pub fn state(peer: &mut Connection, group: &str) -> String {
     loop {
         let request = DescribeGroupsRequest { groups: vec![group.into()], ..Default::default() };
         let described = reply!(DescribeGroups, peer.ask(request, 6)).groups.remove(0);

@@ -17,10 +17,10 @@ const ANSWER: Duration = Duration::from_secs(20);
 
 /// An answer of the broker.
 #[derive(Debug)]
-struct Answer {
+pub struct Answer {
     status: u16,
     head: String,
-    body: String,
+    pub body: String,
 }
 
 impl Answer {
@@ -44,7 +44,7 @@ pub fn start(home: &Home, flags: &[&str]) -> (Broker, SocketAddr) {
     (broker, http)
 }
 
-fn get(http: SocketAddr, path: &str) -> Answer {
+pub fn get(http: SocketAddr, path: &str) -> Answer {
     ask(http, &format!("GET {path} HTTP/1.1\r\nhost: broker\r\nconnection: close\r\n\r\n"))
 }
 
@@ -68,7 +68,7 @@ fn ask(http: SocketAddr, request: &str) -> Answer {
 }
 
 /// The value of a sample, by its name and labels as they are written.
-fn sample(page: &str, name: &str) -> f64 {
+pub fn sample(page: &str, name: &str) -> f64 {
     let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.unwrap_or_else(|| panic!("{name} is missing: {page}")).parse().expect("a number")
 }

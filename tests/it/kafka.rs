@@ -1,7 +1,7 @@
 //! `corelog log import` on a directory that Kafka 4.3.1 has written: a broker on what comes of it answers as Kafka did, and goes
-//! on from there; and what is refused. `kafka_data/README.md` says how the directory and the answers were made.
+//! on from there (`kafka_refused.rs` has what is refused). `kafka_data/README.md` says how the directory and the answers were made.
 
-use std::fs::{self, File};
+use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,13 +18,12 @@ use corelog::wire::messages::offset_for_leader_epoch::{
     OffsetForLeaderEpochRequest, OffsetForLeaderPartition, OffsetForLeaderTopic,
 };
 use corelog::wire::{ErrorCode, Str};
-use rustix::fs::{FlockOperation, fcntl_lock};
-use serde_json::Value;
+use serde_json::{Value, json};
 use shards::batch::crc::crc32c;
-use shards::batch::{CRC_FROM, Records, walk};
+use shards::batch::walk;
 use tempfile::TempDir;
 
-use crate::broker::{Broker, Connection, Home, copy_all};
+use crate::broker::{Broker, Connection, Home};
 use crate::commands::Ran;
 use crate::on_disk::{contents, corelog_log};
 use crate::peer::{batch, fetch_request, list_request, reply};
@@ -37,7 +36,7 @@ fn recorded() -> PathBuf {
 }
 
 /// Kafka's directory, unpacked.
-fn kafkas() -> (TempDir, PathBuf) {
+pub fn kafkas() -> (TempDir, PathBuf) {
     let dir = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory below target/");
     let packed = recorded().join("data.tar.gz");
     let done = Command::new("tar").arg("-xzf").arg(packed).arg("-C").arg(dir.path()).status().expect("tar runs");
@@ -46,16 +45,32 @@ fn kafkas() -> (TempDir, PathBuf) {
     (dir, data)
 }
 
-fn text(path: &Path) -> &str {
+pub fn text(path: &Path) -> &str {
     path.to_str().expect("a UTF-8 path")
 }
 
-fn import(from: &Path, to: &Path, more: &[&str]) -> Ran {
+pub fn import(from: &Path, to: &Path, more: &[&str]) -> Ran {
     corelog_log(&[&["import", text(from), "--data-dir", text(to)][..], more].concat())
 }
 
+/// Imports into the data directory of a configuration that keeps producers for ever, however old the recording is.
+fn import_with_producers(from: &Path, home: &Home, more: &[&str]) -> Ran {
+    let config = home.path().join("import.toml");
+    let told =
+        format!("data_dir = {:?}\n\"node.id\" = 1\n\"producer.id.expiration.ms\" = {}\n", text(&home.data), i64::MAX);
+    fs::write(&config, told).expect("written");
+    corelog_log(&[&["import", text(from), "--config", text(&config)][..], more].concat())
+}
+
+/// How many producers of `orders-0` a data directory has.
+pub fn producers(home: &Home) -> usize {
+    let known = corelog_log(&["dump", text(&home.data), "orders-0", "--producers", "-o", "json"]);
+    assert_eq!(known.code, Some(0), "{}", known.stderr);
+    known.stdout.lines().filter(|line| line.contains(r#""kind":"producer""#)).count()
+}
+
 /// A broker that deletes and compacts nothing, however old the recording is.
-fn broker_on(home: &Home) -> Broker {
+pub fn broker_on(home: &Home) -> Broker {
     let for_ever = ["offsets.retention.minutes=2147483647", "producer.id.expiration.ms=9223372036854775807"];
     let flags = ["shards=2", "log.cleaner.enable=false"].into_iter().chain(for_ever).flat_map(|set| ["--set", set]);
     home.dev(&flags.collect::<Vec<_>>())
@@ -142,7 +157,7 @@ fn partition(peer: &mut Connection, topic: &str, index: i32) -> Vec<String> {
 }
 
 /// The log start, and all bytes from there on, as a reader of committed records gets them.
-fn read(peer: &mut Connection, topic: &str, index: i32) -> (i64, Vec<u8>) {
+pub fn read(peer: &mut Connection, topic: &str, index: i32) -> (i64, Vec<u8>) {
     let ask = ListOffsetsPartition { partition_index: index, timestamp: -2, ..Default::default() };
     let start = reply!(ListOffsets, peer.ask(list_request(topic, vec![ask]), 8)).topics[0].partitions[0].offset;
     let (mut at, mut bytes) = (start, Vec::new());
@@ -210,7 +225,7 @@ fn a_directory_of_kafka_is_carried_over_and_answers_as_kafka_did() {
     let (_dir, kafka) = kafkas();
     let before = contents(&kafka);
     let home = Home::new();
-    let ran = import(&kafka, &home.data, &["-o", "json"]);
+    let ran = import_with_producers(&kafka, &home, &["-o", "json"]);
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
     assert!(contents(&kafka) == before, "an import changed Kafka's directory");
     let report: Value = serde_json::from_str(&ran.stdout).expect("JSON");
@@ -219,10 +234,10 @@ fn a_directory_of_kafka_is_carried_over_and_answers_as_kafka_did() {
         assert!(left_out(what), "{what}: {report:#}");
     }
     assert_eq!((report["node"].as_i64(), report["stopped_in_order"].as_bool()), (Some(1), Some(true)));
+    assert_eq!((report["log_dirs"].as_i64(), &report["unknown_directories"]), (Some(1), &json!([])));
     let whole = corelog_log(&["verify", text(&home.data)]);
     assert_eq!(whole.code, Some(0), "{}", whole.stdout);
-    let known = corelog_log(&["dump", text(&home.data), "orders-0", "--producers", "-o", "json"]).stdout;
-    assert_eq!(known.lines().filter(|line| line.contains(r#""kind":"producer""#)).count(), 2, "{known}");
+    assert_eq!(producers(&home), 2);
 
     let expected = fs::read_to_string(recorded().join("answers.txt")).expect("what Kafka answered");
     let broker = broker_on(&home);
@@ -288,157 +303,4 @@ fn an_import_that_was_cut_serves_nobody_and_is_run_again() {
     assert_eq!(again.code, Some(0), "{}", again.stderr);
     let broker = broker_on(&home);
     assert_eq!(broker.connect().append("orders", &batch(&[b"more"], None)), (ErrorCode::None, 20));
-}
-
-/// Imports a copy of the recording that was changed so; it must be refused, with all of these words, and a broker must not start
-/// on what there is then.
-#[track_caller]
-fn refused(change: impl FnOnce(&Path), more: &[&str], code: i32, words: &[&str]) {
-    let (_dir, kafka) = kafkas();
-    change(&kafka);
-    let before = contents(&kafka);
-    let home = Home::new();
-    let ran = import(&kafka, &home.data, more);
-    assert_eq!(ran.code, Some(code), "{}", ran.stderr);
-    for word in words {
-        assert!(ran.stderr.contains(word), "{word:?} is missing: {}", ran.stderr);
-    }
-    assert!(contents(&kafka) == before, "an import changed Kafka's directory");
-    assert!(!home.data.join("meta").exists());
-    if home.data.exists() {
-        assert!(!home.dev_refused(&[]).status.success());
-    }
-}
-
-/// Puts what `first` makes of the first batch of `orders-0` in its place, and the others into the next segment; their base
-/// offset and bytes.
-fn take_first_batch(kafka: &Path, first: impl FnOnce(&[u8]) -> Vec<u8>) -> (i64, Vec<u8>) {
-    let dir = kafka.join("orders-0");
-    let path = dir.join("00000000000000000000.log");
-    let bytes = fs::read(&path).expect("a segment");
-    let (at, header) = walk(&bytes).nth(1).expect("a second batch");
-    fs::write(dir.join(format!("{:020}.log", header.base_offset)), &bytes[at..]).expect("written");
-    fs::write(path, first(&bytes[..at])).expect("written");
-    (header.base_offset, bytes[at..].to_vec())
-}
-
-#[test]
-fn a_log_whose_first_segment_compaction_has_emptied_is_read_from_its_start() {
-    let (_dir, kafka) = kafkas();
-    let (base, rest) = take_first_batch(&kafka, |_| Vec::new());
-    assert!(base > 0);
-    let home = Home::new();
-    let ran = import(&kafka, &home.data, &[]);
-    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    let whole = corelog_log(&["verify", text(&home.data)]);
-    assert_eq!(whole.code, Some(0), "{}", whole.stdout);
-    let broker = broker_on(&home);
-    let (start, read) = read(&mut broker.connect(), "orders", 0);
-    assert_eq!(start, 0);
-    assert!(read == rest, "{} bytes of {}", read.len(), rest.len());
-    assert_eq!(broker.connect().append("orders", &batch(&[b"more"], None)), (ErrorCode::None, 20));
-}
-
-#[test]
-fn zeros_where_records_were_are_damage() {
-    let zeros = |kafka: &Path| drop(take_first_batch(kafka, |bytes| vec![0; bytes.len()]));
-    refused(zeros, &[], 6, &["orders-0/00000000000000000000.log", "from byte 0 on", "Let Kafka start"]);
-    let hole = |kafka: &Path| drop(take_first_batch(kafka, |bytes| [bytes, &[0; 100]].concat()));
-    refused(hole, &[], 6, &["orders-0/00000000000000000000.log", "from byte", "Let Kafka start"]);
-}
-
-/// Changes the bytes of a file.
-fn edit(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
-    let mut bytes = fs::read(path).expect("a file");
-    change(&mut bytes);
-    fs::write(path, bytes).expect("written");
-}
-
-#[test]
-fn what_is_no_whole_directory_of_one_kafka_is_refused_with_what_to_do() {
-    let log = "orders-0/00000000000000000000.log";
-    refused(|dir| fs::remove_file(dir.join("meta.properties")).expect("removed"), &[], 4, &["meta.properties"]);
-    let other = |dir: &Path| {
-        let path = dir.join("meta.properties");
-        let text = fs::read_to_string(&path).expect("read");
-        fs::write(path, text.replace("version=1", "version=0")).expect("written");
-    };
-    refused(other, &[], 4, &["version 0", "Kafka 4.3"]);
-    let broker_only = |dir: &Path| fs::remove_dir_all(dir.join("__cluster_metadata-0")).expect("removed");
-    refused(broker_only, &[], 4, &["__cluster_metadata-0"]);
-    refused(|dir| edit(&dir.join(log), |bytes| bytes[100] ^= 1), &[], 6, &[log, "byte 0, offset 0", "CRC"]);
-    let cut = |dir: &Path| edit(&dir.join(log), |bytes| bytes.truncate(bytes.len() - 1));
-    refused(cut, &[], 6, &[log, "offset 10", "Let Kafka start"]);
-    let elsewhere = |dir: &Path| fs::remove_dir_all(dir.join("orders-2")).expect("removed");
-    refused(elsewhere, &[], 1, &["orders-2", "log.dirs", "--skip"]);
-    let swapped = |dir: &Path| drop(File::create(dir.join(format!("{log}.swap"))).expect("made"));
-    refused(swapped, &[], 6, &[".swap", "Let Kafka start"]);
-    let foreign = |dir: &Path| {
-        fs::copy(dir.join("codecs-0/partition.metadata"), dir.join("orders-1/partition.metadata")).expect("copied");
-    };
-    refused(foreign, &[], 6, &["orders-1/partition.metadata", "topic with id"]);
-    refused(|_| {}, &["--skip", "nothing"], 4, &["no topic nothing"]);
-    let metadata = |dir: &Path| {
-        let log = dir.join("__cluster_metadata-0/00000000000000000000.log");
-        edit(&log, |bytes| {
-            let last = bytes.len() - 1;
-            bytes[last] ^= 1;
-        });
-    };
-    refused(metadata, &[], 6, &["__cluster_metadata-0/00000000000000000000.log", "CRC"]);
-}
-
-#[test]
-fn a_topic_that_cannot_be_read_can_be_left_out() {
-    let (_dir, kafka) = kafkas();
-    edit(&kafka.join("orders-0/00000000000000000000.log"), |bytes| bytes[100] ^= 1);
-    let home = Home::new();
-    let ran = import(&kafka, &home.data, &["--skip", "orders"]);
-    assert!(ran.code == Some(0) && ran.stdout.contains("left out: topic orders: --skip"), "{}", ran.stdout);
-    let broker = broker_on(&home);
-    assert_eq!(broker.connect().topic("orders", false).error_code, ErrorCode::UnknownTopicOrPartition);
-    assert_eq!(broker.connect().append("codecs", &batch(&[b"more"], None)), (ErrorCode::None, 30));
-}
-
-#[test]
-fn a_kafka_that_runs_keeps_its_directory() {
-    let (_dir, kafka) = kafkas();
-    let lock = File::options().create(true).truncate(false).write(true).open(kafka.join(".lock")).expect("a lock");
-    fcntl_lock(&lock, FlockOperation::NonBlockingLockExclusive).expect("locked");
-    let home = Home::new();
-    let ran = import(&kafka, &home.data, &[]);
-    assert!(ran.code == Some(1) && ran.stderr.contains("a Kafka runs on"), "{}", ran.stderr);
-    let inside = kafka.join("corelog");
-    drop(lock);
-    let ran = import(&kafka, &inside, &[]);
-    assert!(ran.code == Some(2) && ran.stderr.contains("Kafka's own directory"), "{}", ran.stderr);
-    assert!(!inside.exists());
-    let copy = home.path().join("copy");
-    copy_all(&kafka, &copy);
-    assert_eq!(import(&copy, &home.data, &[]).code, Some(0));
-}
-
-#[test]
-fn transactions_that_did_not_commit_are_refused_and_may_be_left_out() {
-    let path = "paid-0/00000000000000000000.log";
-    // Its last batch is the marker that commits the last transaction.
-    let last = |bytes: &[u8]| walk(bytes).last().map(|(at, _)| at).expect("a batch");
-    let open = |dir: &Path| edit(&dir.join(path), |bytes| bytes.truncate(last(bytes)));
-    refused(open, &[], 1, &["paid-0", "has not ended", "--skip paid"]);
-    let aborted = |dir: &Path| {
-        edit(&dir.join(path), |bytes| {
-            let at = last(bytes);
-            let (_, header) = walk(&bytes[at..]).next().expect("a batch");
-            let key = Records::new(&bytes[at + 61..], header.record_count).next().expect("a record");
-            let key = key.expect("a record").key.expect("a key").as_ptr() as usize - bytes.as_ptr() as usize;
-            bytes[key + 3] = 0;
-            let crc = crc32c(&bytes[at + CRC_FROM..]);
-            bytes[at + 17..at + 21].copy_from_slice(&crc.to_be_bytes());
-        });
-    };
-    refused(aborted, &[], 1, &["paid-0", "was aborted", "--skip paid"]);
-    let (_dir, kafka) = kafkas();
-    open(&kafka);
-    let home = Home::new();
-    assert_eq!(import(&kafka, &home.data, &["--skip", "paid"]).code, Some(0));
 }

@@ -2,7 +2,7 @@
 //!
 //! `header` is the view of the 61 bytes, `valid` a batch that passed its checks, `rules` what a topic asks of it, `records`
 //! what is inside, `retain` what compaction leaves of it, `codec` the compressions, `builder` makes batches, `walk` finds them
-//! in a stretch of log.
+//! in a stretch of log; `legacy` knows what came before batches.
 
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
@@ -10,6 +10,7 @@ mod builder;
 mod codec;
 pub mod crc;
 mod header;
+mod legacy;
 mod records;
 mod retain;
 mod rules;
@@ -20,6 +21,7 @@ mod walk;
 pub use builder::{BatchBuilder, NewRecord};
 pub use codec::{CodecError, Compression, CompressionLevels, compress, decompress};
 pub use header::{BatchHeader, CRC_FROM, HEADER_BYTES, LOG_OVERHEAD_BYTES, PREFIX_BYTES, TimestampType};
+pub use legacy::{legacy_bytes, legacy_format};
 pub use records::{Header, Headers, Record, RecordError, Records};
 pub use retain::{OpenBatch, RetainError};
 pub use rules::{RuleError, RuleFailure, TopicRules, apply};

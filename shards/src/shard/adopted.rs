@@ -63,6 +63,14 @@ struct Transaction {
     last: Offset,
 }
 
+/// Which producers are forgotten: those whose last batch is so old, by its largest timestamp, as in Kafka.
+#[derive(Debug, Clone, Copy)]
+pub struct Forget {
+    pub now_ms: i64,
+    /// `producer.id.expiration.ms`
+    pub after_ms: i64,
+}
+
 /// Learns a log as its batches pass, segment by segment.
 pub struct AdoptedLog {
     id: PartitionId,
@@ -160,7 +168,12 @@ impl AdoptedLog {
 
     /// What a checkpoint says of the log. `known`: the epochs of which the other broker kept where each began; they count if
     /// they say the same as the batches.
-    pub fn finish(mut self, log_end: Offset, known: Vec<EpochStart>) -> Result<PartitionCheckpoint, Unfit> {
+    pub fn finish(
+        mut self,
+        log_end: Offset,
+        known: Vec<EpochStart>,
+        forget: Forget,
+    ) -> Result<PartitionCheckpoint, Unfit> {
         let log_start = self.log_start;
         if log_start > log_end {
             return Err(Unfit::StartBehindEnd { start: log_start.0, end: log_end.0 });
@@ -169,12 +182,15 @@ impl AdoptedLog {
         if let Some((producer, begun)) = open {
             return Err(Unfit::Open { producer: *producer, from: begun.from.0 });
         }
-        if let Ok(known) = Epochs::from_entries(known)
-            && self.epochs.entries().iter().all(|entry| known.epoch_at(entry.start) == Some(entry.epoch))
-        {
-            self.epochs = known;
-        }
+        // What was kept says nothing of epochs that ended below the log start; batches of them may be there still.
         self.epochs.truncate_start(log_start);
+        if let Ok(mut known) = Epochs::from_entries(known) {
+            known.truncate_start(log_start);
+            if self.epochs.entries().iter().all(|entry| known.epoch_at(entry.start) == Some(entry.epoch)) {
+                self.epochs = known;
+            }
+        }
+        self.producers.expire(forget.now_ms, forget.after_ms, &mut self.room);
         let epochs = self.epochs.entries().iter().filter(|entry| entry.start < log_end).copied().collect();
         let log = LogSnapshot {
             log_start,
@@ -267,6 +283,7 @@ mod tests {
     const TRANSACTIONAL: u8 = 0x10;
     const CONTROL: u8 = 0x20;
     const ID: PartitionId = PartitionId { topic: TopicId([3; 16]), index: 0 };
+    const NEVER: Forget = Forget { now_ms: 0, after_ms: i64::MAX };
 
     /// A batch of one record at `position`, of producer 9; `attributes` are put in by hand, as no builder of ours makes them.
     fn batch(position: u64, offset: i64, epoch: i32, attributes: u8, key: &[u8]) -> StoredBatch {
@@ -299,7 +316,7 @@ mod tests {
         }
         let end = segment.end_offset();
         segment.seal(end)?;
-        log.finish(end, Vec::new())
+        log.finish(end, Vec::new(), NEVER)
     }
 
     #[test]
@@ -333,12 +350,41 @@ mod tests {
             segment.seal(Offset(9)).expect("a segment");
             let known =
                 known.iter().map(|&(epoch, start)| EpochStart { epoch: LeaderEpoch(epoch), start: Offset(start) });
-            let line = log.finish(Offset(9), known.collect()).expect("a line");
+            let line = log.finish(Offset(9), known.collect(), NEVER).expect("a line");
             line.epochs.iter().map(|entry| (entry.epoch.0, entry.start.0)).collect::<Vec<_>>()
         };
         assert_eq!(line(&[(0, 0), (1, 2), (2, 7), (3, 9)]), [(0, 0), (1, 2), (2, 7)]);
         assert_eq!(line(&[(0, 0)]), [(1, 4)]);
         assert_eq!(line(&[]), [(1, 4)]);
+    }
+
+    #[test]
+    fn epochs_that_were_kept_count_although_the_log_begins_behind_the_first_batches() {
+        let mut log = AdoptedLog::new(ID, Offset(6));
+        let mut segment = log.segment(Offset(0));
+        for (epoch, offset) in [(0, 0), (1, 4), (3, 8)] {
+            segment.batch(&batch(segment.bytes(), offset, epoch, 0, b"k")).expect("a batch");
+        }
+        segment.seal(Offset(20)).expect("a segment");
+        // As Kafka has cut it at the log start. Epoch 2 had no records, nor had 5.
+        let known = [(1, 6), (2, 7), (3, 8), (5, 12)];
+        let known = known.map(|(epoch, start)| EpochStart { epoch: LeaderEpoch(epoch), start: Offset(start) });
+        let line = log.finish(Offset(20), known.to_vec(), NEVER).expect("a line");
+        assert_eq!(line.epochs, known);
+    }
+
+    #[test]
+    fn a_producer_that_kafka_would_forget_is_not_carried_over() {
+        let known = |forget: Forget| {
+            let mut log = AdoptedLog::new(ID, Offset(0));
+            let mut segment = log.segment(Offset(0));
+            // Its last record is of millisecond 7.
+            segment.batch(&batch(0, 7, 0, 0, b"k")).expect("a batch");
+            segment.seal(Offset(8)).expect("a segment");
+            log.finish(Offset(8), Vec::new(), forget).expect("a line").producers.len()
+        };
+        assert_eq!(known(Forget { now_ms: 106, after_ms: 100 }), 1);
+        assert_eq!(known(Forget { now_ms: 107, after_ms: 100 }), 0);
     }
 
     #[test]
@@ -350,7 +396,7 @@ mod tests {
         segment.batch(&batch(0, 4, 0, 0, b"k")).expect("a batch");
         assert_eq!(segment.seal(Offset(3)), Err(Unfit::Overlap { found: 5, next: 3 }));
         assert_eq!(
-            AdoptedLog::new(ID, Offset(5)).finish(Offset(4), Vec::new()),
+            AdoptedLog::new(ID, Offset(5)).finish(Offset(4), Vec::new(), NEVER),
             Err(Unfit::StartBehindEnd { start: 5, end: 4 })
         );
     }

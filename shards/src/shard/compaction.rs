@@ -17,7 +17,7 @@ use super::core::ShardCore;
 use super::disk::refuse;
 use super::pace::Pace;
 use super::partition::{Partition, Slot};
-use super::timers::{ClockWatch, TICK};
+use super::timers::{ClockWatch, TICK, TrustedTime};
 use super::{Shard, fail};
 use crate::batch::{BatchHeader, CompressionLevels, walk};
 use crate::journal::format::CLEAN_BYTES;
@@ -58,24 +58,26 @@ pub async fn run<R: Runtime>(shard: Shard<R>) {
         shard.rt().sleep_until(next.min(shard.now().after(TICK))).await;
         let (now, wall_ms) = (shard.now(), shard.wall_ms());
         // A clock that jumped would end the time of tombstones.
-        let may_act = clock.may_act(now, wall_ms);
+        let trusted = clock.trusted(now, wall_ms);
         if now < next {
             continue;
         }
         next = now.after(backoff);
-        if may_act && clean_filthiest(&shard).await {
+        if let Some(time) = trusted
+            && clean_filthiest(&shard, time).await
+        {
             next = shard.now();
         }
     }
 }
 
 /// One pass over the log that needs it most. Whether to look for more at once.
-async fn clean_filthiest<R: Runtime>(shard: &Shard<R>) -> bool {
+async fn clean_filthiest<R: Runtime>(shard: &Shard<R>, time: TrustedTime) -> bool {
     // Until the new run is the current one, a crash goes back to the last run's word on every file.
     if shard.step(|core, _, _| core.starting) {
         return false;
     }
-    let Some((_, dirtiest)) = filthiest(shard, |p| p.high_watermark).await else { return false };
+    let Some((_, dirtiest)) = filthiest(shard, time, |p| p.high_watermark).await else { return false };
     if !dirtiest.is_on_record {
         let (reply, recorded) = oneshot();
         shard.step(|core, _, _| {
@@ -86,11 +88,11 @@ async fn clean_filthiest<R: Runtime>(shard: &Shard<R>) -> bool {
             return false;
         }
     }
-    let Some((slot, Candidate { due, .. })) = filthiest(shard, |p| p.recorded_end).await else { return false };
+    let Some((slot, Candidate { due, .. })) = filthiest(shard, time, |p| p.recorded_end).await else { return false };
     let Some(dir) = shard.step(|core, _, _| core.get(slot).map(Partition::directory)) else { return false };
     let (name, began) = (dir.name(), shard.now());
     let pace = Pace::new(shard.step(|core, _, _| core.settings.cleaner.bytes_per_second), began);
-    let mut cleaner = Cleaner { shard, slot, dir, pace, read: 0, written: 0 };
+    let mut cleaner = Cleaner { shard, slot, dir, time, pace, read: 0, written: 0 };
     match cleaner.pass(&due).await {
         Ok(upto) => {
             let took_ms = u64::try_from(shard.now().since(began).as_millis()).unwrap_or(u64::MAX);
@@ -105,11 +107,7 @@ async fn clean_filthiest<R: Runtime>(shard: &Shard<R>) -> bool {
         }
         Err(Ended::Unreadable { offset, why }) => {
             tracing::error!(partition = name, offset, why, "a batch cannot be compacted: the log stays as it is");
-            shard.step(|core, _, _| {
-                if let Some(partition) = core.get_mut(slot) {
-                    partition.is_uncleanable = true;
-                }
-            });
+            shard.step(|core, _, _| core.leave_uncleaned(slot));
             true
         }
     }
@@ -123,11 +121,16 @@ struct Candidate {
 }
 
 /// The log with the largest dirty share of those that are due, if its segments below `upto` count.
-async fn filthiest<R: Runtime>(shard: &Shard<R>, upto: fn(&Partition) -> Offset) -> Option<(Slot, Candidate)> {
+async fn filthiest<R: Runtime>(
+    shard: &Shard<R>,
+    time: TrustedTime,
+    upto: fn(&Partition) -> Offset,
+) -> Option<(Slot, Candidate)> {
     let slots: Vec<Slot> = shard.step(|core, _, _| core.slots().collect());
     let mut best: Option<(Slot, Candidate)> = None;
     for some in slots.chunks(PARTITIONS_PER_STEP) {
-        shard.step(|core, _, wall_ms| {
+        shard.step(|core, now, _| {
+            let wall_ms = time.wall_ms(now);
             for slot in some {
                 let Some(partition) = core.get(*slot) else { continue };
                 let Some(due) = partition.due(upto(partition), wall_ms) else { continue };
@@ -166,6 +169,7 @@ struct Cleaner<'a, R: Runtime> {
     shard: &'a Shard<R>,
     slot: Slot,
     dir: PartitionDir,
+    time: TrustedTime,
     pace: Pace,
     read: u64,
     written: u64,
@@ -175,21 +179,23 @@ impl<R: Runtime> Cleaner<'_, R> {
     /// Maps what is due and cleans all segments below; returns how far the map went.
     async fn pass(&mut self, due: &Due) -> Result<Offset, Ended> {
         let (map, upto) = self.map(due).await?;
-        let (pass, sealed, segment_bytes) = self.step(|core, slot, wall_ms| {
+        // The map may have taken long, and the wall clock may have jumped since the pass was allowed.
+        let now_ms = self.time.wall_ms(self.shard.now());
+        let (pass, sealed, segment_bytes) = self.step(|core, slot| {
             let partition = core.get(slot)?;
             let levels = CompressionLevels {
                 gzip: partition.config.compression_gzip_level,
                 zstd: partition.config.compression_zstd_level,
             };
             let delete_retention_ms = partition.config.delete_retention_ms;
-            let pass = Pass { upto, now_ms: wall_ms, delete_retention_ms, levels };
+            let pass = Pass { upto, now_ms, delete_retention_ms, levels };
             let rules = partition.compaction_rules();
             Some((pass, partition.log.closed_views(due.upto), rules.segment_bytes))
         })?;
         for group in groups(&sealed, upto, segment_bytes) {
             self.clean_group(&group, &map, &pass).await?;
         }
-        self.step(|core, slot, _| {
+        self.step(|core, slot| {
             core.get_mut(slot)?.log.cleaned(upto);
             Some(())
         })?;
@@ -197,7 +203,7 @@ impl<R: Runtime> Cleaner<'_, R> {
     }
 
     /// One step on the state, while the partition is there and served.
-    fn step<T>(&self, step: impl FnOnce(&mut ShardCore, Slot, i64) -> Option<T>) -> Result<T, Ended> {
+    fn step<T>(&self, step: impl FnOnce(&mut ShardCore, Slot) -> Option<T>) -> Result<T, Ended> {
         if self.shard.fence().is_tripped() {
             return Err(Ended::Fenced);
         }
@@ -205,16 +211,16 @@ impl<R: Runtime> Cleaner<'_, R> {
             return Err(Ended::Overtaken);
         }
         self.shard
-            .step(|core, _, wall_ms| {
+            .step(|core, _, _| {
                 core.get(self.slot).filter(|p| p.offline.is_none() && !core.disk_full && !core.stopping)?;
-                step(core, self.slot, wall_ms)
+                step(core, self.slot)
             })
             .ok_or(Ended::Overtaken)
     }
 
     /// The newest offsets of the keys of what is due, as far as there is room for them.
     async fn map(&mut self, due: &Due) -> Result<(KeyMap, Offset), Ended> {
-        let map_bytes = self.step(|core, _, _| Some(core.settings.cleaner.map_bytes))?;
+        let map_bytes = self.step(|core, _| Some(core.settings.cleaner.map_bytes))?;
         let seed = u128::from(self.shard.random()) << 64 | u128::from(self.shard.random());
         let keys_max = usize::try_from(due.upto.0 - due.from.0).unwrap_or(usize::MAX);
         let mut map = KeyMap::new(seed, map_bytes, keys_max);
@@ -238,7 +244,7 @@ impl<R: Runtime> Cleaner<'_, R> {
     /// Whole batches of sealed segments from `at` on, and the offset behind them; `None` when `upto` is reached.
     async fn read(&mut self, mut at: Offset, upto: Offset) -> Result<Option<(Bytes, Offset)>, Ended> {
         while at < upto {
-            let plan = self.step(|core, slot, _| Some(core.get(slot)?.log.plan_sealed_read(at, READ_BYTES)))?;
+            let plan = self.step(|core, slot| Some(core.get(slot)?.log.plan_sealed_read(at, READ_BYTES)))?;
             // The segments may have been dropped meanwhile.
             let Some(read) = plan else { return Err(Ended::Overtaken) };
             if read.from >= upto {
@@ -263,7 +269,7 @@ impl<R: Runtime> Cleaner<'_, R> {
     /// Damage takes the partition offline, as when a reader finds it.
     fn failed_read(&self, failure: &ReadFailure) -> Ended {
         let state =
-            self.step(|core, slot, _| Some(core.get(slot)?.log.file_state(failure.segment_base, failure.cleaning)));
+            self.step(|core, slot| Some(core.get(slot)?.log.file_state(failure.segment_base, failure.cleaning)));
         if matches!(state, Ok(FileState::Current)) {
             refuse(self.shard, self.slot, failure);
         }
@@ -273,7 +279,7 @@ impl<R: Runtime> Cleaner<'_, R> {
     /// Writes one group of segments anew, unless nothing of it changes.
     async fn clean_group(&mut self, group: &[SegmentView], map: &KeyMap, pass: &Pass) -> Result<(), Ended> {
         let (Some(first), Some(last)) = (group.first(), group.last()) else { return Ok(()) };
-        let number = self.step(|core, slot, _| Some(core.get(slot)?.log.next_cleaning()))?;
+        let number = self.step(|core, slot| Some(core.get(slot)?.log.next_cleaning()))?;
         let begun = self.shard.store().begin_cleaned(&self.dir, number, first.base, last.end_offset).await;
         let mut file = begun.map_err(|e| self.failed_write(e))?;
         let outcome = self.fill(&mut file, first.base, last.end_offset, map, pass).await;
@@ -316,7 +322,7 @@ impl<R: Runtime> Cleaner<'_, R> {
             let before = file.bytes();
             for (batch, header) in batches(&bytes) {
                 let is_last = header.has_producer()
-                    && self.step(|core, slot, _| {
+                    && self.step(|core, slot| {
                         let producers = &core.get(slot)?.producers;
                         Some(producers.is_last(ProducerId(header.producer_id), Offset(header.base_offset)))
                     })?;
@@ -351,7 +357,7 @@ impl<R: Runtime> Cleaner<'_, R> {
     /// Names the replacement in the journal, then carries it out.
     async fn carry_out(&self, group: &[SegmentView], by: Replacement) -> Result<(), Ended> {
         let (reply, synced) = oneshot();
-        let begun = self.step(|core, slot, _| {
+        let begun = self.step(|core, slot| {
             let partition = core.get_mut(slot)?;
             let (id, epoch) = (partition.id, partition.epoch);
             partition.log.begin_replacement(group, by)?;

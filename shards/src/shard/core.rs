@@ -147,6 +147,8 @@ pub struct ShardCore {
     pub counters: Counters,
     /// Partitions that are out of service.
     pub partitions_offline: usize,
+    /// With batches that compaction does not understand.
+    pub partitions_uncleanable: usize,
     /// The ballast is gone: appends are refused until there is space on the disk (R14).
     pub disk_full: bool,
     /// Bytes of a copy of the last checkpoint.
@@ -212,6 +214,7 @@ impl ShardCore {
             stages: Stages::default(),
             counters: Counters::default(),
             partitions_offline: 0,
+            partitions_uncleanable: 0,
             disk_full: false,
             checkpoint_bytes: 0,
             stopping: false,
@@ -259,6 +262,7 @@ impl ShardCore {
     pub fn insert(&mut self, partition: Partition) -> Slot {
         let slot = Slot(u32::try_from(self.slots.len()).expect("below 4 billion partitions in one run"));
         self.partitions_offline += usize::from(partition.offline.is_some());
+        self.partitions_uncleanable += usize::from(partition.is_uncleanable);
         let before = self.by_id.insert(partition.id, slot);
         assert!(before.is_none(), "a partition has one owner and one slot: {:?}", partition.id);
         self.slots.push(Some(Box::new(partition)));
@@ -269,7 +273,16 @@ impl ShardCore {
         let slot = self.by_id.remove(&id)?;
         let removed = self.slots.get_mut(slot.0 as usize)?.take()?;
         self.partitions_offline -= usize::from(removed.offline.is_some());
+        self.partitions_uncleanable -= usize::from(removed.is_uncleanable);
         Some(removed)
+    }
+
+    /// Compaction leaves a partition alone from here on.
+    pub fn leave_uncleaned(&mut self, slot: Slot) {
+        let Some(partition) = self.get_mut(slot) else { return };
+        let newly = !partition.is_uncleanable;
+        partition.is_uncleanable = true;
+        self.partitions_uncleanable += usize::from(newly);
     }
 
     /// Takes a partition out of service; the broker goes on with all others.

@@ -35,6 +35,8 @@ pub struct ShardReport {
     pub counters: Counters,
     pub partitions: u64,
     pub partitions_offline: u64,
+    /// Compaction leaves them as they are: it met a batch that it does not understand.
+    pub partitions_uncleanable: u64,
     /// Appends that wait for room in the journal or the window, or for a cold tail.
     pub appends_waiting: u64,
     /// Fetches parked until there are records for them.
@@ -86,6 +88,7 @@ impl ShardCore {
             counters: self.counters,
             partitions: self.partition_count() as u64,
             partitions_offline: self.partitions_offline as u64,
+            partitions_uncleanable: self.partitions_uncleanable as u64,
             appends_waiting: self.waiting.len() as u64,
             fetches_parked: self.watches.count() as u64,
             disk_reads_queued: self.disk_jobs.len() as u64,

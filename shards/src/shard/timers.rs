@@ -60,21 +60,35 @@ impl ShardCore {
         self.producer_room = room;
     }
 
-    /// Moves the log starts of some partitions by their topics' rules.
-    fn apply_retention(&mut self, slots: &[Slot], wall_ms: i64) {
+    /// Moves the log starts of some partitions by their topics' rules: by size alone while it is not known what time it is.
+    fn apply_retention(&mut self, slots: &[Slot], wall_ms: Option<i64>) {
         for slot in slots {
             let Some(partition) = self.get_mut(*slot) else { continue };
             if partition.offline.is_some() || !partition.config.cleanup_policy.delete {
                 continue;
             }
             let rules = retention::Rules {
-                retention_ms: partition.config.retention_ms,
+                retention_ms: wall_ms.map_or(-1, |_| partition.config.retention_ms),
                 retention_bytes: partition.config.retention_bytes,
             };
-            let Some(start) = partition.log.plan_retention(&rules, wall_ms) else { continue };
+            let Some(start) = partition.log.plan_retention(&rules, wall_ms.unwrap_or(0)) else { continue };
             tracing::info!(topic = %partition.topic_name, partition = partition.id.index, start = start.0, "retention moves the log start");
             self.move_log_start(*slot, start, None);
         }
+    }
+}
+
+/// A time of the wall clock that was trusted. From there on the monotonic clock tells it: the other may jump at any moment.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TrustedTime {
+    at: Mono,
+    wall_ms: i64,
+}
+
+impl TrustedTime {
+    /// What the wall clock would say by now.
+    pub(super) fn wall_ms(&self, now: Mono) -> i64 {
+        self.wall_ms.saturating_add(millis(now) - millis(self.at))
     }
 }
 
@@ -82,7 +96,7 @@ impl ShardCore {
 pub(super) struct ClockWatch {
     /// Wall minus monotonic time, when they last agreed.
     offset_ms: i64,
-    /// Set after a jump: retention acts again from here on.
+    /// Set after a jump: it is trusted again from here on.
     paused_until: Option<Mono>,
 }
 
@@ -91,18 +105,21 @@ impl ClockWatch {
         ClockWatch { offset_ms: wall_ms - millis(now), paused_until: None }
     }
 
-    /// Whether retention may act; a jump pauses it until the clocks agreed for an hour.
-    pub(super) fn may_act(&mut self, now: Mono, wall_ms: i64) -> bool {
+    /// The time, if something may be deleted for being old; a jump forbids that until the clocks agreed for an hour.
+    pub(super) fn trusted(&mut self, now: Mono, wall_ms: i64) -> Option<TrustedTime> {
         let jump_ms = wall_ms - millis(now) - self.offset_ms;
         if jump_ms.abs() > CLOCK_DRIFT_MAX_MS && !is_planted(PlantedFault::RetentionTrustsJumps) {
-            tracing::warn!(jump_ms, "the wall clock jumped: retention pauses until it is steady for an hour");
+            tracing::warn!(
+                jump_ms,
+                "the wall clock jumped: nothing is deleted for its age until it is steady for an hour"
+            );
             self.offset_ms += jump_ms;
             self.paused_until = Some(now.after(CLOCK_AGREED));
         }
         if self.paused_until.is_some_and(|until| now >= until) {
             self.paused_until = None;
         }
-        self.paused_until.is_none()
+        self.paused_until.is_none().then_some(TrustedTime { at: now, wall_ms })
     }
 }
 
@@ -118,18 +135,19 @@ pub async fn run_retention<R: Runtime>(shard: Shard<R>) {
     while !shard.journal_is_closed() {
         shard.rt().sleep_until(next.min(shard.now().after(TICK))).await;
         let (now, wall_ms) = (shard.now(), shard.wall_ms());
-        let may_act = clock.may_act(now, wall_ms);
+        let trusted = clock.trusted(now, wall_ms);
         if now < next {
             continue;
         }
         next = now.after(every);
         let slots: Vec<Slot> = shard.step(|core, _, _| core.slots().collect());
         for some in slots.chunks(PARTITIONS_PER_STEP) {
-            shard.step(|core, _, wall_ms| {
-                if may_act {
-                    core.apply_retention(some, wall_ms);
+            shard.step(|core, now, _| {
+                let wall_ms = trusted.map(|time| time.wall_ms(now));
+                core.apply_retention(some, wall_ms);
+                if let Some(wall_ms) = wall_ms {
+                    core.expire_producers(some, wall_ms);
                 }
-                core.expire_producers(some, wall_ms);
             });
             shard.rt().quantum().await;
         }
@@ -145,16 +163,17 @@ mod tests {
     #[test]
     fn a_jump_of_days_pauses_retention_for_an_hour() {
         let mut clock = ClockWatch::new(Mono(0), 1_000);
-        assert!(clock.may_act(Mono(1_000_000_000), 2_000));
+        assert!(clock.trusted(Mono(1_000_000_000), 2_000).is_some());
         let jumped = 1_000 + 86_400_000;
-        assert!(!clock.may_act(Mono(2_000_000_000), jumped));
-        assert!(!clock.may_act(Mono(HOUR_NS), jumped + 3_598_000));
-        assert!(clock.may_act(Mono(HOUR_NS + 3_000_000_000), jumped + 3_601_000));
+        assert!(clock.trusted(Mono(2_000_000_000), jumped).is_none());
+        assert!(clock.trusted(Mono(HOUR_NS), jumped + 3_598_000).is_none());
+        assert!(clock.trusted(Mono(HOUR_NS + 3_000_000_000), jumped + 3_601_000).is_some());
     }
 
     #[test]
     fn slow_drift_is_no_jump() {
         let mut clock = ClockWatch::new(Mono(0), 0);
-        assert!(clock.may_act(Mono(HOUR_NS), 3_600_000 + 60_000));
+        let time = clock.trusted(Mono(HOUR_NS), 3_600_000 + 60_000).expect("no jump");
+        assert_eq!(time.wall_ms(Mono(HOUR_NS + 2_000_000_000)), 3_662_000, "whatever the wall clock says by then");
     }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
+use shards::shard::adopted::Forget;
 
 use crate::adopt::{AdoptError, Import, Report};
 use crate::cli::progress::Progress;
@@ -17,11 +18,11 @@ use crate::launch::broker;
 /// configs, records as they are at their offsets, committed offsets.
 ///
 /// Kafka must be stopped; or give it a copy of the directory. Every batch is checked on the way. The broker that runs on the
-/// new directory has Kafka's node.id and cluster id. An import that was cut short leaves a directory on which no broker
-/// starts; run it again, and it begins anew.
+/// new directory has Kafka's node.id and cluster id. Producers that have written nothing for producer.id.expiration.ms are not
+/// carried over. An import that was cut short leaves a directory on which no broker starts; run it again, and it begins anew.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Kafka's data directory, as in its log.dirs.
+    /// Kafka's data directory, as in its log.dirs: the only one of them, or the one in which all partitions are.
     #[arg(value_name = "DIR")]
     directory: PathBuf,
     /// The directory to make or to fill; it must be empty.
@@ -39,11 +40,22 @@ pub struct Arguments {
 
 pub fn run(args: &Arguments) -> Result<(), Failure> {
     let import = Import::open(&args.directory, &args.skip)?;
-    let to = target(args, import.meta().node_id)?;
+    let config = match &args.config {
+        Some(file) => Config::load(Some(file), variables(), &[])?,
+        None => Config::default(),
+    };
+    let to = target(args, &config, import.meta().node_id)?;
+    let forget = Forget { now_ms: now_ms(), after_ms: config.int("producer.id.expiration.ms") };
     let mut progress = Progress::new(Some(import.bytes()?), true);
-    let report = import.run(&to, now_ms(), &mut |bytes, records| progress.advance(bytes, records));
+    let report = import.run(&to, forget, &mut |bytes, records| progress.advance(bytes, records));
     drop(progress);
     let report = report?;
+    for name in &report.unknown {
+        output::note(&format!("{name}: the metadata log knows no such partition, so it is not carried over"));
+    }
+    if report.log_dirs > 1 {
+        output::note(&format!("Kafka had {} log.dirs; this one holds all partitions", report.log_dirs));
+    }
     if !report.was_stopped {
         output::note(
             "Kafka has not written down that it was stopped in order: if it was killed, what it had not written to disk is \
@@ -54,17 +66,16 @@ pub fn run(args: &Arguments) -> Result<(), Failure> {
 }
 
 /// The directory to fill.
-fn target(args: &Arguments, theirs: i32) -> Result<PathBuf, Failure> {
+fn target(args: &Arguments, config: &Config, theirs: i32) -> Result<PathBuf, Failure> {
     if let Some(to) = &args.data_dir {
         return Ok(to.clone());
     }
-    let config = Config::load(args.config.as_deref(), variables(), &[])?;
     let ours = config.int("node.id");
     if ours != i64::from(theirs) {
         let path = args.directory.clone();
         return Err(AdoptError::OtherNode { path, theirs, ours }.into());
     }
-    Ok(broker::data_dir(&config)?)
+    Ok(broker::data_dir(config)?)
 }
 
 impl From<AdoptError> for Failure {
@@ -94,6 +105,8 @@ fn data(args: &Arguments, to: &std::path::Path, report: &Report) -> Value {
         "cluster": report.meta.cluster_id, "node": report.meta.node_id,
         "stopped_in_order": report.was_stopped,
         "topics": topics.collect::<Value>(),
+        "log_dirs": report.log_dirs,
+        "unknown_directories": report.unknown,
         "left_out": report.left_out.iter().map(|one| json!({ "what": one.what, "why": one.why })).collect::<Value>(),
     })
 }

@@ -45,7 +45,7 @@ const OF_BROKER: &[OfBroker] = &[
 const QUANTILES: [(&str, f64); 6] =
     [("0.50", 0.5), ("0.75", 0.75), ("0.95", 0.95), ("0.98", 0.98), ("0.99", 0.99), ("0.999", 0.999)];
 
-pub fn write(text: &mut Text, round: &Round) {
+pub fn write(text: &mut Text, round: &Round, data_dir: &str) {
     let name = "kafka_controller_kafkacontroller_activecontrollercount";
     text.family(name, Gauge, "Always 1: this process is its own controller.").sample(&[], 1);
     for metrics in OF_BROKER.chunk_by(|a, b| a.name == b.name) {
@@ -57,6 +57,10 @@ pub fn write(text: &mut Text, round: &Round) {
             family.sample(&labels, round.answered().map(|(_, core)| (metric.value)(core)).sum::<u64>());
         }
     }
+    let name = "kafka_log_logcleanermanager_uncleanable_partitions_count";
+    let uncleanable: u64 = round.answered().map(|(_, core)| core.shard.partitions_uncleanable).sum();
+    text.family(name, Gauge, "Partitions that compaction leaves as they are.")
+        .sample(&[("logDirectory", &data_dir)], uncleanable);
     let name = "kafka_network_requestmetrics_totaltimems";
     let mut family = text.family(name, Gauge, "Time of requests since the start, milliseconds, as quantiles.");
     for (request, class) in [("Produce", Class::Produce), ("FetchConsumer", Class::Fetch)] {

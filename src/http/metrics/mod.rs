@@ -19,7 +19,7 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 pub fn text(round: &Round, ready: bool, data_dir: &str) -> String {
     let mut text = Text::default();
     native::write(&mut text, round, ready, data_dir);
-    kafka::write(&mut text, round);
+    kafka::write(&mut text, round, data_dir);
     process::write(&mut text);
     text.finish()
 }

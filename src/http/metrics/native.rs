@@ -39,6 +39,7 @@ const OF_SHARDS: &[OfShard] = &[
     of_shard("corelog_compaction_written_bytes_total", Counter, "Bytes that compaction wrote.", |c| c.shard.counters.compaction_written_bytes),
     of_shard("corelog_partitions", Gauge, "Partitions.", |c| c.shard.partitions),
     of_shard("corelog_partitions_offline", Gauge, "Partitions out of service because of damage.", |c| c.shard.partitions_offline),
+    of_shard("corelog_partitions_uncleanable", Gauge, "Partitions that compaction leaves as they are: it met a batch that does not decode.", |c| c.shard.partitions_uncleanable),
     of_shard("corelog_appends_waiting", Gauge, "Appends that wait for room in journal or window.", |c| c.shard.appends_waiting),
     of_shard("corelog_fetches_parked", Gauge, "Fetches that wait for records.", |c| c.shard.fetches_parked),
     of_shard("corelog_disk_reads_queued", Gauge, "Reads that wait for the disk.", |c| c.shard.disk_reads_queued),

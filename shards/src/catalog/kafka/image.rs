@@ -36,7 +36,8 @@ pub struct Image {
     topics: BTreeMap<TopicId, KafkaTopic>,
     /// As the last record has it; none for what was unset.
     configs: BTreeMap<(Owner, String), String>,
-    brokers: BTreeSet<i32>,
+    /// With how many log.dirs each has said to have.
+    brokers: BTreeMap<i32, usize>,
     next_producer_id: i64,
     left_out: BTreeSet<&'static str>,
     /// Of a metadata transaction that has not ended.
@@ -116,7 +117,7 @@ impl Image {
             KafkaRecord::Same(CatalogRecord::MetricsConfig { name, key, value }) => {
                 self.configure(Owner::Metrics(name), key, value);
             }
-            KafkaRecord::RegisterBroker { broker } => drop(self.brokers.insert(broker)),
+            KafkaRecord::RegisterBroker { broker, log_dirs } => drop(self.brokers.insert(broker, log_dirs)),
             KafkaRecord::UnregisterBroker { broker } => drop(self.brokers.remove(&broker)),
             KafkaRecord::Partition { topic, index, replicas, leader_epoch } => {
                 let topic = self.topics.get_mut(&topic).ok_or(ImageError::UnknownTopic { topic })?;
@@ -166,9 +167,9 @@ impl Image {
         self.configs.get(&(Owner::Topic(topic.to_owned()), key.to_owned())).map(String::as_str)
     }
 
-    /// The nodes that are registered as brokers.
-    pub fn brokers(&self) -> &BTreeSet<i32> {
-        &self.brokers
+    /// How many log.dirs the broker `node` has registered with; none if it did not say.
+    pub fn log_dirs(&self, node: i32) -> usize {
+        self.brokers.get(&node).copied().unwrap_or(0)
     }
 
     /// Forgets a topic that is not to be carried over.

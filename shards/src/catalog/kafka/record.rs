@@ -44,6 +44,8 @@ pub enum KafkaRecord {
     Same(CatalogRecord),
     RegisterBroker {
         broker: i32,
+        /// How many log.dirs it has, if it says so.
+        log_dirs: usize,
     },
     UnregisterBroker {
         broker: i32,
@@ -85,7 +87,10 @@ impl KafkaRecord {
         let header = Header::read(&mut reader)?;
         let reader = &mut reader;
         let record = match header.kind {
-            0 => KafkaRecord::RegisterBroker { broker: header.message::<RegisterBrokerRecord>(reader)?.broker_id },
+            0 => {
+                let RegisterBrokerRecord { broker_id, log_dirs, .. } = header.message(reader)?;
+                KafkaRecord::RegisterBroker { broker: broker_id, log_dirs: log_dirs.len() }
+            }
             1 => KafkaRecord::UnregisterBroker { broker: header.message::<UnregisterBrokerRecord>(reader)?.broker_id },
             2 => KafkaRecord::Same(topic(header.message::<TopicRecord>(reader)?)),
             3 => {

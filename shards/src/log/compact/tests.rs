@@ -131,6 +131,46 @@ fn a_batch_of_which_all_stays_keeps_its_bytes() {
     assert_eq!(log, [all]);
 }
 
+/// Text that codecs make shorter, and the better the longer they look.
+fn text(seed: u64) -> Vec<u8> {
+    let words = [&b"order "[..], b"customer ", b"paid ", b"is waiting for ", b"in the year "];
+    let mut state = seed | 1;
+    let mut next = || {
+        state = state.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
+        (state >> 33) as usize
+    };
+    (0..2_000).flat_map(|_| words[next() % words.len()].iter().copied()).collect()
+}
+
+#[test]
+fn only_batches_that_lose_records_are_compressed_anew() {
+    let build = |base: i64, keys: [u8; 2], codec, levels| {
+        let mut builder = BatchBuilder::new(base).compression(codec, levels);
+        for (n, key) in (0i64..).zip(keys) {
+            let value = text((base + n).cast_unsigned());
+            builder.push(&NewRecord { timestamp_ms: base + n, key: Some(&[key]), value: Some(&value), headers: &[] });
+        }
+        let mut bytes = builder.finish().expect("built").to_vec();
+        stamp(&mut bytes, Offset(base), LeaderEpoch(0));
+        Bytes::from(bytes)
+    };
+    // At another level than a pass has, so that it shows if a batch was compressed anew.
+    let theirs = CompressionLevels { gzip: 1, zstd: 19 };
+    for codec in [Compression::Gzip, Compression::Zstd] {
+        let before =
+            [build(0, [1, 2], codec, theirs), build(2, [3, 4], codec, theirs), build(4, [4, 5], codec, theirs)];
+        assert!(before[0] != build(0, [1, 2], codec, CompressionLevels::default()), "{codec:?}: levels do not show");
+        let mut log = before.to_vec();
+        pass(&mut log, Offset(0), Offset(6), 0, 1 << 12, &[]);
+        assert_eq!(
+            log.iter().map(|batch| before.contains(batch)).collect::<Vec<_>>(),
+            [true, false, true],
+            "{codec:?}"
+        );
+        assert_eq!(seen(&log).iter().map(|record| record.0).collect::<Vec<_>>(), [0, 1, 2, 4, 5]);
+    }
+}
+
 #[test]
 fn the_last_batch_of_a_producer_stays_empty_and_others_go() {
     let mut log = vec![

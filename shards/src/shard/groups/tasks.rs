@@ -12,7 +12,7 @@ use crate::request::AppendError;
 use crate::runtime::Runtime;
 use crate::shard::Shard;
 use crate::shard::core::ShardCore;
-use crate::shard::timers::{ClockWatch, TICK};
+use crate::shard::timers::{ClockWatch, TICK, TrustedTime};
 use crate::types::{Mono, PartitionId};
 
 /// Time-outs fired, and groups looked at for expiry, in one step.
@@ -53,27 +53,28 @@ pub async fn run_expiry<R: Runtime>(shard: Shard<R>) {
     let mut next = shard.now().after(every);
     while !shard.journal_is_closed() {
         shard.rt().sleep_until(next.min(shard.now().after(TICK))).await;
-        let may_act = clock.may_act(shard.now(), shard.wall_ms());
+        let trusted = clock.trusted(shard.now(), shard.wall_ms());
         if shard.now() < next {
             continue;
         }
         next = shard.now().after(every);
-        if may_act {
+        if let Some(time) = trusted {
             let all: Vec<PartitionId> = shard.step(|core, _, _| core.groups.of.keys().copied().collect());
             for partition in all {
-                expire(&shard, partition).await;
+                expire(&shard, partition, time).await;
             }
         }
     }
 }
 
-async fn expire<R: Runtime>(shard: &Shard<R>, partition: PartitionId) {
+async fn expire<R: Runtime>(shard: &Shard<R>, partition: PartitionId, time: TrustedTime) {
     let mut from = None;
     loop {
         from = shard.step(|core, now, wall_ms| {
             core.may_append_records(partition).ok()?;
             let State::Ready(machine) = &mut core.groups.of.get_mut(&partition)?.state else { return None };
-            let (effects, last) = machine.expire(Now { mono: now, wall_ms }, from.as_ref(), PER_STEP);
+            let trusted = Now { mono: now, wall_ms: time.wall_ms(now) };
+            let (effects, last) = machine.expire(trusted, from.as_ref(), PER_STEP);
             core.carry_out(now, wall_ms, partition, effects);
             last
         });
