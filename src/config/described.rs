@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use super::keys::{Default, KEYS, Key, Kind};
 use super::{Config, value};
 
-/// One setting as it was at start. Limits of connections may have changed since: the catalog knows.
+/// One setting as it was at start. Those that may change may have done so since: the catalog knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BrokerSetting {
     pub name: &'static str,

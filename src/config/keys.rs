@@ -236,13 +236,13 @@ pub static KEYS: &[Key] = &[
         "log.cleaner.io.max.bytes.per.second",
         bytes(1024, i64::MAX as u64),
         "9223372036854775807",
-        "Bytes that compaction reads and writes a second, divided among the shards. The default is no limit: it takes what the other work of a core leaves.",
+        "Bytes that compaction reads and writes a second, divided among the shards. The default is no limit: it takes what the other work of a core leaves. May be changed while the broker runs (kafka-configs).",
     ),
     key(
         "log.cleaner.backoff.ms",
         int(1, i64::MAX),
         "15000",
-        "Time between two looks for logs that are due for compaction, when there were none. Each look passes over every partition, in memory.",
+        "Time between two looks for logs that are due for compaction, when there were none. Each look passes over every partition, in memory. May be changed while the broker runs (kafka-configs).",
     ),
     // Topics and producers.
     key("num.partitions", int(1, I32_MAX), "1", "Partitions of a topic whose creator does not say."),

@@ -20,6 +20,7 @@ use crate::broker::{Connection, Home, until};
 use crate::http;
 use crate::on_disk::verified;
 use crate::peer::{batch, fetch_request, reply};
+use crate::settings::change;
 
 pub const OFTEN: [&str; 2] = ["--set", "log.cleaner.backoff.ms=20"];
 /// A record as it is read: offset, timestamp, key and value.
@@ -192,6 +193,23 @@ fn a_tombstone_goes_when_its_time_is_over() {
         assert!(keys.contains(&b"b".to_vec()));
         !keys.contains(&b"a".to_vec())
     });
+}
+
+#[test]
+fn a_backoff_that_is_changed_while_the_broker_runs_holds_at_once() {
+    let home = Home::new();
+    let broker = home.dev(&["--set", "log.cleaner.backoff.ms=3600000"]);
+    let mut peer = broker.connect();
+    let configs = [("cleanup.policy", "compact"), ("segment.ms", "1"), ("min.cleanable.dirty.ratio", "0.01")];
+    assert_eq!(peer.create_with("t", 1, &configs), ErrorCode::None);
+    for n in 0..4 {
+        let same_key = (n, 1_000 + n * 10, b"a".to_vec(), Some(b"value".to_vec()));
+        assert_eq!(peer.append("t", &keyed(&[same_key], Compression::None)), (ErrorCode::None, n));
+    }
+    assert_eq!(change(&mut peer, "log.cleaner.backoff.ms", Some("0")), ErrorCode::InvalidRequest);
+    assert_eq!(change(&mut peer, "log.cleaner.backoff.ms", Some("20")), ErrorCode::None);
+    // The last is alone in the active segment.
+    until("compacted", || read_all(&mut peer, "t").len() == 2);
 }
 
 #[test]

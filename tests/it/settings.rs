@@ -32,8 +32,8 @@ fn topics_stay_where_their_deletion_is_switched_off() {
     assert_eq!(peer.delete("kept"), ErrorCode::None);
 }
 
-/// Sets a limit of the broker while it runs; `None` takes it back.
-fn limit(peer: &mut Connection, name: &str, value: Option<&str>) -> ErrorCode {
+/// Changes a setting of the broker while it runs; `None` takes the change back.
+pub fn change(peer: &mut Connection, name: &str, value: Option<&str>) -> ErrorCode {
     let config = AlterableConfig {
         name: name.to_owned().into(),
         config_operation: if value.is_some() { 0 } else { 1 },
@@ -63,7 +63,7 @@ fn a_limit_of_connections_changes_while_the_broker_runs_and_stays_over_a_restart
     let broker = home.dev(&["--set", "shards=2", "--set", "max.connections=7"]);
     let mut first = broker.connect();
     assert_eq!(told(&mut first, "max.connections"), ("7".to_owned(), false));
-    assert_eq!(limit(&mut first, "max.connections", Some("1")), ErrorCode::None);
+    assert_eq!(change(&mut first, "max.connections", Some("1")), ErrorCode::None);
     assert_eq!(told(&mut first, "max.connections"), ("1".to_owned(), false));
     // Every core refuses, once it knows of the change.
     let refused = |broker: &Broker| broker.connect().try_ask(ApiVersionsRequest::default(), 0).is_none();
@@ -74,7 +74,7 @@ fn a_limit_of_connections_changes_while_the_broker_runs_and_stays_over_a_restart
     let mut first = broker.connect();
     assert_eq!(told(&mut first, "max.connections"), ("1".to_owned(), false));
     assert!((0..4).all(|_| refused(&broker)), "the change outlives the process");
-    assert_eq!(limit(&mut first, "max.connections", None), ErrorCode::None);
+    assert_eq!(change(&mut first, "max.connections", None), ErrorCode::None);
     until("connections are taken again", || (0..4).all(|_| !refused(&broker)));
     assert_eq!(told(&mut first, "max.connections"), ("7".to_owned(), false));
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use super::Catalog;
-use super::config::{ConfigError, connection_limits, group_key, metrics_key};
+use super::config::{ConfigError, cleaner_changes, connection_limits, group_key, metrics_key};
 use super::name::collision_key;
 use super::record::{CatalogRecord, Registration};
 use super::state::GroupOverrides;
@@ -225,6 +225,7 @@ impl Catalog {
         }
         let connections = connection_limits(defaults.layers());
         self.connections = connections.map_err(|error| ApplyError::BrokerConfig { error })?;
+        self.cleaner = cleaner_changes(defaults.layers()).map_err(|error| ApplyError::BrokerConfig { error })?;
         self.topic_defaults = defaults;
         self.plain_config = plain;
         Ok(())

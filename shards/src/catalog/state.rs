@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
-use super::config::{GroupConfig, GroupDefaults, TopicConfig, TopicDefaults, connection_limits};
+use super::config::{CleanerChanges, GroupConfig, GroupDefaults, TopicConfig, TopicDefaults, connection_limits};
 use super::name::METADATA_TOPIC;
 use super::record::Registration;
 use super::topic::{PartitionView, Topic};
@@ -52,6 +52,7 @@ pub struct Catalog {
     pub(super) topic_defaults: Arc<TopicDefaults>,
     /// In force, dynamic settings included.
     pub(super) connections: ConnectionLimits,
+    pub(super) cleaner: CleanerChanges,
     /// What a topic without overrides uses.
     pub(super) plain_config: Arc<TopicConfig>,
     pub(super) replicas: [i32; 1],
@@ -95,6 +96,7 @@ impl Catalog {
         let connections = connection_limits(topic_defaults.layers());
         Catalog {
             connections: connections.unwrap_or_else(|e| unreachable!("the settings of the start were checked: {e}")),
+            cleaner: CleanerChanges::default(),
             replicas: [settings.node_id],
             settings: Arc::new(settings),
             topic_defaults,
@@ -126,12 +128,17 @@ impl Catalog {
         &self.settings
     }
 
-    /// The broker's defaults for topics as they are now.
     /// How many connections this broker may have.
     pub fn connections(&self) -> &ConnectionLimits {
         &self.connections
     }
 
+    /// What of compaction is not as it was at the start.
+    pub fn cleaner(&self) -> CleanerChanges {
+        self.cleaner
+    }
+
+    /// The broker's defaults for topics as they are now.
     pub fn topic_defaults(&self) -> &TopicDefaults {
         &self.topic_defaults
     }

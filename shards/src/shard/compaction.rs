@@ -50,11 +50,13 @@ enum Ended {
 
 /// Looks for work, does it, and rests when there is none.
 pub async fn run<R: Runtime>(shard: Shard<R>) {
-    let settings = shard.step(|core, _, _| core.settings.cleaner);
-    let backoff = Duration::from_millis(settings.backoff_ms);
+    let enabled = shard.step(|core, _, _| core.settings.cleaner.enabled);
     let mut clock = ClockWatch::new(shard.now(), shard.wall_ms());
-    let mut next = shard.now().after(backoff);
-    while settings.enabled && !shard.journal_is_closed() {
+    let (mut looked, mut more) = (shard.now(), false);
+    while enabled && !shard.journal_is_closed() {
+        // It may change at any time: a tick asks again.
+        let backoff = Duration::from_millis(shard.step(|core, _, _| core.cleaner().backoff_ms));
+        let next = if more { looked } else { looked.after(backoff) };
         shard.rt().sleep_until(next.min(shard.now().after(TICK))).await;
         let (now, wall_ms) = (shard.now(), shard.wall_ms());
         // A clock that jumped would end the time of tombstones.
@@ -62,12 +64,11 @@ pub async fn run<R: Runtime>(shard: Shard<R>) {
         if now < next {
             continue;
         }
-        next = now.after(backoff);
-        if let Some(time) = trusted
-            && clean_filthiest(&shard, time).await
-        {
-            next = shard.now();
-        }
+        looked = now;
+        more = match trusted {
+            Some(time) => clean_filthiest(&shard, time).await,
+            None => false,
+        };
     }
 }
 
@@ -91,7 +92,7 @@ async fn clean_filthiest<R: Runtime>(shard: &Shard<R>, time: TrustedTime) -> boo
     let Some((slot, Candidate { due, .. })) = filthiest(shard, time, |p| p.recorded_end).await else { return false };
     let Some(dir) = shard.step(|core, _, _| core.get(slot).map(Partition::directory)) else { return false };
     let (name, began) = (dir.name(), shard.now());
-    let pace = Pace::new(shard.step(|core, _, _| core.settings.cleaner.bytes_per_second), began);
+    let pace = Pace::new(shard.step(|core, _, _| core.cleaner().bytes_per_second), began);
     let mut cleaner = Cleaner { shard, slot, dir, time, pace, read: 0, written: 0 };
     match cleaner.pass(&due).await {
         Ok(upto) => {

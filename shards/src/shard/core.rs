@@ -18,7 +18,7 @@ use super::hash::FixedState;
 use super::partition::{Partition, Slot};
 use super::read::DiskJob;
 use super::report::Counters;
-use super::settings::ShardSettings;
+use super::settings::{CleanerSettings, ShardSettings};
 use super::signal::Signal;
 use super::stages::Stages;
 use super::watch::Watches;
@@ -224,6 +224,18 @@ impl ShardCore {
 
     pub fn alloc_fn(&self) -> Rc<dyn Fn(usize) -> IoBuf> {
         self.alloc.clone()
+    }
+
+    /// How logs are compacted now: as the start said, or as it was changed since.
+    pub fn cleaner(&self) -> CleanerSettings {
+        let (start, changes) = (self.settings.cleaner, self.catalog.borrow().cleaner());
+        CleanerSettings {
+            bytes_per_second: changes
+                .bytes_per_second
+                .map_or(start.bytes_per_second, |all| all / u64::from(self.settings.shards.max(1))),
+            backoff_ms: changes.backoff_ms.unwrap_or(start.backoff_ms),
+            ..start
+        }
     }
 
     pub fn slot_of(&self, id: PartitionId) -> Option<Slot> {

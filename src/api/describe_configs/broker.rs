@@ -1,7 +1,7 @@
 //! The settings of this broker, and those changed for the whole cluster. Invariant: each value is the one that acts.
 
 use shards::catalog::Catalog;
-use shards::catalog::config::{ConfigKey, ConnectionKey, Layer, Synonym, TOPIC_CONFIGS, setting_key};
+use shards::catalog::config::{ConfigKey, Layer, Synonym, TOPIC_CONFIGS, is_dynamic, setting_key};
 
 use super::super::ApiSettings;
 use super::super::config_resources::{layer_code, topic_type_code, type_code};
@@ -67,22 +67,24 @@ pub(super) fn cluster(
 /// A setting that no topic has.
 fn own_setting(catalog: &Catalog, setting: &BrokerSetting, asked: &Asked<'_>) -> DescribeConfigsResourceResult {
     let name = Str::from_static(setting.name);
-    let of = |value: &Option<String>, layer| {
-        let value = Str::from(value.as_deref()?);
-        Some(DescribeConfigsSynonym { name: name.clone(), value: Some(value), source: layer_code(layer) })
-    };
-    let dynamic = ConnectionKey::named(setting.name).is_some();
-    let all: Vec<_> = if dynamic {
-        catalog.topic_defaults().layers().synonyms(setting.name).iter().map(synonym).collect()
-    } else {
-        of(&setting.given, Layer::Start).into_iter().chain(of(&setting.default, Layer::Default)).collect()
-    };
+    let layers = catalog.topic_defaults().layers();
+    let all = [
+        (layers.dynamic(false).get(setting.name), Layer::Broker),
+        (layers.dynamic(true).get(setting.name), Layer::Cluster),
+        (setting.given.as_ref(), Layer::Start),
+        (setting.default.as_ref(), Layer::Default),
+    ];
+    let all = all.into_iter().filter_map(|(value, layer)| {
+        let value = Some(Str::from(value?.as_str()));
+        Some(DescribeConfigsSynonym { name: name.clone(), value, source: layer_code(layer) })
+    });
+    let all: Vec<_> = all.collect();
     let value = all.first().and_then(|first| first.value.clone());
     let (config_source, synonyms) = asked.sources(all);
     DescribeConfigsResourceResult {
         name: name.clone(),
         value,
-        read_only: !dynamic,
+        read_only: !is_dynamic(setting.name),
         config_source,
         synonyms,
         config_type: type_code(setting.kind),

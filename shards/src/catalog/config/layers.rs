@@ -1,11 +1,12 @@
-//! The broker's settings behind topic configs and its limits of connections, by who set them: the configuration of the
-//! start, a change for the whole cluster, a change for this broker. Every core; pure.
+//! The broker's settings behind topic configs, and those of its own that may change, by who set them: the configuration of
+//! the start, a change for the whole cluster, a change for this broker. Every core; pure.
 //!
-//! Invariant: every name is one of a setting in the table of topic configs, or a limit of connections, and every dynamic one
-//! may be dynamic.
+//! Invariant: every name is one of a setting in the table of topic configs, a limit of connections or a setting of
+//! compaction, and every dynamic one may be dynamic. The start of compaction's is not here: it is each core's own.
 
 use std::collections::BTreeMap;
 
+use super::cleaner::CleanerKey;
 use super::connections::ConnectionKey;
 use super::error::ConfigError;
 use super::table::{TOPIC_CONFIGS, setting_key};
@@ -73,6 +74,11 @@ impl Layers {
         Ok(())
     }
 
+    /// The text of a setting that was changed since the start.
+    pub(super) fn changed(&self, name: &str) -> Option<&str> {
+        self.broker.get(name).or_else(|| self.cluster.get(name)).map(String::as_str)
+    }
+
     /// The text of a setting that somebody set, and who did.
     pub(super) fn get(&self, name: &str) -> Option<(&str, Layer)> {
         let broker = self.broker.get(name).map(|text| (text, Layer::Broker));
@@ -81,24 +87,19 @@ impl Layers {
         found.map(|(text, layer)| (text.as_str(), layer))
     }
 
-    /// Everything that gives a setting its value, what counts first: Kafka's synonyms. Empty where the setting itself has
-    /// no value, though one of another unit may have.
+    /// Everything that gives a setting behind a topic config its value, what counts first: Kafka's synonyms. Empty where the
+    /// setting itself has no value, though one of another unit may have.
     pub fn synonyms(&self, name: &str) -> Vec<LayeredValue<'_>> {
-        // Each with its default.
-        let names: Vec<(&'static str, Option<&'static str>)> = match (setting_key(name), ConnectionKey::named(name)) {
-            (Some((key, _)), _) => key.synonyms.iter().map(|one| (one.key, key.setting_default(one))).collect(),
-            (None, Some(key)) => vec![(key.name(), Some(key.default_text()))],
-            (None, None) => return Vec::new(),
-        };
+        let Some((key, _)) = setting_key(name) else { return Vec::new() };
         let of = |layer: Layer| {
-            names.iter().filter_map(move |(name, default)| {
+            key.synonyms.iter().filter_map(move |one| {
                 let value = match layer {
-                    Layer::Broker => self.broker.get(*name).map(String::as_str),
-                    Layer::Cluster => self.cluster.get(*name).map(String::as_str),
-                    Layer::Start => self.start.get(*name).map(String::as_str),
-                    Layer::Default => *default,
+                    Layer::Broker => self.broker.get(one.key).map(String::as_str),
+                    Layer::Cluster => self.cluster.get(one.key).map(String::as_str),
+                    Layer::Start => self.start.get(one.key).map(String::as_str),
+                    Layer::Default => key.setting_default(one),
                 };
-                Some(LayeredValue { name, value: value?, layer })
+                Some(LayeredValue { name: one.key, value: value?, layer })
             })
         };
         let all = [Layer::Broker, Layer::Cluster, Layer::Start, Layer::Default].into_iter().flat_map(of);
@@ -107,14 +108,19 @@ impl Layers {
 }
 
 /// Whether a setting may change while the broker runs.
-pub(in crate::catalog) fn is_dynamic(name: &str) -> bool {
-    setting_key(name).is_some_and(|(_, setting)| setting.dynamic) || ConnectionKey::named(name).is_some()
+pub fn is_dynamic(name: &str) -> bool {
+    setting_key(name).is_some_and(|(_, setting)| setting.dynamic)
+        || ConnectionKey::named(name).is_some()
+        || CleanerKey::named(name).is_some()
 }
 
 /// Whether a dynamic setting may have this value.
 pub(in crate::catalog) fn check_dynamic(name: &str, value: &str) -> Result<(), ConfigError> {
-    match (setting_key(name).filter(|(_, setting)| setting.dynamic), ConnectionKey::named(name)) {
-        (Some((key, _)), _) => key.parse_as(name, value).map(drop),
+    if let Some((key, _)) = setting_key(name).filter(|(_, setting)| setting.dynamic) {
+        return key.parse_as(name, value).map(drop);
+    }
+    match (ConnectionKey::named(name), CleanerKey::named(name)) {
+        (Some(key), _) => key.check(value),
         (None, Some(key)) => key.check(value),
         (None, None) => Err(ConfigError::Unknown { key: name.to_owned() }),
     }

@@ -1,6 +1,6 @@
 //! Dynamic settings of brokers and of the cluster, with Kafka 4.3.1's words.
 
-use super::super::config::Layer;
+use super::super::config::{CleanerChanges, Layer};
 use super::*;
 use crate::types::ConnectionLimits;
 
@@ -94,6 +94,29 @@ fn limits_of_connections_follow_the_brokers_setting_then_the_clusters_then_that_
         alter(&mut catalog, ResourceKind::Broker, broker, edits(&[(key, ConfigOp::Delete, None)])).unwrap();
     }
     assert_eq!((catalog.connections().total_max, catalog.connections().per_ip_max), (5, i32::MAX as usize));
+}
+
+#[test]
+fn what_compaction_may_take_changes_and_goes_back_to_that_of_the_start() {
+    let mut catalog = catalog();
+    assert_eq!(catalog.cleaner(), CleanerChanges::default());
+    set(&mut catalog, "", "log.cleaner.backoff.ms", "20").unwrap();
+    set(&mut catalog, "1", "log.cleaner.backoff.ms", "30").unwrap();
+    set(&mut catalog, "", "log.cleaner.io.max.bytes.per.second", "1e6").unwrap();
+    assert_eq!(catalog.cleaner(), CleanerChanges { backoff_ms: Some(30), bytes_per_second: Some(1_000_000) });
+    assert_eq!(
+        text(&set(&mut catalog, "1", "log.cleaner.backoff.ms", "1.5")),
+        "Invalid value 1.5 for configuration log.cleaner.backoff.ms: Not a number of type LONG"
+    );
+    for rate in ["0", "NaN", "fast"] {
+        assert!(set(&mut catalog, "", "log.cleaner.io.max.bytes.per.second", rate).is_err());
+    }
+    for (broker, key) in
+        [("1", "log.cleaner.backoff.ms"), ("", "log.cleaner.backoff.ms"), ("", "log.cleaner.io.max.bytes.per.second")]
+    {
+        alter(&mut catalog, ResourceKind::Broker, broker, edits(&[(key, ConfigOp::Delete, None)])).unwrap();
+    }
+    assert_eq!(catalog.cleaner(), CleanerChanges::default());
 }
 
 #[test]
