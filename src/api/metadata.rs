@@ -45,14 +45,6 @@ pub(super) fn serve(
 ) -> impl Future<Output = Served<MetadataResponse>> + use<> {
     let asked = asked(ctx.version, &request);
     let wants_new = request.allow_auto_topic_creation && ctx.core.settings.auto_create_topics;
-    let missing = match &asked {
-        Ok(Asked::Names(names)) if wants_new => missing(&ctx.core.shards.catalog(), names),
-        _ => Vec::new(),
-    };
-    let made = (!missing.is_empty()).then(|| {
-        let topics = missing.iter().map(|name| NewTopic::named(name.to_string())).collect();
-        ctx.core.shards.change(CatalogCommand::CreateTopics { topics, validate_only: false })
-    });
     let around = around(ctx, &request);
     let operations = if request.include_topic_authorized_operations { TOPIC_OPERATIONS } else { OPERATIONS_NOT_ASKED };
     let (core, mut topics) = (ctx.core.clone(), LongReply::of::<MetadataResponse>(ctx));
@@ -61,9 +53,18 @@ pub(super) fn serve(
             Err(topics) => return MetadataResponse { topics, ..Default::default() }.into(),
             Ok(asked) => asked,
         };
-        let made = match made {
-            Some(made) => made_now(missing, made.await),
-            None => Vec::new(),
+        // Now, not in the first stage: no reply before this one is to tell of them.
+        let missing = match &asked {
+            Asked::Names(names) if wants_new => missing(&core.shards.catalog(), names),
+            _ => Vec::new(),
+        };
+        let made = match missing.is_empty() {
+            true => Vec::new(),
+            false => {
+                let topics = missing.iter().map(|name| NewTopic::named(name.to_string())).collect();
+                let made = core.shards.change(CatalogCommand::CreateTopics { topics, validate_only: false });
+                made_now(missing, made.await)
+            }
         };
         match tell_all(&core.shards, asked, &made, operations, &mut topics).await {
             Ok(()) => topics.within(around),

@@ -47,12 +47,12 @@ pub(super) fn serve(
     let version = ctx.version;
     let groups = if version >= SEVERAL { request.groups } else { vec![one_group(&request)] };
     let mut groups = groups.into_iter();
-    // The first takes its place in its coordinator's order now. The others come one after the other: a group may be named
-    // any number of times.
-    let first = groups.next().map(|group| ask(ctx.core, version, &group));
     let (several, topics) = (LongReply::of::<OffsetFetchResponse>(ctx), LongReply::of::<OffsetFetchResponse>(ctx));
     let (core, asked_flat) = (ctx.core.clone(), request.topics);
     async move {
+        // One after the other, as a group may be named any number of times; and none before this reply's turn, as answers lie in
+        // memory until they are told.
+        let first = groups.next().map(|group| ask(&core, version, &group));
         let told = match first {
             Some(asked) if version < SEVERAL => tell_alone(&core, version, asked, asked_flat, topics).await,
             first => tell_all(&core, version, first, groups, several).await,

@@ -84,7 +84,7 @@ rows! {
     Produce, told from 0, WriteTopic, Apart, produce::serve;
     Fetch, told from 4, ReadTopic, Apart, fetch::serve;
     ListOffsets, told from 1, DescribeTopic, Apart, list_offsets::serve;
-    Metadata, told from 0, DescribeTopic, TellsAndChanges, metadata::serve;
+    Metadata, told from 0, DescribeTopic, Tells, metadata::serve;
     OffsetCommit, told from 2, ReadGroup, Changes, offset_commit::serve;
     OffsetFetch, told from 1, DescribeGroup, Tells, offset_fetch::serve;
     FindCoordinator, told from 0, DescribeGroup, Apart, find_coordinator::serve;

@@ -108,12 +108,9 @@ impl<R: Runtime> Reader<R> {
         let mut block = self.server.blocks.take();
         let read = read_some(&self.link.conn, &mut block);
         let block = block.freeze();
-        let taken = match read {
-            Ok(read) => self.take_frames(block.slice(..read), lease).await,
-            Err(end) => Err(end),
-        };
+        let chunk = read.map(|read| block.slice(..read));
         self.server.blocks.give(block);
-        taken
+        self.take_frames(chunk?, lease).await
     }
 
     async fn take_frames(&mut self, mut chunk: Bytes, mut lease: Lease) -> Result<(), End> {
@@ -122,9 +119,14 @@ impl<R: Runtime> Reader<R> {
             match next.map_err(|reason| End::Refused(Refusal { api: "-", reason: reason.to_string() }))? {
                 Next::Nothing => return Ok(()),
                 Next::Frame(frame) => {
-                    let lease = lease.split(frame.len());
+                    let frame_lease = lease.split(frame.len());
                     self.link.partial.set(None);
-                    self.submit(frame, lease).await?;
+                    if self.must_wait(&frame) {
+                        // Nobody knows for how long: others need the rest of the block, and its memory.
+                        chunk = Bytes::copy_from_slice(&chunk);
+                        lease.shrink_to(chunk.len());
+                    }
+                    self.submit(frame, frame_lease).await?;
                 }
                 Next::Partial(len) => {
                     // What is held is given back first: waiting for memory while holding some could lock all up.
@@ -139,10 +141,18 @@ impl<R: Runtime> Reader<R> {
         }
     }
 
+    /// The frame's request is not dispatched before others have their replies.
+    fn must_wait(&self, frame: &Bytes) -> bool {
+        !self.link.has_room() || self.link.is_telling() && api::changes(frame)
+    }
+
     async fn submit(&mut self, frame: Bytes, lease: Lease) -> Result<(), End> {
         self.link.while_open(self.link.room()).await.ok_or(End::Stopped)?;
         if self.link.is_telling() && api::changes(&frame) {
             self.link.while_open(self.link.told()).await.ok_or(End::Stopped)?;
+            // That was no reading, of this one and of those behind it.
+            self.woken = self.server.runtime.now();
+            self.began = self.woken;
         }
         let runtime = &self.server.runtime;
         let since = runtime.now();
@@ -210,9 +220,12 @@ impl Gathered {
         link: &Link<R::Conn>,
         peer: &Peer,
     ) -> Poll<bool> {
-        // Where memory is short, a reply to come is not made before those that are there have left.
-        let most_bytes = || if server.budget.is_pressed() { 1 } else { WRITE_BYTES };
-        while self.replies.bytes < most_bytes() {
+        // Where memory is short, a reply to come is not made before those that hold some have left.
+        let is_enough = |replies: &Replies| match server.budget.is_pressed() {
+            true => !replies.leases.is_empty() || replies.bytes >= BLOCK_BYTES,
+            false => replies.bytes >= WRITE_BYTES,
+        };
+        while !is_enough(&self.replies) {
             match link.poll_outcome(cx, &mut self.front) {
                 Poll::Pending if self.replies.segments.is_empty() => return Poll::Pending,
                 Poll::Pending => break,
@@ -326,7 +339,8 @@ mod tests {
                     asked.set(true);
                     Poll::Pending
                 });
-                let here = std::future::ready(Outcome::Reply(vec![Bytes::from_static(b"reply")], Vec::new()));
+                let lent: Box<dyn ReadLease> = Box::new(budget.charge(5));
+                let here = std::future::ready(Outcome::Reply(vec![Bytes::from_static(b"reply")], vec![lent]));
                 for pending in [Box::pin(here) as api::Pending, Box::pin(next)] {
                     let submitted = Submitted { pending, tells: false };
                     link.push(Queued { submitted, lease: budget.charge(0), trace: Rc::new(Trace::new(Mono(0))) });

@@ -159,7 +159,7 @@ impl<C: Conn> Link<C> {
         .await
     }
 
-    fn has_room(&self) -> bool {
+    pub fn has_room(&self) -> bool {
         self.waiting.get() == 0
             || (self.waiting.get() < self.in_flight_max && self.waiting_bytes.get() < REQUEST_BYTES_MAX)
     }

@@ -9,6 +9,8 @@ use super::{Elements, EncodeError};
 
 /// Below this a record field is copied into the buffer: a segment more costs the kernel more than the copy does.
 const INLINE_BYTES_MAX: usize = 512;
+/// Below this encoded elements are. They come by the thousand, and a system call takes 64 segments.
+const ELEMENTS_INLINE_BYTES_MAX: usize = 16 * 1024;
 
 /// Writes Kafka's primitives, front to back.
 #[derive(Debug, Default)]
@@ -124,12 +126,12 @@ impl Writer {
     /// (COMPACT_)NULLABLE_BYTES and (COMPACT_)RECORDS, given as pieces that follow each other.
     pub fn bytes(&mut self, parts: Option<&[Bytes]>, compact: bool) -> Result<(), EncodeError> {
         self.len32(parts.map(|parts| parts.iter().map(Bytes::len).sum()), compact)?;
-        parts.unwrap_or_default().iter().for_each(|part| self.part(part));
+        parts.unwrap_or_default().iter().for_each(|part| self.part(part, INLINE_BYTES_MAX));
         Ok(())
     }
 
-    fn part(&mut self, part: &Bytes) {
-        if part.len() <= INLINE_BYTES_MAX {
+    fn part(&mut self, part: &Bytes, inline_bytes_max: usize) {
+        if part.len() <= inline_bytes_max {
             self.put(part);
         } else {
             self.inserted_bytes = self.inserted_bytes.saturating_add(part.len());
@@ -144,7 +146,7 @@ impl Writer {
             && let Some(filling) = self.filling.take()
         {
             self.len32(Some(filling.count), compact)?;
-            filling.pieces.iter().for_each(|piece| self.part(piece));
+            filling.pieces.iter().for_each(|piece| self.part(piece, ELEMENTS_INLINE_BYTES_MAX));
             return Ok(());
         }
         self.len32(len, compact)

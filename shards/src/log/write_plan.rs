@@ -75,13 +75,9 @@ pub struct ColdTail {
 }
 
 impl PartitionLog {
-    /// The next write of this partition; `None` while one is in flight or nothing is due.
-    pub fn next_write(&mut self, kind: WriteKind) -> Option<WriteJob> {
-        self.next_write_within(kind, WRITE_JOB_BYTES_MAX)
-    }
-
-    /// As [`PartitionLog::next_write`], of `bytes_max` at most: whole blocks, one at least.
-    pub fn next_write_within(&mut self, kind: WriteKind, bytes_max: u64) -> Option<WriteJob> {
+    /// The next write of this partition, of `bytes_max` at most: whole blocks, one at least, and no more than
+    /// [`WRITE_JOB_BYTES_MAX`]. `None` while one is in flight or nothing is due.
+    pub fn next_write(&mut self, kind: WriteKind, bytes_max: u64) -> Option<WriteJob> {
         let bytes_max = block_floor(bytes_max).clamp(BLOCK_BYTES as u64, WRITE_JOB_BYTES_MAX);
         if self.write_in_flight {
             return None;

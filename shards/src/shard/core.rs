@@ -40,7 +40,7 @@ pub struct Signals {
     pub journal: Signal,
     /// The window is half full, or somebody waits for it to be written.
     pub write_behind: Signal,
-    /// Somebody waits for a drain that is under way.
+    /// The core is pressed while a drain is under way.
     pub hurry: Signal,
     /// A drain of the window has ended.
     pub drained: Signal,
@@ -125,8 +125,6 @@ pub struct ShardCore {
     /// Commits up to this one are in segments; somebody waits for those up to `drain_wanted`.
     pub drained_through: u64,
     pub drain_wanted: u64,
-    /// They cannot wait.
-    pub drain_hurried: bool,
     /// The new run is not the current one yet. No journal grows, no ballast is made: what was held back for starts is shared by
     /// all shards (R14). No turn but the start's own: a second one would write an older checkpoint over a newer.
     pub starting: bool,
@@ -200,7 +198,6 @@ impl ShardCore {
             cache_bytes: 0,
             drained_through: 0,
             drain_wanted: 0,
-            drain_hurried: false,
             starting: true,
             checkpoint_wanted: None,
             is_replacing: false,

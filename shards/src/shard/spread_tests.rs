@@ -4,11 +4,13 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::room_tests::{BIG, Bench, batch_of, with_shard};
+use super::room_tests::{BIG, Bench, SMALL, batch_of, with_shard};
 use crate::runtime::Runtime;
 
 /// Between two appends: far longer than one takes.
 const PAUSE: Duration = Duration::from_millis(20);
+/// The longest that a drain is spread over.
+const SPREAD: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(1);
 
 /// Appends with pauses until the window is half full.
@@ -19,34 +21,60 @@ async fn fill(bench: &Bench) {
     }
 }
 
-/// How long it takes until the window that is half full is in segments.
-async fn drain(bench: &Bench, hurry: bool) -> Duration {
-    let shard = &bench.started.shard;
+/// How long it takes until the window that is half full is in segments, if nobody waits.
+async fn drain(bench: &Bench) -> Duration {
     let began = bench.rt.now();
-    if hurry {
-        shard.step(|core, _, _| core.hurry_drain());
-    }
-    while shard.step(|core, _, _| core.wants_drain()) {
+    while bench.started.shard.step(|core, _, _| core.wants_drain()) {
         bench.rt.sleep_until(bench.rt.now().after(LOOK)).await;
     }
     bench.rt.now().since(began)
 }
 
-fn drain_time(hurry: bool) -> Duration {
+/// Of a drain by itself; with a stop, of the stop.
+fn drain_time(with_stop: bool) -> Duration {
     let took = Rc::new(Cell::new(Duration::ZERO));
     let told = took.clone();
     with_shard(move |bench| async move {
         fill(&bench).await;
-        told.set(drain(&bench, hurry).await);
+        if !with_stop {
+            told.set(drain(&bench).await);
+        }
+        let began = bench.rt.now();
         assert_eq!(bench.soon(bench.started.shard.stop()).await, Some(true), "a clean stop");
+        if with_stop {
+            told.set(bench.rt.now().since(began));
+        }
     });
     took.get()
 }
 
 #[test]
-fn a_drain_for_which_nobody_waits_is_spread_and_one_that_somebody_waits_for_is_not() {
-    let (spread, hurried) = (drain_time(false), drain_time(true));
-    assert!(hurried * 4 < spread, "{hurried:?} for {spread:?}");
+fn a_drain_for_which_nobody_waits_is_spread_and_a_stop_does_not_wait_for_one_that_is() {
+    let (spread, stop) = (drain_time(false), drain_time(true));
+    assert!(stop * 2 < spread, "{stop:?} for {spread:?}");
+}
+
+#[test]
+fn a_drain_of_little_ends_in_its_time_however_much_comes_in_meanwhile() {
+    with_shard(|bench| async move {
+        let shard = &bench.started.shard;
+        for id in [BIG, SMALL] {
+            assert!(bench.append(id, batch_of(5_000)).await.is_some());
+        }
+        // For so long it is spread, at most.
+        bench.rt.sleep_until(bench.rt.now().after(SPREAD * 3)).await;
+        let began = bench.rt.now();
+        shard.step(|core, _, _| core.want_drained());
+        let wanted = shard.step(|core, _, _| core.drain_wanted);
+        for _ in 0..20 {
+            assert!(bench.append(SMALL, batch_of(64 << 10)).await.is_some());
+        }
+        while shard.step(|core, _, _| core.drained_through < wanted) {
+            bench.rt.sleep_until(bench.rt.now().after(LOOK)).await;
+        }
+        let took = bench.rt.now().since(began);
+        assert!(took < SPREAD * 2, "{took:?}");
+    });
 }
 
 #[test]

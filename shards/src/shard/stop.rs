@@ -8,14 +8,15 @@ use super::Shard;
 use crate::router::oneshot::oneshot;
 use crate::runtime::Runtime;
 
-/// How soon a stop looks again for what it waits for.
-const LOOK_AGAIN: Duration = Duration::from_millis(1);
+/// How soon to look again for the end of what another task does.
+pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
 impl<R: Runtime> Shard<R> {
     /// Refuses new appends, then writes and syncs everything. Returns whether all of it is in segments.
     pub async fn stop(&self) -> bool {
         self.step(|core, _, _| {
             core.stopping = true;
+            core.signals.hurry.notify();
             core.watches.fire_all();
         });
         // What is under way would be left to the next start, which then has something to carry out.

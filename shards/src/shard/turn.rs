@@ -83,6 +83,11 @@ pub async fn run<R: Runtime>(shard: Shard<R>) {
             if !grow(&shard, bytes).await {
                 next_growth = shard.now().after(GROWTH_PAUSE);
             }
+            if shard.step(|core, _, _| core.has_turn_to_make()) {
+                // The rest of the growth comes after it.
+                signals.turn.notify();
+                break;
+            }
         }
         if let Some(done) = shard.step(|core, _, _| core.checkpoint_wanted.take()) {
             turn(&shard, TurnKind::Record).await;
@@ -144,11 +149,7 @@ async fn turn<R: Runtime>(shard: &Shard<R>, kind: TurnKind) {
     }
     tracing::debug!("turn: write the window out");
     match kind {
-        TurnKind::Free(_) | TurnKind::Record => drain_all(shard).await,
-        TurnKind::Stop => {
-            shard.step(|core, _, _| core.hurry_drain());
-            drain_all(shard).await;
-        }
+        TurnKind::Free(_) | TurnKind::Record | TurnKind::Stop => drain_all(shard).await,
         TurnKind::Settle => {
             let all = shard.step(|core, _, _| core.slots().collect());
             write_out(shard, all, WriteKind::WholeBlocks).await;
@@ -191,6 +192,11 @@ async fn turn<R: Runtime>(shard: &Shard<R>, kind: TurnKind) {
 impl ShardCore {
     fn is_turn_due(&self) -> bool {
         self.space.is_half_full() || self.turn_wanted
+    }
+
+    /// The one task that makes turns is asked for one.
+    fn has_turn_to_make(&self) -> bool {
+        self.final_turn.is_some() || self.checkpoint_wanted.is_some() || self.is_turn_due()
     }
 
     /// Partitions whose partial block was carried before and has not changed since: they leave memory (R12).
@@ -381,10 +387,17 @@ async fn grow<R: Runtime>(shard: &Shard<R>, bytes: u64) -> bool {
     }
     let (dir, index) = shard.step(|core, _, _| (core.settings.layout.journal(core.index.0), core.space.files()));
     // A sync of the journal waits for what else is on its way to the disk.
-    let mut pace = Pace::new(bytes / GROWTH_SPREAD.as_secs(), shard.now());
-    let rest = async |written| match pace.owe(shard.now(), written) {
-        Some(until) if !shard.step(|core, _, _| core.is_pressed()) => shard.rt().sleep_until(until).await,
-        _ => shard.rt().quantum().await,
+    let per_second = bytes / GROWTH_SPREAD.as_secs();
+    let mut pace = Pace::new(per_second, shard.now());
+    let rest = async |written| {
+        if shard.step(|core, _, _| core.is_pressed() || core.has_turn_to_make()) {
+            pace = Pace::new(per_second, shard.now());
+            return shard.rt().quantum().await;
+        }
+        match pace.owe(shard.now(), written) {
+            Some(until) => shard.rt().sleep_until(until).await,
+            None => shard.rt().quantum().await,
+        }
     };
     match files::make(shard.rt(), &dir, shard.inner.run.number, index, bytes, GROWTH_STEP_BYTES, rest).await {
         Ok(file) => {

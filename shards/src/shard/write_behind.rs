@@ -1,11 +1,11 @@
 //! Writes synced bytes into the segments, behind the acks. Owning core only; one task for the whole core.
 //!
 //! A sync of the journal waits for what else is on its way to the disk: a drain at full speed makes every commit beside it
-//! many times as slow. So a drain for which nobody waits takes about half of the time in which its bytes came in, in small
-//! writes, one after the other.
+//! many times as slow. So a drain for which no append and no stop waits is made of small writes, one after the other, and takes
+//! no more than half of the time in which its bytes came in; what is left then goes out at once.
 //!
 //! Invariant: only synced bytes, only whole blocks (R9). A commit leaves the window when all its whole blocks are in
-//! segments; its memory then serves readers until the cache needs room. A drain that somebody waits for is not held back.
+//! segments; its memory then serves readers until the cache needs room.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -15,20 +15,20 @@ use futures_lite::future::{or, zip};
 use super::core::ShardCore;
 use super::pace::Pace;
 use super::partition::Slot;
+use super::stop::LOOK_AGAIN;
 use super::{Shard, fail};
 use crate::log::{PartitionDir, WRITE_JOB_BYTES_MAX, WriteJob, WriteKind};
 use crate::runtime::Runtime;
 
-/// How much sooner a drain ends than its bytes took to come.
+/// How much sooner a drain ends than its bytes took to come, at the latest; and how much sooner its writes would end if nothing
+/// came in beside them, which they take along.
 const FASTER: u32 = 2;
+const SPARE: f64 = 1.5;
 /// The longest that a drain is spread over: what came in hours goes out in a second.
 const SPREAD_MAX: Duration = Duration::from_secs(1);
 /// A write of a drain that is spread takes the bytes of so much time, and more than the least: each costs a trip to the disk.
 const STEP: Duration = Duration::from_millis(10);
 const STEP_BYTES_MIN: u64 = 128 << 10;
-
-/// How soon to look again for the end of a write that another task began.
-const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
 /// What one drain of the window takes on.
 pub struct Drain {
@@ -61,7 +61,6 @@ impl ShardCore {
             self.cache.push_back(commit);
         }
         self.drained_through = self.drained_through.max(through);
-        self.drain_hurried &= self.drain_wanted > self.drained_through;
         self.signals.drained.notify();
     }
 
@@ -98,18 +97,12 @@ impl ShardCore {
         self.window_bytes > self.settings.window_bytes / 2 || self.drain_wanted > self.drained_through
     }
 
-    /// Somebody waits for room or for a drain, or soon will: what may be spread over time is not, then.
+    /// An append waits for room, or soon will, or the core stops: what may be spread over time is not, then.
     pub fn is_pressed(&self) -> bool {
-        self.drain_hurried
+        self.stopping
             || !self.waiting.is_empty()
             || self.place_wanted.is_some()
             || self.window_bytes > self.settings.window_bytes / 8 * 7
-    }
-
-    /// No drain is held back until all that is wanted now is in segments.
-    pub fn hurry_drain(&mut self) {
-        self.drain_hurried = true;
-        self.signals.hurry.notify();
     }
 }
 
@@ -160,14 +153,15 @@ pub async fn drain_all<R: Runtime>(shard: &Shard<R>) {
     }
 }
 
-/// Writes what the given partitions hold now, `bytes` in all, over so much time; faster as soon as somebody waits.
+/// Writes what the given partitions hold, `bytes` of it now, over so much time at most; at once as soon as the core is pressed.
 async fn write_spread<R: Runtime>(shard: &Shard<R>, mut slots: VecDeque<Slot>, bytes: u64, spread: Duration) {
     let signals = shard.signals();
-    let per_second = (bytes as f64 / spread.as_secs_f64().max(f64::MIN_POSITIVE)) as u64;
+    let per_second = (bytes as f64 * SPARE / spread.as_secs_f64().max(f64::MIN_POSITIVE)) as u64;
     let step_bytes = ((per_second as f64 * STEP.as_secs_f64()) as u64).clamp(STEP_BYTES_MIN, WRITE_JOB_BYTES_MAX);
-    let mut pace = Pace::new(per_second, shard.now());
-    let is_urgent = || shard.fence().is_tripped() || shard.step(|core, _, _| core.is_pressed());
-    while !is_urgent()
+    let began = shard.now();
+    let (mut pace, ends) = (Pace::new(per_second, began), began.after(spread));
+    let is_over = || shard.now() >= ends || shard.fence().is_tripped() || shard.step(|core, _, _| core.is_pressed());
+    while !is_over()
         && let Some(slot) = slots.front().copied()
     {
         let (dir, job) = match next_job(shard, slot, WriteKind::WholeBlocks, step_bytes) {
@@ -182,7 +176,6 @@ async fn write_spread<R: Runtime>(shard: &Shard<R>, mut slots: VecDeque<Slot>, b
                 continue;
             }
         };
-        // What comes in meanwhile belongs to the next drain.
         if job.is_last {
             slots.pop_front();
         }
@@ -191,7 +184,7 @@ async fn write_spread<R: Runtime>(shard: &Shard<R>, mut slots: VecDeque<Slot>, b
             return;
         }
         match pace.owe(shard.now(), written).filter(|_| !slots.is_empty()) {
-            Some(until) => or(shard.rt().sleep_until(until), signals.hurry.wait()).await,
+            Some(until) => or(shard.rt().sleep_until(until.min(ends)), signals.hurry.wait()).await,
             None => shard.rt().quantum().await,
         }
     }
@@ -207,8 +200,16 @@ pub async fn write_out<R: Runtime>(shard: &Shard<R>, slots: VecDeque<Slot>, kind
             let Some(slot) = next else { return };
             loop {
                 match next_job(shard, slot, kind, WRITE_JOB_BYTES_MAX) {
-                    Due::Job(dir, job) if !write_one(shard, slot, &dir, &job).await => return,
-                    Due::Job(..) => shard.rt().quantum().await,
+                    Due::Job(dir, job) => {
+                        if !write_one(shard, slot, &dir, &job).await {
+                            return;
+                        }
+                        shard.rt().quantum().await;
+                        // Where appends go on, the block would be written again and again.
+                        if kind == WriteKind::Everything && job.pad() && job.seal.is_none() {
+                            break;
+                        }
+                    }
                     Due::InFlight if shard.fence().is_tripped() => return,
                     Due::InFlight => shard.rt().sleep_until(shard.now().after(LOOK_AGAIN)).await,
                     Due::Nothing => break,
@@ -233,7 +234,7 @@ fn next_job<R: Runtime>(shard: &Shard<R>, slot: Slot, kind: WriteKind, bytes_max
         if partition.log.is_being_written() {
             return Due::InFlight;
         }
-        match partition.log.next_write_within(kind, bytes_max) {
+        match partition.log.next_write(kind, bytes_max) {
             Some(job) => Due::Job(partition.directory(), job),
             None => Due::Nothing,
         }

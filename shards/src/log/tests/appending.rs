@@ -11,7 +11,7 @@ fn an_empty_partition_takes_little_memory_and_no_file() {
     assert!(size_of::<PartitionLog>() <= 256, "{} bytes", size_of::<PartitionLog>());
     let mut log = PartitionLog::new();
     assert!(log.is_untouched() && !log.has_directory());
-    assert!(log.next_write(WriteKind::Everything).is_none());
+    assert!(log.next_write(WriteKind::Everything, WRITE_JOB_BYTES_MAX).is_none());
     assert!(log.carry().is_none() && log.needs_file_sync().is_none());
     assert_eq!(log.snapshot(), LogSnapshot::default());
 }
@@ -62,12 +62,12 @@ fn a_segment_is_finished_only_after_its_seal_is_synced() {
     let mut log = PartitionLog::new();
     append(&mut log, &batch(1, 5_000, 0), &EVER);
     let seal = log.roll().unwrap();
-    let job = log.next_write(WriteKind::WholeBlocks).unwrap();
+    let job = log.next_write(WriteKind::WholeBlocks, WRITE_JOB_BYTES_MAX).unwrap();
     assert_eq!((job.upto, job.seal), (FilePos(4096), None));
     log.written(&job);
-    assert!(log.next_write(WriteKind::WholeBlocks).is_none());
+    assert!(log.next_write(WriteKind::WholeBlocks, WRITE_JOB_BYTES_MAX).is_none());
     log.seal_synced(seal.base);
-    let job = log.next_write(WriteKind::WholeBlocks).unwrap();
+    let job = log.next_write(WriteKind::WholeBlocks, WRITE_JOB_BYTES_MAX).unwrap();
     assert_eq!((job.from, job.seal, job.pad()), (FilePos(4096), Some(seal.size), true));
     log.written(&job);
     assert_eq!(log.snapshot().sealed.len(), 1);
@@ -77,18 +77,18 @@ fn a_segment_is_finished_only_after_its_seal_is_synced() {
 fn only_one_write_is_in_flight() {
     let mut log = PartitionLog::new();
     append(&mut log, &batch(1, 9_000, 0), &EVER);
-    let job = log.next_write(WriteKind::WholeBlocks).unwrap();
+    let job = log.next_write(WriteKind::WholeBlocks, WRITE_JOB_BYTES_MAX).unwrap();
     append(&mut log, &batch(1, 9_000, 0), &EVER);
-    assert!(log.next_write(WriteKind::Everything).is_none());
+    assert!(log.next_write(WriteKind::Everything, WRITE_JOB_BYTES_MAX).is_none());
     log.written(&job);
-    assert!(log.next_write(WriteKind::WholeBlocks).is_some());
+    assert!(log.next_write(WriteKind::WholeBlocks, WRITE_JOB_BYTES_MAX).is_some());
 }
 
 #[test]
 fn a_block_padded_at_rest_leaves_memory_and_must_come_back_before_an_append() {
     let mut log = PartitionLog::new();
     let bytes = append(&mut log, &batch(1, 500, 0), &EVER);
-    let job = log.next_write(WriteKind::Everything).unwrap();
+    let job = log.next_write(WriteKind::Everything, WRITE_JOB_BYTES_MAX).unwrap();
     log.written(&job);
     let sync = log.needs_file_sync().unwrap();
     log.file_synced(&sync);
@@ -105,7 +105,7 @@ fn a_block_padded_at_rest_leaves_memory_and_must_come_back_before_an_append() {
 fn an_append_to_a_cold_tail_is_refused() {
     let mut log = PartitionLog::new();
     append(&mut log, &batch(1, 500, 0), &EVER);
-    let job = log.next_write(WriteKind::Everything).unwrap();
+    let job = log.next_write(WriteKind::Everything, WRITE_JOB_BYTES_MAX).unwrap();
     log.written(&job);
     place(&mut log, &batch(1, 500, 0), &EVER);
 }
@@ -114,7 +114,7 @@ fn an_append_to_a_cold_tail_is_refused() {
 fn a_block_that_grew_during_its_padded_write_stays_in_memory() {
     let mut log = PartitionLog::new();
     append(&mut log, &batch(1, 500, 0), &EVER);
-    let job = log.next_write(WriteKind::Everything).unwrap();
+    let job = log.next_write(WriteKind::Everything, WRITE_JOB_BYTES_MAX).unwrap();
     append(&mut log, &batch(1, 500, 0), &EVER);
     log.written(&job);
     assert!(!log.tail_is_cold());
@@ -126,7 +126,7 @@ fn eviction_frees_what_files_hold_and_copies_the_rest_of_the_last_block() {
     let mut log = PartitionLog::new();
     let whole = append(&mut log, &batch(1, 9_000, 0), &EVER);
     assert_eq!(log.evict_through(1), 0, "nothing is written");
-    let job = log.next_write(WriteKind::WholeBlocks).unwrap();
+    let job = log.next_write(WriteKind::WholeBlocks, WRITE_JOB_BYTES_MAX).unwrap();
     log.written(&job);
     assert_eq!(log.evict_through(0), 0, "of a later commit");
     assert_eq!(log.evict_through(1), whole.len() as u64);
@@ -144,7 +144,7 @@ fn the_carried_block_survives_the_eviction_of_its_batches() {
     let sync_before = log.needs_file_sync();
     assert!(sync_before.is_none(), "nothing is written");
     append(&mut log, &batch(1, 9_000, 0), &EVER);
-    let job = log.next_write(WriteKind::WholeBlocks).unwrap();
+    let job = log.next_write(WriteKind::WholeBlocks, WRITE_JOB_BYTES_MAX).unwrap();
     log.written(&job);
     log.evict_through(1);
     assert_eq!(log.carry().unwrap().bytes.concat(), small, "it ends where a batch ends");
@@ -163,7 +163,7 @@ fn what_is_available_ends_at_the_limits_and_is_all_that_is_asked_for_in_older_se
     assert_eq!(available(&log, 1, u32::MAX, 2), len, "the high watermark");
     assert_eq!(available(&log, 0, 100, 3), 100);
     assert_eq!(available(&log, 3, u32::MAX, 3), 0);
-    let job = log.next_write(WriteKind::WholeBlocks).unwrap();
+    let job = log.next_write(WriteKind::WholeBlocks, WRITE_JOB_BYTES_MAX).unwrap();
     log.written(&job);
     log.evict_through(1);
     assert_eq!(available(&log, 0, 70_000, 3), 70_000, "on disk");

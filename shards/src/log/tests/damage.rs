@@ -156,7 +156,7 @@ fn a_full_disk_names_the_file_and_the_same_job_succeeds_later() {
         let store = store(&rt).await;
         let mut log = PartitionLog::new();
         append(&mut log, &batch(1, 20_000, 0), &rules(SEGMENT_BYTES));
-        let job = log.next_write(WriteKind::WholeBlocks).unwrap();
+        let job = log.next_write(WriteKind::WholeBlocks, WRITE_JOB_BYTES_MAX).unwrap();
         (store, log, job)
     });
     sim.disk(host).set_capacity(6_000);
@@ -184,7 +184,7 @@ fn a_topic_made_again_under_its_name_gets_a_directory_of_its_own() {
         again.id.topic = crate::types::TopicId([8; 16]);
         let mut log = PartitionLog::new();
         append(&mut log, &batch(1, 20, 0), &rules(SEGMENT_BYTES));
-        let job = log.next_write(WriteKind::Everything).unwrap();
+        let job = log.next_write(WriteKind::Everything, WRITE_JOB_BYTES_MAX).unwrap();
         // The removal of the old one comes late.
         store.write(&again, &job).await.unwrap();
         log.written(&job);

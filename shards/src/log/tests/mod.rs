@@ -13,7 +13,9 @@ mod replacing;
 mod retention;
 mod searching;
 
-use super::{DiskBatches, PartitionDir, PartitionLog, Piece, Placement, RollRules, Store, WriteKind};
+use super::{
+    DiskBatches, PartitionDir, PartitionLog, Piece, Placement, RollRules, Store, WRITE_JOB_BYTES_MAX, WriteKind,
+};
 use crate::batch::{BatchBuilder, BatchHeader, NewRecord, stamp};
 use crate::runtime::Runtime;
 use crate::types::{LeaderEpoch, Offset, PartitionId, TopicId};
@@ -86,7 +88,7 @@ pub async fn store<R: Runtime>(rt: &R) -> Store<R> {
 
 /// Writes all that is due.
 pub async fn write_all<R: Runtime>(store: &Store<R>, log: &mut PartitionLog, kind: WriteKind) {
-    while let Some(job) = log.next_write(kind) {
+    while let Some(job) = log.next_write(kind, WRITE_JOB_BYTES_MAX) {
         store.write(&dir(), &job).await.expect("the disk takes it");
         log.written(&job);
     }

@@ -183,7 +183,7 @@ impl Rig {
     }
 
     fn start_write(&mut self, kind: WriteKind) {
-        let Some(job) = self.log.next_write(kind) else { return };
+        let Some(job) = self.log.next_write(kind, WRITE_JOB_BYTES_MAX) else { return };
         assert!(self.job.is_none(), "one write at a time");
         let (from, upto) = (job.from.0 as usize, job.upto.0 as usize);
         assert_eq!(job.pieces.concat(), self.segments[&job.segment_base][from..upto]);

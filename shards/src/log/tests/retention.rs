@@ -135,14 +135,14 @@ fn a_segment_that_never_had_a_file_vouches_for_no_directory() {
         replay.finish(0).expect("without a gap").log
     };
     let mut log = restored(LogSnapshot::default(), true);
-    let job = log.next_write(WriteKind::Everything).expect("what is left");
+    let job = log.next_write(WriteKind::Everything, WRITE_JOB_BYTES_MAX).expect("what is left");
     assert!(job.segment_base == Offset(1) && !job.holds_files, "the directory may be another topic's");
     log.written(&job);
-    assert!(log.next_write(WriteKind::Everything).is_none());
+    assert!(log.next_write(WriteKind::Everything, WRITE_JOB_BYTES_MAX).is_none());
     let mut log = restored(LogSnapshot::default(), false);
-    let job = log.next_write(WriteKind::Everything).expect("the first segment");
+    let job = log.next_write(WriteKind::Everything, WRITE_JOB_BYTES_MAX).expect("the first segment");
     assert!(job.segment_base == Offset(0) && !job.holds_files);
     log.written(&job);
-    let job = log.next_write(WriteKind::Everything).expect("the second");
+    let job = log.next_write(WriteKind::Everything, WRITE_JOB_BYTES_MAX).expect("the second");
     assert!(job.segment_base == Offset(1) && job.holds_files, "ours by now");
 }
