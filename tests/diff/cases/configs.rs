@@ -274,6 +274,19 @@ fn of_change() -> Vec<Case> {
                 w.ask(change(kind, name.into(), &[]), v);
             }
         }),
+        case("change: a broker's settings of compaction", 0..=1, |w, v| {
+            for (key, value) in [
+                ("log.cleaner.backoff.ms", "14000"),
+                ("log.cleaner.backoff.ms", "x"),
+                ("log.cleaner.io.max.bytes.per.second", "1e9"),
+                ("log.cleaner.io.max.bytes.per.second", "x"),
+                ("log.cleaner.enable", "false"),
+            ] {
+                let asked = change(BROKER, "1".into(), &[(key, SET, Some(value))]);
+                w.note(key);
+                w.ask(incremental_alter_configs::IncrementalAlterConfigsRequest { validate_only: true, ..asked }, v);
+            }
+        }),
         case("change: a broker's settings that are fixed or unknown", 0..=1, |w, v| {
             for (key, value) in [("node.id", "2"), ("no.such.key", "1"), ("log.retention.ms", "x")] {
                 let asked = change(BROKER, "1".into(), &[(key, SET, Some(value))]);
