@@ -9,7 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use shards::batch::{BatchBuilder, BatchHeader, NewRecord, stamp};
 use shards::log::{
-    DiskBatches, PartitionDir, PartitionLog, Piece, ReadPlan, Replay, RollRules, Store, TimestampPlan, WriteKind,
+    DiskBatches, PartitionDir, PartitionLog, Piece, ReadPlan, Replay, RollRules, Store, TimestampPlan,
+    WRITE_JOB_BYTES_MAX, WriteKind,
 };
 use shards::runtime::Runtime;
 use shards::runtime::uring::{UringConfig, UringRuntime, launch};
@@ -74,7 +75,7 @@ fn batches(read: DiskBatches) -> Vec<Bytes> {
 }
 
 async fn write_all<R: Runtime>(store: &Store<R>, log: &mut PartitionLog, kind: WriteKind) {
-    while let Some(job) = log.next_write(kind) {
+    while let Some(job) = log.next_write(kind, WRITE_JOB_BYTES_MAX) {
         store.write(&partition(), &job).await.expect("the disk takes it");
         log.written(&job);
     }
@@ -154,7 +155,7 @@ fn a_hundred_partitions_work_with_four_open_files() {
         for round in 0..2 {
             for (index, log) in (0..).zip(&mut logs) {
                 append(log, &batch(round, 5_000), 1);
-                let job = log.next_write(WriteKind::WholeBlocks).expect("a whole block");
+                let job = log.next_write(WriteKind::WholeBlocks, WRITE_JOB_BYTES_MAX).expect("a whole block");
                 store.write(&dir(index), &job).await.expect("the disk takes it");
                 log.written(&job);
                 log.evict_through(1);
