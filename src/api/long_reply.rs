@@ -1,9 +1,10 @@
 //! Replies that may be much larger than their requests: one list, whose elements are encoded as soon as they are made, into
 //! memory that the core lends. Connection's core.
 //!
-//! Invariant: what such replies take before they are sent is in the core's budget, but for [`UNLENT_BYTES`] of each and a
-//! small element in the making, for a large one is made once there is [`LongReply::room`] for it; and others are served after at most [`TURN_BYTES`] of one, or one element. An element tells what
-//! is there when it is made: what other connections change meanwhile may show in it.
+//! Invariant: what such replies take before they are sent is in the core's budget, but for [`UNLENT_BYTES`] of each, a small
+//! element in the making, and an answer that came and waits for its [`LongReply::room`], without which a large element is not
+//! made; and others are served after at most [`TURN_BYTES`] of one, or one element, or one group's topics before version 8 of
+//! OffsetFetch. An element tells what is there when it is made: what other connections change meanwhile may show in it.
 
 use std::future::Future;
 use std::pin::Pin;

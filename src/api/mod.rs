@@ -3,7 +3,8 @@
 //! A request has two stages. The first is the call of its handler: it decodes, checks and takes its place in the
 //! owners' order before the connection's next request is looked at (R4). The second is the future that the handler
 //! returns: it waits for the answers and makes the reply. Those of one connection run one after the other; what they tell
-//! that is not fixed by their first stage, no request behind them changes before it is told ([`Submitted::tells`]).
+//! that is not fixed by their first stage, no request behind them changes before it is told ([`Submitted::tells`]); but for
+//! records, and the topics they are read from.
 //!
 //! Invariant: what a peer sends can end its own connection, never more; every error has one code, chosen in an
 //! exhaustive match in [`errors`] or beside the API that alone has it.

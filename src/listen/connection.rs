@@ -1,7 +1,7 @@
 //! One connection: a task that reads requests and a task that writes their replies. Owning core only.
 //! Invariant: memory is lent before bytes are read, so a core that has none left stops reading instead of failing; the
-//! first stage of every request runs before the next one is looked at (R4), replies leave in that order, and none tells of
-//! what a request behind it changed.
+//! first stage of every request runs before the next one is looked at (R4), replies leave in that order, and none
+//! but a fetch's tells of what a request behind it changed.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;

@@ -94,7 +94,7 @@ impl TrustedTime {
 
 /// Tells whether the wall clock can be trusted with deleting data.
 pub(super) struct ClockWatch {
-    /// Wall minus monotonic time, when they last agreed.
+    /// Wall minus monotonic time, at the start or at the last jump.
     offset_ms: i64,
     /// Set after a jump: it is trusted again from here on.
     paused_until: Option<Mono>,

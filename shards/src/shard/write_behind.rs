@@ -35,7 +35,7 @@ pub struct Drain {
     /// Commits up to this one are in segments afterwards.
     through: u64,
     slots: VecDeque<Slot>,
-    /// Of them that are not in segments.
+    /// Synced bytes of these partitions that are not in segments, when it was planned.
     bytes: u64,
 }
 
