@@ -1,6 +1,8 @@
 //! Requests that name one thing so often that the reply would be larger than any memory: the connection is closed instead.
 //! What there is memory for is told.
 
+use std::ops::Range;
+
 use super::*;
 use crate::wire::messages::describe_configs::{DescribeConfigsRequest, DescribeConfigsResource};
 use crate::wire::messages::offset_fetch::{OffsetFetchRequest, OffsetFetchRequestGroup};
@@ -22,28 +24,29 @@ fn a_broker_described_thousands_of_times_closes_the_connection_and_hundreds_of_t
     });
 }
 
+/// A commit of group "g" with 4 KiB of metadata for each of these partitions of "t".
+fn long_offsets(partitions: Range<i32>) -> OffsetCommitRequest {
+    let partition = |partition_index| OffsetCommitRequestPartition {
+        partition_index,
+        committed_metadata: Some("m".repeat(4096).into()),
+        ..Default::default()
+    };
+    let partitions = partitions.map(partition).collect();
+    OffsetCommitRequest {
+        group_id: "g".into(),
+        generation_id_or_member_epoch: -1,
+        topics: vec![OffsetCommitRequestTopic { name: "t".into(), partitions, ..Default::default() }],
+        ..Default::default()
+    }
+}
+
 #[test]
 fn a_group_whose_offsets_are_asked_for_thousands_of_times_closes_the_connection() {
     const PARTITIONS: i32 = 50;
     with_broker(|rt, addr| async move {
         let mut client = Client::connect(&rt, addr).await;
         assert_eq!(create(&mut client, "t", PARTITIONS).await, ErrorCode::None);
-        let partition = |partition_index| OffsetCommitRequestPartition {
-            partition_index,
-            committed_metadata: Some("m".repeat(4096).into()),
-            ..Default::default()
-        };
-        let commit = OffsetCommitRequest {
-            group_id: "g".into(),
-            generation_id_or_member_epoch: -1,
-            topics: vec![OffsetCommitRequestTopic {
-                name: "t".into(),
-                partitions: (0..PARTITIONS).map(partition).collect(),
-                ..Default::default()
-            }],
-            ..Default::default()
-        };
-        commit_offset(&rt, &mut client, commit).await;
+        commit_offset(&rt, &mut client, long_offsets(0..PARTITIONS)).await;
         let group =
             OffsetFetchRequestGroup { group_id: "g".into(), member_epoch: -1, topics: None, ..Default::default() };
         let asked = |times: usize| OffsetFetchRequest { groups: vec![group.clone(); times], ..Default::default() };
@@ -62,22 +65,7 @@ fn offsets_whose_metadata_takes_most_of_what_a_reply_may_take_are_told() {
         let mut client = Client::connect(&rt, addr).await;
         assert_eq!(create(&mut client, "t", PARTITIONS).await, ErrorCode::None);
         for first in (0..PARTITIONS).step_by(150) {
-            let partition = |partition_index| OffsetCommitRequestPartition {
-                partition_index,
-                committed_metadata: Some("m".repeat(4096).into()),
-                ..Default::default()
-            };
-            let commit = OffsetCommitRequest {
-                group_id: "g".into(),
-                generation_id_or_member_epoch: -1,
-                topics: vec![OffsetCommitRequestTopic {
-                    name: "t".into(),
-                    partitions: (first..first + 150).map(partition).collect(),
-                    ..Default::default()
-                }],
-                ..Default::default()
-            };
-            commit_offset(&rt, &mut client, commit).await;
+            commit_offset(&rt, &mut client, long_offsets(first..first + 150)).await;
         }
         let old = OffsetFetchRequest { group_id: "g".into(), topics: None, ..Default::default() };
         let told = ask!(client, OffsetFetch, old, 7);
