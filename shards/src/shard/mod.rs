@@ -15,6 +15,8 @@ pub mod at_rest;
 pub mod ballast;
 pub mod catalog;
 pub mod clean_up;
+#[cfg(test)]
+mod cold_tail_tests;
 pub mod commit;
 pub mod compaction;
 pub mod core;
