@@ -40,6 +40,8 @@ pub struct Signals {
     pub journal: Signal,
     /// The window is half full, or somebody waits for it to be written.
     pub write_behind: Signal,
+    /// `given_up` has entries.
+    pub given_up: Signal,
     /// The core is pressed while a drain is under way.
     pub hurry: Signal,
     /// A drain of the window has ended.
@@ -140,6 +142,8 @@ pub struct ShardCore {
     pub dropped: VecDeque<Dropped>,
     pub watches: Watches,
     pub groups: Coordinators,
+    /// Their active segment was given up and closed, and its file is to be finished, so that it can go.
+    pub given_up: VecDeque<Slot>,
     pub signals: Rc<Signals>,
     pub stages: Stages,
     pub counters: Counters,
@@ -216,6 +220,7 @@ impl ShardCore {
             checkpoint_bytes: 0,
             stopping: false,
             producer_room,
+            given_up: VecDeque::new(),
         }
     }
 

@@ -33,6 +33,8 @@ pub mod read;
 pub mod recovery;
 pub mod report;
 #[cfg(test)]
+mod retention_tests;
+#[cfg(test)]
 mod retry_tests;
 #[cfg(test)]
 mod room_tests;
@@ -102,6 +104,7 @@ impl<R: Runtime> Shard<R> {
         let rt = &self.inner.rt;
         rt.spawn(commit::run(self.clone()));
         rt.spawn(write_behind::run(self.clone()));
+        rt.spawn(write_behind::run_given_up(self.clone()));
         rt.spawn(turn::run(self.clone()));
         rt.spawn(disk::run_jobs(self.clone()));
         rt.spawn(disk::run_tails(self.clone()));

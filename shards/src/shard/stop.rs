@@ -42,6 +42,7 @@ impl<R: Runtime> Shard<R> {
             &signals.journal,
             &signals.write_behind,
             &signals.hurry,
+            &signals.given_up,
             &signals.drained,
             &signals.turn,
             &signals.disk,
