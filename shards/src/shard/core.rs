@@ -26,7 +26,7 @@ use crate::catalog::Catalog;
 use crate::journal::format::RunId;
 use crate::journal::open::OpenCommit;
 use crate::journal::space::{FileIndex, JournalSpace};
-use crate::log::PartitionDir;
+use crate::log::{PartitionDir, Removed};
 use crate::partition::producers::ProducerRoom;
 use crate::router::oneshot::Reply;
 use crate::router::placement::ShardIndex;
@@ -157,6 +157,8 @@ pub struct ShardCore {
     pub checkpoint_bytes: u64,
     pub stopping: bool,
     /// Producer ids of all partitions of this core, against their limit.
+    /// Shared with the store: late jobs for these partitions find nothing.
+    pub removed: Removed,
     pub producer_room: ProducerRoom,
 }
 
@@ -226,6 +228,7 @@ impl ShardCore {
 
     pub fn alloc_fn(&self) -> Rc<dyn Fn(usize) -> IoBuf> {
         self.alloc.clone()
+            removed: Removed::default(),
     }
 
     /// How logs are compacted now: as the start said, or as it was changed since.
