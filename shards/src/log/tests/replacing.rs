@@ -156,3 +156,23 @@ fn a_power_cut_at_any_moment_of_a_replacement_leaves_the_old_log_or_the_new_one(
     }
     assert!((5..75).contains(&old), "{old} of 80 were cut before the rename was sure");
 }
+
+#[test]
+fn a_cleaned_file_without_space_for_its_end_leaves_nothing() {
+    let sim = Sim::new(4);
+    let host = sim.add_host("a");
+    sim.block_on(host, |rt| async move {
+        let store = store(&rt).await;
+        let (log, batches) = written(&store).await;
+        let begun = store.begin_cleaned(&dir(), log.next_cleaning(), Offset(0), log.sealed_end()).await;
+        let mut file = begun.expect("a new file");
+        for batch in batches.iter().take(3) {
+            file.push(batch).await.expect("it is in memory still");
+        }
+        rt.disk().set_capacity(rt.disk().used_bytes());
+        let error = file.finish().await.expect_err("no space");
+        assert!(crate::runtime::is_full(&error.source), "{error}");
+        let names = rt.read_dir(segment_path(Offset(0), "log").parent().expect("a directory")).await.expect("read");
+        assert!(names.iter().all(|entry| !entry.name.ends_with("cleaned")), "{names:?}");
+    });
+}
