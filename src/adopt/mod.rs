@@ -53,6 +53,11 @@ pub enum AdoptError {
     )]
     Elsewhere { partition: String, others: usize, dir: PathBuf, log_dirs: usize },
     #[error(
+        "partition {partition}{} not in {}, and Kafka has not registered how many log.dirs it has. If there are others: {ONE_DIR}. If \
+         this is the only one: {DAMAGED}", and_others(*others), dir.display()
+    )]
+    Absent { partition: String, others: usize, dir: PathBuf },
+    #[error(
         "partition {partition}{} not in {}, which is the only one of Kafka's log.dirs. {DAMAGED}", and_others(*others),
         dir.display()
     )]
@@ -237,7 +242,8 @@ impl Import {
         if let Some(partition) = absent.first().cloned() {
             let (others, dir, log_dirs) = (absent.len() - 1, source.root, image.log_dirs(node));
             return Err(match log_dirs {
-                0 | 1 => AdoptError::NoPartition { partition, others, dir },
+                0 => AdoptError::Absent { partition, others, dir },
+                1 => AdoptError::NoPartition { partition, others, dir },
                 log_dirs => AdoptError::Elsewhere { partition, others, dir, log_dirs },
             });
         }

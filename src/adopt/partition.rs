@@ -35,10 +35,11 @@ pub fn copy(
     let mut segments = source.segments(&from)?;
     let log_start = source.log_start(&name, &segments);
     // The last one may be empty: its name says where the log goes on.
-    let mut log_end = segments.last().map_or(Offset::ZERO, |last| last.base);
+    let last_base = segments.last().map_or(Offset::ZERO, |last| last.base);
+    let mut log_end = last_base;
     let mut filled = Vec::new();
     for segment in segments.drain(..) {
-        let is_last = segment.base == log_end;
+        let is_last = segment.base == last_base;
         if segment.has_batches()? {
             filled.push(segment);
         } else if (!is_last && segment.bytes > 0) || !segment.is_zero_from(0)? {
@@ -62,7 +63,7 @@ pub fn copy(
             copy_segment(segment, &to, &mut learnt, copied, advance)?;
             // Only where Kafka writes next may a file go on behind its batches, and with nothing.
             let goes_on = learnt.bytes() < segment.bytes;
-            if goes_on && (next.is_some() || !segment.is_zero_from(learnt.bytes())?) {
+            if goes_on && (segment.base != last_base || !segment.is_zero_from(learnt.bytes())?) {
                 return Err(zeros(segment, learnt.bytes()));
             }
             log_end = log_end.max(learnt.end_offset());

@@ -103,7 +103,7 @@ async fn tell_reports<R: Runtime>(rt: R, shards: Shards, server: Rc<Server<R>>, 
 async fn busiest_of<R: Runtime>(rt: &R, shards: &Shards, server: &Server<R>) -> Busiest {
     let next = |from, places| shards.loads_here(from, places);
     let moved = |load: &PartitionLoad| load.traffic.appended_bytes + load.traffic.read_bytes;
-    let partitions = busiest(rt, BUSIEST_TOLD_MAX, Slot(0), next, moved).await;
+    let partitions = busiest(rt, BUSIEST_TOLD_MAX, Slot::FIRST, next, moved).await;
     let next = |from, places| server.loads(from, places);
     let clients = busiest(rt, BUSIEST_TOLD_MAX, 0, next, |load| load.received_bytes + load.sent_bytes).await;
     Busiest { partitions, clients }

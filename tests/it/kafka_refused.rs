@@ -87,6 +87,12 @@ fn zeros_where_records_were_are_damage() {
         });
     };
     refused(more, &[], 6, &["orders-0/00000000000000000000.log", "from byte 1"]);
+    // Nor does a file go on with zeros when Kafka has begun another one behind it, though that is empty still.
+    let closed = |kafka: &Path| {
+        edit(&kafka.join("orders-0/00000000000000000000.log"), |bytes| bytes.extend([0; 4096]));
+        File::create(kafka.join("orders-0/00000000000000000020.log")).expect("made");
+    };
+    refused(closed, &[], 6, &["orders-0/00000000000000000000.log", "from byte", "Let Kafka start"]);
     let (_dir, kafka) = kafkas();
     edit(&kafka.join("orders-0/00000000000000000000.log"), |bytes| bytes.extend([0; 4096]));
     let home = Home::new();
@@ -214,6 +220,16 @@ fn one_of_several_log_dirs_is_taken_only_if_it_holds_all_partitions() {
         }
     };
     refused(elsewhere, &[], 1, &["codecs-0 and 1 more", "2 log.dirs", "kafka-reassign-partitions.sh", "--skip"]);
+    let untold = |kafka: &Path| {
+        register(kafka, 0);
+        fs::remove_dir_all(kafka.join("orders-2")).expect("removed");
+    };
+    refused(
+        untold,
+        &[],
+        1,
+        &["orders-2 is not in", "has not registered how many", "If there are others", "If this is the only one"],
+    );
     let (_dir, kafka) = kafkas();
     register(&kafka, 3);
     let home = Home::new();

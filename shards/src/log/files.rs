@@ -4,15 +4,20 @@
 //! removed is never made again under its id.
 
 mod cleaned;
+mod gates;
+mod removed;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
+pub use self::gates::Gates;
+use self::gates::{Gate, Inside};
+pub use self::removed::Removed;
 use super::lru::Lru;
 use crate::runtime::{File, OpenMode, Runtime};
 use crate::types::{Offset, PartitionId, TopicId};
@@ -100,13 +105,15 @@ pub struct Files<R: Runtime> {
     /// Directories that a power cut could still change.
     unsynced: RefCell<BTreeMap<PartitionId, Unsynced>>,
     root_is_unsynced: Cell<bool>,
-    removed: RefCell<BTreeSet<PartitionId>>,
+    removed: Removed,
     /// Cleanings whose files are being made.
     cleaning: RefCell<BTreeMap<PartitionId, u64>>,
     /// The cleaning that replaced a segment's file in this run; `u64::MAX` where it was joined to the segment before.
     replaced: RefCell<BTreeMap<(PartitionId, Offset), u64>>,
-    /// One for all directories whose names hash alike.
-    gates: [Gate; GATES],
+    gates: Arc<Gates>,
+    /// Jobs of this core that are inside a gate or wait for it.
+    at_gates: Cell<usize>,
+    is_closed: Cell<bool>,
     root_gate: Gate,
 }
 
@@ -119,48 +126,38 @@ enum Unsynced {
     NamesAndMetadata,
 }
 
-/// Partition directories that are made, renamed or synced at once.
-const GATES: usize = 64;
+/// How soon to look again whether all jobs have left the gates.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
-/// Lets one at a time change what the name of a directory means.
-struct Gate {
-    token: flume::Receiver<()>,
-    back: flume::Sender<()>,
+/// One job of this core in a gate.
+struct Entered<'a> {
+    _inside: Inside<'a>,
+    _counted: Counted<'a>,
 }
 
-struct Inside<'a>(&'a Gate);
+struct Counted<'a>(&'a Cell<usize>);
 
-impl Gate {
-    fn new() -> Gate {
-        let (back, token) = flume::bounded(1);
-        back.try_send(()).expect("the channel is empty");
-        Gate { token, back }
-    }
-
-    async fn enter(&self) -> Inside<'_> {
-        self.token.recv_async().await.expect("the gate holds its own sender");
-        Inside(self)
-    }
-}
-
-impl Drop for Inside<'_> {
+impl Drop for Counted<'_> {
     fn drop(&mut self) {
-        self.0.back.try_send(()).expect("there is one token");
+        self.0.set(self.0.get() - 1);
     }
 }
 
 impl<R: Runtime> Files<R> {
-    pub fn new(rt: R, root: PathBuf, open_max: usize) -> Files<R> {
+    /// `gates` are those of all cores that have partitions in `root`.
+    pub fn new(rt: R, root: PathBuf, open_max: usize, gates: Arc<Gates>) -> Files<R> {
         Files {
             rt,
             root,
             open: RefCell::new(Lru::new(open_max.max(1))),
             unsynced: RefCell::default(),
             root_is_unsynced: Cell::new(false),
-            removed: RefCell::default(),
+            removed: Removed::default(),
             cleaning: RefCell::default(),
             replaced: RefCell::default(),
-            gates: std::array::from_fn(|_| Gate::new()),
+            gates,
+            at_gates: Cell::new(0),
+            is_closed: Cell::new(false),
             root_gate: Gate::new(),
         }
     }
@@ -219,27 +216,45 @@ impl<R: Runtime> Files<R> {
         Ok(file)
     }
 
+    /// Whom nobody may touch the files of by name any more.
+    pub fn removed(&self) -> &Removed {
+        &self.removed
+    }
+
     /// A topic that was deleted and made again has the same names. The id counts as removed before they change hands, so
     /// this tells after an open whether it was the right file.
     fn refuse_removed(&self, dir: &PartitionDir, path: &Path) -> Result<(), StoreError> {
-        if self.removed.borrow().contains(&dir.id) {
+        if self.removed.contains(dir.id) {
             return Err(io::Error::from(io::ErrorKind::NotFound)).at(path);
         }
         Ok(())
     }
 
-    async fn enter(&self, dir: &PartitionDir) -> Inside<'_> {
-        let mut hasher = DefaultHasher::new();
-        (&dir.topic_name, dir.id.index).hash(&mut hasher);
-        self.gates[hasher.finish() as usize % GATES].enter().await
+    async fn enter(&self, dir: &PartitionDir) -> Entered<'_> {
+        if self.is_closed.get() {
+            // What the core has not begun is for the next start.
+            return std::future::pending().await;
+        }
+        self.at_gates.set(self.at_gates.get() + 1);
+        let counted = Counted(&self.at_gates);
+        Entered { _inside: self.gates.enter(dir).await, _counted: counted }
+    }
+
+    /// The core stops: waits until none of its jobs is at a gate, and lets none come there. A job that ends with its executor would
+    /// keep other cores out for ever.
+    pub async fn close(&self) {
+        self.is_closed.set(true);
+        while self.at_gates.get() > 0 {
+            self.rt.sleep_until(self.rt.now().after(LOOK_AGAIN)).await;
+        }
     }
 
     async fn keep(&self, key: Key, file: &Rc<R::File>) {
         let gone = self.open.borrow_mut().insert(key, file.clone(), 1);
-        self.close(gone).await;
+        self.let_go(gone).await;
     }
 
-    async fn close(&self, files: Vec<Rc<R::File>>) {
+    async fn let_go(&self, files: Vec<Rc<R::File>>) {
         for file in files {
             // Who still uses it lets go of it last.
             if let Some(file) = Rc::into_inner(file)
@@ -271,9 +286,11 @@ impl<R: Runtime> Files<R> {
                     self.rt.write_whole(&metadata, ours.as_bytes()).await.at(&metadata)?;
                     break;
                 }
-                _ => {
-                    self.move_aside(dir, &path).await?;
-                }
+                _ => match self.move_aside(dir, &path).await {
+                    // Gone by itself: there is room for this one.
+                    Err(e) if e.source.kind() == io::ErrorKind::NotFound => {}
+                    moved => drop(moved?),
+                },
             }
         }
         self.unsynced.borrow_mut().insert(dir.id, Unsynced::NamesAndMetadata);
@@ -318,21 +335,38 @@ impl<R: Runtime> Files<R> {
         Ok(())
     }
 
-    /// Renames the files of segments, then unlinks them (R8). Those that are not there are gone already.
+    /// Renames the files of segments, then unlinks them (R8). Those that are not there are gone already; those of a partition
+    /// that is removed go with its directory.
     pub async fn remove_segments(&self, dir: &PartitionDir, bases: &[Offset]) -> Result<(), StoreError> {
         for base in bases {
-            self.replaced.borrow_mut().remove(&(dir.id, *base));
+            // Those that were joined to segments before it are older news.
+            self.forget_replaced(dir.id, *base);
             for kind in [FileKind::Log, FileKind::Index] {
                 self.forget(dir.id, *base, kind).await;
                 let path = self.path(dir, *base, kind);
                 let mut aside = path.clone().into_os_string();
                 aside.push(DELETED);
                 let aside = PathBuf::from(aside);
+                let inside = self.enter(dir).await;
+                // Unlinks take long. By now the name may be that of another topic, with segments of the same names.
+                if self.removed.contains(dir.id) {
+                    return Ok(());
+                }
                 ignore_missing(self.rt.rename(&path, &aside).await).at(&path)?;
+                drop(inside);
                 ignore_missing(self.rt.remove_file(&aside).await).at(&aside)?;
             }
         }
         Ok(())
+    }
+
+    /// Forgets what compaction has replaced of a partition, up to the segment `upto`.
+    fn forget_replaced(&self, id: PartitionId, upto: Offset) {
+        let mut replaced = self.replaced.borrow_mut();
+        while let Some((key, _)) = replaced.range((id, Offset(i64::MIN))..=(id, upto)).next() {
+            let key = *key;
+            replaced.remove(&key);
+        }
     }
 
     /// Puts the index that belongs to the file of cleaning `cleaning` in place, by a rename; not if that file was replaced.
@@ -346,7 +380,7 @@ impl<R: Runtime> Files<R> {
         let path = self.path(dir, base, FileKind::Index);
         let _inside = self.enter(dir).await;
         let is_replaced = self.replaced.borrow().get(&(dir.id, base)).is_some_and(|newest| *newest != cleaning);
-        if self.removed.borrow().contains(&dir.id) || is_replaced {
+        if self.removed.contains(dir.id) || is_replaced {
             return Ok(());
         }
         self.forget(dir.id, base, FileKind::Index).await;
@@ -359,16 +393,18 @@ impl<R: Runtime> Files<R> {
 
     async fn forget(&self, id: PartitionId, base: Offset, kind: FileKind) {
         let gone = self.open.borrow_mut().remove_range((id, base, kind, 0, false)..=(id, base, kind, u64::MAX, true));
-        self.close(gone).await;
+        self.let_go(gone).await;
     }
 
     /// Renames a partition's directory, then removes it. Writes to it that are still under way fail with `NotFound`.
     pub async fn remove_partition(&self, dir: &PartitionDir) -> Result<(), StoreError> {
-        self.removed.borrow_mut().insert(dir.id);
+        self.removed.add(dir.id);
+        self.forget_replaced(dir.id, Offset(i64::MAX));
+        self.cleaning.borrow_mut().remove(&dir.id);
         let first = (dir.id, Offset(i64::MIN), FileKind::Log, 0, false);
         let last = (dir.id, Offset(i64::MAX), FileKind::Index, u64::MAX, true);
         let gone = self.open.borrow_mut().remove_range(first..=last);
-        self.close(gone).await;
+        self.let_go(gone).await;
         let path = self.root.join(dir.name());
         let metadata = path.join(METADATA_FILE);
         let inside = self.enter(dir).await;
@@ -420,6 +456,30 @@ mod tests {
     fn segment_files_are_named_as_kafka_names_them() {
         assert_eq!(FileKind::Log.name(Offset(368_769)), "00000000000000368769.log");
         assert_eq!(FileKind::Index.name(Offset(0)), "00000000000000000000.index");
+    }
+
+    #[test]
+    fn what_compaction_has_replaced_is_forgotten_with_the_segments_and_with_the_partition() {
+        let sim = crate::runtime::sim::Sim::new(1);
+        let host = sim.add_host("a");
+        sim.block_on(host, |rt| async move {
+            rt.create_dir_all(Path::new("/data")).await.expect("made");
+            let files = Files::new(rt, "/data".into(), 4, Arc::default());
+            let [first, second] = [1, 2].map(|topic| PartitionDir {
+                id: PartitionId { topic: TopicId([topic; 16]), index: 0 },
+                topic_name: "t".into(),
+            });
+            for dir in [&first, &second] {
+                files.cleaning.borrow_mut().insert(dir.id, 7);
+                files.replaced.borrow_mut().extend((0..4).map(|base| ((dir.id, Offset(base)), 6)));
+            }
+            let bases = || files.replaced.borrow().keys().map(|(id, base)| (id.topic.0[0], base.0)).collect::<Vec<_>>();
+            files.remove_segments(&first, &[Offset(1)]).await.expect("removed");
+            assert_eq!(bases(), [(1, 2), (1, 3), (2, 0), (2, 1), (2, 2), (2, 3)]);
+            files.remove_partition(&second).await.expect("removed");
+            assert_eq!(bases(), [(1, 2), (1, 3)]);
+            assert_eq!(files.cleaning.borrow().len(), 1);
+        });
     }
 
     #[test]

@@ -5,10 +5,11 @@
 use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::files::{Files, PartitionDir, StoreError};
+use super::files::{Files, Gates, PartitionDir, Removed, StoreError};
 use super::index::Entry;
 use super::lru::Lru;
 use crate::runtime::Runtime;
@@ -42,8 +43,9 @@ impl<R: Runtime> Clone for Store<R> {
 
 impl<R: Runtime> Store<R> {
     /// Partition directories are in `root`. At most `open_files` are kept open, and `index_cache_bytes` of indexes in memory.
-    pub fn new(rt: R, root: PathBuf, open_files: usize, index_cache_bytes: usize) -> Store<R> {
-        let files = Files::new(rt.clone(), root, open_files);
+    /// `gates` are those of all cores that have partitions in `root`.
+    pub fn new(rt: R, root: PathBuf, open_files: usize, index_cache_bytes: usize, gates: Arc<Gates>) -> Store<R> {
+        let files = Files::new(rt.clone(), root, open_files, gates);
         Store { inner: Rc::new(Inner { rt, files, indexes: RefCell::new(Lru::new(index_cache_bytes)) }) }
     }
 
@@ -53,6 +55,11 @@ impl<R: Runtime> Store<R> {
 
     pub(super) fn files(&self) -> &Files<R> {
         &self.inner.files
+    }
+
+    /// Partitions whose files nobody may touch by name any more; who learns of a deletion adds them at once.
+    pub fn removed(&self) -> &Removed {
+        self.files().removed()
     }
 
     pub(super) fn cached_index(&self, key: &IndexKey) -> Option<Rc<LoadedIndex>> {
@@ -66,6 +73,11 @@ impl<R: Runtime> Store<R> {
 
     pub(super) fn forget_indexes(&self, dir: &PartitionDir, base: Offset) {
         self.inner.indexes.borrow_mut().remove_range((dir.id, base, 0)..=(dir.id, base, u64::MAX));
+    }
+
+    /// The core stops: no name is being changed any more, nor will be.
+    pub async fn close(&self) {
+        self.files().close().await;
     }
 
     /// Removes the files of segments that the log gave up (R8).

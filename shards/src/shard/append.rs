@@ -125,10 +125,16 @@ impl ShardCore {
     pub fn tail_is_warm(&mut self, now: Mono, wall_ms: i64, slot: Slot, tail: bytes::Bytes) {
         let Some(partition) = self.get_mut(slot) else { return };
         partition.log.warm_tail(tail);
-        let waiting = std::mem::take(&mut partition.waiting_for_tail);
         if !is_planted(PlantedFault::WarmTailNotCarried) {
             self.carry(slot);
         }
+        self.admit_after_tail(now, wall_ms, slot);
+    }
+
+    /// The appends to a partition wait for its tail no more: they come before all that came after them.
+    pub fn admit_after_tail(&mut self, now: Mono, wall_ms: i64, slot: Slot) {
+        let Some(partition) = self.get_mut(slot) else { return };
+        let waiting = std::mem::take(&mut partition.waiting_for_tail);
         for pending in waiting.into_iter().rev() {
             self.waiting.push_front(pending);
         }
@@ -161,7 +167,8 @@ impl ShardCore {
             pending.fail(error);
             return Placed::Done;
         }
-        if partition.log.tail_is_cold() {
+        // A segment that was closed meanwhile has no cold tail any more; who waits for it still comes first (R4).
+        if partition.log.tail_is_cold() || !partition.waiting_for_tail.is_empty() {
             let slot = pending.slot;
             if let Some(partition) = self.get_mut(slot) {
                 let first = partition.waiting_for_tail.is_empty();

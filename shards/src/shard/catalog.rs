@@ -114,11 +114,14 @@ impl ShardCore {
     }
 
     fn forget(&mut self, mut partition: Partition) {
+        // Before a topic of the same name can be made, on whatever core: its files are not this one's.
+        self.removed.add(partition.id);
         partition.producers.clear(&mut self.producer_room);
         for part in partition.waiting_for_tail.drain(..) {
             part.fail(crate::request::AppendError::Unknown);
         }
-        if partition.log.has_directory() {
+        // The log of one that could not be read knows nothing of what is on disk.
+        if partition.log.has_directory() || partition.unreadable.is_some() {
             self.dropped.push_back(Dropped::Partition { dir: partition.directory() });
             self.signals.clean_up.notify();
         }
@@ -200,11 +203,34 @@ fn random_topic_id<R: Runtime>(shard: &Shard<R>) -> TopicId {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::log::{METADATA_FILE, metadata_text};
+    use crate::shard::room_tests::{BIG, SMALL, settings, with_shard};
 
     fn levels(count: usize, name_bytes: usize) -> Vec<CatalogRecord> {
         let name = "t".repeat(name_bytes);
         (0..count).map(|_| CatalogRecord::FeatureLevel { name: name.clone(), level: 1 }).collect()
+    }
+
+    #[test]
+    fn the_directory_of_a_partition_that_could_not_be_read_goes_with_its_topic() {
+        with_shard(|bench| async move {
+            let directory = settings().layout.partitions().join("t-1");
+            let whose = metadata_text(SMALL.topic);
+            let made = bench.rt.make_dir_with(&directory, METADATA_FILE, whose.as_bytes()).await;
+            assert!(made.expect("made"), "nothing was there before");
+            bench.started.shard.step(|core, _, _| {
+                let partition = core.get_mut(bench.small).expect("it was added");
+                assert!(!partition.log.has_directory());
+                partition.unreadable = Some(Box::new(partition.checkpoint()));
+                core.drop_topic(SMALL.topic);
+                assert!(core.removed.contains(SMALL) && core.removed.contains(BIG), "before any other step");
+            });
+            bench.rt.sleep_until(bench.rt.now().after(Duration::from_secs(1))).await;
+            assert!(bench.rt.disk().list(&directory).is_none());
+        });
     }
 
     #[test]

@@ -219,6 +219,13 @@ impl<R: Runtime> Cleaner<'_, R> {
             .ok_or(Ended::Overtaken)
     }
 
+    /// So many bytes were read or written: keeps to the limit that is set now.
+    async fn rest(&mut self, bytes: u64) {
+        let shard = self.shard;
+        let limit = || shard.step(|core, _, _| core.cleaner().bytes_per_second);
+        self.pace.spend(shard.rt(), bytes, limit).await;
+    }
+
     /// The newest offsets of the keys of what is due, as far as there is room for them.
     async fn map(&mut self, due: &Due) -> Result<(KeyMap, Offset), Ended> {
         let map_bytes = self.step(|core, _| Some(core.settings.cleaner.map_bytes))?;
@@ -257,7 +264,7 @@ impl<R: Runtime> Cleaner<'_, R> {
                     let Some(last) = walk(&bytes).last() else { return Err(Ended::Overtaken) };
                     self.read += bytes.len() as u64;
                     self.shard.step(|core, _, _| core.counters.compaction_read_bytes += bytes.len() as u64);
-                    self.pace.spend(self.shard.rt(), bytes.len() as u64).await;
+                    self.rest(bytes.len() as u64).await;
                     return Ok(Some((bytes, Offset(last.1.last_offset() + 1))));
                 }
                 Ok(DiskBatches::Beyond(next)) => at = next,
@@ -342,7 +349,7 @@ impl<R: Runtime> Cleaner<'_, R> {
             }
             let written = file.bytes() - before;
             self.shard.step(|core, _, _| core.counters.compaction_written_bytes += written);
-            self.pace.spend(self.shard.rt(), written).await;
+            self.rest(written).await;
             at = next;
         }
         Ok(changed)

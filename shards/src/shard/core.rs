@@ -26,7 +26,7 @@ use crate::catalog::Catalog;
 use crate::journal::format::RunId;
 use crate::journal::open::OpenCommit;
 use crate::journal::space::{FileIndex, JournalSpace};
-use crate::log::PartitionDir;
+use crate::log::{PartitionDir, Removed};
 use crate::partition::producers::ProducerRoom;
 use crate::router::oneshot::Reply;
 use crate::router::placement::ShardIndex;
@@ -40,6 +40,8 @@ pub struct Signals {
     pub journal: Signal,
     /// The window is half full, or somebody waits for it to be written.
     pub write_behind: Signal,
+    /// `given_up` has entries.
+    pub given_up: Signal,
     /// The core is pressed while a drain is under way.
     pub hurry: Signal,
     /// A drain of the window has ended.
@@ -78,6 +80,19 @@ pub enum Dropped {
     Segments { slot: Slot, bases: Vec<crate::types::Offset> },
 }
 
+/// A partition's place, and how many had it before.
+#[derive(Default)]
+struct Occupied {
+    number: u32,
+    by: Option<Box<Partition>>,
+}
+
+impl Occupied {
+    fn slot(&self, place: u32) -> Option<Slot> {
+        self.by.as_ref().map(|_| Slot { place, number: self.number })
+    }
+}
+
 pub struct ShardCore {
     pub index: ShardIndex,
     pub settings: ShardSettings,
@@ -87,7 +102,9 @@ pub struct ShardCore {
     /// To measure with; no step decides by it.
     pub clock: Rc<dyn Fn() -> Mono>,
     by_id: HashMap<PartitionId, Slot, FixedState>,
-    slots: Vec<Option<Box<Partition>>>,
+    places: Vec<Occupied>,
+    /// Those without a partition.
+    free_places: Vec<u32>,
 
     pub space: JournalSpace,
     pub open: Option<OpenCommit>,
@@ -125,6 +142,8 @@ pub struct ShardCore {
     /// Commits up to this one are in segments; somebody waits for those up to `drain_wanted`.
     pub drained_through: u64,
     pub drain_wanted: u64,
+    /// Their active segment was given up and closed, and its file is to be finished, so that it can go.
+    pub given_up: VecDeque<Slot>,
     /// The new run is not the current one yet. No journal grows, no ballast is made: what was held back for starts is shared by
     /// all shards (R14). No turn but the start's own: a second one would write an older checkpoint over a newer.
     pub starting: bool,
@@ -138,6 +157,8 @@ pub struct ShardCore {
     pub disk_jobs: VecDeque<DiskJob>,
     pub cold_tails: VecDeque<Slot>,
     pub dropped: VecDeque<Dropped>,
+    /// Shared with the store: late jobs for these partitions find nothing.
+    pub removed: Removed,
     pub watches: Watches,
     pub groups: Coordinators,
     pub signals: Rc<Signals>,
@@ -176,7 +197,8 @@ impl ShardCore {
             alloc,
             clock,
             by_id: HashMap::with_hasher(FixedState),
-            slots: Vec::new(),
+            places: Vec::new(),
+            free_places: Vec::new(),
             space: JournalSpace::new(run),
             open: None,
             open_notes: CommitNotes::default(),
@@ -198,6 +220,7 @@ impl ShardCore {
             cache_bytes: 0,
             drained_through: 0,
             drain_wanted: 0,
+            given_up: VecDeque::new(),
             starting: true,
             checkpoint_wanted: None,
             is_replacing: false,
@@ -205,6 +228,7 @@ impl ShardCore {
             disk_jobs: VecDeque::new(),
             cold_tails: VecDeque::new(),
             dropped: VecDeque::new(),
+            removed: Removed::default(),
             watches: Watches::default(),
             groups,
             signals: Rc::new(Signals::default()),
@@ -241,23 +265,24 @@ impl ShardCore {
 
     /// The partition, if it still exists.
     pub fn get(&self, slot: Slot) -> Option<&Partition> {
-        self.slots.get(slot.0 as usize)?.as_deref()
+        self.places.get(slot.place as usize).filter(|place| place.number == slot.number)?.by.as_deref()
     }
 
     pub fn get_mut(&mut self, slot: Slot) -> Option<&mut Partition> {
-        self.slots.get_mut(slot.0 as usize)?.as_deref_mut()
+        self.places.get_mut(slot.place as usize).filter(|place| place.number == slot.number)?.by.as_deref_mut()
     }
 
     pub fn slots(&self) -> impl Iterator<Item = Slot> + '_ {
-        (0u32..).zip(&self.slots).filter(|(_, p)| p.is_some()).map(|(i, _)| Slot(i))
+        (0u32..).zip(&self.places).filter_map(|(at, place)| place.slot(at))
     }
 
     /// Those in `places` slots from this one on, and the slot after them, if there are more.
     pub fn partitions_from(&self, from: Slot, places: usize) -> (impl Iterator<Item = &Partition>, Option<Slot>) {
-        let begin = (from.0 as usize).min(self.slots.len());
-        let end = begin.saturating_add(places).min(self.slots.len());
-        let next = (end < self.slots.len()).then(|| Slot(u32::try_from(end).unwrap_or(u32::MAX)));
-        (self.slots[begin..end].iter().filter_map(Option::as_deref), next)
+        let begin = (from.place as usize).min(self.places.len());
+        let end = begin.saturating_add(places).min(self.places.len());
+        let next =
+            (end < self.places.len()).then(|| Slot { place: u32::try_from(end).unwrap_or(u32::MAX), ..Slot::FIRST });
+        (self.places[begin..end].iter().filter_map(|place| place.by.as_deref()), next)
     }
 
     pub fn partition_count(&self) -> usize {
@@ -265,22 +290,33 @@ impl ShardCore {
     }
 
     pub fn partitions(&self) -> impl Iterator<Item = (Slot, &Partition)> {
-        (0u32..).zip(&self.slots).filter_map(|(i, p)| Some((Slot(i), p.as_deref()?)))
+        (0u32..).zip(&self.places).filter_map(|(at, place)| Some((place.slot(at)?, place.by.as_deref()?)))
     }
 
     pub fn insert(&mut self, partition: Partition) -> Slot {
-        let slot = Slot(u32::try_from(self.slots.len()).expect("below 4 billion partitions in one run"));
+        let place = self.free_places.pop().unwrap_or_else(|| {
+            self.places.push(Occupied::default());
+            u32::try_from(self.places.len() - 1).expect("below 4 billion partitions at once")
+        });
         self.partitions_offline += usize::from(partition.offline.is_some());
         self.partitions_uncleanable += usize::from(partition.is_uncleanable);
+        let occupied = &mut self.places[place as usize];
+        let slot = Slot { place, number: occupied.number };
         let before = self.by_id.insert(partition.id, slot);
         assert!(before.is_none(), "a partition has one owner and one slot: {:?}", partition.id);
-        self.slots.push(Some(Box::new(partition)));
+        occupied.by = Some(Box::new(partition));
         slot
     }
 
     pub fn remove(&mut self, id: PartitionId) -> Option<Box<Partition>> {
         let slot = self.by_id.remove(&id)?;
-        let removed = self.slots.get_mut(slot.0 as usize)?.take()?;
+        let occupied = self.places.get_mut(slot.place as usize)?;
+        let removed = occupied.by.take()?;
+        // A place whose numbers are used up stays empty.
+        if let Some(number) = occupied.number.checked_add(1) {
+            occupied.number = number;
+            self.free_places.push(slot.place);
+        }
         self.partitions_offline -= usize::from(removed.offline.is_some());
         self.partitions_uncleanable -= usize::from(removed.is_uncleanable);
         Some(removed)
@@ -311,5 +347,35 @@ impl ShardCore {
         for part in waiting {
             part.fail(crate::request::AppendError::Offline { reason: why.to_owned() });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shard::catalog::fresh;
+    use crate::shard::room_tests::with_shard;
+    use crate::types::{LeaderEpoch, TopicId};
+
+    #[test]
+    fn a_place_is_used_again_and_what_comes_late_for_the_one_before_finds_nothing() {
+        with_shard(|bench| async move {
+            bench.started.shard.step(|core, _, _| {
+                let config = core.catalog.borrow().metadata_topic().config.clone();
+                let places = core.places.len();
+                let mut late = None;
+                for index in 0..100 {
+                    let id = PartitionId { topic: TopicId([9; 16]), index };
+                    let slot = core.insert(fresh(id, "u".into(), config.clone(), LeaderEpoch(0)));
+                    assert!(core.get(slot).is_some_and(|partition| partition.id == id));
+                    assert!(core.slots().eq(core.partitions().map(|(slot, _)| slot)));
+                    assert!(core.slots().any(|other| other == slot));
+                    assert!(late.is_none_or(|late| core.get(late).is_none() && core.get_mut(late).is_none()));
+                    assert!(core.remove(id).is_some() && core.get(slot).is_none());
+                    late = Some(slot);
+                }
+                assert_eq!(core.places.len(), places + 1);
+            });
+        });
     }
 }

@@ -181,9 +181,19 @@ async fn warm<R: Runtime>(shard: &Shard<R>, slot: Slot) {
     let Some((dir, tail)) = shard.step(|core, _, _| core.get(slot).map(|p| (p.directory(), p.log.cold_tail()))) else {
         return;
     };
-    let Some(tail) = tail else { return };
+    let Some(tail) = tail else {
+        // The segment was closed before its tail was looked at: the next batch begins another.
+        return shard.step(|core, now, wall_ms| core.admit_after_tail(now, wall_ms, slot));
+    };
     match shard.store().read_tail(&dir, tail).await {
         Ok(bytes) => shard.step(|core, now, wall_ms| core.tail_is_warm(now, wall_ms, slot, bytes)),
-        Err(failure) => shard.step(|core, _, _| core.take_offline(slot, &failure.to_string())),
+        Err(failure) => shard.step(|core, now, wall_ms| {
+            if core.get(slot).is_some_and(|p| p.log.cold_tail() == Some(tail)) {
+                core.take_offline(slot, &failure.to_string());
+            } else {
+                // Closed, or even dropped, while it was read: that is no damage.
+                core.admit_after_tail(now, wall_ms, slot);
+            }
+        }),
     }
 }

@@ -15,6 +15,8 @@ pub mod at_rest;
 pub mod ballast;
 pub mod catalog;
 pub mod clean_up;
+#[cfg(test)]
+mod cold_tail_tests;
 pub mod commit;
 pub mod compaction;
 pub mod core;
@@ -30,6 +32,8 @@ pub mod partition;
 pub mod read;
 pub mod recovery;
 pub mod report;
+#[cfg(test)]
+mod retention_tests;
 #[cfg(test)]
 mod retry_tests;
 #[cfg(test)]
@@ -100,6 +104,7 @@ impl<R: Runtime> Shard<R> {
         let rt = &self.inner.rt;
         rt.spawn(commit::run(self.clone()));
         rt.spawn(write_behind::run(self.clone()));
+        rt.spawn(write_behind::run_given_up(self.clone()));
         rt.spawn(turn::run(self.clone()));
         rt.spawn(disk::run_jobs(self.clone()));
         rt.spawn(disk::run_tails(self.clone()));

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use super::timers::TICK;
 use crate::runtime::Runtime;
 use crate::types::Mono;
 
@@ -21,10 +22,25 @@ impl Pace {
         Pace { bytes_per_second: bytes_per_second.max(1), paid_at: now }
     }
 
-    /// Notes bytes that were moved, and waits until more may be.
-    pub async fn spend<R: Runtime>(&mut self, rt: &R, bytes: u64) {
-        if let Some(until) = self.owe(rt.now(), bytes) {
-            rt.sleep_until(until).await;
+    /// Notes bytes that were moved, and waits until more may be: `limit` says how many a second, and may say another number at any
+    /// time.
+    pub async fn spend<R: Runtime>(&mut self, rt: &R, bytes: u64, limit: impl Fn() -> u64) {
+        self.change(rt.now(), limit());
+        let mut owed = self.owe(rt.now(), bytes);
+        while let Some(until) = owed {
+            rt.sleep_until(until.min(rt.now().after(TICK))).await;
+            self.change(rt.now(), limit());
+            owed = self.owe(rt.now(), 0);
+        }
+    }
+
+    /// What is owed is owed at the new limit.
+    fn change(&mut self, now: Mono, bytes_per_second: u64) {
+        let (before, after) = (self.bytes_per_second, bytes_per_second.max(1));
+        if before != after {
+            self.bytes_per_second = after;
+            let wait = self.paid_at.since(now).as_secs_f64() * (before as f64 / after as f64);
+            self.paid_at = now.after(Duration::try_from_secs_f64(wait).unwrap_or(Duration::MAX));
         }
     }
 
@@ -50,12 +66,27 @@ mod tests {
             rt.sleep_until(rt.now().after(Duration::from_secs(60))).await;
             let began = rt.now();
             for _ in 0..1_000 {
-                pace.spend(&rt, 4 << 10).await;
+                pace.spend(&rt, 4 << 10, || 1 << 20).await;
             }
             let took = rt.now().since(began);
             // Timers are late, never early.
             let least = Duration::from_secs_f64(4_000.0 / 1024.0) - SLACK;
             assert!((least..least.mul_f64(1.02)).contains(&took), "{took:?}");
+        });
+    }
+
+    #[test]
+    fn a_limit_that_is_raised_acts_on_the_wait_under_way() {
+        let sim = Sim::new(1);
+        let host = sim.add_host("broker");
+        sim.block_on(host, |rt| async move {
+            let began = rt.now();
+            let limit = || if rt.now().since(began) < Duration::from_secs(10) { 1 } else { 1 << 20 };
+            let mut pace = Pace::new(1 << 20, began);
+            // Twelve days, at first.
+            pace.spend(&rt, 1 << 20, limit).await;
+            let took = rt.now().since(began);
+            assert!((Duration::from_secs(10)..Duration::from_secs(13)).contains(&took), "{took:?}");
         });
     }
 }

@@ -17,9 +17,19 @@ use crate::partition::producers::{ProducerRoom, Producers, Sequenced};
 use crate::planted::{PlantedFault, is_planted};
 use crate::types::{LeaderEpoch, Offset, PartitionId, ProducerId};
 
-/// Number of a partition on its shard; never used again while the process lives, so that late results find nothing.
+/// Where a partition is on its shard. A place is used again for another one, but under another number, so that late results find
+/// nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Slot(pub u32);
+pub struct Slot {
+    pub(super) place: u32,
+    /// How many have had the place before.
+    pub(super) number: u32,
+}
+
+impl Slot {
+    /// Where a walk over all partitions begins.
+    pub const FIRST: Slot = Slot { place: 0, number: 0 };
+}
 
 pub struct Partition {
     pub id: PartitionId,

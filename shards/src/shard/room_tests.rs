@@ -56,7 +56,7 @@ pub fn settings() -> ShardSettings {
 pub struct Bench {
     pub rt: SimRuntime,
     pub started: StartedShard<SimRuntime>,
-    small: Slot,
+    pub small: Slot,
 }
 
 impl Bench {

@@ -4,7 +4,11 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use futures_lite::future::zip;
+
 use super::room_tests::{BIG, Bench, SMALL, batch_of, with_shard};
+use super::write_behind::write_out;
+use crate::log::WriteKind;
 use crate::runtime::Runtime;
 
 /// Between two appends: far longer than one takes.
@@ -89,5 +93,30 @@ fn an_append_that_finds_the_window_full_does_not_wait_for_a_drain_that_is_spread
         }
         let took = bench.rt.now().since(began);
         assert!(took * 2 < spread, "{took:?} for {spread:?}");
+    });
+}
+
+#[test]
+fn what_comes_in_behind_a_drain_is_for_the_next_one() {
+    with_shard(|bench| async move {
+        let shard = &bench.started.shard;
+        let big = shard.step(|core, _, _| core.slot_of(BIG)).expect("it was added");
+        for _ in 0..10 {
+            assert!(bench.append(BIG, batch_of(8 << 10)).await.is_some());
+            let written = || shard.step(|core, _, _| core.counters.segment_bytes);
+            let (before, due) =
+                (written(), shard.step(|core, _, _| core.get(big).map_or(0, |p| p.log.unwritten_bytes())));
+            let appends = async {
+                for _ in 0..8 {
+                    assert!(bench.append(BIG, batch_of(8 << 10)).await.is_some());
+                }
+            };
+            let drain = async {
+                write_out(shard, [big].into(), WriteKind::WholeBlocks).await;
+                written()
+            };
+            let (after, ()) = zip(drain, appends).await;
+            assert!(after - before <= due, "{} of {due}", after - before);
+        }
     });
 }

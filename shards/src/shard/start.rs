@@ -25,7 +25,7 @@ use crate::journal::files;
 use crate::journal::replay::ReplayError;
 use crate::journal::run::Run;
 use crate::journal::space::FILES_MIN;
-use crate::log::{ReadFailure, Store, StoreError};
+use crate::log::{Gates, ReadFailure, Store, StoreError};
 use crate::planted::{PlantedFault, is_planted};
 use crate::router::mailbox::{Letter, Postbox};
 use crate::router::placement::{CATALOG_SHARD, ShardIndex};
@@ -99,6 +99,8 @@ pub struct ShardPlan {
     pub settings: ShardSettings,
     pub catalog_settings: CatalogSettings,
     pub fence: Arc<Fence>,
+    /// Of all shards: their partitions' directories are in one.
+    pub gates: Arc<Gates>,
     /// To the mailbox of every shard, in their order.
     pub posts: Vec<flume::Sender<Letter>>,
     pub mailbox: flume::Receiver<Letter>,
@@ -133,6 +135,7 @@ pub fn plans(
     let (written, all_written) = flume::bounded(count_usize);
     let (catalog_leader, catalog_asks) = flume::bounded(CATALOG_ASKS_MAX);
     let mut catalog_asks = Some(catalog_asks);
+    let gates = Arc::new(Gates::default());
     let mut plans = Vec::with_capacity(count_usize);
     for (index, ((mailbox, seed), gone)) in (0..count).zip(mailboxes.into_iter().zip(seed_receivers).zip(gone)) {
         plans.push(ShardPlan {
@@ -140,6 +143,7 @@ pub fn plans(
             settings: settings.clone(),
             catalog_settings: catalog_settings.clone(),
             fence: fence.clone(),
+            gates: gates.clone(),
             posts: posts.clone(),
             mailbox,
             catalog_leader: catalog_leader.clone(),
@@ -168,6 +172,7 @@ pub async fn start<R: Runtime>(rt: R, plan: ShardPlan) -> Result<StartedShard<R>
         settings,
         catalog_settings,
         fence,
+        gates,
         posts,
         mailbox,
         catalog_leader,
@@ -175,7 +180,8 @@ pub async fn start<R: Runtime>(rt: R, plan: ShardPlan) -> Result<StartedShard<R>
         endpoints,
         links,
     } = plan;
-    let store = Store::new(rt.clone(), settings.layout.partitions(), settings.open_files, settings.index_cache_bytes);
+    let partitions = settings.layout.partitions();
+    let store = Store::new(rt.clone(), partitions, settings.open_files, settings.index_cache_bytes, gates);
     if index == CATALOG_SHARD {
         deal_out(&rt, &store, &settings, &catalog_settings, &links.seeds).await?;
     }
@@ -192,6 +198,7 @@ pub async fn start<R: Runtime>(rt: R, plan: ShardPlan) -> Result<StartedShard<R>
         Rc::new(move |len| alloc_rt.alloc(len)),
         Rc::new(move || clock_rt.now()),
     )));
+    core.borrow_mut().removed = store.removed().clone();
     let restored = recovery::restore(&mut core.borrow_mut(), &seed.catalog, seed.partitions, rt.wall_ms());
     restored.map_err(|e| StartError::MetadataRecord { offset: -1, what: e.to_string() })?;
     let shard = Shard::new(rt.clone(), core.clone(), store, seed.run);
@@ -376,7 +383,7 @@ mod tests {
             for name in ["3-0.journal", "5-0.journal"] {
                 rt.write_whole(&journal(name), b"journal").await.expect("written");
             }
-            let store = Store::new(rt.clone(), layout.partitions(), 4, 1 << 16);
+            let store = Store::new(rt.clone(), layout.partitions(), 4, 1 << 16, Arc::default());
             let (seed, seeds) = flume::bounded(1);
             let catalog = CatalogSettings::new("cluster", 1);
             deal_out(&rt, &store, &settings, &catalog, &[seed]).await.expect("a start");

@@ -30,6 +30,7 @@ impl<R: Runtime> Shard<R> {
         });
         let clean = done.await.is_some() && !self.fence().is_tripped();
         self.close_journal();
+        self.store().close().await;
         clean
     }
 
@@ -41,6 +42,7 @@ impl<R: Runtime> Shard<R> {
         for signal in [
             &signals.journal,
             &signals.write_behind,
+            &signals.given_up,
             &signals.hurry,
             &signals.drained,
             &signals.turn,

@@ -18,6 +18,9 @@ const PARTITIONS_PER_STEP: usize = 256;
 pub(super) const TICK: Duration = Duration::from_secs(1);
 /// If wall and monotonic time part by more than this, retention pauses (R18).
 const CLOCK_DRIFT_MAX_MS: i64 = 5 * 60 * 1000;
+/// A thousandth and more of the time is no clock's drift: NTP slews by half of that at most. A clock that is slower to part from the
+/// other is followed.
+const DRIFT_PER_TIME: i64 = 1_000;
 /// It goes on after the clocks agreed for so long.
 const CLOCK_AGREED: Duration = Duration::from_secs(60 * 60);
 
@@ -94,15 +97,17 @@ impl TrustedTime {
 
 /// Tells whether the wall clock can be trusted with deleting data.
 pub(super) struct ClockWatch {
-    /// Wall minus monotonic time, at the start or at the last jump.
+    /// Wall minus monotonic time: at the start or at the last jump, and drifting since.
     offset_ms: i64,
+    /// When it last followed the drift.
+    followed_at: Mono,
     /// Set after a jump: it is trusted again from here on.
     paused_until: Option<Mono>,
 }
 
 impl ClockWatch {
     pub(super) fn new(now: Mono, wall_ms: i64) -> ClockWatch {
-        ClockWatch { offset_ms: wall_ms - millis(now), paused_until: None }
+        ClockWatch { offset_ms: wall_ms - millis(now), followed_at: now, paused_until: None }
     }
 
     /// The time, if something may be deleted for being old; a jump forbids that until the clocks agreed for an hour.
@@ -114,7 +119,13 @@ impl ClockWatch {
                 "the wall clock jumped: nothing is deleted for its age until it is steady for an hour"
             );
             self.offset_ms += jump_ms;
+            self.followed_at = now;
             self.paused_until = Some(now.after(CLOCK_AGREED));
+        }
+        let drift_ms = (millis(now) - millis(self.followed_at)) / DRIFT_PER_TIME;
+        if drift_ms > 0 {
+            self.offset_ms += (wall_ms - millis(now) - self.offset_ms).clamp(-drift_ms, drift_ms);
+            self.followed_at = now;
         }
         if self.paused_until.is_some_and(|until| now >= until) {
             self.paused_until = None;
@@ -140,6 +151,10 @@ pub async fn run_retention<R: Runtime>(shard: Shard<R>) {
             continue;
         }
         next = now.after(every);
+        // Until the new run is the current one, a crash goes back to the last run, and that counts on all of its files.
+        if shard.step(|core, _, _| core.starting) {
+            continue;
+        }
         let slots: Vec<Slot> = shard.step(|core, _, _| core.slots().collect());
         for some in slots.chunks(PARTITIONS_PER_STEP) {
             shard.step(|core, now, _| {
@@ -168,6 +183,24 @@ mod tests {
         assert!(clock.trusted(Mono(2_000_000_000), jumped).is_none());
         assert!(clock.trusted(Mono(HOUR_NS), jumped + 3_598_000).is_none());
         assert!(clock.trusted(Mono(HOUR_NS + 3_000_000_000), jumped + 3_601_000).is_some());
+    }
+
+    #[test]
+    fn a_clock_that_drifts_for_weeks_never_jumps_and_one_that_jumps_in_steps_does() {
+        let hours = |drift_ms: i64, steps: i64| {
+            let mut clock = ClockWatch::new(Mono(0), 0);
+            (1..=steps).all(|hour| {
+                let passed = u64::try_from(hour).expect("positive") * HOUR_NS;
+                clock.trusted(Mono(passed), hour * (3_600_000 + drift_ms)).is_some()
+            })
+        };
+        // 200 ppm are 17 s a day.
+        for drift_ms in [720, -720] {
+            assert!(hours(drift_ms, 24 * 60));
+        }
+        for drift_ms in [120_000, -120_000] {
+            assert!(!hours(drift_ms, 4));
+        }
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Writes synced bytes into the segments, behind the acks. Owning core only; one task for the whole core.
+//! Writes synced bytes into the segments, behind the acks. Owning core only; one task for the whole core, and one for what retention
+//! gives up.
 //!
 //! A sync of the journal waits for what else is on its way to the disk: a drain at full speed makes every commit beside it
 //! many times as slow. So a drain for which no append and no stop waits is made of small writes, one after the other, and takes
@@ -138,6 +139,20 @@ pub async fn run<R: Runtime>(shard: Shard<R>) {
     }
 }
 
+/// Finishes segments that were given up while they were active, one after the other: their files, and the memory of their tails, go
+/// with that. Thousands may come at once, and a drain that appends wait for goes on beside them.
+pub async fn run_given_up<R: Runtime>(shard: Shard<R>) {
+    let signals = shard.signals();
+    while !shard.journal_is_closed() {
+        signals.given_up.wait().await;
+        while !shard.journal_is_closed()
+            && let Some(slot) = shard.step(|core, _, _| core.given_up.pop_front())
+        {
+            write_out(&shard, [slot].into(), WriteKind::WholeBlocks).await;
+        }
+    }
+}
+
 /// Waits until everything that is synced now is in segments, as far as whole blocks go.
 pub async fn drain_all<R: Runtime>(shard: &Shard<R>) {
     let target = shard.step(|core, _, _| {
@@ -205,8 +220,13 @@ pub async fn write_out<R: Runtime>(shard: &Shard<R>, slots: VecDeque<Slot>, kind
                             return;
                         }
                         shard.rt().quantum().await;
-                        // Where appends go on, the block would be written again and again.
-                        if kind == WriteKind::Everything && job.pad() && job.seal.is_none() {
+                        let is_done = match kind {
+                            // What is synced meanwhile is for the next drain, or a hot partition would hold up this one.
+                            WriteKind::WholeBlocks => job.is_last,
+                            // Where appends go on, the block would be written again and again.
+                            WriteKind::Everything => job.pad() && job.seal.is_none(),
+                        };
+                        if is_done {
                             break;
                         }
                     }

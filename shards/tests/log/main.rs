@@ -105,7 +105,7 @@ async fn read_all<R: Runtime>(store: &Store<R>, log: &PartitionLog, max_bytes: u
 #[test]
 fn a_log_of_several_segments_reads_back_from_memory_from_files_and_after_a_restart() {
     on_uring(|rt, root| async move {
-        let store = Store::new(rt.clone(), root.clone(), OPEN_FILES, INDEX_CACHE_BYTES);
+        let store = Store::new(rt.clone(), root.clone(), OPEN_FILES, INDEX_CACHE_BYTES, Arc::default());
         let mut log = PartitionLog::new();
         let mut all = Vec::new();
         let sizes = [60, 4_000, 90_000, 1_500_000];
@@ -125,7 +125,7 @@ fn a_log_of_several_segments_reads_back_from_memory_from_files_and_after_a_resta
         log.file_synced(&sync);
         log.evict_through(u64::MAX);
 
-        let store = Store::new(rt, root, OPEN_FILES, INDEX_CACHE_BYTES);
+        let store = Store::new(rt, root, OPEN_FILES, INDEX_CACHE_BYTES, Arc::default());
         let replayed = Replay::new(log.snapshot()).finish(0).expect("nothing is missing");
         assert!(replayed.batches.is_empty(), "the checkpoint says all");
         let mut log = replayed.log;
@@ -149,7 +149,7 @@ fn a_log_of_several_segments_reads_back_from_memory_from_files_and_after_a_resta
 #[test]
 fn a_hundred_partitions_work_with_four_open_files() {
     on_uring(|rt, root| async move {
-        let store = Store::new(rt, root, OPEN_FILES, INDEX_CACHE_BYTES);
+        let store = Store::new(rt, root, OPEN_FILES, INDEX_CACHE_BYTES, Arc::default());
         let dir = |index| PartitionDir { id: PartitionId { topic: TopicId([1; 16]), index }, ..partition() };
         let mut logs: Vec<PartitionLog> = (0..100).map(|_| PartitionLog::new()).collect();
         for round in 0..2 {

@@ -1,7 +1,10 @@
 //! What compaction keeps of one batch, by Kafka's rules. Pure; no clock, no I/O.
 //!
 //! Invariant: the newest record of a key stays, unless it is a tombstone whose time is over; offsets and timestamps stay;
-//! a batch of which nothing is taken keeps its bytes.
+//! a batch of which nothing is taken keeps its bytes. Control batches have no keys of anybody's and stay as they are.
+//!
+//! Records of transactions count as all others do: at or above its start a log holds none of an aborted or open one, as an
+//! import refuses such a log and appends refuse transactions.
 
 use bytes::Bytes;
 
@@ -46,11 +49,6 @@ impl Scratch {
     }
 }
 
-/// Control batches and those of transactions are no matter of keys: they stay as they are.
-fn is_left_alone(header: &BatchHeader) -> bool {
-    header.is_control() || header.is_transactional()
-}
-
 /// Puts the keys of a batch into the map, from offset `from` on and below `upto`. Returns the first offset that found no room.
 ///
 /// # Errors
@@ -61,7 +59,7 @@ pub fn map_batch(
     upto: Offset,
     map: &mut KeyMap,
 ) -> Result<Option<Offset>, RetainError> {
-    if is_left_alone(batch.header()) {
+    if batch.header().is_control() {
         return Ok(None);
     }
     for record in batch.records() {
@@ -91,7 +89,7 @@ pub fn clean_batch(
     is_producers_last: bool,
 ) -> Result<Cleaned, RetainError> {
     let header = batch.header();
-    if is_left_alone(header) {
+    if header.is_control() {
         return Ok(Cleaned::AsItIs);
     }
     let tombstones_stay = header.delete_horizon_ms().is_none_or(|horizon| pass.now_ms < horizon);

@@ -253,3 +253,15 @@ fn segments_whose_offsets_lie_too_far_apart_stay_apart() {
     sealed[1].end_offset = Offset(far + 1);
     assert_eq!(groups(&sealed, Offset(far + 1), 100).len(), 2);
 }
+
+#[test]
+fn a_tombstone_does_not_go_before_the_value_that_a_transaction_has_committed() {
+    let mut transaction = batch(0, &[(1, true), (2, true)], Compression::None, 5).to_vec();
+    transaction[22] |= 0x10;
+    let mut log = vec![transaction.into(), batch(2, &[(1, false)], Compression::None, -1)];
+    for (now_ms, left) in [(0, &[1, 2][..]), (RETENTION_MS + 1, &[1])] {
+        pass(&mut log, Offset(0), Offset(3), now_ms, 1 << 12, &[]);
+        assert_eq!(seen(&log).iter().map(|record| record.0).collect::<Vec<_>>(), left);
+    }
+    assert!(BatchHeader::parse(&log[0]).expect("a header").is_transactional(), "for readers it is what it was");
+}

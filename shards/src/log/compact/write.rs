@@ -137,11 +137,23 @@ impl<R: Runtime> CleanedFile<R> {
         self.replacement.size.0
     }
 
-    /// Ends and syncs the file and its index.
+    /// Ends and syncs the file and its index. After an error nothing of it is left, if the disk lets it be removed: a full disk needs
+    /// the space.
     ///
     /// # Errors
     /// Those of the disk.
-    pub async fn finish(mut self) -> Result<Replacement, StoreError> {
+    pub async fn finish(self) -> Result<Replacement, StoreError> {
+        let (store, dir, by) = (self.store.clone(), self.dir.clone(), self.replacement);
+        let finished = self.end().await;
+        if finished.is_err()
+            && let Err(error) = store.drop_cleaned(&dir, &by).await
+        {
+            tracing::debug!(path = %error.path.display(), error = %error.source, "not removed yet");
+        }
+        finished
+    }
+
+    async fn end(mut self) -> Result<Replacement, StoreError> {
         if !self.staging.is_empty() {
             self.write().await?;
         }

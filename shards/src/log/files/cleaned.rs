@@ -49,7 +49,7 @@ impl<R: Runtime> Files<R> {
         let _inside = self.enter(dir).await;
         for kind in [FileKind::Log, FileKind::Index] {
             let path = self.cleaned_path(dir, base, number, kind);
-            if !self.removed.borrow().contains(&dir.id) {
+            if !self.removed.contains(dir.id) {
                 ignore_missing(self.rt.remove_file(&path).await).at(&path)?;
             }
         }

@@ -1,8 +1,14 @@
 //! Disks that rot, fail and fill. Tests only. Invariant: nothing wrong is ever given to a reader (R15).
 
+use std::cell::Cell;
 use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
 
-use super::{append, batch, dir, found, rules, segment_path, store, write_all};
+use futures_lite::future::zip;
+
+use super::{ROOT, append, batch, dir, found, rules, segment_path, store, store_of_core, write_all};
 use crate::log::*;
 use crate::runtime::sim::{Sim, SimRuntime};
 use crate::runtime::{File, OpenMode, Runtime};
@@ -193,5 +199,100 @@ fn a_topic_made_again_under_its_name_gets_a_directory_of_its_own() {
         assert_eq!(found(store.read(&again, &read).await.unwrap()).len(), 1);
         let late = store.write(&dir(), &job).await.expect_err("the id is gone for good");
         assert_eq!(late.source.kind(), std::io::ErrorKind::NotFound);
+    });
+}
+
+/// The partition of a topic of the same name that was made later, and the first write of it.
+fn made_again() -> (PartitionDir, PartitionLog, WriteJob) {
+    let mut again = dir();
+    again.id.topic = crate::types::TopicId([8; 16]);
+    let mut log = PartitionLog::new();
+    append(&mut log, &batch(1, 20, 0), &rules(SEGMENT_BYTES));
+    let job = log.next_write(WriteKind::Everything, WRITE_JOB_BYTES_MAX).expect("a block");
+    (again, log, job)
+}
+
+#[test]
+fn a_topic_is_made_again_on_one_core_while_another_one_removes_it() {
+    for seed in 0..100 {
+        let sim = Sim::new(seed);
+        let host = sim.add_host("a");
+        sim.block_on(host, |rt| async move {
+            let gates = Arc::new(Gates::default());
+            let one = store_of_core(&rt, gates.clone()).await;
+            let other = store_of_core(&rt, gates).await;
+            let mut log = PartitionLog::new();
+            append(&mut log, &batch(1, 20, 0), &rules(SEGMENT_BYTES));
+            write_all(&one, &mut log, WriteKind::Everything).await;
+            let (again, mut log, job) = made_again();
+            let (removed, made) = zip(one.remove_partition(&dir()), other.write(&again, &job)).await;
+            removed.expect("removed");
+            made.expect("made");
+            log.written(&job);
+            let sync = log.needs_file_sync().expect("it was written");
+            other.sync(&again, &sync).await.expect("its directory is there");
+            let ReadPlan::Disk(read) = log.plan_read(Offset(0), 1, Offset(1), true) else { panic!("it is on disk") };
+            let fresh = store(&rt).await;
+            assert_eq!(found(fresh.read(&again, &read).await.expect("its file is there")).len(), 1);
+        });
+    }
+}
+
+#[test]
+fn a_core_that_stops_leaves_no_gate_shut_and_changes_no_name_any_more() {
+    let sim = Sim::new(3);
+    let host = sim.add_host("a");
+    sim.block_on(host, |rt| async move {
+        let gates = Arc::new(Gates::default());
+        let one = store_of_core(&rt, gates.clone()).await;
+        let other = store_of_core(&rt, gates).await;
+        let mut log = PartitionLog::new();
+        append(&mut log, &batch(1, 20, 0), &rules(SEGMENT_BYTES));
+        write_all(&one, &mut log, WriteKind::Everything).await;
+        let remove = |done: Rc<Cell<bool>>| {
+            let one = one.clone();
+            rt.spawn(async move {
+                one.remove_segments(&dir(), &[Offset(0)]).await.expect("removed");
+                done.set(true);
+            });
+        };
+        // Of these, one is in the gate when the core stops, and the others wait for it.
+        (0..3).for_each(|_| remove(Rc::default()));
+        rt.sleep_until(rt.now().after(Duration::from_micros(1))).await;
+        one.close().await;
+        let late = Rc::new(Cell::new(false));
+        remove(late.clone());
+        rt.sleep_until(rt.now().after(Duration::from_secs(1))).await;
+        assert!(!late.get(), "that is for the next start");
+        let (again, _, job) = made_again();
+        other.write(&again, &job).await.expect("the gate is open");
+    });
+}
+
+#[test]
+fn files_of_a_topic_made_again_outlive_what_was_under_way_for_the_old_one() {
+    let sim = Sim::new(8);
+    let host = sim.add_host("a");
+    sim.block_on(host, |rt| async move {
+        let gates = Arc::new(Gates::default());
+        let one = store_of_core(&rt, gates.clone()).await;
+        let other = store_of_core(&rt, gates).await;
+        let mut log = PartitionLog::new();
+        append(&mut log, &batch(1, 20, 0), &rules(SEGMENT_BYTES));
+        write_all(&one, &mut log, WriteKind::Everything).await;
+        append(&mut log, &batch(1, 90_000, 0), &rules(1));
+        let late = log.next_write(WriteKind::WholeBlocks, WRITE_JOB_BYTES_MAX).expect("the first segment's end");
+        // Its core learns of the deletion, and has much to do before it comes to the directory.
+        one.removed().add(dir().id);
+        let (again, _, job) = made_again();
+        other.write(&again, &job).await.expect("made");
+        let files = || rt.disk().list(&Path::new(ROOT).join(dir().name())).expect("a directory");
+        let before = files();
+        assert!(before.len() > 1, "{before:?}");
+        one.remove_segments(&dir(), &[Offset(0)]).await.expect("nothing to do");
+        assert_eq!(files(), before);
+        let late = one.write(&dir(), &late).await.expect_err("the id is gone for good");
+        assert_eq!(late.source.kind(), std::io::ErrorKind::NotFound);
+        assert_eq!(files(), before);
     });
 }

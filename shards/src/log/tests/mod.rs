@@ -14,7 +14,7 @@ mod retention;
 mod searching;
 
 use super::{
-    DiskBatches, PartitionDir, PartitionLog, Piece, Placement, RollRules, Store, WRITE_JOB_BYTES_MAX, WriteKind,
+    DiskBatches, Gates, PartitionDir, PartitionLog, Piece, Placement, RollRules, Store, WRITE_JOB_BYTES_MAX, WriteKind,
 };
 use crate::batch::{BatchBuilder, BatchHeader, NewRecord, stamp};
 use crate::runtime::Runtime;
@@ -81,9 +81,14 @@ pub fn segment_path(base: Offset, ending: &str) -> PathBuf {
 }
 
 pub async fn store<R: Runtime>(rt: &R) -> Store<R> {
+    store_of_core(rt, Arc::default()).await
+}
+
+/// That of one of the cores that have these gates.
+pub async fn store_of_core<R: Runtime>(rt: &R, gates: Arc<Gates>) -> Store<R> {
     rt.create_dir_all(ROOT.as_ref()).await.expect("the root is made");
     rt.sync_dir("/".as_ref()).await.expect("its name is durable");
-    Store::new(rt.clone(), ROOT.into(), 64, 1 << 20)
+    Store::new(rt.clone(), ROOT.into(), 64, 1 << 20, gates)
 }
 
 /// Writes all that is due.

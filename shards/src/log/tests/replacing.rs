@@ -1,6 +1,7 @@
 //! Cleaned files in the place of segments: whole at every moment of the swap, read right before and after it. Tests only.
 //! Invariant: batches are one record each, so that an offset names a batch.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -99,7 +100,7 @@ fn readers_find_what_is_left_from_every_offset_and_old_plans_are_told() {
             // Once more, after a start that knows the checkpoint only.
             let log = Replay::new(log.snapshot()).finish(0).expect("nothing is missing").log;
             rt.remove_file(&segment_path(Offset(0), "index")).await.expect("there is one");
-            let fresh = Store::new(rt.clone(), super::ROOT.into(), 64, 1 << 20);
+            let fresh = Store::new(rt.clone(), super::ROOT.into(), 64, 1 << 20, Arc::default());
             reads_as(&fresh, &log, &left).await;
         });
     }
@@ -120,13 +121,13 @@ fn cut_while_replacing(seed: u64, after: Duration) -> bool {
     let joined = snapshot.joined_by(&by);
     let names = joined.clone();
     sim.spawn(host, move |rt| async move {
-        let store = Store::new(rt, super::ROOT.into(), 64, 1 << 20);
+        let store = Store::new(rt, super::ROOT.into(), 64, 1 << 20, Arc::default());
         store.install_cleaned(&dir(), &by, &names).await.expect("the disk renames");
     });
     sim.run_for(after);
     sim.crash(host);
     sim.block_on(host, move |rt| async move {
-        let store = Store::new(rt.clone(), super::ROOT.into(), 64, 1 << 20);
+        let store = Store::new(rt.clone(), super::ROOT.into(), 64, 1 << 20, Arc::default());
         let log = rt.read_whole(&segment_path(Offset(0), "log")).await.expect("the name leads to a file");
         let is_old = log.len() as u64 != by.size.0;
         if is_old {
@@ -135,7 +136,7 @@ fn cut_while_replacing(seed: u64, after: Duration) -> bool {
             reads_as(&store, &log, &all).await;
         }
         let mut snapshot = snapshot;
-        let store = Store::new(rt.clone(), super::ROOT.into(), 64, 1 << 20);
+        let store = Store::new(rt.clone(), super::ROOT.into(), 64, 1 << 20, Arc::default());
         store.install_cleaned(&dir(), &by, &joined).await.expect("it can be repeated");
         snapshot.replaced(&by);
         let log = Replay::new(snapshot).finish(0).expect("nothing is missing").log;
@@ -154,4 +155,24 @@ fn a_power_cut_at_any_moment_of_a_replacement_leaves_the_old_log_or_the_new_one(
         old += u32::from(cut_while_replacing(seed, Duration::from_micros(50 * seed)));
     }
     assert!((5..75).contains(&old), "{old} of 80 were cut before the rename was sure");
+}
+
+#[test]
+fn a_cleaned_file_without_space_for_its_end_leaves_nothing() {
+    let sim = Sim::new(4);
+    let host = sim.add_host("a");
+    sim.block_on(host, |rt| async move {
+        let store = store(&rt).await;
+        let (log, batches) = written(&store).await;
+        let begun = store.begin_cleaned(&dir(), log.next_cleaning(), Offset(0), log.sealed_end()).await;
+        let mut file = begun.expect("a new file");
+        for batch in batches.iter().take(3) {
+            file.push(batch).await.expect("it is in memory still");
+        }
+        rt.disk().set_capacity(rt.disk().used_bytes());
+        let error = file.finish().await.expect_err("no space");
+        assert!(crate::runtime::is_full(&error.source), "{error}");
+        let names = rt.read_dir(segment_path(Offset(0), "log").parent().expect("a directory")).await.expect("read");
+        assert!(names.iter().all(|entry| !entry.name.ends_with("cleaned")), "{names:?}");
+    });
 }

@@ -281,6 +281,13 @@ pub struct SimRuntime {
     life: u64,
 }
 
+impl SimRuntime {
+    /// The disk of this host, seen from outside, for tests that change it on the way.
+    pub fn disk(&self) -> SimDisk<'_> {
+        SimDisk { world: &self.world, host: self.host }
+    }
+}
+
 impl Runtime for SimRuntime {
     type File = SimFile;
     type Listener = SimListener;

@@ -1,0 +1,80 @@
+//! What becomes of records that are given up, on one simulated shard: their files go, and not before they may.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::room_tests::{Bench, SMALL, batch_of, settings, with_shard};
+use crate::catalog::TopicConfig;
+use crate::request::Upto;
+use crate::runtime::Runtime;
+use crate::types::Offset;
+
+/// Longer than a drain is spread over, and than a full disk waits before it looks again.
+const LATER: Duration = Duration::from_secs(5);
+
+async fn pass(bench: &Bench, time: Duration) {
+    bench.rt.sleep_until(bench.rt.now().after(time)).await;
+}
+
+fn directory() -> PathBuf {
+    settings().layout.partitions().join("t-1")
+}
+
+/// Puts what the second partition has into its file, as far as whole blocks go.
+async fn drained(bench: &Bench) {
+    bench.started.shard.step(|core, _, _| core.want_drained());
+    pass(bench, LATER).await;
+}
+
+fn logs(bench: &Bench) -> Vec<String> {
+    let listed = bench.rt.disk().list(&directory()).unwrap_or_default();
+    let is_log = |name: &String| Path::new(name).extension().is_some_and(|ending| ending == "log");
+    listed.into_iter().map(|entry| entry.name).filter(is_log).collect()
+}
+
+fn an_active_segment_goes(disk_is_full: bool) {
+    with_shard(move |bench| async move {
+        assert_eq!(bench.append(SMALL, batch_of(5_000)).await, Some(Offset(1)));
+        drained(&bench).await;
+        assert_eq!(logs(&bench), ["00000000000000000000.log"]);
+        if disk_is_full {
+            bench.rt.disk().set_capacity(bench.rt.disk().used_bytes());
+        }
+        let moved = bench.started.shards.move_log_start(vec![(SMALL, Upto::HighWatermark)]);
+        assert_eq!(bench.soon(moved).await, Some(vec![Ok(Offset(2))]));
+        pass(&bench, LATER).await;
+        assert!(logs(&bench).is_empty(), "{:?}", logs(&bench));
+    });
+}
+
+#[test]
+fn an_active_segment_that_is_given_up_loses_its_file_though_nothing_else_happens() {
+    an_active_segment_goes(false);
+}
+
+#[test]
+fn an_active_segment_that_is_given_up_gives_its_space_back_on_a_full_disk() {
+    an_active_segment_goes(true);
+}
+
+#[test]
+fn retention_waits_until_the_new_run_is_the_current_one() {
+    with_shard(|bench| async move {
+        let shard = &bench.started.shard;
+        let log_start = || shard.step(|core, _, _| core.get(bench.small).map(|p| p.log.log_start()));
+        let check = Duration::from_millis(settings().retention_check_ms);
+        shard.step(|core, _, _| {
+            core.starting = true;
+            let partition = core.get_mut(bench.small).expect("it was added");
+            let mut config = TopicConfig::clone(&partition.config);
+            (config.cleanup_policy.delete, config.retention_bytes) = (true, 0);
+            partition.config = Arc::new(config);
+        });
+        pass(&bench, check * 2).await;
+        assert_eq!(log_start(), Some(Offset(0)));
+        shard.step(|core, _, _| core.starting = false);
+        pass(&bench, check * 2).await;
+        assert_eq!(log_start(), Some(Offset(1)));
+    });
+}
