@@ -19,10 +19,12 @@ struct Feature {
     finalized: i16,
 }
 
-/// Features of parts that work. Groups, transactions and the others join with their parts.
+/// Features of parts that work. Transactions and the others join with their parts.
 const FEATURES: &[Feature] = &[
     Feature { name: "metadata.version", min: 7, max: 30, finalized: 30 },
     Feature { name: "kraft.version", min: 0, max: 1, finalized: 0 },
+    // Consumer groups (KIP-848).
+    Feature { name: "group.version", min: 0, max: 1, finalized: 1 },
 ];
 
 /// Changes of the finalized features are counted; there are none while the binary fixes them.
@@ -116,6 +118,15 @@ mod tests {
     fn features_with_minimum_zero_are_kept_from_clients_that_reject_them() {
         assert!(supported(3).supported_features.iter().all(|feature| feature.min_version > 0));
         assert!(supported(4).supported_features.iter().any(|feature| feature.min_version == 0));
+    }
+
+    #[test]
+    fn consumer_groups_are_a_feature_that_is_finalized() {
+        for version in [3, 4] {
+            let told = supported(version).finalized_features;
+            let group = told.iter().find(|feature| feature.name == *"group.version").expect("it is told");
+            assert_eq!((group.min_version_level, group.max_version_level), (1, 1));
+        }
     }
 
     #[test]

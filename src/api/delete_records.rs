@@ -46,12 +46,14 @@ pub(super) fn serve(
             topics.push(DeleteRecordsTopicResult { name: topic.name.as_str().into(), partitions });
         }
     }
-    let answers = (!parts.is_empty()).then(|| ctx.core.shards.move_log_start(parts));
+    let shards = ctx.core.shards.clone();
     async move {
-        if let Some(answers) = answers {
+        if !parts.is_empty() {
+            // Now, not in the first stage: the high watermark is above what was appended before this request.
+            let answers = shards.move_log_start(parts).await;
             let asked = topics.iter_mut().flat_map(|topic| &mut topic.partitions);
             let asked = asked.filter(|result| result.error_code == ErrorCode::None);
-            for (result, answer) in asked.zip(answers.await) {
+            for (result, answer) in asked.zip(answers) {
                 match answer {
                     Ok(start) => result.low_watermark = start.0,
                     Err(e) => result.error_code = read_error(&e),

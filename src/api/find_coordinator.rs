@@ -1,14 +1,14 @@
 //! FindCoordinator (key 10): this broker coordinates every group. Runs on the connection's core. The first one asked for a
 //! group makes `__consumer_offsets`. Invariant: a coordinator is told only once the topic of its groups is there.
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::rc::Rc;
 
-use shards::catalog::{CatalogCommand, CatalogReply, NewTopic};
+use shards::catalog::{CatalogCommand, CatalogReply};
 use shards::group::OFFSETS_TOPIC;
 
 use super::long_reply::LongReply;
+use super::own_topics::offsets_topic;
 use super::table::Served;
 use super::{ApiCore, RequestContext};
 use crate::wire::messages::find_coordinator::{Coordinator, FindCoordinatorRequest, FindCoordinatorResponse};
@@ -76,13 +76,7 @@ async fn make_offsets_topic(core: &Rc<ApiCore>) -> Result<(), ErrorCode> {
     if is_there(core) {
         return Ok(());
     }
-    let settings = &core.settings.offsets_topic;
-    let configs = [("cleanup.policy", "compact".to_owned()), ("segment.bytes", settings.segment_bytes.to_string())];
-    let topic = NewTopic {
-        partitions: settings.partitions,
-        configs: configs.into_iter().map(|(key, value)| (key.to_owned(), Some(value))).collect::<BTreeMap<_, _>>(),
-        ..NewTopic::named(OFFSETS_TOPIC)
-    };
+    let topic = offsets_topic(&core.settings.offsets_topic);
     let made = core.shards.change(CatalogCommand::CreateTopics { topics: vec![topic], validate_only: false }).await;
     // Another connection may have made it meanwhile: what counts is whether it is there.
     if is_there(core) {

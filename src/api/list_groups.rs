@@ -6,28 +6,47 @@ use shards::group::ListedGroup as Listed;
 
 use super::RequestContext;
 use super::errors::group_error;
-use super::long_reply::LongReply;
+use super::long_reply::{LongReply, NoReply};
 use super::table::Served;
-use crate::wire::Str;
 use crate::wire::messages::list_groups::{ListGroupsRequest, ListGroupsResponse, ListedGroup};
+use crate::wire::{Elements, Str};
+
+/// Most that a group takes encoded beside its name and its protocol's.
+const GROUP_BYTES: usize = 36;
 
 pub(super) fn serve(
     ctx: &RequestContext<'_>,
     request: ListGroupsRequest,
 ) -> impl Future<Output = Served<ListGroupsResponse>> + use<> {
-    let listed = ctx.core.shards.list_groups();
+    let shards = ctx.core.shards.clone();
     let own = |filter: &[Str]| filter.iter().map(|name| name.as_str().to_owned()).collect::<Vec<_>>();
     let (states, types) = (own(&request.states_filter), own(&request.types_filter));
-    let groups = LongReply::of::<ListGroupsResponse>(ctx);
+    let mut groups = LongReply::of::<ListGroupsResponse>(ctx);
     async move {
-        match listed.await {
-            Ok(listed) => {
-                let wanted = listed.iter().filter(|group| is_wanted(group, &states, &types));
-                groups.tell(wanted.map(tell), ListGroupsResponse::default()).await
+        // Not before this reply's turn: the list lies in memory until it is told.
+        let mut listed = match shards.list_groups().await {
+            Ok(listed) => listed,
+            Err(error) => {
+                return ListGroupsResponse { error_code: group_error(error), ..Default::default() }.into();
             }
-            Err(error) => ListGroupsResponse { error_code: group_error(error), ..Default::default() }.into(),
+        };
+        listed.retain(|group| is_wanted(group, &states, &types));
+        match tell_all(listed, &mut groups).await {
+            Ok(()) => groups.within(ListGroupsResponse::default()),
+            Err(why) => why.close(),
         }
     }
+}
+
+/// Once there is memory for the list and what is told of it.
+async fn tell_all(listed: Vec<Listed>, groups: &mut LongReply<ListedGroup>) -> Result<(), NoReply> {
+    let told_bytes = listed.iter().map(|group| GROUP_BYTES + group.group.len() + group.protocol_type.len()).sum();
+    groups.room(told_bytes, size_of_val(&listed[..])).await?;
+    for group in listed {
+        groups.add(&tell(&group), Elements::default())?;
+        groups.turn().await;
+    }
+    groups.settle().await
 }
 
 /// Whether a group passes both filters; an empty one passes all, and case does not count.
@@ -48,17 +67,37 @@ fn tell(group: &Listed) -> ListedGroup {
 
 #[cfg(test)]
 mod tests {
+    use futures_lite::future::block_on;
     use shards::group::{ClassicState, GroupState};
 
     use super::*;
 
+    fn listed(name: &str) -> Listed {
+        Listed {
+            group: name.into(),
+            protocol_type: "consumer".into(),
+            state: GroupState::Classic(ClassicState::Completing),
+        }
+    }
+
+    #[test]
+    fn groups_take_about_as_much_as_was_asked_for_and_are_not_told_before_it_is_there() {
+        let many = vec![listed("a group"); 20_000];
+        for version in 0..=5 {
+            let mut groups = LongReply::lent::<ListGroupsResponse>(version, 1 << 20);
+            let told = block_on(tell_all(many.clone(), &mut groups));
+            assert!(matches!(told, Err(NoReply::NoMemory { .. })) && groups.bytes() == 0, "version {version}");
+            let (mut groups, turns) = LongReply::counted::<ListGroupsResponse>(version, 8 << 20);
+            block_on(tell_all(many.clone(), &mut groups)).expect("there is memory");
+            let most = many.len() * (GROUP_BYTES + "a group".len() + "consumer".len());
+            assert!(groups.bytes() <= most && turns.get() > 10, "{} of {most} bytes", groups.bytes());
+            assert!(version < 5 || most - groups.bytes() < most / 4, "{} of {most} bytes", groups.bytes());
+        }
+    }
+
     #[test]
     fn filters_know_no_case_and_an_unknown_one_passes_nothing() {
-        let group = Listed {
-            group: "g".into(),
-            protocol_type: "consumer".into(),
-            state: GroupState::Classic(ClassicState::Preparing),
-        };
+        let group = Listed { state: GroupState::Classic(ClassicState::Preparing), ..listed("g") };
         let is_wanted = |states: &[&str], types: &[&str]| {
             let own = |filter: &[&str]| filter.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
             is_wanted(&group, &own(states), &own(types))

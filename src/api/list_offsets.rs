@@ -68,12 +68,12 @@ pub(super) fn serve(
             replies.push(ListOffsetsTopicResponse { name: topic.name.as_str().into(), partitions });
         }
     }
-    let version = ctx.version;
-    let answers = (!parts.is_empty()).then(|| ctx.core.shards.list_offsets(parts));
+    let (version, shards) = (ctx.version, ctx.core.shards.clone());
     async move {
-        let answers = match answers {
-            Some(answers) => answers.await,
-            None => Vec::new(),
+        // Now, not in the first stage: what was appended before this request, acked or not, is in the log by now.
+        let answers = match parts.is_empty() {
+            true => Vec::new(),
+            false => shards.list_offsets(parts).await,
         };
         let mut answers = answers.into_iter();
         let partitions = replies.iter_mut().flat_map(|topic| &mut topic.partitions);

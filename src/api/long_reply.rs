@@ -3,8 +3,7 @@
 //!
 //! Invariant: what such replies take before they are sent is in the core's budget, but for [`UNLENT_BYTES`] of each, a small
 //! element in the making, and an answer that came and waits for its [`LongReply::room`], without which a large element is not
-//! made; and others are served after at most [`TURN_BYTES`] of one, or one element, or one group's topics before version 8 of
-//! OffsetFetch. An element tells what is there when it is made: what other connections change meanwhile may show in it.
+//! made; and others are served after at most [`TURN_BYTES`] of one, or one element. An element tells what is there when it is made: what other connections change meanwhile may show in it.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -30,6 +29,7 @@ pub const REPLY_BYTES_MAX: usize = 64 << 20;
 pub trait CoreMemory: ReadMemory {
     /// Most that one reply may take, at most [`REPLY_BYTES_MAX`].
     fn reply_bytes_max(&self) -> usize;
+    fn now(&self) -> Mono;
     /// Lets others of this core run, if this one ran for long.
     fn turn(&self) -> Pin<Box<dyn Future<Output = ()>>>;
 }
@@ -62,6 +62,8 @@ pub(super) struct LongReply<T> {
     /// Lent for what the next element is made of.
     beside_bytes: usize,
     turned_at_bytes: usize,
+    /// For memory, in all: one reply has one time for that.
+    waited: Duration,
 }
 
 impl NoReply {
@@ -85,6 +87,7 @@ impl<T: Wire> LongReply<T> {
             lent_bytes: UNLENT_BYTES,
             beside_bytes: 0,
             turned_at_bytes: 0,
+            waited: Duration::ZERO,
         }
     }
 
@@ -120,11 +123,16 @@ impl<T: Wire> LongReply<T> {
         let beside_bytes = std::mem::take(&mut self.beside_bytes);
         self.give_back(beside_bytes);
         self.room(0, 0).await?;
+        self.turn().await;
+        Ok(())
+    }
+
+    /// Lets others run if it is their turn; [`LongReply::room`] was made for what comes before [`LongReply::settle`].
+    pub(super) async fn turn(&mut self) {
         if self.list.bytes() - self.turned_at_bytes >= TURN_BYTES {
             self.turned_at_bytes = self.list.bytes();
             self.memory.turn().await;
         }
-        Ok(())
     }
 
     /// An empty list, for an array within an element.
@@ -152,7 +160,9 @@ impl<T: Wire> LongReply<T> {
                 // More than what is lent to small requests, whose part is not for long replies.
                 false => (wanted_bytes.min(short_bytes.max(2 * UNLENT_BYTES)), Mono(0)),
             };
-            let lease = self.memory.lend(least_bytes, wanted_bytes, deadline, Duration::ZERO).await;
+            let asked = self.memory.now();
+            let lease = self.memory.lend(least_bytes, wanted_bytes, deadline, self.waited).await;
+            self.waited += self.memory.now().since(asked);
             let lease = lease.ok_or(NoReply::NoMemory { bytes: self.lent_bytes })?;
             self.lent_bytes += lease.max_bytes();
             self.leases.push(lease);
@@ -180,7 +190,7 @@ impl<T: Wire> LongReply<T> {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::RefCell;
+    use std::cell::{Cell, RefCell};
     use std::future::ready;
 
     use futures_lite::future::block_on;
@@ -189,8 +199,20 @@ mod tests {
     use crate::wire::Str;
     use crate::wire::messages::describe_groups::{DescribeGroupsResponse, DescribedGroup, DescribedGroupMember};
 
-    /// Lends so many bytes in all.
-    struct Few(Rc<RefCell<usize>>);
+    /// Lends so many bytes in all; each loan takes two seconds.
+    struct Few {
+        left: Rc<RefCell<usize>>,
+        now: Cell<Mono>,
+        /// What those who asked had waited before.
+        waited: RefCell<Vec<Duration>>,
+        turns: Rc<Cell<usize>>,
+    }
+
+    impl Few {
+        fn of(left: Rc<RefCell<usize>>) -> Few {
+            Few { left, now: Cell::new(Mono(0)), waited: RefCell::default(), turns: Rc::default() }
+        }
+    }
 
     struct FewLease {
         left: Rc<RefCell<usize>>,
@@ -203,15 +225,17 @@ mod tests {
             least_bytes: usize,
             max_bytes: usize,
             _: Mono,
-            _: Duration,
+            waited: Duration,
         ) -> Pin<Box<dyn Future<Output = Option<Box<dyn ReadLease>>>>> {
-            let mut left = self.0.borrow_mut();
+            self.waited.borrow_mut().push(waited);
+            self.now.set(self.now.get().after(Duration::from_secs(2)));
+            let mut left = self.left.borrow_mut();
             let bytes = max_bytes.min(*left);
             if bytes < least_bytes {
                 return Box::pin(ready(None));
             }
             *left -= bytes;
-            let lease: Box<dyn ReadLease> = Box::new(FewLease { left: self.0.clone(), bytes });
+            let lease: Box<dyn ReadLease> = Box::new(FewLease { left: self.left.clone(), bytes });
             Box::pin(ready(Some(lease)))
         }
     }
@@ -221,7 +245,12 @@ mod tests {
             REPLY_BYTES_MAX
         }
 
+        fn now(&self) -> Mono {
+            self.now.get()
+        }
+
         fn turn(&self) -> Pin<Box<dyn Future<Output = ()>>> {
+            self.turns.update(|count| count + 1);
             Box::pin(ready(()))
         }
     }
@@ -250,7 +279,14 @@ mod tests {
     impl<T: Wire> LongReply<T> {
         /// On a core that has so much memory to lend.
         pub fn lent<M: Message>(version: i16, bytes: usize) -> LongReply<T> {
-            LongReply::made_in::<M>(Rc::new(Few(Rc::new(RefCell::new(bytes)))), version)
+            LongReply::counted::<M>(version, bytes).0
+        }
+
+        /// The same, and how often others had their turn.
+        pub fn counted<M: Message>(version: i16, bytes: usize) -> (LongReply<T>, Rc<Cell<usize>>) {
+            let few = Few::of(Rc::new(RefCell::new(bytes)));
+            let turns = few.turns.clone();
+            (LongReply::made_in::<M>(Rc::new(few), version), turns)
         }
 
         /// Of what is encoded so far.
@@ -292,7 +328,7 @@ mod tests {
     fn what_an_element_is_made_of_is_lent_until_it_is_made_and_does_not_count_as_told() {
         block_on(async {
             let left = Rc::new(RefCell::new(100 << 20));
-            let memory = Rc::new(Few(left.clone()));
+            let memory = Rc::new(Few::of(left.clone()));
             let mut groups: LongReply<DescribedGroup> = LongReply::made_in::<DescribeGroupsResponse>(memory, 5);
             let used = |left: &Rc<RefCell<usize>>| (100 << 20) - *left.borrow();
             groups.room(40 << 20, 30 << 20).await.expect("the beside counts as far as there is a reply's memory");
@@ -303,6 +339,20 @@ mod tests {
             assert!(matches!(too_large, Err(NoReply::TooLarge { .. })));
             drop(groups);
             assert_eq!(used(&left), 0);
+        });
+    }
+
+    #[test]
+    fn all_loans_of_a_reply_have_one_time_to_wait() {
+        block_on(async {
+            let memory = Rc::new(Few::of(Rc::new(RefCell::new(100 << 20))));
+            let mut groups: LongReply<DescribedGroup> = LongReply::made_in::<DescribeGroupsResponse>(memory.clone(), 5);
+            for _ in 0..100 {
+                let member = DescribedGroupMember { member_id: "m".repeat(9000).into(), ..Default::default() };
+                groups.push(group(&[member])).await.expect("there is memory");
+            }
+            let waited: Vec<_> = memory.waited.borrow().iter().map(Duration::as_secs).collect();
+            assert!(waited.len() > 2 && waited.iter().copied().eq((0..).step_by(2).take(waited.len())), "{waited:?}");
         });
     }
 }

@@ -6,14 +6,16 @@ use std::future::Future;
 
 use hashbrown::HashSet;
 use shards::catalog::{
-    Catalog, CatalogCommand, CatalogError, CatalogReply, NewTopic, PartitionView, Topic, check_topic_name,
+    Catalog, CatalogCommand, CatalogError, CatalogReply, METADATA_TOPIC, NewTopic, PartitionView, Topic,
+    check_topic_name, is_internal_topic,
 };
 use shards::router::Shards;
 use shards::types::TopicId;
 
-use super::RequestContext;
 use super::long_reply::{LongReply, NoReply};
+use super::own_topics;
 use super::table::Served;
+use super::{OffsetsTopic, RequestContext};
 use crate::wire::messages::metadata::{
     MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseBroker, MetadataResponsePartition,
     MetadataResponseTopic, OPERATIONS_NOT_ASKED,
@@ -55,15 +57,15 @@ pub(super) fn serve(
         };
         // Now, not in the first stage: no reply before this one is to tell of them.
         let missing = match &asked {
-            Asked::Names(names) if wants_new => missing(&core.shards.catalog(), names),
+            Asked::Names(names) if wants_new => missing(&core.shards.catalog(), names, &core.settings.offsets_topic),
             _ => Vec::new(),
         };
         let made = match missing.is_empty() {
             true => Vec::new(),
             false => {
-                let topics = missing.iter().map(|name| NewTopic::named(name.to_string())).collect();
+                let (names, topics) = missing.into_iter().unzip();
                 let made = core.shards.change(CatalogCommand::CreateTopics { topics, validate_only: false });
-                made_now(missing, made.await)
+                made_now(names, made.await)
             }
         };
         match tell_all(&core.shards, asked, &made, operations, &mut topics).await {
@@ -227,12 +229,14 @@ fn tell_partition(view: &PartitionView<'_>) -> MetadataResponsePartition {
     }
 }
 
-/// A name that no topic has; one that no topic can have is told apart. What may be done with it is told all the same.
+/// A name that no topic has; one that no topic can have is told apart. What may be done with it is told all the same, and
+/// whether it would be the broker's own.
 fn unknown(name: &Str, operations: i32) -> MetadataResponseTopic {
     let is_valid = check_topic_name(name).is_ok();
     MetadataResponseTopic {
         error_code: if is_valid { ErrorCode::UnknownTopicOrPartition } else { ErrorCode::InvalidTopicException },
         name: Some(name.clone()),
+        is_internal: is_internal_topic(name) && *name != *METADATA_TOPIC,
         topic_authorized_operations: operations,
         ..Default::default()
     }
@@ -242,10 +246,11 @@ fn unknown_id(topic_id: TopicId) -> MetadataResponseTopic {
     MetadataResponseTopic { error_code: ErrorCode::UnknownTopicId, name: None, topic_id, ..Default::default() }
 }
 
-/// Names that may be made: unknown and valid.
-fn missing(catalog: &Catalog, names: &[Str]) -> Vec<Str> {
+/// Topics that may be made, by their names: unknown and valid.
+fn missing(catalog: &Catalog, names: &[Str], offsets_topic: &OffsetsTopic) -> Vec<(Str, NewTopic)> {
     let unknown = names.iter().filter(|name| catalog.topic(name).is_none() && check_topic_name(name).is_ok());
-    unknown.take(AUTO_CREATED_MAX).cloned().collect()
+    let may_be = unknown.filter_map(|name| Some((name.clone(), own_topics::asked_for(name, offsets_topic)?)));
+    may_be.take(AUTO_CREATED_MAX).collect()
 }
 
 #[cfg(test)]
@@ -297,7 +302,8 @@ mod tests {
     #[test]
     fn only_valid_names_are_made() {
         let catalog = Catalog::new(CatalogSettings::new("c", 1));
-        assert_eq!(missing(&catalog, &["a".into(), "b/c".into()]), ["a"]);
+        let made = missing(&catalog, &["a".into(), "b/c".into()], &OffsetsTopic::default());
+        assert_eq!(made.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["a"]);
         assert_eq!(unknown(&"b/c".into(), OPERATIONS_NOT_ASKED).error_code, ErrorCode::InvalidTopicException);
     }
 

@@ -4,7 +4,7 @@
 //! owners' order before the connection's next request is looked at (R4). The second is the future that the handler
 //! returns: it waits for the answers and makes the reply. Those of one connection run one after the other; what they tell
 //! that is not fixed by their first stage, no request behind them changes before it is told ([`Submitted::tells`]); but for
-//! records, and the topics they are read from.
+//! the records that a fetch reads, and their topics.
 //!
 //! Invariant: what a peer sends can end its own connection, never more; every error has one code, chosen in an
 //! exhaustive match in [`errors`] or beside the API that alone has it.
@@ -14,6 +14,7 @@ mod context;
 mod errors;
 mod groups;
 mod long_reply;
+mod own_topics;
 pub mod table;
 mod topics;
 
@@ -67,7 +68,7 @@ use shards::router::ReadLease;
 pub use context::{ApiCore, ApiSettings, Arrival, ListenerInfo, LogDir, OffsetsTopic, Peer, RequestContext};
 pub use fetch::sessions::SessionLimits;
 pub use long_reply::{CoreMemory, REPLY_BYTES_MAX};
-pub use table::{changes, dispatch};
+pub use table::{Subject, changes, dispatch};
 
 /// The second stage of a request. Dropping it gives up the reply, not what the request does.
 pub type Pending = Pin<Box<dyn Future<Output = Outcome>>>;
@@ -75,9 +76,9 @@ pub type Pending = Pin<Box<dyn Future<Output = Outcome>>>;
 /// A request whose first stage is done.
 pub struct Submitted {
     pub pending: Pending,
-    /// The second stage tells of what others may change. No request of its connection is dispatched that [`changes`] any of
-    /// it before the reply is made.
-    pub tells: bool,
+    /// What the second stage tells of, and others may change. No request of its connection is dispatched that [`changes`] any
+    /// of it before the reply is made.
+    pub tells: Option<Subject>,
 }
 
 /// What comes of a request.

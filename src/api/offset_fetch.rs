@@ -54,7 +54,7 @@ pub(super) fn serve(
         // memory until they are told.
         let first = groups.next().map(|group| ask(&core, version, &group));
         let told = match first {
-            Some(asked) if version < SEVERAL => tell_alone(&core, version, asked, asked_flat, topics).await,
+            Some(asked) if version < SEVERAL => tell_alone(&core.shards, version, asked, asked_flat, topics).await,
             first => tell_all(&core, version, first, groups, several).await,
         };
         told.unwrap_or_else(NoReply::close)
@@ -93,7 +93,7 @@ async fn tell_group(
 ) -> Result<(), NoReply> {
     told.room(told_bytes(&group_id, asked.as_deref(), &offsets), held_bytes(&offsets)).await?;
     let mut topics = told.inner();
-    for topic in tell(&shards.catalog(), version, asked, offsets) {
+    for topic in tell(shards, version, asked, offsets) {
         let mut partitions = topics.within();
         topic.partitions().try_for_each(|partition| partitions.push(&partition))?;
         let around = OffsetFetchResponseTopics { name: topic.name, topic_id: topic.id, ..Default::default() };
@@ -104,7 +104,7 @@ async fn tell_group(
 
 /// The one group of before version 8. Version 1 has no place for an error but the partitions.
 async fn tell_alone(
-    core: &ApiCore,
+    shards: &Shards,
     version: i16,
     Asked { group, topics, answer }: Asked,
     asked: Option<Vec<OffsetFetchRequestTopic>>,
@@ -113,10 +113,11 @@ async fn tell_alone(
     match answered(answer).await {
         Ok(offsets) => {
             told.room(told_bytes(&group, topics.as_deref(), &offsets), held_bytes(&offsets)).await?;
-            for topic in tell(&core.shards.catalog(), version, topics, offsets) {
+            for topic in tell(shards, version, topics, offsets) {
                 let mut partitions = told.inner();
                 topic.partitions().try_for_each(|partition| partitions.push(&flat(partition)))?;
                 told.add(&OffsetFetchResponseTopic { name: topic.name, ..Default::default() }, partitions.finish())?;
+                told.turn().await;
             }
         }
         Err(error_code) if version >= GROUP_ERROR => {
@@ -218,7 +219,7 @@ impl Told {
 
 /// The topics of one group's answer. A topic whose id nobody knows was not asked for, and fails here.
 fn tell(
-    catalog: &Catalog,
+    shards: &Shards,
     version: i16,
     asked: Option<Vec<(OffsetFetchRequestTopics, bool)>>,
     offsets: Vec<TopicOffsets>,
@@ -228,7 +229,7 @@ fn tell(
     let mut asked = asked.unwrap_or_default().into_iter();
     std::iter::from_fn(move || {
         if all {
-            return offsets.find_map(|topic| tell_any(catalog, version, topic));
+            return offsets.find_map(|topic| tell_any(&shards.catalog(), version, topic));
         }
         let (topic, is_there) = asked.next()?;
         let answer = if is_there { offsets.next() } else { None };
@@ -338,6 +339,17 @@ mod tests {
         let mut told = LongReply::lent::<OffsetFetchResponse>(8, 1 << 20);
         let group = tell_group(&shards, 8, "g".into(), None, offsets(100, 200), &mut told);
         assert!(matches!(block_on(group), Err(NoReply::NoMemory { .. })) && told.bytes() == 0, "{}", told.bytes());
+    }
+
+    #[test]
+    fn the_one_group_of_before_version_8_lets_others_run_between_its_topics() {
+        let shards = shards_of(Catalog::new(CatalogSettings::new("c", 1)));
+        let (told, turns) = LongReply::counted::<OffsetFetchResponse>(7, 4 << 20);
+        let answer = Box::pin(std::future::ready(Ok(GroupReply::Offsets(Ok(offsets(100, 50))))));
+        let asked = Asked { group: "g".into(), topics: None, answer };
+        let told = block_on(tell_alone(&shards, 7, asked, None, told)).map_err(|why| why.to_string());
+        assert!(matches!(told, Ok(Served::Lent(..))));
+        assert!(turns.get() > 20, "{} turns in half a megabyte", turns.get());
     }
 
     #[test]

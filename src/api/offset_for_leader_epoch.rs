@@ -41,12 +41,14 @@ pub(super) fn serve(
             replies.push(OffsetForLeaderTopicResult { topic: topic.topic.as_str().into(), partitions });
         }
     }
-    let answers = (!parts.is_empty()).then(|| ctx.core.shards.epoch_ends(parts));
+    let shards = ctx.core.shards.clone();
     async move {
-        if let Some(answers) = answers {
+        if !parts.is_empty() {
+            // Now, not in the first stage: what was appended before this request is in the log by now.
+            let ends = shards.epoch_ends(parts).await;
             let asked = replies.iter_mut().flat_map(|topic| &mut topic.partitions);
             let asked = asked.filter(|reply| reply.error_code == crate::wire::ErrorCode::None);
-            for (reply, end) in asked.zip(answers.await) {
+            for (reply, end) in asked.zip(ends) {
                 answer(reply, end);
             }
         }

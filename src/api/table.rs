@@ -42,11 +42,24 @@ pub enum Needs {
     AlterConfigs,
 }
 
+/// What a reply tells of, and a request changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// Topics, configs and groups.
+    State,
+    /// Where logs begin and end.
+    Logs,
+}
+
+impl Subject {
+    pub const COUNT: usize = 2;
+}
+
 /// How requests stand to those behind them on their connection. The first stage of one that is behind may run before the
 /// second stage of one that is not, and Kafka's clients never see that: it handles one request of a connection at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Order {
-    /// Neither of the below. Records are read and written so, too: what comes in behind a fetch that waits may end its wait.
+    /// None of the below. A fetch, too: what comes in behind one that waits may end its wait.
     Apart,
     /// The second stage tells of topics, configs or groups as they are then.
     Tells,
@@ -54,6 +67,28 @@ enum Order {
     Changes,
     /// Both.
     TellsAndChanges,
+    /// The second stage tells where logs begin and end then, or moves their beginnings.
+    TellsOfLogs,
+    /// The first stage appends to logs: not before such a reply is made.
+    Appends,
+}
+
+impl Order {
+    fn told(self) -> Option<Subject> {
+        match self {
+            Order::Tells | Order::TellsAndChanges => Some(Subject::State),
+            Order::TellsOfLogs => Some(Subject::Logs),
+            Order::Apart | Order::Changes | Order::Appends => None,
+        }
+    }
+
+    fn changed(self) -> Option<Subject> {
+        match self {
+            Order::Changes | Order::TellsAndChanges => Some(Subject::State),
+            Order::Appends => Some(Subject::Logs),
+            Order::Apart | Order::Tells | Order::TellsOfLogs => None,
+        }
+    }
 }
 
 /// One served API.
@@ -81,9 +116,9 @@ macro_rules! rows {
 
 rows! {
     // Versions 0 to 2 are told and refused: librdkafka would not compress otherwise (KAFKA-18659).
-    Produce, told from 0, WriteTopic, Apart, produce::serve;
+    Produce, told from 0, WriteTopic, Appends, produce::serve;
     Fetch, told from 4, ReadTopic, Apart, fetch::serve;
-    ListOffsets, told from 1, DescribeTopic, Apart, list_offsets::serve;
+    ListOffsets, told from 1, DescribeTopic, TellsOfLogs, list_offsets::serve;
     Metadata, told from 0, DescribeTopic, Tells, metadata::serve;
     OffsetCommit, told from 2, ReadGroup, Changes, offset_commit::serve;
     OffsetFetch, told from 1, DescribeGroup, Tells, offset_fetch::serve;
@@ -93,20 +128,20 @@ rows! {
     LeaveGroup, told from 0, ReadGroup, Changes, leave_group::serve;
     SyncGroup, told from 0, ReadGroup, Changes, sync_group::serve;
     DescribeGroups, told from 0, DescribeGroup, Tells, describe_groups::serve;
-    ListGroups, told from 0, DescribeGroup, Apart, list_groups::serve;
+    ListGroups, told from 0, DescribeGroup, Tells, list_groups::serve;
     ApiVersions, told from 0, Nothing, Apart, api_versions::serve;
     CreateTopics, told from 2, CreateTopic, TellsAndChanges, create_topics::serve;
     DeleteTopics, told from 1, DeleteTopic, Changes, delete_topics::serve;
-    DeleteRecords, told from 0, DeleteTopic, Apart, delete_records::serve;
+    DeleteRecords, told from 0, DeleteTopic, TellsOfLogs, delete_records::serve;
     InitProducerId, told from 0, IdempotentWrite, Apart, init_producer_id::serve;
-    OffsetForLeaderEpoch, told from 2, DescribeTopic, Apart, offset_for_leader_epoch::serve;
+    OffsetForLeaderEpoch, told from 2, DescribeTopic, TellsOfLogs, offset_for_leader_epoch::serve;
     DescribeAcls, told from 1, DescribeCluster, Apart, acls::serve_describe;
     CreateAcls, told from 1, AlterCluster, Apart, acls::serve_create;
     DeleteAcls, told from 1, AlterCluster, Apart, acls::serve_delete;
     DescribeConfigs, told from 1, DescribeConfigs, Tells, describe_configs::serve;
     AlterConfigs, told from 0, AlterConfigs, Changes, alter_configs::serve;
     AlterReplicaLogDirs, told from 1, AlterCluster, Apart, alter_replica_log_dirs::serve;
-    DescribeLogDirs, told from 1, DescribeCluster, Apart, describe_log_dirs::serve;
+    DescribeLogDirs, told from 1, DescribeCluster, Tells, describe_log_dirs::serve;
     CreatePartitions, told from 0, AlterTopic, Changes, create_partitions::serve;
     DeleteGroups, told from 0, DeleteGroup, Changes, delete_groups::serve;
     ElectLeaders, told from 0, AlterCluster, Apart, elect_leaders::serve;
@@ -146,12 +181,12 @@ fn row(api_key: i16) -> Option<(usize, &'static Row)> {
     TABLE.iter().enumerate().find(|(_, row)| row.api.key() == api_key)
 }
 
-/// Whether the request in `frame` changes what replies tell that are not [made](Submitted::tells) yet. What is no request
-/// changes nothing.
-pub fn changes(frame: &Bytes) -> bool {
-    let start = HeaderStart::decode(&mut Reader::new(frame));
-    let found = start.ok().and_then(|start| row(start.api_key));
-    found.is_some_and(|(_, row)| matches!(row.order, Order::Changes | Order::TellsAndChanges))
+/// What the request in `frame` changes that replies tell which are not [made](Submitted::tells) yet. What is no request changes
+/// nothing.
+pub fn changes(frame: &Bytes) -> Option<Subject> {
+    let start = HeaderStart::decode(&mut Reader::new(frame)).ok()?;
+    let (_, row) = row(start.api_key)?;
+    row.order.changed()
 }
 
 /// The first stage of the request in `frame`: what is submitted is submitted when this returns. An error closes the
@@ -172,7 +207,7 @@ pub fn dispatch(core: &Rc<ApiCore>, peer: &Rc<Peer>, frame: &Bytes, arrival: Arr
             // Its body is of a form that we do not know: the answer tells the peer which forms we do.
             let reply = api_versions::unsupported_version().into();
             let told = outcome(api, encode_response(&reply, 0, start.correlation_id), Vec::new());
-            return Ok(Submitted { pending: Box::pin(std::future::ready(told)), tells: false });
+            return Ok(Submitted { pending: Box::pin(std::future::ready(told)), tells: None });
         }
         return Err(Refusal { api: api.name(), reason: format!("version {version} is not served") });
     }
@@ -182,8 +217,7 @@ pub fn dispatch(core: &Rc<ApiCore>, peer: &Rc<Peer>, frame: &Bytes, arrival: Arr
         peer.client_id.get_or_init(|| name.as_str().into());
     }
     let ctx = RequestContext { core, peer, arrival, version, client_id };
-    let tells = matches!(row.order, Order::Tells | Order::TellsAndChanges);
-    (row.serve)(&ctx, body, start.correlation_id).map(|pending| Submitted { pending, tells })
+    (row.serve)(&ctx, body, start.correlation_id).map(|pending| Submitted { pending, tells: row.order.told() })
 }
 
 /// Which way its requests go.

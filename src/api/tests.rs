@@ -63,6 +63,7 @@ macro_rules! ask {
 mod admin;
 mod configs;
 mod large_replies;
+mod own_topics;
 mod pipelined;
 
 fn shard_settings() -> ShardSettings {

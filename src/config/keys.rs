@@ -493,7 +493,7 @@ pub static KEYS: &[Key] = &[
         "unread.reply.max.ms",
         int(100, i64::MAX),
         "60000",
-        "A client that takes nothing of a reply for so long is closed: the reply is held all the while.",
+        "A client that takes nothing of a reply for so long is closed: the reply is held all the while. Where others wait for its memory, 3 s without a byte or less than 64 KiB/s are enough.",
     ),
     // What the broker says of itself.
     key(

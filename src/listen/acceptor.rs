@@ -16,7 +16,7 @@ use super::blocks::Blocks;
 use super::budget::Budget;
 use super::connection::{read_requests, write_replies};
 use super::limits::{Admission, Permit};
-use super::link::{Link, Phase};
+use super::link::{Link, Phase, Sending};
 use super::peer_log::PeerLog;
 use super::reply_memory::ReplyMemory;
 use super::report::ClientLoad;
@@ -38,8 +38,12 @@ pub const PARTIAL_RATE_MIN: u64 = 64 * 1024;
 /// While others wait for memory, a partial frame holds it for no longer than this unless it comes at the rate below.
 const PARTIAL_PRESSED_MAX: Duration = Duration::from_secs(5);
 const PARTIAL_PRESSED_RATE_MIN: u64 = 1024 * 1024;
-/// While others wait for memory, a reply that nobody reads holds it for no longer than this.
+/// While others wait for memory, a reply that nobody reads holds it for no longer than this, and one that is read no longer
+/// unless it leaves at the rate below.
 const UNREAD_PRESSED_MAX: Duration = Duration::from_secs(3);
+const SENT_PRESSED_RATE_MIN: u64 = 64 * 1024;
+/// A peer that has ended its side, and may be gone, waits for a reply for no longer than this.
+const ENDED_MAX: Duration = Duration::from_secs(30);
 
 /// The listening side of one core; [`start`](super::start) makes it.
 pub struct Server<R: Runtime> {
@@ -219,6 +223,9 @@ impl<R: Runtime> Server<R> {
                     Overdue::PartialFrame => {
                         self.log.closed(now, link.conn.peer_addr(), "-", &"a request came too slowly")
                     }
+                    Overdue::Ended => {
+                        tracing::debug!(peer = %link.conn.peer_addr(), "a connection that its peer had ended was closed")
+                    }
                     Overdue::Unread => self.log.closed(now, link.conn.peer_addr(), "-", &"replies were not read"),
                 }
                 link.close();
@@ -231,6 +238,7 @@ impl<R: Runtime> Server<R> {
 enum Overdue {
     Idle,
     PartialFrame,
+    Ended,
     Unread,
 }
 
@@ -238,9 +246,11 @@ fn overdue<C: Conn>(link: &Link<C>, now: Mono, settings: &ListenSettings, presse
     if link.phase() == Phase::Closed {
         return None;
     }
-    if let Some(since) = link.blocked_since.get() {
-        let max = if pressed { settings.unread_max.min(UNREAD_PRESSED_MAX) } else { settings.unread_max };
-        return (now.since(since) >= max).then_some(Overdue::Unread);
+    if let Some(sending) = link.sending.get() {
+        return is_unread(now, &sending, settings, pressed).then_some(Overdue::Unread);
+    }
+    if link.has_ended() {
+        return (now.since(link.active_at.get()) >= ENDED_MAX).then_some(Overdue::Ended);
     }
     if let Some(partial) = link.partial.get() {
         return comes_too_slowly(now.since(partial.since), partial.bytes, settings, pressed)
@@ -250,11 +260,20 @@ fn overdue<C: Conn>(link: &Link<C>, now: Mono, settings: &ListenSettings, presse
 }
 
 fn comes_too_slowly(age: Duration, bytes: usize, settings: &ListenSettings, pressed: bool) -> bool {
-    // Bytes that must be there at this rate.
-    let at_rate = |per_second: u64| u128::from(per_second) * age.as_millis() / 1000;
-    let bytes = bytes as u128;
-    (age >= settings.partial_frame_max && bytes < at_rate(PARTIAL_RATE_MIN))
-        || (pressed && age >= PARTIAL_PRESSED_MAX && bytes < at_rate(PARTIAL_PRESSED_RATE_MIN))
+    (age >= settings.partial_frame_max && is_below(PARTIAL_RATE_MIN, bytes, age))
+        || (pressed && age >= PARTIAL_PRESSED_MAX && is_below(PARTIAL_PRESSED_RATE_MIN, bytes, age))
+}
+
+/// Whoever takes a little now and then reads, however slowly, as long as nobody waits for the memory.
+fn is_unread(now: Mono, sending: &Sending, settings: &ListenSettings, pressed: bool) -> bool {
+    let (still, age) = (now.since(sending.moved), now.since(sending.since));
+    let is_slow = age >= UNREAD_PRESSED_MAX && is_below(SENT_PRESSED_RATE_MIN, sending.bytes, age);
+    still >= settings.unread_max || pressed && (still >= UNREAD_PRESSED_MAX || is_slow)
+}
+
+/// Fewer bytes than there would be at this rate.
+fn is_below(bytes_per_second: u64, bytes: usize, age: Duration) -> bool {
+    (bytes as u128) < u128::from(bytes_per_second) * age.as_millis() / 1000
 }
 
 /// A connection's entry in `links`, removed when the last of its tasks has ended.
@@ -285,5 +304,20 @@ mod tests {
         assert!(!slow(60, 60 * 1024 * 1024, false), "a megabyte a second");
         assert!(!slow(6, 3 * 1024 * 1024, false));
         assert!(slow(6, 3 * 1024 * 1024, true), "half a megabyte a second while others wait for memory");
+    }
+
+    #[test]
+    fn a_reply_that_is_read_slowly_goes_on_unless_others_wait_for_its_memory() {
+        let settings = ListenSettings::default();
+        let second = |seconds| Mono(0).after(Duration::from_secs(seconds));
+        let unread = |now, moved, bytes, pressed| {
+            is_unread(second(now), &Sending { since: second(0), moved: second(moved), bytes }, &settings, pressed)
+        };
+        assert!(!unread(3600, 3590, 3600 * 1024, false), "a kilobyte a second, for an hour");
+        assert!(unread(3600, 3540, 3600 << 20, false), "nothing for a minute");
+        assert!(!unread(2, 0, 0, true), "young");
+        assert!(unread(10, 9, 100 * 1024, true), "ten kilobytes a second while others wait for memory");
+        assert!(!unread(10, 9, 1024 * 1024, true));
+        assert!(unread(10, 7, 1024 * 1024, true), "nothing for three seconds");
     }
 }

@@ -18,17 +18,18 @@ use super::Server;
 use super::blocks::BLOCK_BYTES;
 use super::budget::{Held, Lease};
 use super::frames::{Frames, Next};
-use super::link::{Link, PartialFrame, Phase, Queued};
-use crate::api::{self, Arrival, Outcome, Peer, Refusal, Submitted};
+use super::link::{Link, PartialFrame, Phase, Queued, Sending};
+use crate::api::{self, Arrival, Outcome, Peer, Refusal, Subject, Submitted};
 
-/// Replies are gathered up to this size for one write, and a larger one is written in pieces of it, so that a peer that
-/// reads slowly is told from one that does not read at all.
+/// Replies are gathered up to this size for one write, and a larger one is written in pieces of it.
 const WRITE_BYTES: usize = 1024 * 1024;
 
 /// Why a reader ends.
 enum End {
-    /// End of the stream, or the socket failed: nobody is there to read replies.
+    /// The socket failed: nobody is there to read replies.
     PeerGone,
+    /// End of the stream: the peer may still read.
+    PeerEnded,
     /// The peer sent what is no request.
     Refused(Refusal),
     /// The connection drains or is closed; somebody else saw to it.
@@ -48,11 +49,12 @@ pub(super) async fn read_requests<R: Runtime>(server: Rc<Server<R>>, link: Rc<Li
     let Reader { link, server, .. } = reader;
     match end {
         End::PeerGone => link.close(),
+        End::PeerEnded => link.ended(server.runtime.now()),
         End::Stopped => {}
         End::Refused(refusal) => {
             // Requests before this one still get their replies.
             let pending = Box::pin(std::future::ready(Outcome::Close(refusal)));
-            let submitted = Submitted { pending, tells: false };
+            let submitted = Submitted { pending, tells: None };
             let trace = Rc::new(Trace::new(server.runtime.now()));
             link.push(Queued { submitted, lease: server.budget.charge(0), trace });
             link.drain();
@@ -143,13 +145,23 @@ impl<R: Runtime> Reader<R> {
 
     /// The frame's request is not dispatched before others have their replies.
     fn must_wait(&self, frame: &Bytes) -> bool {
-        !self.link.has_room() || self.link.is_telling() && api::changes(frame)
+        !self.link.has_room() || self.is_held_by(frame).is_some()
+    }
+
+    /// What the frame's request changes, and a reply to be made tells of.
+    fn is_held_by(&self, frame: &Bytes) -> Option<Subject> {
+        if !self.link.is_telling() {
+            return None;
+        }
+        api::changes(frame).filter(|subject| self.link.tells_of(*subject))
     }
 
     async fn submit(&mut self, frame: Bytes, lease: Lease) -> Result<(), End> {
-        self.link.while_open(self.link.room()).await.ok_or(End::Stopped)?;
-        if self.link.is_telling() && api::changes(&frame) {
-            self.link.while_open(self.link.told()).await.ok_or(End::Stopped)?;
+        let link = self.link.clone();
+        let _answered = link.hold();
+        link.while_answering(link.room()).await.ok_or(End::Stopped)?;
+        if let Some(subject) = self.is_held_by(&frame) {
+            link.while_answering(link.told(subject)).await.ok_or(End::Stopped)?;
             // That was no reading, of this one and of those behind it.
             self.woken = self.server.runtime.now();
             self.began = self.woken;
@@ -171,10 +183,10 @@ impl<R: Runtime> Reader<R> {
     }
 }
 
-/// Reads what is there: 0 if nothing is, the peer's end as `End::PeerGone`.
+/// Reads what is there: 0 if nothing is, the peer's end as `End::PeerEnded`.
 fn read_some<C: Conn>(conn: &C, into: &mut [u8]) -> Result<usize, End> {
     match conn.try_read(into) {
-        Ok(0) => Err(End::PeerGone),
+        Ok(0) => Err(End::PeerEnded),
         Ok(read) => Ok(read),
         Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(0),
         Err(_) => Err(End::PeerGone),
@@ -264,16 +276,18 @@ async fn send<R: Runtime>(server: &Server<R>, link: &Link<R::Conn>, peer: &Peer,
     // Only now, so that nobody else was lent it in between.
     replies.leases.clear();
     let sent_bytes = replies.bytes as u64;
+    let mut sending = Sending { since: began, moved: began, bytes: 0 };
+    link.sending.set(Some(sending));
     while !replies.segments.is_empty() {
         let mut piece = take_piece(&mut replies.segments);
-        let bytes = piece.iter().map(Bytes::len).sum::<usize>();
-        link.blocked_since.set(Some(server.runtime.now()));
-        if link.conn.write_queue(&mut piece).await.is_err() {
-            return false;
+        while !piece.is_empty() {
+            let Ok(bytes) = link.conn.write_some(&mut piece).await else { return false };
+            sending = Sending { moved: server.runtime.now(), bytes: sending.bytes + bytes, ..sending };
+            link.sending.set(Some(sending));
+            lease.shrink_to(lease.bytes().saturating_sub(bytes));
         }
-        lease.shrink_to(lease.bytes().saturating_sub(bytes));
     }
-    link.blocked_since.set(None);
+    link.sending.set(None);
     let now = server.runtime.now();
     link.active_at.set(now);
     link.sent(sent_bytes);
@@ -342,7 +356,7 @@ mod tests {
                 let lent: Box<dyn ReadLease> = Box::new(budget.charge(5));
                 let here = std::future::ready(Outcome::Reply(vec![Bytes::from_static(b"reply")], vec![lent]));
                 for pending in [Box::pin(here) as api::Pending, Box::pin(next)] {
-                    let submitted = Submitted { pending, tells: false };
+                    let submitted = Submitted { pending, tells: None };
                     link.push(Queued { submitted, lease: budget.charge(0), trace: Rc::new(Trace::new(Mono(0))) });
                 }
                 let mut gathered = Gathered::default();

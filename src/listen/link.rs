@@ -1,7 +1,7 @@
 //! One connection as its reader, its writer and the sweep see it: the queue of replies to come, and how it ends.
 //! Owning core only. Invariant: replies leave in the order in which their requests came; the queue is bounded in number
 //! (`in_flight_max`) and in bytes of requests ([`REQUEST_BYTES_MAX`]), and a full one stops the reader. So does one with a
-//! reply to be made that a request would change.
+//! reply to be made that a request would change. What was read whole is answered, unless the connection is closed.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -16,7 +16,7 @@ use shards::types::Mono;
 
 use super::budget::Lease;
 use super::report::ClientLoad;
-use crate::api::{Outcome, Peer, Submitted};
+use crate::api::{Outcome, Peer, Subject, Submitted};
 
 /// Bytes of requests that may wait for their replies; a single larger one is taken when it is alone.
 pub const REQUEST_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -46,6 +46,15 @@ pub struct PartialFrame {
     pub bytes: usize,
 }
 
+/// Replies on their way to the peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sending {
+    pub since: Mono,
+    /// When the peer last took some of them, and how much it took in all.
+    pub moved: Mono,
+    pub bytes: usize,
+}
+
 pub struct Link<C: Conn> {
     pub conn: C,
     phase: Cell<Phase>,
@@ -53,16 +62,19 @@ pub struct Link<C: Conn> {
     /// Requests without a reply, and their bytes: the queue, and the one that the writer waits for.
     waiting: Cell<usize>,
     waiting_bytes: Cell<usize>,
-    /// Those of them that [tell](Submitted::tells) of what others may change.
-    telling: Cell<usize>,
+    /// Those of them that [tell](Submitted::tells) of what others may change, by what that is.
+    telling: [Cell<usize>; Subject::COUNT],
+    /// The reader has a whole request that is not queued yet.
+    holds: Cell<bool>,
     in_flight_max: usize,
     reader: RefCell<Option<Waker>>,
     writer: RefCell<Option<Waker>>,
     /// When a request was last read or a reply last written.
     pub active_at: Cell<Mono>,
     pub partial: Cell<Option<PartialFrame>>,
-    /// Since when the peer has not taken any byte of what is being written.
-    pub blocked_since: Cell<Option<Mono>>,
+    pub sending: Cell<Option<Sending>>,
+    /// The peer sends nothing more, and may still read.
+    has_ended: Cell<bool>,
     peer: Rc<Peer>,
     requests: Cell<u64>,
     received_bytes: Cell<u64>,
@@ -78,13 +90,15 @@ impl<C: Conn> Link<C> {
             queue: RefCell::default(),
             waiting: Cell::new(0),
             waiting_bytes: Cell::new(0),
-            telling: Cell::new(0),
+            telling: Default::default(),
+            holds: Cell::new(false),
             in_flight_max,
             reader: RefCell::default(),
             writer: RefCell::default(),
             active_at: Cell::new(now),
             partial: Cell::new(None),
-            blocked_since: Cell::new(None),
+            sending: Cell::new(None),
+            has_ended: Cell::new(false),
             peer,
             requests: Cell::new(0),
             received_bytes: Cell::new(0),
@@ -127,6 +141,19 @@ impl<C: Conn> Link<C> {
         self.wake();
     }
 
+    /// The peer has ended its side: what it asked before is answered, as Kafka does, which looks at nothing of a connection
+    /// before that.
+    pub fn ended(&self, now: Mono) {
+        self.partial.set(None);
+        self.has_ended.set(true);
+        self.active_at.set(now);
+        self.drain();
+    }
+
+    pub fn has_ended(&self) -> bool {
+        self.has_ended.get()
+    }
+
     /// Ends the connection at once: replies not yet sent are given up, tasks waiting on the socket wake.
     pub fn close(&self) {
         if self.phase.replace(Phase::Closed) == Phase::Closed {
@@ -148,9 +175,18 @@ impl<C: Conn> Link<C> {
 
     /// Runs `wait` for the reader unless the connection stops reading meanwhile: `None` then.
     pub async fn while_open<T>(&self, wait: impl Future<Output = T>) -> Option<T> {
+        self.wait_if(wait, |phase| phase == Phase::Open).await
+    }
+
+    /// Runs `wait` for a request that was read whole unless the connection is closed meanwhile: `None` then.
+    pub async fn while_answering<T>(&self, wait: impl Future<Output = T>) -> Option<T> {
+        self.wait_if(wait, |phase| phase != Phase::Closed).await
+    }
+
+    async fn wait_if<T>(&self, wait: impl Future<Output = T>, may_wait: impl Fn(Phase) -> bool) -> Option<T> {
         let mut wait = pin!(wait);
         poll_fn(|cx| {
-            if self.phase.get() != Phase::Open {
+            if !may_wait(self.phase.get()) {
                 return Poll::Ready(None);
             }
             keep(&self.reader, cx);
@@ -171,12 +207,29 @@ impl<C: Conn> Link<C> {
 
     /// A reply is to be made that tells of what others may change.
     pub fn is_telling(&self) -> bool {
-        self.telling.get() > 0
+        self.telling.iter().any(|count| count.get() > 0)
+    }
+
+    /// A reply is to be made that tells of this.
+    pub fn tells_of(&self, subject: Subject) -> bool {
+        self.telling[subject as usize].get() > 0
     }
 
     /// Waits until there is none such.
-    pub async fn told(&self) {
-        self.until(|| !self.is_telling()).await;
+    pub async fn told(&self, subject: Subject) {
+        self.until(|| !self.tells_of(subject)).await;
+    }
+
+    /// The reader has a request that was read whole: there will be a reply until this is dropped, even where none is queued.
+    pub fn hold(&self) -> Holding<'_, C> {
+        self.holds.set(true);
+        Holding { link: self }
+    }
+
+    fn count_telling(&self, submitted: &Submitted, change: impl FnOnce(usize) -> usize) {
+        if let Some(subject) = submitted.tells {
+            self.telling[subject as usize].update(change);
+        }
     }
 
     /// The reader waits for what comes true when replies are made.
@@ -202,7 +255,7 @@ impl<C: Conn> Link<C> {
         }
         self.waiting.set(self.waiting.get() + 1);
         self.waiting_bytes.set(self.waiting_bytes.get() + queued.lease.bytes());
-        self.telling.set(self.telling.get() + usize::from(queued.submitted.tells));
+        self.count_telling(&queued.submitted, |count| count + 1);
         self.queue.borrow_mut().push_back(queued);
         if let Some(waker) = self.writer.borrow_mut().take() {
             waker.wake();
@@ -221,18 +274,33 @@ impl<C: Conn> Link<C> {
         }
         keep(&self.writer, cx);
         let Some(queued) = front else {
-            return if self.phase.get() == Phase::Draining { Poll::Ready(None) } else { Poll::Pending };
+            let is_last = self.phase.get() == Phase::Draining && !self.holds.get();
+            return if is_last { Poll::Ready(None) } else { Poll::Pending };
         };
         let Poll::Ready(outcome) = queued.submitted.pending.as_mut().poll(cx) else { return Poll::Pending };
         self.waiting.set(self.waiting.get() - 1);
         self.waiting_bytes.set(self.waiting_bytes.get() - queued.lease.bytes());
-        self.telling.set(self.telling.get() - usize::from(queued.submitted.tells));
+        self.count_telling(&queued.submitted, |count| count - 1);
         let trace = queued.trace.clone();
         *front = None;
         if let Some(waker) = self.reader.borrow_mut().take() {
             waker.wake();
         }
         Poll::Ready(Some((outcome, trace)))
+    }
+}
+
+/// See [`Link::hold`].
+pub struct Holding<'a, C: Conn> {
+    link: &'a Link<C>,
+}
+
+impl<C: Conn> Drop for Holding<'_, C> {
+    fn drop(&mut self) {
+        self.link.holds.set(false);
+        if let Some(waker) = self.link.writer.borrow_mut().take() {
+            waker.wake();
+        }
     }
 }
 

@@ -88,6 +88,10 @@ impl<R: Runtime> CoreMemory for ReplyMemory<R> {
         (self.budget.capacity_bytes() / 2).min(REPLY_BYTES_MAX)
     }
 
+    fn now(&self) -> Mono {
+        self.runtime.now()
+    }
+
     fn turn(&self) -> Pin<Box<dyn Future<Output = ()>>> {
         let runtime = self.runtime.clone();
         Box::pin(async move { runtime.quantum().await })

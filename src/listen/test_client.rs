@@ -27,6 +27,11 @@ impl Client {
         self.conn.write_queue(&mut queue).await.is_ok()
     }
 
+    /// Nothing more is sent; replies are still read.
+    pub(crate) fn end_writes(&self) {
+        self.conn.end_writes();
+    }
+
     /// The next reply frame, without its length; `None` when the connection has ended.
     pub(crate) async fn frame(&mut self) -> Option<Bytes> {
         loop {

@@ -26,6 +26,8 @@ use crate::wire::messages::metadata::{MetadataRequest, MetadataRequestTopic};
 use crate::wire::messages::{ApiKey, Response};
 use crate::wire::{ErrorCode, TopicId};
 
+mod ending;
+
 const PORT: u16 = 9092;
 
 /// The broker's side of a test.

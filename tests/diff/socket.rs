@@ -1,7 +1,7 @@
 //! A connection that sends whatever it is told, right or wrong, and says what came of it.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// Far above what any case takes: a machine may be busy.
@@ -38,6 +38,13 @@ impl Socket {
             self.stream = None;
         }
         frame
+    }
+
+    /// Ends this side of the connection; what comes is still received.
+    pub fn end_writes(&mut self) {
+        if let Some(stream) = &self.stream {
+            stream.shutdown(Shutdown::Write).expect("a socket of ours");
+        }
     }
 
     /// Ends the connection from this side.

@@ -227,6 +227,18 @@ impl World {
         }
     }
 
+    /// A request's frame, to be sent with others.
+    pub fn bytes(&mut self, request: impl Into<Request>, version: i16) -> Vec<u8> {
+        self.frame(&request.into(), version).0
+    }
+
+    /// Sends these frames and nothing more after them: replies are still read.
+    pub fn send_last(&mut self, bytes: &[u8], api: ApiKey, version: i16) -> Option<Response> {
+        self.socket.send(bytes);
+        self.socket.end_writes();
+        self.next(api, version)
+    }
+
     /// The next reply, to a request that was sent with another.
     pub fn next(&mut self, api: ApiKey, version: i16) -> Option<Response> {
         self.send(&[], api, version)

@@ -1,12 +1,13 @@
 //! What a client finds again after `kill -9` and a start with another number of shards.
 
+use corelog::wire::messages::list_offsets::ListOffsetsPartition;
 use corelog::wire::messages::offset_for_leader_epoch::{
     OffsetForLeaderEpochRequest, OffsetForLeaderPartition, OffsetForLeaderTopic,
 };
 use corelog::wire::{ErrorCode, TopicId};
 
 use crate::broker::{Connection, Home};
-use crate::peer::{batch, fetch_request, reply};
+use crate::peer::{batch, fetch_request, list_request, reply};
 
 #[test]
 fn retries_of_the_last_five_batches_get_their_first_offsets_after_kill_9() {
@@ -48,6 +49,11 @@ fn the_leader_epoch_grows_with_each_start_and_every_epoch_ends_where_it_did() {
         let epoch = peer.topic("t", false).partitions[0].leader_epoch;
         assert!(epochs.last().is_none_or(|last| *last < epoch), "{epochs:?}, then {epoch}");
         epochs.push(epoch);
+        let latest = ListOffsetsPartition { timestamp: -1, ..Default::default() };
+        let told = reply!(ListOffsets, peer.ask(list_request("t", vec![latest]), 5));
+        let told = &told.topics[0].partitions[0];
+        assert_eq!((told.offset, told.leader_epoch), (3 * run, epoch), "before anything is appended");
+        assert_eq!(end_of_epoch(&mut peer, epoch, -1), (ErrorCode::None, epoch, 3 * run));
         assert_eq!(peer.append("t", &batch(&[b"x", b"y", b"z"], None)), (ErrorCode::None, 3 * run));
         for (before, epoch) in (0..).zip(&epochs) {
             assert_eq!(end_of_epoch(&mut peer, *epoch, -1), (ErrorCode::None, *epoch, 3 * (before + 1)));

@@ -25,5 +25,5 @@ pub use legacy::{legacy_bytes, legacy_format};
 pub use records::{Header, Headers, Record, RecordError, Records};
 pub use retain::{OpenBatch, RetainError};
 pub use rules::{RuleError, RuleFailure, TopicRules, apply};
-pub use valid::{BatchError, ValidBatch, stamp};
+pub use valid::{BatchError, ValidBatch, WholeBatch, stamp};
 pub use walk::{Walk, walk};

@@ -15,7 +15,8 @@ use super::valid::ValidBatch;
 /// A topic's configs, as far as they concern batches.
 #[derive(Clone, Copy, Debug)]
 pub struct TopicRules {
-    /// `max.message.bytes`, of the batch as it is stored.
+    /// `max.message.bytes`, of a batch that is compressed anew; one as it was sent is
+    /// [checked](super::WholeBatch::check) before.
     pub max_message_bytes: usize,
     /// `compression.type`; `None` keeps the producer's.
     pub compression: Option<Compression>,
@@ -109,10 +110,6 @@ fn apply_with(
     scratch: &mut Vec<u8>,
 ) -> Result<ValidBatch, RuleError> {
     let log_append = rules.timestamp_type == TimestampType::LogAppend;
-    // In a topic of the producers' times the mark is taken off again.
-    if log_append && batch.header().timestamp_type() == TimestampType::LogAppend {
-        return Err(RuleFailure::Timestamp.into());
-    }
     let plain: &[u8] = match batch.codec() {
         Compression::None => batch.payload(),
         codec => {
@@ -143,41 +140,44 @@ fn apply_with(
 fn check_records(batch: &ValidBatch, plain: &[u8], rules: &TopicRules, now_ms: i64) -> Result<i64, RuleError> {
     let header = batch.header();
     let create = rules.timestamp_type == TimestampType::Create;
+    // Nobody but the broker sets the mark. Off a record with a time of its own it is taken again, where such times count.
+    let is_marked = header.timestamp_type() == TimestampType::LogAppend;
     let mut max_timestamp = -1;
     let mut count = 0;
-    let mut late: Vec<(i32, String)> = Vec::new();
-    let mut keyless: Vec<(i32, String)> = Vec::new();
+    let mut refused: Vec<(i32, String)> = Vec::new();
+    // As in Kafka, one record whose time is wrong makes it the time's failure, whatever is wrong with the others.
+    let mut failure = RuleFailure::Record;
     for record in Records::new(plain, header.record_count) {
         let record = record?;
         count += 1;
         let timestamp = header.base_timestamp.wrapping_add(record.timestamp_delta);
         max_timestamp = max_timestamp.max(timestamp);
-        if create && timestamp != -1 && !in_bounds(timestamp, now_ms, rules) {
-            late.push((
-                record.offset_delta,
-                format!(
-                    "Timestamp {timestamp} of message with offset {} is out of range. The timestamp should be within [{}, {}]",
-                    record.offset_delta,
-                    now_ms.saturating_sub(rules.before_max_ms),
-                    now_ms.saturating_add(rules.after_max_ms)
-                ),
-            ));
-        }
         if rules.needs_keys && record.key.is_none() {
-            keyless.push((record.offset_delta, "Compacted topic cannot accept message without key.".to_owned()));
+            refused.push((record.offset_delta, "Compacted topic cannot accept message without key.".to_owned()));
+        } else if create && timestamp != -1 {
+            if !in_bounds(timestamp, now_ms, rules) {
+                failure = RuleFailure::Timestamp;
+                refused.push((record.offset_delta, out_of_bounds(timestamp, record.offset_delta, now_ms, rules)));
+            }
+        } else if is_marked {
+            failure = RuleFailure::Timestamp;
+            refused.push((record.offset_delta, "Only the broker gives a message its LogAppendTime.".to_owned()));
         }
     }
     if count != header.record_count {
         return Err(RecordError::Count { count: header.record_count, left: 0 }.into());
     }
-    // Kafka names keys before times.
-    if !keyless.is_empty() {
-        return Err(RuleError { failure: RuleFailure::Record, records: keyless });
-    }
-    if !late.is_empty() {
-        return Err(RuleError { failure: RuleFailure::Timestamp, records: late });
+    if !refused.is_empty() {
+        return Err(RuleError { failure, records: refused });
     }
     Ok(max_timestamp)
+}
+
+fn out_of_bounds(timestamp: i64, offset: i32, now_ms: i64, rules: &TopicRules) -> String {
+    let (min, max) = (now_ms.saturating_sub(rules.before_max_ms), now_ms.saturating_add(rules.after_max_ms));
+    format!(
+        "Timestamp {timestamp} of message with offset {offset} is out of range. The timestamp should be within [{min}, {max}]"
+    )
 }
 
 fn in_bounds(timestamp: i64, now_ms: i64, rules: &TopicRules) -> bool {

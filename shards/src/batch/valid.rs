@@ -31,6 +31,9 @@ pub enum BatchError {
     /// (2)
     #[error("a record batch of length {length}: shorter than its own header")]
     Length { length: i32 },
+    /// (10)
+    #[error("The record batch of {bytes} bytes is larger than max.message.bytes, which is {max}")]
+    TooLarge { bytes: usize, max: usize },
     /// (2)
     #[error("the record batch's checksum is {stored:08x}, its bytes give {computed:08x}")]
     Checksum { stored: u32, computed: u32 },
@@ -51,6 +54,13 @@ pub enum BatchError {
     Compression { code: i16 },
 }
 
+/// The bytes of one batch, whole as far as its length says; nothing behind the length and the magic was looked at.
+#[derive(Clone, Debug)]
+pub struct WholeBatch {
+    bytes: Bytes,
+    header: BatchHeader,
+}
+
 /// One record batch, checked. Owns its bytes (a slice of the frame that it came in).
 #[derive(Clone, Debug)]
 pub struct ValidBatch {
@@ -60,10 +70,10 @@ pub struct ValidBatch {
     log_append_time_ms: i64,
 }
 
-impl ValidBatch {
-    /// Checks what a producer sent for one partition. Bytes behind the first batch that make no whole batch are ignored,
-    /// as Kafka does.
-    pub fn parse(bytes: Bytes) -> Result<ValidBatch, BatchError> {
+impl WholeBatch {
+    /// Finds the batch in what a producer sent for one partition. Bytes behind the first batch that make no whole batch are
+    /// ignored, as Kafka does.
+    pub fn parse(bytes: Bytes) -> Result<WholeBatch, BatchError> {
         if bytes.is_empty() {
             return Err(BatchError::Empty);
         }
@@ -83,13 +93,25 @@ impl ValidBatch {
         {
             return Err(BatchError::Several);
         }
-        let bytes = bytes.slice(..total);
+        Ok(WholeBatch { bytes: bytes.slice(..total), header })
+    }
+
+    pub fn header(&self) -> &BatchHeader {
+        &self.header
+    }
+
+    /// The checks of Kafka's log, in its order; as it was sent the batch may have so many bytes.
+    pub fn check(self, bytes_max: usize) -> Result<ValidBatch, BatchError> {
+        let WholeBatch { bytes, header } = self;
+        if header.base_offset != 0 {
+            return Err(BatchError::BaseOffset { base: header.base_offset });
+        }
+        if bytes.len() > bytes_max {
+            return Err(BatchError::TooLarge { bytes: bytes.len(), max: bytes_max });
+        }
         let computed = crc32c(bytes.get(CRC_FROM..).unwrap_or_default());
         if computed != header.crc {
             return Err(BatchError::Checksum { stored: header.crc, computed });
-        }
-        if header.base_offset != 0 {
-            return Err(BatchError::BaseOffset { base: header.base_offset });
         }
         if header.record_count <= 0 || i64::from(header.last_offset_delta) + 1 != i64::from(header.record_count) {
             return Err(BatchError::Counts { count: header.record_count, last_delta: header.last_offset_delta });
@@ -102,6 +124,13 @@ impl ValidBatch {
         }
         let codec = Compression::from_code(header.compression_code())?;
         Ok(ValidBatch { bytes, header, codec, log_append_time_ms: -1 })
+    }
+}
+
+impl ValidBatch {
+    /// The one batch of these bytes, however large.
+    pub fn parse(bytes: Bytes) -> Result<ValidBatch, BatchError> {
+        WholeBatch::parse(bytes)?.check(usize::MAX)
     }
 
     /// After a rewrite whose bytes are known to be right.
@@ -222,6 +251,21 @@ mod tests {
         let mut bytes = good;
         bytes[43..51].copy_from_slice(&7i64.to_be_bytes());
         assert_eq!(refused(with_crc(bytes)), BatchError::Sequence { producer_id: 7, sequence: -1 });
+    }
+
+    #[test]
+    fn a_base_offset_is_told_before_the_size_and_the_size_before_the_checksum() {
+        let mut bytes = batch(2);
+        let (len, last) = (bytes.len(), bytes.len() - 1);
+        let refused = |bytes: &[u8], max| {
+            WholeBatch::parse(Bytes::copy_from_slice(bytes)).expect("whole").check(max).expect_err("refused")
+        };
+        assert_eq!(refused(&bytes, len - 1), BatchError::TooLarge { bytes: len, max: len - 1 });
+        bytes[last] ^= 1;
+        assert!(matches!(refused(&bytes, len), BatchError::Checksum { .. }));
+        assert!(matches!(refused(&bytes, len - 1), BatchError::TooLarge { .. }));
+        bytes[7] = 5;
+        assert_eq!(refused(&bytes, len - 1), BatchError::BaseOffset { base: 5 });
     }
 
     #[test]

@@ -81,7 +81,7 @@ impl Catalog {
         }
         let name: Arc<str> = name.into();
         if let Some(key) = collision_key(&name) {
-            self.collisions.insert(key.into(), name.clone());
+            self.collisions.entry(key.into()).or_default().insert(name.clone());
         }
         self.ids.insert(name.clone(), id);
         self.sorted.insert(name.clone(), id);
@@ -139,8 +139,13 @@ impl Catalog {
         let topic = self.topics.remove(&id).ok_or_else(|| ApplyError::UnknownTopic { topic: id.to_string() })?;
         self.ids.remove(&topic.name);
         self.sorted.remove(&topic.name);
-        if let Some(key) = collision_key(&topic.name) {
-            self.collisions.remove(key.as_ref());
+        if let Some(key) = collision_key(&topic.name)
+            && let Some(names) = self.collisions.get_mut(key.as_ref())
+        {
+            names.remove(&topic.name);
+            if names.is_empty() {
+                self.collisions.remove(key.as_ref());
+            }
         }
         self.partitions -= u64::try_from(topic.partitions).unwrap_or(0);
         Ok(())

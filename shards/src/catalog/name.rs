@@ -10,7 +10,7 @@ pub const METADATA_TOPIC: &str = "__cluster_metadata";
 /// Kafka's limit; with `-<partition>` behind it a name still fits the 255 bytes of a file name.
 pub const NAME_BYTES_MAX: usize = 249;
 
-const INTERNAL: [&str; 3] = [METADATA_TOPIC, "__consumer_offsets", "__transaction_state"];
+const INTERNAL: [&str; 4] = [METADATA_TOPIC, "__consumer_offsets", "__transaction_state", "__share_group_state"];
 
 /// Topics that only the broker itself writes to.
 pub fn is_internal_topic(name: &str) -> bool {

@@ -2,7 +2,7 @@
 //!
 //! Invariant: `topics`, `ids` and `sorted` name the same topics; `partitions` is the sum of theirs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -62,8 +62,8 @@ pub struct Catalog {
     pub(super) topics: HashMap<TopicId, Topic>,
     pub(super) ids: HashMap<Arc<str>, TopicId>,
     pub(super) sorted: BTreeMap<Arc<str>, TopicId>,
-    /// Collision key → the one topic that has it.
-    pub(super) collisions: HashMap<Box<str>, Arc<str>>,
+    /// Collision key → the topics that have it: more than one only if one command made them.
+    pub(super) collisions: HashMap<Box<str>, BTreeSet<Arc<str>>>,
     /// Groups that have configs of their own; whether they exist is not known here.
     pub(super) groups: BTreeMap<Arc<str>, GroupOverrides>,
     /// Subscriptions of client metrics that have configs of their own: all that there are.

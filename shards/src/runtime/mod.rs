@@ -145,10 +145,16 @@ pub trait Conn: 'static {
     async fn readable(&self) -> io::Result<()>;
     /// Reads what is there without waiting, at times less than all: 0 is end of stream, `WouldBlock` nothing yet.
     fn try_read(&self, into: &mut [u8]) -> io::Result<usize>;
-    /// Writes all of the queue, in order, with vectored writes; the queue is empty when it returns Ok.
-    async fn write_queue(&self, queue: &mut VecDeque<Bytes>) -> io::Result<()>;
+    /// Writes the first bytes of the queue, as many as fit at once, as soon as any do, and takes them off it; how many. 0: the
+    /// queue is empty.
+    async fn write_some(&self, queue: &mut VecDeque<Bytes>) -> io::Result<usize>;
+    /// Writes all of the queue, in order; it is empty when this returns Ok.
+    async fn write_queue(&self, queue: &mut VecDeque<Bytes>) -> io::Result<()> {
+        while self.write_some(queue).await? > 0 {}
+        Ok(())
+    }
     fn peer_addr(&self) -> SocketAddr;
     fn local_addr(&self) -> SocketAddr;
-    /// Ends both directions: a task waiting in `readable` or `write_queue` wakes with end of stream or an error.
+    /// Ends both directions: a task waiting in `readable` or `write_some` wakes with end of stream or an error.
     fn shutdown(&self);
 }

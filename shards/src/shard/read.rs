@@ -203,7 +203,8 @@ impl ShardCore {
         };
         let plan = match part.at {
             OffsetAt::Earliest => known(partition.log_start_told()),
-            OffsetAt::Latest => known(upto),
+            // Of the leader, not of the last record: nothing may have come since it leads.
+            OffsetAt::Latest => TimestampPlan::Found(Listed { offset: upto, timestamp_ms: -1, epoch: partition.epoch }),
             OffsetAt::MaxTimestamp => partition.log.plan_max_timestamp(upto),
             OffsetAt::Timestamp(at) => partition.log.plan_timestamp(at, upto),
         };

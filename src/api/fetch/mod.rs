@@ -71,13 +71,8 @@ pub(super) fn serve(
         let parts: Vec<_> = answers.collect();
         let told: Vec<_> = parts.iter().map(reply::Part::told).collect();
         let selected = core.sessions.borrow_mut().select(now, core.random(), &context, &wants, &told);
-        match selected {
-            Ok(selected) => {
-                let lent = Lent { leases: lease.into_iter().collect(), ..Lent::default() };
-                Served::Lent(reply::assemble(selected, &wants, parts, isolation, leader), lent)
-            }
-            Err(e) => reply::refused(e).into(),
-        }
+        let lent = Lent { leases: lease.into_iter().collect(), ..Lent::default() };
+        Served::Lent(reply::assemble(selected, &wants, parts, isolation, leader), lent)
     }
 }
 

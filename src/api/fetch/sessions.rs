@@ -88,8 +88,8 @@ pub enum Context {
     },
     Incremental {
         id: i32,
-        /// The session's epoch after this request.
-        epoch: i32,
+        /// Of the session: its id may be another's by the time of the reply.
+        serial: u64,
     },
 }
 
@@ -110,9 +110,12 @@ pub struct FetchSessions {
     /// (partitions, id) of the sessions that a larger one may evict, the smallest first.
     by_size: BTreeMap<(usize, i32), ()>,
     partitions: usize,
+    /// Sessions made so far.
+    made: u64,
 }
 
 struct Session {
+    serial: u64,
     epoch: i32,
     by_ids: bool,
     created: Mono,
@@ -142,6 +145,7 @@ impl FetchSessions {
             by_use: BTreeMap::new(),
             by_size: BTreeMap::new(),
             partitions: 0,
+            made: 0,
         }
     }
 
@@ -168,7 +172,8 @@ impl FetchSessions {
         if session.by_ids != by_ids {
             return Err(SessionError::NamesAndIdsMixed);
         }
-        if self.partitions + wants.len() > self.limits.partitions_max {
+        let added = wants.iter().filter(|want| !session.has(want)).count();
+        if self.partitions + added > self.limits.partitions_max {
             // The reader starts over, and is then served without a session.
             self.remove(id);
             return Err(SessionError::UnknownId);
@@ -179,36 +184,26 @@ impl FetchSessions {
             return Ok((Context::Sessionless, wants));
         }
         session.epoch = next_epoch(epoch);
-        let context = Context::Incremental { id, epoch: session.epoch };
+        let context = Context::Incremental { id, serial: session.serial };
         let all = session.ordered.values().map(|cached| cached.want.clone()).collect();
         self.touch(id, now);
         Ok((context, all))
     }
 
     /// Decides which partitions are told and remembers what they were told. `told` are the answers to `wants`, both in
-    /// the order that [`FetchSessions::open`] gave.
-    pub fn select(
-        &mut self,
-        now: Mono,
-        random: u64,
-        context: &Context,
-        wants: &[Want],
-        told: &[Told],
-    ) -> Result<Selected, SessionError> {
+    /// the order that [`FetchSessions::open`] gave. Requests behind this one may have moved the session's epoch on: replies
+    /// are made in the order of their requests.
+    pub fn select(&mut self, now: Mono, random: u64, context: &Context, wants: &[Want], told: &[Told]) -> Selected {
         let all = |session_id| Selected { session_id, told: vec![true; wants.len()] };
         match *context {
-            Context::Sessionless => Ok(all(NO_SESSION)),
-            Context::Full { by_ids } => Ok(all(self.create(now, random, by_ids, wants, told))),
-            Context::Incremental { id, epoch } => {
-                let Some(session) = self.sessions.get_mut(&id) else {
-                    // Evicted since: this reply may still be told in full, the next request starts over.
-                    return Ok(all(id));
-                };
-                if session.epoch != epoch {
-                    return Err(SessionError::WrongEpoch);
-                }
+            Context::Sessionless => all(NO_SESSION),
+            Context::Full { by_ids } => all(self.create(now, random, by_ids, wants, told)),
+            Context::Incremental { id, serial } => {
+                let session = self.sessions.get_mut(&id).filter(|session| session.serial == serial);
+                // Evicted since: this reply may still be told in full, the next request starts over.
+                let Some(session) = session else { return all(id) };
                 let told = wants.iter().zip(told).map(|(want, told)| session.tell(want, *told)).collect();
-                Ok(Selected { session_id: id, told })
+                Selected { session_id: id, told }
             }
         }
     }
@@ -235,7 +230,9 @@ impl FetchSessions {
             return NO_SESSION;
         }
         let id = self.free_id(random);
+        self.made += 1;
         let mut session = Session {
+            serial: self.made,
             epoch: next_epoch(INITIAL_EPOCH),
             by_ids,
             created: now,
@@ -275,10 +272,10 @@ impl FetchSessions {
             self.remove(id);
             return true;
         }
-        // A new session has no id yet: it counts as larger than one of the same size.
+        // The newcomer has no id yet: it counts as smaller than one of the same size, else equals would chase each other.
         let smallest = self.by_size.first_key_value().map(|(key, ())| *key);
         match smallest {
-            Some((smaller, id)) if smaller <= size => {
+            Some((smaller, id)) if smaller < size => {
                 self.remove(id);
                 true
             }
@@ -310,6 +307,10 @@ impl FetchSessions {
 }
 
 impl Session {
+    fn has(&self, want: &Want) -> bool {
+        self.places.contains_key(&(want.topic.clone(), want.index))
+    }
+
     fn update(&mut self, wants: &[Want], forgotten: &[(TopicKey, i32)]) {
         for want in wants {
             let place = self.places.get(&(want.topic.clone(), want.index));

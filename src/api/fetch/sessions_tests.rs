@@ -33,13 +33,13 @@ fn failed() -> Told {
 fn make(sessions: &mut FetchSessions, now: Mono, count: i32) -> i32 {
     let (context, all) = sessions.open(now, (0, 0), false, wants(count), &[]).expect("a full fetch");
     let told = vec![quiet(10); all.len()];
-    sessions.select(now, now.0, &context, &all, &told).expect("a full fetch").session_id
+    sessions.select(now, now.0, &context, &all, &told).session_id
 }
 
 /// An incremental fetch of nothing new, whose partitions answer `told`.
 fn poll(sessions: &mut FetchSessions, id: i32, epoch: i32, told: &[Told]) -> Vec<bool> {
     let (context, all) = sessions.open(T0, (id, epoch), false, Vec::new(), &[]).expect("the session is there");
-    let selected = sessions.select(T0, 7, &context, &all, told).expect("the epoch is right");
+    let selected = sessions.select(T0, 7, &context, &all, told);
     assert_eq!(selected.session_id, id);
     selected.told
 }
@@ -131,13 +131,26 @@ fn a_session_without_partitions_ends() {
 }
 
 #[test]
-fn a_second_request_before_the_reply_of_the_first_makes_that_reply_71() {
+fn requests_of_a_session_may_come_before_the_replies_of_those_before_them() {
     let mut s = sessions(10);
     let id = make(&mut s, T0, 1);
     let (first, all) = s.open(T0, (id, 1), false, Vec::new(), &[]).expect("there");
     let (second, _) = s.open(T0, (id, 2), false, Vec::new(), &[]).expect("there");
-    assert_eq!(s.select(T0, 7, &first, &all, &[quiet(10)]), Err(SessionError::WrongEpoch));
-    assert!(s.select(T0, 7, &second, &all, &[quiet(10)]).is_ok());
+    let told = |told| Selected { session_id: id, told: vec![told] };
+    assert_eq!(s.select(T0, 7, &first, &all, &[quiet(11)]), told(true));
+    assert_eq!(s.select(T0, 7, &second, &all, &[quiet(11)]), told(false));
+}
+
+#[test]
+fn a_reply_of_a_session_that_ended_is_told_in_full_whoever_has_its_id_now() {
+    let mut s = sessions(10);
+    let id = make(&mut s, T0, 1);
+    let (first, all) = s.open(T0, (id, 1), false, Vec::new(), &[]).expect("there");
+    s.open(T0, (id, -1), false, Vec::new(), &[]).expect("it ends");
+    assert_eq!(make(&mut s, T0, 1), id, "the test's random numbers are all the same");
+    let told = |told| Selected { session_id: id, told: vec![told] };
+    assert_eq!(s.select(T0, 7, &first, &all, &[quiet(10)]), told(true));
+    assert_eq!(poll(&mut s, id, 1, &[quiet(10)]), [false]);
 }
 
 #[test]
@@ -172,7 +185,7 @@ fn an_old_session_in_use_gives_way_to_a_larger_one_only() {
     let id = make(&mut s, T0, 5);
     let later = T0.after(Duration::from_secs(200));
     assert!(s.open(later, (id, 1), false, Vec::new(), &[]).is_ok());
-    assert_eq!(make(&mut s, later, 4), NO_SESSION);
+    assert_eq!([4, 5].map(|count| make(&mut s, later, count)), [NO_SESSION; 2]);
     assert_ne!(make(&mut s, later, 6), NO_SESSION);
     assert_eq!(s.len(), 1);
 }
@@ -188,11 +201,21 @@ fn partitions_of_all_sessions_are_bounded() {
 }
 
 #[test]
+fn partitions_that_a_session_has_are_counted_once() {
+    let mut s = FetchSessions::new(0, SessionLimits { partitions_max: 10, ..SessionLimits::default() });
+    let id = make(&mut s, T0, 9);
+    let moved = (0..9).map(|index| want(index, 5));
+    let (_, all) = s.open(T0, (id, 1), false, moved.chain([want(9, 0)]).collect(), &[]).expect("it fits");
+    assert_eq!(all.len(), 10);
+    assert_eq!(s.open(T0, (id, 2), false, vec![want(3, 6), want(10, 0)], &[]), Err(SessionError::UnknownId));
+}
+
+#[test]
 fn names_and_ids_are_different_partitions() {
     let mut s = sessions(10);
     let by_id = Want { topic: TopicKey::Id(TopicId([7; 16])), ..want(0, 0) };
     let (context, all) = s.open(T0, (0, 0), true, vec![by_id.clone()], &[]).expect("a full fetch");
-    let id = s.select(T0, 9, &context, &all, &[quiet(10)]).expect("a full fetch").session_id;
+    let id = s.select(T0, 9, &context, &all, &[quiet(10)]).session_id;
     let (_, all) = s.open(T0, (id, 1), true, vec![Want { offset: 3, ..by_id.clone() }], &[]).expect("there");
     assert_eq!(all, [Want { offset: 3, ..by_id }]);
 }

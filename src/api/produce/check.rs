@@ -3,7 +3,8 @@
 
 use bytes::Bytes;
 use shards::batch::{
-    BatchError, Compression, CompressionLevels, RuleError, RuleFailure, TimestampType, TopicRules, ValidBatch, apply,
+    BatchError, Compression, CompressionLevels, RuleError, RuleFailure, TimestampType, TopicRules, ValidBatch,
+    WholeBatch, apply,
 };
 use shards::catalog::{TopicConfig, config};
 
@@ -39,13 +40,13 @@ impl From<ErrorCode> for Refused {
     }
 }
 
-/// The partition's one batch, by itself. Null records are empty ones: Kafka never answers those.
-pub(super) fn parse(records: Option<Bytes>, rules: &Rules) -> Result<ValidBatch, Refused> {
-    let batch = ValidBatch::parse(records.unwrap_or_default()).map_err(|e| malformed(&e))?;
-    if batch.codec() == Compression::Zstd && rules.version < ZSTD_VERSION_MIN {
+/// The partition's one batch, by itself, in a topic with this config. Null records are empty ones: Kafka never answers those.
+pub(super) fn parse(records: Option<Bytes>, config: &TopicConfig, rules: &Rules) -> Result<ValidBatch, Refused> {
+    let batch = WholeBatch::parse(records.unwrap_or_default()).map_err(|e| malformed(&e))?;
+    if batch.header().compression_code() == Compression::Zstd.code() && rules.version < ZSTD_VERSION_MIN {
         return Err(ErrorCode::UnsupportedCompressionType.into());
     }
-    Ok(batch)
+    batch.check(bytes_max(config)).map_err(|e| malformed(&e))
 }
 
 /// The batch as it goes into the log of a topic with this config.
@@ -55,7 +56,7 @@ pub(super) fn conform(batch: ValidBatch, config: &TopicConfig, rules: &Rules) ->
 
 fn topic_rules(config: &TopicConfig, rules: &Rules) -> TopicRules {
     TopicRules {
-        max_message_bytes: usize::try_from(config.max_message_bytes).unwrap_or(0),
+        max_message_bytes: bytes_max(config),
         compression: match config.compression() {
             config::Compression::Producer => None,
             config::Compression::Uncompressed => Some(Compression::None),
@@ -76,11 +77,16 @@ fn topic_rules(config: &TopicConfig, rules: &Rules) -> TopicRules {
     }
 }
 
+fn bytes_max(config: &TopicConfig) -> usize {
+    usize::try_from(config.max_message_bytes).unwrap_or(0)
+}
+
 fn malformed(e: &BatchError) -> Refused {
     let code = match e {
         BatchError::UnknownMagic { .. } | BatchError::Length { .. } | BatchError::Checksum { .. } => {
             ErrorCode::CorruptMessage
         }
+        BatchError::TooLarge { .. } => ErrorCode::MessageTooLarge,
         // Kafka's decompressor throws; and a client does not send the batch again, as it would after CORRUPT_MESSAGE.
         BatchError::Compression { .. } => ErrorCode::UnknownServerError,
         BatchError::Empty
@@ -96,6 +102,7 @@ fn malformed(e: &BatchError) -> Refused {
         e,
         BatchError::Checksum { .. }
             | BatchError::BaseOffset { .. }
+            | BatchError::TooLarge { .. }
             | BatchError::Counts { .. }
             | BatchError::Control
             | BatchError::Sequence { .. }
@@ -120,7 +127,8 @@ fn against_rules(e: &RuleError) -> Refused {
 mod tests {
     use std::collections::BTreeMap;
 
-    use shards::batch::{BatchBuilder, NewRecord};
+    use shards::batch::crc::crc32c;
+    use shards::batch::{BatchBuilder, CRC_FROM, NewRecord};
     use shards::catalog::TopicDefaults;
 
     use super::*;
@@ -141,7 +149,8 @@ mod tests {
 
     fn outcome(records: Option<Bytes>, overrides: &[(&str, &str)]) -> Result<ValidBatch, Refused> {
         let rules = Rules { version: 9, wall_ms: NOW_MS, decompressed_bytes_max: 1 << 20, is_forbidden: false };
-        conform(parse(records, &rules)?, &config(overrides), &rules)
+        let config = config(overrides);
+        conform(parse(records, &config, &rules)?, &config, &rules)
     }
 
     fn code(records: Option<Bytes>, overrides: &[(&str, &str)]) -> ErrorCode {
@@ -174,6 +183,52 @@ mod tests {
         assert!(outcome(Some(batch(NOW_MS, Some(b"k"))), &[("cleanup.policy", "compact")]).is_ok());
         let refused = outcome(Some(batch(NOW_MS + 4_000_000, None)), &[]).expect_err("over an hour ahead");
         assert_eq!((refused.code, refused.records.len()), (ErrorCode::InvalidTimestamp, 1));
+    }
+
+    #[test]
+    fn a_batch_is_held_to_its_size_as_it_was_sent_and_as_it_is_stored() {
+        let mut builder = BatchBuilder::new(NOW_MS);
+        builder.push(&NewRecord { timestamp_ms: NOW_MS, value: Some(&[b'x'; 500]), ..NewRecord::default() });
+        let plain = builder.finish().expect("built");
+        let max = [("max.message.bytes", "400")];
+        assert_eq!(code(Some(plain.clone()), &[max[0], ("compression.type", "gzip")]), ErrorCode::MessageTooLarge);
+        let mut builder = BatchBuilder::new(NOW_MS).compression(Compression::Gzip, CompressionLevels::default());
+        builder.push(&NewRecord { timestamp_ms: NOW_MS, value: Some(&[b'x'; 500]), ..NewRecord::default() });
+        let small = builder.finish().expect("built");
+        assert!(outcome(Some(small.clone()), &max).is_ok());
+        assert_eq!(code(Some(small), &[max[0], ("compression.type", "uncompressed")]), ErrorCode::MessageTooLarge);
+        // What the log would say later.
+        assert_eq!(code(Some(plain), &[max[0], ("cleanup.policy", "compact")]), ErrorCode::MessageTooLarge);
+    }
+
+    #[test]
+    fn all_records_that_are_refused_are_named_and_one_of_the_wrong_time_makes_it_32() {
+        let compacted = [("cleanup.policy", "compact")];
+        let sent = |records: &[(Option<&[u8]>, i64)]| {
+            let mut builder = BatchBuilder::new(NOW_MS);
+            for (key, timestamp_ms) in records.iter().copied() {
+                builder.push(&NewRecord { timestamp_ms, key, value: Some(b"value"), ..NewRecord::default() });
+            }
+            builder.finish().expect("built")
+        };
+        let named = |records: Bytes, overrides: &[(&str, &str)]| {
+            let refused = outcome(Some(records), overrides).expect_err("refused");
+            (refused.code, refused.records.iter().map(|(index, _)| *index).collect::<Vec<_>>())
+        };
+        let (key, late) = (Some(&b"k"[..]), NOW_MS + 4_000_000);
+        let mixed = sent(&[(None, NOW_MS), (key, late), (key, NOW_MS), (None, late)]);
+        assert_eq!(named(mixed, &compacted), (ErrorCode::InvalidTimestamp, vec![0, 1, 3]));
+        let keyless = sent(&[(None, late), (key, NOW_MS), (None, NOW_MS)]);
+        assert_eq!(named(keyless, &compacted), (ErrorCode::InvalidRecord, vec![0, 2]));
+        let mut marked = sent(&[(None, NOW_MS), (key, NOW_MS)]).to_vec();
+        marked[22] |= 0x08;
+        let crc = crc32c(&marked[CRC_FROM..]);
+        marked[CRC_FROM - 4..CRC_FROM].copy_from_slice(&crc.to_be_bytes());
+        let marked = Bytes::from(marked);
+        let of_append = ("message.timestamp.type", "LogAppendTime");
+        assert_eq!(named(marked.clone(), &[of_append]), (ErrorCode::InvalidTimestamp, vec![0, 1]));
+        assert_eq!(named(marked.clone(), &[of_append, compacted[0]]), (ErrorCode::InvalidTimestamp, vec![0, 1]));
+        assert!(outcome(Some(marked), &[]).is_ok(), "the mark is taken off");
     }
 
     #[test]

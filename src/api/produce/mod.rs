@@ -102,11 +102,11 @@ fn submit(
             return Err(ErrorCode::TransactionalIdAuthorizationFailed.into());
         }
         let partition = topics::partition(found, asked.index)?;
-        let batch = check::parse(asked.records, rules);
-        let topic = match batch.as_ref().err() {
-            Some(refused) if !refused.is_of_log => found?,
-            _ => writable(found?, acks)?,
-        };
+        let topic = found?;
+        let batch = check::parse(asked.records, &topic.config, rules);
+        if batch.as_ref().err().is_none_or(|refused| refused.is_of_log) {
+            writable(topic, acks)?;
+        }
         let batch = check::conform(batch?, &topic.config, rules)?;
         Ok(AppendPart { partition, batch, acks_all: acks == -1 })
     };
@@ -126,9 +126,9 @@ fn submit(
 }
 
 /// Whether clients may write to the topic, with these acks.
-fn writable(topic: &Topic, acks: i16) -> Result<&Topic, ErrorCode> {
+fn writable(topic: &Topic, acks: i16) -> Result<(), ErrorCode> {
     if !(-1..=1).contains(&acks) {
         return Err(ErrorCode::InvalidRequiredAcks);
     }
-    if topic.is_internal() { Err(ErrorCode::InvalidTopicException) } else { Ok(topic) }
+    if topic.is_internal() { Err(ErrorCode::InvalidTopicException) } else { Ok(()) }
 }

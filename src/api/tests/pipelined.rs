@@ -216,3 +216,76 @@ fn records_are_appended_behind_a_reply_that_is_still_to_be_made() {
         }
     });
 }
+
+#[test]
+fn where_a_log_begins_and_ends_is_told_as_of_the_records_before_and_not_of_those_behind() {
+    with_broker(|rt, addr| async move {
+        let mut client = Client::connect(&rt, addr).await;
+        assert_eq!(create(&mut client, "t", 1).await, ErrorCode::None);
+        let unacked = |value| frame(produce_request("t", 0, vec![(0, batch(&[value]))]).into(), 9, 0);
+        let list = |timestamp| {
+            let asked = ListOffsetsPartition { timestamp, ..Default::default() };
+            let topics = vec![ListOffsetsTopic { name: "t".into(), partitions: vec![asked] }];
+            frame(ListOffsetsRequest { topics, ..Default::default() }.into(), 9, 0)
+        };
+        let epoch_end = || {
+            let asked = OffsetForLeaderPartition { leader_epoch: 0, ..Default::default() };
+            let topics = vec![OffsetForLeaderTopic { topic: "t".into(), partitions: vec![asked] }];
+            frame(OffsetForLeaderEpochRequest { topics, ..Default::default() }.into(), 4, 0)
+        };
+        let cut = || {
+            let asked = DeleteRecordsPartition { partition_index: 0, offset: -1 };
+            let topics = vec![DeleteRecordsTopic { name: "t".into(), partitions: vec![asked] }];
+            frame(DeleteRecordsRequest { topics, ..Default::default() }.into(), 2, 0)
+        };
+        let frames = [
+            unacked("a"),
+            list(-1),
+            unacked("b"),
+            epoch_end(),
+            unacked("c"),
+            cut(),
+            unacked("d"),
+            list(-2),
+            list(-1),
+            list(-3),
+        ];
+        assert!(client.send(&frames.concat()).await);
+        let mut told = Vec::new();
+        let apis = [ApiKey::ListOffsets, ApiKey::OffsetForLeaderEpoch, ApiKey::DeleteRecords];
+        for (api, version) in [(apis[0], 9), (apis[1], 4), (apis[2], 2), (apis[0], 9), (apis[0], 9), (apis[0], 9)] {
+            told.push(match client.reply(api, version).await {
+                Response::ListOffsets(reply) => reply.topics[0].partitions[0].offset,
+                Response::OffsetForLeaderEpoch(reply) => reply.topics[0].partitions[0].end_offset,
+                Response::DeleteRecords(reply) => reply.topics[0].partitions[0].low_watermark,
+                other => panic!("another: {other:?}"),
+            });
+        }
+        assert_eq!(told, [1, 2, 3, 3, 4, 3]);
+    });
+}
+
+#[test]
+fn requests_of_one_session_need_not_wait_for_each_others_replies() {
+    with_broker(|rt, addr| async move {
+        let mut client = Client::connect(&rt, addr).await;
+        assert_eq!(create(&mut client, "t", 2).await, ErrorCode::None);
+        let all = [(0, 0), (1, 0)];
+        let session =
+            ask!(client, Fetch, FetchRequest { session_epoch: 0, ..fetch_request("t", 0, &all) }, 12).session_id;
+        produce(&mut client, "t", vec![(1, batch(&["a"]))]).await;
+        let next = |session_epoch, wait_ms| FetchRequest {
+            session_id: session,
+            session_epoch,
+            topics: Vec::new(),
+            ..fetch_request("", wait_ms, &[])
+        };
+        let frames: Vec<_> = (1..=3).map(|epoch| frame(next(epoch, 0).into(), 12, 0)).collect();
+        assert!(client.send(&frames.concat()).await);
+        for epoch in 1..=3 {
+            let Response::Fetch(reply) = client.reply(ApiKey::Fetch, 12).await else { panic!("another") };
+            assert_eq!((reply.error_code, reply.session_id), (ErrorCode::None, session), "epoch {epoch}");
+            assert_eq!(parts(reply).iter().map(|part| part.partition_index).collect::<Vec<_>>(), [1]);
+        }
+    });
+}

@@ -22,7 +22,7 @@ use super::time::now_ms;
 use super::{Failure, format, output, record_json};
 use crate::client::{ClientError, Outgoing, Producer};
 
-/// A batch is sent when it has these bytes of keys and values; well below Kafka's default limit of 1 MiB.
+/// A batch is sent when it has these bytes, and has more only if one record does; well below Kafka's default limit of 1 MiB.
 const BATCH_BYTES: usize = 256 << 10;
 /// … or when no record came for so long.
 const LINGER: Duration = Duration::from_millis(5);
@@ -118,10 +118,31 @@ pub fn run(args: &Arguments) -> Result<(), Failure> {
 
 fn send(producer: &mut Producer, batches: &BTreeMap<i32, Vec<Outgoing>>, sent: &mut u64) -> Result<(), ClientError> {
     for (partition, records) in batches {
-        producer.send(*partition, records)?;
-        *sent += records.len() as u64;
+        for batch in split(records) {
+            producer.send(*partition, batch)?;
+            *sent += batch.len() as u64;
+        }
     }
     Ok(())
+}
+
+/// Batches of records, each as large as may be.
+fn split(records: &[Outgoing]) -> impl Iterator<Item = &[Outgoing]> {
+    let mut rest = records;
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let fitting = rest.iter().take_while(|record| {
+            bytes += bytes_of(record);
+            bytes <= BATCH_BYTES
+        });
+        let (batch, behind) = rest.split_at_checked(fitting.count().max(1))?;
+        rest = behind;
+        Some(batch)
+    })
+}
+
+fn bytes_of(record: &Outgoing) -> usize {
+    record.bytes() + RECORD_BYTES
 }
 
 fn check(partition: i32, producer: &Producer, args: &Arguments) -> Result<(), ClientError> {
@@ -176,7 +197,7 @@ fn gather(source: &Source, args: &Arguments, producer: &Producer, mut pace: Opti
         gathered.taken += piece.taken;
         match record(piece, args, producer, now_ms()) {
             Ok((partition, record)) => {
-                bytes += record.bytes() + RECORD_BYTES;
+                bytes += bytes_of(&record);
                 gathered.batches.entry(partition).or_default().push(record);
             }
             Err(failure) => {
@@ -238,6 +259,20 @@ mod tests {
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
         let made = cut(line.as_bytes().to_vec(), separator.map(str::as_bytes), null, 1);
         (made.key.map(text), made.value.map(text))
+    }
+
+    #[test]
+    fn a_batch_has_more_than_its_bytes_only_if_one_record_does() {
+        let record = |len| Outgoing { value: Some(vec![0; len]), ..Outgoing::default() };
+        let counts = |lens: &[usize]| {
+            let records: Vec<_> = lens.iter().copied().map(record).collect();
+            split(&records).map(<[Outgoing]>::len).collect::<Vec<_>>()
+        };
+        let (small, large) = (BATCH_BYTES / 2 - RECORD_BYTES, 900 << 10);
+        assert_eq!(counts(&[]), [0; 0]);
+        assert_eq!(counts(&[small; 3]), [2, 1]);
+        assert_eq!(counts(&[small, large]), [1, 1]);
+        assert_eq!(counts(&[large, small, small, 0, large, large]), [1, 2, 1, 1, 1]);
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! DeleteRecords: inside the log, at its ends and beyond; compacted, internal and unknown topics.
 
 use corelog::wire::Str;
+use corelog::wire::messages::ApiKey;
 use corelog::wire::messages::delete_records::{DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic};
 use corelog::wire::messages::list_offsets::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
+use corelog::wire::messages::produce::{PartitionProduceData, ProduceRequest};
 
+use super::produce;
 use crate::batches::batch;
 use crate::case::{Case, case};
 use crate::world::{TIMEOUT_MS, World};
@@ -31,6 +34,17 @@ fn filled(w: &mut World) -> Str {
 
 pub fn cases() -> Vec<Case> {
     vec![
+        case("all of it, between records whose acks nobody waits for", 0..=2, |w, v| {
+            let topic = filled(w);
+            let unacked = |records| {
+                let partition = PartitionProduceData { index: 0, records: Some(records) };
+                ProduceRequest { acks: 0, ..produce::topic(topic.clone(), vec![partition]) }
+            };
+            let (before, behind) = (unacked(batch(w, 20, &["f"])), unacked(batch(w, 30, &["g"])));
+            let frames = [w.bytes(before, 9), w.bytes(ask(&topic, &[(0, -1)]), v), w.bytes(behind, 9)].concat();
+            w.send(&frames, ApiKey::DeleteRecords, v);
+            start(w, &topic);
+        }),
         case("up to an offset inside a batch, then to the high watermark", 0..=2, |w, v| {
             let topic = filled(w);
             for offset in [1, 0, -1] {

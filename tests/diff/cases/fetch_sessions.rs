@@ -1,8 +1,8 @@
 //! Fetch sessions (KIP-227): what an incremental reply holds, epochs and ids that are wrong, names against ids.
 
 use corelog::wire::TopicId;
-use corelog::wire::messages::Response;
 use corelog::wire::messages::fetch::{FetchRequest, FetchTopic, ForgottenTopic};
+use corelog::wire::messages::{ApiKey, Response};
 
 use super::fetch::{ask, from, to};
 use crate::batches::batch;
@@ -68,6 +68,20 @@ fn of_replies() -> Vec<Case> {
             let moved = to(w, "a", vec![from(1, 1)], v);
             w.ask(in_session(id, 2, vec![moved]), v);
             w.ask(in_session(id, 3, vec![]), v);
+        }),
+        case("requests that do not wait for each other's replies", 7..=18, |w, v| {
+            two(w, "a");
+            let topic = to(w, "a", vec![from(0, 3), from(1, 0)], v);
+            let id = open(w, vec![topic], v);
+            let name = w.name("a");
+            w.append(&name, 1, &batch(w, 0, &["d"]));
+            let moved = to(w, "a", vec![from(1, 1)], v);
+            let frames =
+                [vec![], vec![moved], vec![]].into_iter().zip(1..).map(|(topics, epoch)| in_session(id, epoch, topics));
+            let frames: Vec<_> = frames.map(|asked| w.bytes(asked, v)).collect();
+            w.send(&frames.concat(), ApiKey::Fetch, v);
+            w.next(ApiKey::Fetch, v);
+            w.next(ApiKey::Fetch, v);
         }),
         case("partitions are added, and forgotten", 7..=18, |w, v| {
             two(w, "a");

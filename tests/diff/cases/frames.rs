@@ -127,6 +127,18 @@ pub fn cases() -> Vec<Case> {
             w.next(ApiKey::InitProducerId, 0);
             w.next(ApiKey::InitProducerId, 0);
         }),
+        case("requests behind which the peer ends its side", 0..=0, |w, _| {
+            let one = framed(&[&header(22, 0)[..], &[0xff, 0xff, 0, 0, 0, 0]].concat());
+            w.send_last(&[&one[..], &one, &one].concat(), ApiKey::InitProducerId, 0);
+            for _ in 0..3 {
+                w.next(ApiKey::InitProducerId, 0);
+            }
+        }),
+        case("half a request behind a whole one, and the peer ends its side", 0..=0, |w, _| {
+            let one = framed(&[&header(22, 0)[..], &[0xff, 0xff, 0, 0, 0, 0]].concat());
+            w.send_last(&[&one[..], &one[..9]].concat(), ApiKey::InitProducerId, 0);
+            w.next(ApiKey::InitProducerId, 0);
+        }),
         case("a good request before a bad one", 0..=0, |w, _| {
             let good = framed(&[&header(22, 0)[..], &[0xff, 0xff, 0, 0, 0, 0]].concat());
             w.send(&[&good[..], &framed(&header(999, 0))].concat(), ApiKey::InitProducerId, 0);

@@ -1,8 +1,11 @@
 //! ListOffsets: by time and by each sentinel, in every version; epochs, twice, unknown.
 
 use corelog::wire::Str;
+use corelog::wire::messages::ApiKey;
 use corelog::wire::messages::list_offsets::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
+use corelog::wire::messages::produce::{PartitionProduceData, ProduceRequest};
 
+use super::produce;
 use crate::batches::batch;
 use crate::case::{Case, case};
 use crate::world::World;
@@ -30,6 +33,22 @@ pub fn cases() -> Vec<Case> {
             let topic = filled(w);
             for sentinel in -8..=-1 {
                 w.ask(ask(topic.clone(), vec![at(sentinel)]), v);
+            }
+        }),
+        case("behind records whose acks nobody waits for", 1..=11, |w, v| {
+            let topic = filled(w);
+            let records = batch(w, 20, &["f"]);
+            let partition = PartitionProduceData { index: 0, records: Some(records) };
+            let unacked = ProduceRequest { acks: 0, ..produce::topic(topic.clone(), vec![partition]) };
+            let sentinels: &[i64] = if v < 7 { &[-1] } else { &[-1, -3] };
+            let mut frames = Vec::new();
+            for sentinel in sentinels {
+                frames.extend(w.bytes(unacked.clone(), 9));
+                frames.extend(w.bytes(ask(topic.clone(), vec![at(*sentinel)]), v));
+            }
+            w.send(&frames, ApiKey::ListOffsets, v);
+            for _ in &sentinels[1..] {
+                w.next(ApiKey::ListOffsets, v);
             }
         }),
         case("every sentinel of an empty log", 1..=11, |w, v| {

@@ -54,6 +54,12 @@ pub fn cases() -> Vec<Case> {
             w.settled("made");
             w.ask(asked, v);
         }),
+        case("unknown topics of the broker's own", 4..=13, |w, v| {
+            // Those of which no case has Kafka make them.
+            for name in ["__share_group_state", "__cluster_metadata", "__other"] {
+                w.ask(ask(vec![named(name.into())], v), v);
+            }
+        }),
         case("names that no topic can have", 0..=13, |w, v| {
             for name in ["", ".", "..", "a b", "ü", &"n".repeat(250)] {
                 w.ask(MetadataRequest { topics: Some(vec![named(name.into())]), ..Default::default() }, v);

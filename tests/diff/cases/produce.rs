@@ -180,6 +180,73 @@ fn of_rules() -> Vec<Case> {
                 w.ask(asked, v);
             }
         }),
+        case("a batch that is too large before it is compressed, and one that is after", 3..=13, |w, v| {
+            w.topic_with("a", 1, &[("max.message.bytes", "300"), ("compression.type", "gzip")]);
+            w.topic_with("b", 1, &[("max.message.bytes", "300"), ("compression.type", "uncompressed")]);
+            let values = &["x".repeat(400)];
+            let values = values.each_ref().map(String::as_str);
+            let codec = BatchBuilder::new(w.time(0)).compression(Compression::Gzip, CompressionLevels::default());
+            let (plain, compressed) = (batch(w, 0, &values), build(codec, w, 0, &values));
+            for (tag, records) in [("a", &plain), ("a", &compressed), ("b", &plain), ("b", &compressed)] {
+                let asked = ask(w, tag, records.clone(), v);
+                w.ask(asked, v);
+            }
+        }),
+        case("a batch that is too large and wrong otherwise", 3..=13, |w, v| {
+            w.topic_with("a", 1, &[("max.message.bytes", "100"), ("cleanup.policy", "compact")]);
+            let value = "x".repeat(200);
+            let good = batch(w, 0, &[&value]);
+            let mut damaged = good.to_vec();
+            damaged[17] ^= 1;
+            let mut keyless = BatchBuilder::new(w.time(0));
+            keyless.push(&NewRecord { timestamp_ms: w.time(0), value: Some(value.as_bytes()), ..Default::default() });
+            let wrong = [
+                Bytes::from(damaged),
+                keyless.finish().expect("no codec"),
+                batch(w, 48 * 3600 * 1000, &[&value]),
+                patched(&good, 57, &3i32.to_be_bytes()),
+                patched(&good, 0, &5i64.to_be_bytes()),
+                patched(&good, 21, &0x20i16.to_be_bytes()),
+                patched(&good, 21, &1i16.to_be_bytes()),
+            ];
+            for records in wrong {
+                let asked = ask(w, "a", records, v);
+                w.ask(asked, v);
+            }
+        }),
+        case("records without a key and records out of time in one batch", 3..=13, |w, v| {
+            w.topic_with("a", 1, &[("cleanup.policy", "compact"), ("message.timestamp.after.max.ms", "60000")]);
+            let day = 48 * 3600 * 1000;
+            let key = Some(&b"k"[..]);
+            for records in [
+                &[(None, 0), (key, day), (key, 0)][..],
+                &[(None, day), (key, 0), (None, 0)],
+                &[(key, day), (None, day)],
+            ] {
+                let mut builder = BatchBuilder::new(w.time(0));
+                for (key, after_ms) in records {
+                    let timestamp_ms = w.time(*after_ms);
+                    builder.push(&NewRecord { timestamp_ms, key: *key, value: Some(b"v"), ..Default::default() });
+                }
+                let asked = ask(w, "a", builder.finish().expect("no codec"), v);
+                w.ask(asked, v);
+            }
+        }),
+        case("said to be of the append's time where such times count", 3..=13, |w, v| {
+            w.topic_with("a", 1, &[("message.timestamp.type", "LogAppendTime")]);
+            w.topic_with("b", 1, &[("message.timestamp.type", "LogAppendTime"), ("cleanup.policy", "compact")]);
+            w.topic("c", 1);
+            let marked = patched(&batch(w, 0, &["x", "y"]), 21, &0x08i16.to_be_bytes());
+            let mut keyless = BatchBuilder::new(w.time(0));
+            keyless.push(&NewRecord { timestamp_ms: w.time(0), value: Some(b"v"), ..Default::default() });
+            let keyless = patched(&keyless.finish().expect("no codec"), 21, &0x08i16.to_be_bytes());
+            let one = patched(&batch(w, 0, &["x"]), 21, &0x08i16.to_be_bytes());
+            let nobodys = [27, 35].iter().fold(one, |batch, at| patched(&batch, *at, &(-1i64).to_be_bytes()));
+            for (tag, records) in [("a", &marked), ("b", &marked), ("b", &keyless), ("c", &nobodys)] {
+                let asked = ask(w, tag, records.clone(), v);
+                w.ask(asked, v);
+            }
+        }),
         case("a batch that is larger than a segment", 3..=13, |w, v| {
             w.topic_with("a", 1, &[("segment.bytes", "1048576"), ("max.message.bytes", "2097152")]);
             let asked = ask(w, "a", batch(w, 0, &[&"x".repeat(1_100_000)]), v);

@@ -62,6 +62,16 @@ pub fn cases() -> Vec<Case> {
         wrong("magic -1", |_, good| patched(&good, 16, &[0xff])),
         wrong("a base offset above zero", |_, good| patched(&good, 0, &5i64.to_be_bytes())),
         wrong("a base offset below zero", |_, good| patched(&good, 0, &(-5i64).to_be_bytes())),
+        wrong("a base offset above zero and a wrong checksum", |_, good| {
+            let mut bytes = patched(&good, 0, &5i64.to_be_bytes()).to_vec();
+            bytes[17] ^= 1;
+            bytes.into()
+        }),
+        wrong("zstd that came too early, with a wrong checksum", |w, _| {
+            let mut bytes = with_codec(w, Compression::Zstd).to_vec();
+            bytes[17] ^= 1;
+            bytes.into()
+        }),
         wrong("a length of zero", |_, good| patched(&good, 8, &[0; 4])),
         wrong("a length below zero", |_, good| patched(&good, 8, &(-1i32).to_be_bytes())),
         wrong("a length less than a header", |_, good| patched(&good, 8, &48i32.to_be_bytes())),

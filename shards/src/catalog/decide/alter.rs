@@ -207,7 +207,7 @@ pub(super) fn edited(
 /// A list with items appended that it lacks, or without those subtracted.
 fn merged(before: &str, op: ConfigOp, value: &str) -> String {
     let mut parts: Vec<&str> = before.split(',').filter(|part| !part.is_empty()).collect();
-    for part in value.split(',') {
+    for part in split(value) {
         let at = parts.iter().position(|&p| p == part);
         match (op, at) {
             (ConfigOp::Append, None) => parts.push(part),
@@ -218,6 +218,13 @@ fn merged(before: &str, op: ConfigOp, value: &str) -> String {
         }
     }
     parts.join(",")
+}
+
+/// As Java splits: without the empty parts at the end, though nothing at all is one part.
+fn split(value: &str) -> impl Iterator<Item = &str> {
+    let kept = value.trim_end_matches(',');
+    let is_none = kept.is_empty() && !value.is_empty();
+    kept.split(',').filter(move |_| !is_none)
 }
 
 /// Without an override Kafka starts from the key's own default, whatever the broker's is.

@@ -29,7 +29,8 @@ impl Catalog {
         Ok(changes.map(|(key, value)| CatalogRecord::BrokerConfig { broker, key, value }).collect())
     }
 
-    /// Log levels do not change while the broker runs, so what is left is what Kafka says of a logger that it lacks.
+    /// No client changes a log level: they are the process's, and change over HTTP. So what is left is what Kafka says of a
+    /// logger that it lacks.
     pub(super) fn alter_logger(&self, name: &str, edit: &ConfigEdit) -> Result<(), CatalogError> {
         let ConfigEdit::Incremental(edits) = edit else { return Err(invalid("Unknown resource type 8")) };
         let (ours, id) = (self.settings.node_id, node_number(name)?);

@@ -1,10 +1,8 @@
 //! CreateTopics: the checks of Kafka 4.3's controller, in its order. Shard 0 only.
 //!
-//! Invariant: the first check that fails names the error; a later item sees the topics of the earlier ones.
+//! Invariant: the first check that fails names the error; a later item counts the partitions of the earlier ones.
 
 use std::collections::BTreeMap;
-
-use hashbrown::HashMap;
 
 use super::super::command::{CatalogError, CreatedTopic, NewTopic};
 use super::super::name::{METADATA_TOPIC, check_topic_name, collision_key};
@@ -32,16 +30,13 @@ impl Catalog {
             return Err(CatalogError::Internal { why });
         }
         let names = count_by(topics, |topic| topic.name.as_str());
-        let mut made = Made { collisions: HashMap::new(), partitions: self.partition_count() };
+        let mut partitions = self.partition_count();
         let replies = topics.iter().zip(fresh_ids).map(|(topic, &id)| {
             if names.get(topic.name.as_str()).is_some_and(|&times| times > 1) {
                 return Err(duplicate_name());
             }
-            let created = self.check_new(topic, id, &made)?;
-            made.partitions += created.partitions.unsigned_abs() as u64;
-            if let Some(key) = collision_key(&topic.name) {
-                made.collisions.insert(key.into(), &topic.name);
-            }
+            let created = self.check_new(topic, id, partitions)?;
+            partitions += created.partitions.unsigned_abs() as u64;
             if !validate_only {
                 records.extend(self.topic_records(&topic.name, &created));
             }
@@ -60,7 +55,8 @@ impl Catalog {
         u64::try_from(count).unwrap_or(0)
     }
 
-    fn check_new(&self, topic: &NewTopic, id: TopicId, made: &Made<'_>) -> Created {
+    /// `partitions_before`: of all topics, those made by earlier items included.
+    fn check_new(&self, topic: &NewTopic, id: TopicId, partitions_before: u64) -> Created {
         let name = &topic.name;
         if name == METADATA_TOPIC {
             let why = format!("Creation of internal topic {METADATA_TOPIC} is prohibited.");
@@ -70,8 +66,9 @@ impl Catalog {
         if self.topic(name).is_some() {
             return Err(CatalogError::TopicExists { name: name.clone() });
         }
-        if let Some(existing) = collision_key(name).and_then(|key| self.collides(&key, made)) {
-            return Err(CatalogError::TopicCollides { name: name.clone(), existing: existing.to_owned() });
+        // As Kafka: with a topic that is there, not with one that the same command makes.
+        if let Some(existing) = collision_key(name).and_then(|key| self.collisions.get(&*key)?.first()) {
+            return Err(CatalogError::TopicCollides { name: name.clone(), existing: existing.to_string() });
         }
         if id == TopicId::ZERO || self.topic_with_log(id).is_some() {
             return Err(CatalogError::Internal { why: format!("topic id {id} is taken") });
@@ -83,12 +80,8 @@ impl Catalog {
             self.topic_defaults.validate(&overrides)?.into()
         };
         let partitions = self.partitions_of(topic)?;
-        self.check_room(partitions.unsigned_abs().into(), made.partitions)?;
+        self.check_room(partitions.unsigned_abs().into(), partitions_before)?;
         Ok(CreatedTopic { id, partitions, replication_factor: 1, overrides, config })
-    }
-
-    fn collides<'a>(&'a self, key: &str, made: &Made<'a>) -> Option<&'a str> {
-        self.collisions.get(key).map(|name| &**name).or_else(|| made.collisions.get(key).copied())
     }
 
     /// The number of partitions of a new topic, from its assignments, its count or the default.
@@ -160,12 +153,6 @@ impl Catalog {
         let partitions = self.partition_records(created.id, 0, created.partitions, 0);
         std::iter::once(head).chain(configs).chain(partitions)
     }
-}
-
-/// What the earlier items of the command have made.
-struct Made<'a> {
-    collisions: HashMap<Box<str>, &'a str>,
-    partitions: u64,
 }
 
 /// A new topic has nothing that null could remove.

@@ -63,8 +63,11 @@ fn lists_are_appended_to_and_subtracted_from() {
     let mut catalog = with_topic();
     incremental(&mut catalog, &[("cleanup.policy", Append, Some("delete"))]).unwrap();
     assert_eq!(overridden(&catalog, "cleanup.policy"), Some("delete"));
-    incremental(&mut catalog, &[("cleanup.policy", Append, Some("delete,compact"))]).unwrap();
+    incremental(&mut catalog, &[("cleanup.policy", Append, Some(",,"))]).unwrap();
+    assert_eq!(overridden(&catalog, "cleanup.policy"), Some("delete"), "commas alone are nothing");
+    incremental(&mut catalog, &[("cleanup.policy", Append, Some("delete,compact,"))]).unwrap();
     assert_eq!(overridden(&catalog, "cleanup.policy"), Some("delete,compact"));
+    assert!(incremental(&mut catalog, &[("cleanup.policy", Append, Some(",compact"))]).is_err(), "an empty item");
     incremental(&mut catalog, &[("cleanup.policy", Subtract, Some("delete"))]).unwrap();
     assert_eq!(overridden(&catalog, "cleanup.policy"), Some("compact"));
     incremental(&mut catalog, &[("cleanup.policy", Subtract, Some("compact"))]).unwrap();

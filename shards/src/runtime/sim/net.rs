@@ -365,8 +365,13 @@ impl SimConn {
         .await
     }
 
-    /// One piece of the queue into the network, if it has room.
-    fn poll_write_some(&self, queue: &mut VecDeque<Bytes>, waker: &Waker) -> Poll<io::Result<()>> {
+    /// Ends the direction to the peer, which still can write: a socket that is shut down for writing.
+    pub fn end_writes(&self) {
+        send(&self.rt.world, self.id, self.peer_id, Packet::End);
+    }
+
+    /// One piece of the queue into the network, if it has room; its bytes.
+    fn poll_write_some(&self, queue: &mut VecDeque<Bytes>, waker: &Waker) -> Poll<io::Result<usize>> {
         let piece = {
             let net = &mut *self.rt.world.net.borrow_mut();
             let held = net.ends.get(&self.peer_id).map_or(0, |peer| peer.held_bytes);
@@ -382,14 +387,15 @@ impl SimConn {
                 end.writer = Some(waker.clone());
                 return Poll::Pending;
             }
-            let Some(first) = queue.front_mut() else { return Poll::Ready(Ok(())) };
+            let Some(first) = queue.front_mut() else { return Poll::Ready(Ok(0)) };
             let random = &mut *self.rt.world.random.borrow_mut();
             let most = room.min(first.len());
             let take = if random.one_in(4) { random.index(most) + 1 } else { most };
             first.split_to(take)
         };
+        let bytes = piece.len();
         send(&self.rt.world, self.id, self.peer_id, Packet::Data(piece));
-        Poll::Ready(Ok(()))
+        Poll::Ready(Ok(bytes))
     }
 }
 
@@ -432,16 +438,14 @@ impl Conn for SimConn {
         Ok(take)
     }
 
-    async fn write_queue(&self, queue: &mut VecDeque<Bytes>) -> io::Result<()> {
-        loop {
-            while queue.front().is_some_and(Bytes::is_empty) {
-                queue.pop_front();
-            }
-            if queue.is_empty() {
-                return Ok(());
-            }
-            std::future::poll_fn(|cx| self.poll_write_some(queue, cx.waker())).await?;
+    async fn write_some(&self, queue: &mut VecDeque<Bytes>) -> io::Result<usize> {
+        while queue.front().is_some_and(Bytes::is_empty) {
+            queue.pop_front();
         }
+        if queue.is_empty() {
+            return Ok(0);
+        }
+        std::future::poll_fn(|cx| self.poll_write_some(queue, cx.waker())).await
     }
 
     fn peer_addr(&self) -> SocketAddr {

@@ -138,7 +138,7 @@ impl UringConn {
     }
 
     /// Waits until the socket takes bytes again, and gives it the first ones of `data`.
-    async fn write_some(&self, data: &[u8]) -> io::Result<usize> {
+    async fn write_first(&self, data: &[u8]) -> io::Result<usize> {
         std::future::poll_fn(|cx| Pin::new(&mut *self.stream.borrow_mut()).poll_write(cx, data)).await
     }
 }
@@ -158,23 +158,24 @@ impl Conn for UringConn {
         Ok(read)
     }
 
-    async fn write_queue(&self, queue: &mut VecDeque<Bytes>) -> io::Result<()> {
-        loop {
-            while queue.front().is_some_and(Bytes::is_empty) {
-                queue.pop_front();
-            }
-            let Some(first) = queue.front() else { return Ok(()) };
-            let sent = match self.try_write(queue) {
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.write_some(first).await?,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-                sent => sent?,
-            };
-            advance(queue, sent);
-            if !queue.is_empty() {
-                // A peer that reads as fast as we write would keep this core to itself.
-                self.core.quantum().await;
-            }
+    async fn write_some(&self, queue: &mut VecDeque<Bytes>) -> io::Result<usize> {
+        while queue.front().is_some_and(Bytes::is_empty) {
+            queue.pop_front();
         }
+        let Some(first) = queue.front() else { return Ok(0) };
+        let sent = loop {
+            match self.try_write(queue) {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break self.write_first(first).await?,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                sent => break sent?,
+            }
+        };
+        advance(queue, sent);
+        if !queue.is_empty() {
+            // A peer that reads as fast as we write would keep this core to itself.
+            self.core.quantum().await;
+        }
+        Ok(sent)
     }
 
     fn peer_addr(&self) -> SocketAddr {
