@@ -40,9 +40,8 @@ pub(super) async fn read_requests<R: Runtime>(server: Rc<Server<R>>, link: Rc<Li
     let frames = Frames::new(server.settings.frame_bytes_max);
     let mut reader = Reader { server, link, peer, frames, partial_lease: None, woken: Mono(0), began: Mono(0) };
     let end = loop {
-        match reader.read_round().await {
-            Ok(()) => reader.server.runtime.quantum().await,
-            Err(end) => break end,
+        if let Err(end) = reader.read_round().await {
+            break end;
         }
     };
     let Reader { link, server, .. } = reader;
@@ -81,6 +80,8 @@ impl<R: Runtime> Reader<R> {
             Some(Ok(())) => {}
         }
         self.woken = self.server.runtime.now();
+        // Before the work, not after it: of many connections that become readable together each has its round yet to come.
+        self.link.while_open(self.server.runtime.quantum()).await.ok_or(End::Stopped)?;
         self.began = self.link.partial.get().map_or(self.woken, |open| open.since);
         if self.frames.space().is_some() {
             self.read_partial().await?
@@ -190,7 +191,6 @@ pub(super) async fn write_replies<R: Runtime>(server: Rc<Server<R>>, link: Rc<Li
         if !send(&server, &link, &peer, replies).await || !more {
             break;
         }
-        server.runtime.quantum().await;
     }
     link.close();
 }
@@ -260,6 +260,8 @@ async fn send<R: Runtime>(server: &Server<R>, link: &Link<R::Conn>, peer: &Peer,
     }
     let began = server.runtime.now();
     replies.traces.iter().for_each(|trace| trace.answered(began));
+    // Before the work, as for a round of reading: a step may have answered many connections.
+    server.runtime.quantum().await;
     let mut lease = server.budget.charge(replies.bytes);
     // Only now, so that nobody else was lent it in between.
     replies.leases.clear();

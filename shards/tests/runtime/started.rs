@@ -139,3 +139,38 @@ fn bytes_may_outlive_the_core_that_made_them() {
     assert!(kept.iter().all(|bytes| bytes.iter().all(|b| *b == 7)));
     std::thread::spawn(move || drop(kept)).join().unwrap();
 }
+
+/// Tasks that work together, and how long at once: more than a quantum.
+const PIECES: usize = 200;
+const PIECE: Duration = Duration::from_micros(200);
+/// How often another waits for the reactor meanwhile.
+const TURNS: usize = 10;
+
+#[test]
+fn of_many_tasks_that_give_way_together_no_more_go_on_in_a_turn_than_its_quantum_holds() {
+    let dir = disk();
+    let executor = launch(config("gives-way", &dir), None, |rt| async move {
+        let over = std::rc::Rc::new(std::cell::Cell::new(0));
+        for _ in 0..PIECES {
+            let (rt, over) = (rt.clone(), over.clone());
+            rt.clone().spawn(async move {
+                for _ in 0..2 {
+                    let end = rt.now().after(PIECE);
+                    while rt.now() < end {
+                        std::hint::spin_loop();
+                    }
+                    rt.quantum().await;
+                }
+                over.set(over.get() + 1);
+            });
+        }
+        for _ in 0..TURNS {
+            rt.sleep_until(rt.now().after(Duration::from_nanos(1))).await;
+        }
+        assert!(over.get() < PIECES / 2, "{} of {PIECES} went on in {TURNS} turns", over.get());
+        while over.get() < PIECES {
+            rt.sleep_until(rt.now().after(Duration::from_millis(1))).await;
+        }
+    });
+    executor.expect("starts").join();
+}

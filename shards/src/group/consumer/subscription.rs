@@ -9,42 +9,36 @@ use std::sync::Arc;
 use regex::{Regex, RegexBuilder};
 
 use super::super::turn::Turn;
+use super::pattern::{BAD_RANGE, translated};
 use super::record::{ConsumerRecord, MemberSaid, ResolvedRegex};
 use super::{ConsumerGroup, GroupEpoch};
 use crate::catalog::Catalog;
 use crate::types::TopicId;
 
 /// A compiled expression may take this much memory; a longer one is refused as invalid.
-const REGEX_BYTES_MAX: usize = 1 << 20;
+const REGEX_BYTES_MAX: usize = 4 << 20;
 
 /// An expression that matches whole names. Fails with what is wrong with it.
 pub fn compile(pattern: &str) -> Result<Regex, String> {
-    let build = |pattern: &str| {
-        RegexBuilder::new(pattern).size_limit(REGEX_BYTES_MAX).build().map_err(|error| match error {
-            regex::Error::CompiledTooBig(_) => "it is too large".to_owned(),
-            error => error.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned(),
-        })
-    };
-    // By itself first: a bracket too many must not close the group around it.
-    build(pattern)?;
-    build(&format!(r"\A(?:{pattern})\z"))
+    let whole = format!(r"\A(?:{})\z", translated(pattern)?);
+    RegexBuilder::new(&whole).size_limit(REGEX_BYTES_MAX).build().map_err(|error| match error {
+        regex::Error::CompiledTooBig(_) => "it is too large".to_owned(),
+        error => match error.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ") {
+            "Unicode property value not found" => BAD_RANGE.to_owned(),
+            problem => problem.to_owned(),
+        },
+    })
 }
 
 impl ConsumerGroup {
-    /// The expressions that members read by.
-    fn patterns(&self) -> BTreeSet<Arc<str>> {
-        self.members.values().filter_map(|member| member.said.pattern().cloned()).collect()
-    }
-
     /// Whether a member, once it says this, reads by an expression that nobody reads by yet.
     pub(super) fn is_new_pattern(&self, said: &MemberSaid) -> bool {
-        said.pattern().is_some_and(|pattern| self.members.values().all(|other| other.said.pattern() != Some(pattern)))
+        said.pattern().is_some_and(|pattern| !self.patterns.has(pattern))
     }
 
     /// Drops the expressions that nobody reads by any more.
     pub(super) fn forget_patterns(&mut self, turn: &mut Turn<'_>) {
-        let read = self.patterns();
-        let unread: Vec<Arc<str>> = self.regexes.keys().filter(|regex| !read.contains(*regex)).cloned().collect();
+        let unread: Vec<Arc<str>> = self.regexes.keys().filter(|regex| !self.patterns.has(regex)).cloned().collect();
         for regex in unread {
             self.put(turn, ConsumerRecord::Regex { regex, value: None });
         }
@@ -53,7 +47,8 @@ impl ConsumerGroup {
     /// Looks which topics the expressions stand for now; whether any stands for others than before.
     pub(super) fn resolve_patterns(&mut self, turn: &mut Turn<'_>) -> bool {
         let mut changed = false;
-        for regex in self.patterns() {
+        let patterns: Vec<Arc<str>> = self.patterns.names().cloned().collect();
+        for regex in patterns {
             let topics = match compile(&regex) {
                 Ok(compiled) => {
                     let names = turn.catalog.topics().filter(|topic| compiled.is_match(&topic.name));
@@ -85,8 +80,9 @@ impl ConsumerGroup {
 
     /// The topics that members read and the partitions of each.
     pub(super) fn read_topics(&self, catalog: &Catalog) -> BTreeMap<TopicId, i32> {
-        let ids = self.members.values().flat_map(|member| self.topics_of(&member.said, catalog));
-        ids.filter_map(|id| catalog.topic_by_id(id)).map(|topic| (topic.id, topic.partitions)).collect()
+        let resolved = self.regexes.iter().filter(|(pattern, _)| self.patterns.has(pattern));
+        let names = self.named.names().chain(resolved.flat_map(|(_, resolved)| &resolved.topics));
+        names.filter_map(|name| catalog.topic(name)).map(|topic| (topic.id, topic.partitions)).collect()
     }
 
     /// Of the topics that members read and their partitions.

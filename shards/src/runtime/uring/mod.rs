@@ -1,6 +1,6 @@
 //! The runtime of the real machine: glommio on io_uring, one executor thread a core. glommio is named here and nowhere
 //! else, and each of its traps is stepped around in one place: start in `launch`, panics in `guard`, sockets in `net`,
-//! files in `file`, memory that crosses cores in `memory`.
+//! files in `file`, memory that crosses cores in `memory`, the reactor's turns in `quantum`.
 //!
 //! Invariant: everything here but `memory::Homing` lives and dies on its executor's thread.
 
@@ -10,8 +10,9 @@ mod guard;
 mod launch;
 pub(super) mod memory;
 mod net;
+mod quantum;
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -32,12 +33,8 @@ use super::buf::{IoBuf, whole_blocks};
 use super::{DirEntry, OpenMode, Runtime};
 use crate::types::Mono;
 use memory::{DmaBlocks, Home};
+use quantum::Quantum;
 
-/// How long the tasks of one executor may work before the reactor gets a turn. Sockets and disk completions wait so
-/// long at most; a turn costs some microseconds.
-const QUANTUM: Duration = Duration::from_micros(150);
-/// A task that waits for a timer, however short, lets the reactor poll; yielding does not.
-const TURN: Duration = Duration::from_micros(2);
 /// Longest single timer: glommio's clock stands still while the machine sleeps, ours does not.
 const SLEEP_MAX: Duration = Duration::from_secs(60);
 /// Random bytes fetched from the kernel at once.
@@ -60,30 +57,6 @@ impl Core {
     /// On the executor's thread.
     fn new() -> Core {
         Core { home: Home::found(), quantum: Quantum::default(), random: RefCell::new(Random::default()) }
-    }
-
-    async fn quantum(&self) {
-        if self.quantum.used_up(now()) {
-            Timer::new(TURN).await;
-        }
-    }
-}
-
-/// Since when the executor's tasks have been working without a turn of the reactor.
-#[derive(Default)]
-struct Quantum {
-    /// The executor's count of scheduler runs: when it differs, the reactor was polled in between.
-    run: Cell<u64>,
-    started: Cell<Mono>,
-}
-
-impl Quantum {
-    fn used_up(&self, now: Mono) -> bool {
-        let run = glommio::executor().executor_stats().scheduler_runs();
-        if self.run.replace(run) != run {
-            self.started.set(now);
-        }
-        now.since(self.started.get()) >= QUANTUM
     }
 }
 
@@ -153,7 +126,7 @@ impl Runtime for UringRuntime {
     }
 
     async fn quantum(&self) {
-        self.core.quantum().await;
+        self.core.quantum.give_way().await;
     }
 
     fn alloc(&self, len: usize) -> IoBuf {
