@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use shards::router::{ReadLease, Stage, Trace};
+use shards::router::{Class, ReadLease, Stage, Trace};
 use shards::runtime::{Conn, Runtime};
 use shards::types::Mono;
 
@@ -81,7 +81,7 @@ impl<R: Runtime> Reader<R> {
         }
         self.woken = self.server.runtime.now();
         // Before the work, not after it: of many connections that become readable together each has its round yet to come.
-        self.link.while_open(self.server.runtime.quantum()).await.ok_or(End::Stopped)?;
+        self.link.while_open(give_way(&self.server, &self.link)).await.ok_or(End::Stopped)?;
         self.began = self.link.partial.get().map_or(self.woken, |open| open.since);
         if self.frames.space().is_some() {
             self.read_partial().await?
@@ -166,9 +166,20 @@ impl<R: Runtime> Reader<R> {
         let submitted = api::dispatch(&self.server.api, &self.peer, &frame, arrival).map_err(End::Refused)?;
         drop(frame);
         trace.decoded(runtime.now());
+        if matches!(trace.class(), Class::Produce | Class::Fetch) {
+            self.link.carries_records.set(true);
+        }
         self.link.active_at.set(since);
         self.link.push(Queued { submitted, lease, trace });
         Ok(())
+    }
+}
+
+/// Lets others work before this connection does, if the core has worked long enough.
+async fn give_way<R: Runtime>(server: &Server<R>, link: &Link<R::Conn>) {
+    match link.carries_records.get() {
+        true => server.runtime.hurried_quantum().await,
+        false => server.runtime.quantum().await,
     }
 }
 
@@ -261,7 +272,7 @@ async fn send<R: Runtime>(server: &Server<R>, link: &Link<R::Conn>, peer: &Peer,
     let began = server.runtime.now();
     replies.traces.iter().for_each(|trace| trace.answered(began));
     // Before the work, as for a round of reading: a step may have answered many connections.
-    server.runtime.quantum().await;
+    give_way(server, link).await;
     let mut lease = server.budget.charge(replies.bytes);
     // Only now, so that nobody else was lent it in between.
     replies.leases.clear();

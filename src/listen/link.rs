@@ -61,6 +61,8 @@ pub struct Link<C: Conn> {
     /// When a request was last read or a reply last written.
     pub active_at: Cell<Mono>,
     pub partial: Cell<Option<PartialFrame>>,
+    /// It was asked to take or give records: whoever is there does not wait behind members of groups, who come by hundreds.
+    pub carries_records: Cell<bool>,
     /// Since when the peer has not taken any byte of what is being written.
     pub blocked_since: Cell<Option<Mono>>,
     peer: Rc<Peer>,
@@ -84,6 +86,7 @@ impl<C: Conn> Link<C> {
             writer: RefCell::default(),
             active_at: Cell::new(now),
             partial: Cell::new(None),
+            carries_records: Cell::new(false),
             blocked_since: Cell::new(None),
             peer,
             requests: Cell::new(0),

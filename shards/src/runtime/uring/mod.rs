@@ -126,7 +126,11 @@ impl Runtime for UringRuntime {
     }
 
     async fn quantum(&self) {
-        self.core.quantum.give_way().await;
+        self.core.quantum.give_way(false).await;
+    }
+
+    async fn hurried_quantum(&self) {
+        self.core.quantum.give_way(true).await;
     }
 
     fn alloc(&self, len: usize) -> IoBuf {

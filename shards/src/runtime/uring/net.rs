@@ -172,7 +172,7 @@ impl Conn for UringConn {
             advance(queue, sent);
             if !queue.is_empty() {
                 // A peer that reads as fast as we write would keep this core to itself.
-                self.core.quantum.give_way().await;
+                self.core.quantum.give_way(false).await;
             }
         }
     }

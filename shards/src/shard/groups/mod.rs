@@ -17,7 +17,6 @@ use std::time::Duration;
 use super::append::AppendResult;
 use super::core::ShardCore;
 use crate::batch::{BatchBuilder, NewRecord, ValidBatch};
-use crate::catalog::Catalog;
 use crate::group::{
     AskId, Effects, GroupError, GroupRecord, GroupReply, GroupRequest, GroupSettings, Groups, ListedGroup, Now,
 };

@@ -18,6 +18,9 @@ use crate::types::{Mono, PartitionId};
 /// Time-outs fired, and groups looked at for expiry, in one step.
 const PER_STEP: usize = 64;
 
+/// Between portions of replies: what a portion costs, to write and to read what its receivers ask next, is about half of it.
+const REPLIES_PAUSE: Duration = Duration::from_millis(1);
+
 /// Sends replies in the order of the appends that they wait for.
 pub async fn run_replies<R: Runtime>(shard: Shard<R>) {
     let signals = shard.signals();
@@ -42,16 +45,10 @@ pub async fn run_outbox<R: Runtime>(shard: Shard<R>) {
     while !shard.journal_is_closed() {
         signals.group_outbox.wait().await;
         while shard.step(|core, _, _| core.groups.has_outbox()) {
-            shard.rt().sleep_until(shard.now().after(replies_pause())).await;
+            shard.rt().sleep_until(shard.now().after(REPLIES_PAUSE)).await;
             shard.step(|core, _, _| core.groups.send_some());
         }
     }
-}
-
-fn replies_pause() -> Duration {
-    static PAUSE: std::sync::OnceLock<u64> = std::sync::OnceLock::new();
-    let pause = *PAUSE.get_or_init(|| std::env::var("X_PAUSE").ok().and_then(|v| v.parse().ok()).unwrap_or(1000));
-    Duration::from_micros(pause)
 }
 
 /// Fires time-outs of members and rebalances.

@@ -8,7 +8,7 @@ use futures_lite::future::{block_on, poll_once};
 
 use super::*;
 use crate::batch::BatchHeader;
-use crate::catalog::{CatalogRecord, CatalogSettings, TopicConfig};
+use crate::catalog::{Catalog, CatalogRecord, CatalogSettings, TopicConfig};
 use crate::group::{Commit, CommitOffset, FetchTopic, Join, MemberRef};
 use crate::journal::format::RunId;
 use crate::router::placement::ShardIndex;
