@@ -174,3 +174,21 @@ fn of_many_tasks_that_give_way_together_no_more_go_on_in_a_turn_than_its_quantum
     });
     executor.expect("starts").join();
 }
+
+#[test]
+fn who_gives_way_and_then_looks_after_something_else_holds_nobody_up() {
+    let dir = disk();
+    let executor = launch(config("elsewhere", &dir), None, |rt| async move {
+        // Whoever asks first begins it.
+        rt.quantum().await;
+        let end = rt.now().after(PIECE);
+        while rt.now() < end {
+            std::hint::spin_loop();
+        }
+        let mut held = Box::pin(rt.quantum());
+        assert!(futures_lite::future::poll_once(&mut held).await.is_none(), "the quantum is used up");
+        rt.quantum().await;
+        held.await;
+    });
+    executor.expect("starts").join();
+}

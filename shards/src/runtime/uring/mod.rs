@@ -49,14 +49,14 @@ pub struct UringRuntime {
 /// What the runtime, its files and its sockets share on one core.
 struct Core {
     home: Arc<Home>,
-    quantum: Quantum,
+    quantum: Rc<Quantum>,
     random: RefCell<Random>,
 }
 
 impl Core {
     /// On the executor's thread.
     fn new() -> Core {
-        Core { home: Home::found(), quantum: Quantum::default(), random: RefCell::new(Random::default()) }
+        Core { home: Home::found(), quantum: Rc::default(), random: RefCell::new(Random::default()) }
     }
 }
 

@@ -8,11 +8,14 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
+use futures_lite::future::yield_now;
 use glommio::timer::Timer;
 
+use super::guard::guarded;
 use super::now;
 use crate::types::Mono;
 
@@ -29,12 +32,13 @@ pub(super) struct Quantum {
     run: Cell<u64>,
     started: Cell<Mono>,
     lines: RefCell<Lines>,
+    /// The task that lets them go on is there. It is none of those who wait: one that holds its place and looks after
+    /// something else must not hold up all others.
+    has_guide: Cell<bool>,
 }
 
 #[derive(Default)]
 struct Lines {
-    /// Whose turn it is.
-    first: Option<u64>,
     hurried: VecDeque<Waiting>,
     others: VecDeque<Waiting>,
     /// Whether the one before was in a hurry.
@@ -44,22 +48,20 @@ struct Lines {
 
 struct Waiting {
     number: u64,
-    /// Set while it is not its turn.
     waker: Option<Waker>,
 }
 
 impl Quantum {
     /// Ends at once while there is some of the quantum left.
-    pub(super) async fn give_way(&self, hurries: bool) {
+    pub(super) async fn give_way(self: &Rc<Quantum>, hurries: bool) {
         if !self.is_used_up(now()) {
             return;
         }
         let place = self.behind_all(hurries);
-        place.until_first().await;
-        // The one before may have come back from a turn and left most of it.
-        if self.is_used_up(now()) {
-            Timer::new(TURN).await;
+        if !self.has_guide.replace(true) {
+            drop(glommio::spawn_local(guarded(guide(self.clone()))).detach());
         }
+        place.until_left().await;
     }
 
     fn is_used_up(&self, now: Mono) -> bool {
@@ -74,10 +76,27 @@ impl Quantum {
         let mut lines = self.lines.borrow_mut();
         lines.next_number += 1;
         let number = lines.next_number;
-        lines.first.get_or_insert(number);
         lines.line(hurries).push_back(Waiting { number, waker: None });
         Place { quantum: self, hurries, number }
     }
+}
+
+/// Lets one after the other go on, until nobody waits.
+async fn guide(quantum: Rc<Quantum>) {
+    loop {
+        if quantum.is_used_up(now()) {
+            Timer::new(TURN).await;
+            // The quantum begins here.
+            quantum.is_used_up(now());
+        }
+        let Some(next) = quantum.lines.borrow_mut().pop() else { break };
+        if let Some(waker) = next.waker {
+            waker.wake();
+        }
+        // Behind it, and behind all that is ready.
+        yield_now().await;
+    }
+    quantum.has_guide.set(false);
 }
 
 impl Lines {
@@ -85,24 +104,18 @@ impl Lines {
         if hurries { &mut self.hurried } else { &mut self.others }
     }
 
-    /// Somebody leaves. Whose turn it is then is woken.
-    fn leave(&mut self, hurries: bool, number: u64) -> Option<Waker> {
-        let line = self.line(hurries);
-        if let Ok(at) = line.binary_search_by_key(&number, |waiting| waiting.number) {
-            line.remove(at);
-        }
-        if self.first != Some(number) {
-            return None;
-        }
+    /// Whose turn it is.
+    fn pop(&mut self) -> Option<Waiting> {
         self.was_hurried = !self.hurried.is_empty() && (self.others.is_empty() || !self.was_hurried);
-        let next = self.line(self.was_hurried).front_mut();
-        let (first, waker) = next.map(|next| (next.number, next.waker.take())).unzip();
-        self.first = first;
-        waker.flatten()
+        self.line(self.was_hurried).pop_front()
+    }
+
+    fn find(&mut self, hurries: bool, number: u64) -> Option<usize> {
+        self.line(hurries).binary_search_by_key(&number, |waiting| waiting.number).ok()
     }
 }
 
-/// A place in a line. Whoever leaves it, be it that nobody waits for it any more, lets the next one on.
+/// A place in a line.
 struct Place<'a> {
     quantum: &'a Quantum,
     hurries: bool,
@@ -110,16 +123,11 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    async fn until_first(&self) {
+    async fn until_left(&self) {
         poll_fn(|cx| {
             let mut lines = self.quantum.lines.borrow_mut();
-            if lines.first == Some(self.number) {
-                return Poll::Ready(());
-            }
-            let line = lines.line(self.hurries);
-            if let Ok(at) = line.binary_search_by_key(&self.number, |waiting| waiting.number)
-                && let Some(waiting) = line.get_mut(at)
-            {
+            let Some(at) = lines.find(self.hurries, self.number) else { return Poll::Ready(()) };
+            if let Some(waiting) = lines.line(self.hurries).get_mut(at) {
                 waiting.waker = Some(cx.waker().clone());
             }
             Poll::Pending
@@ -128,11 +136,12 @@ impl Place<'_> {
     }
 }
 
+/// Nobody waits for it any more.
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        let next = self.quantum.lines.borrow_mut().leave(self.hurries, self.number);
-        if let Some(waker) = next {
-            waker.wake();
+        let mut lines = self.quantum.lines.borrow_mut();
+        if let Some(at) = lines.find(self.hurries, self.number) {
+            lines.line(self.hurries).remove(at);
         }
     }
 }
@@ -141,34 +150,24 @@ impl Drop for Place<'_> {
 mod tests {
     use super::*;
 
-    /// Whose turn it is, and they leave.
-    fn in_turn(lines: &mut Lines, waiting: &[(bool, u64)]) -> Vec<u64> {
-        let mut order = Vec::new();
-        while let Some(first) = lines.first {
-            order.push(first);
-            let (hurries, _) = *waiting.iter().find(|(_, number)| *number == first).expect("it waits");
-            lines.leave(hurries, first);
-        }
-        order
+    fn left(quantum: &Quantum) -> Vec<u64> {
+        std::iter::from_fn(|| quantum.lines.borrow_mut().pop()).map(|waiting| waiting.number).collect()
     }
 
     #[test]
     fn who_hurries_goes_on_in_turn_with_the_others_and_all_in_their_order() {
         let quantum = Quantum::default();
-        let waiting = [(false, 1), (false, 2), (false, 3), (true, 4), (true, 5), (true, 6), (false, 7)];
-        let places: Vec<Place<'_>> = waiting.iter().map(|(hurries, _)| quantum.behind_all(*hurries)).collect();
-        assert_eq!(in_turn(&mut quantum.lines.borrow_mut(), &waiting), [1, 4, 2, 5, 3, 6, 7]);
-        drop(places);
+        let waiting = [false, false, false, true, true, true, false];
+        let _places: Vec<Place<'_>> = waiting.iter().map(|hurries| quantum.behind_all(*hurries)).collect();
+        assert_eq!(left(&quantum), [4, 1, 5, 2, 6, 3, 7]);
     }
 
     #[test]
-    fn who_gives_up_its_place_holds_nobody_up() {
+    fn who_gives_up_its_place_has_none() {
         let quantum = Quantum::default();
         let mut places: Vec<Place<'_>> = [false, true, false].map(|hurries| quantum.behind_all(hurries)).into();
         drop(places.remove(1));
         drop(places.remove(0));
-        assert_eq!(quantum.lines.borrow().first, Some(3));
-        drop(places);
-        assert_eq!(quantum.lines.borrow().first, None);
+        assert_eq!(left(&quantum), [3]);
     }
 }
