@@ -35,7 +35,7 @@ impl Timer {
 }
 
 /// One time-out, kept by what it belongs to. It is cancelled before it is dropped.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct Alarm {
     at: Option<Mono>,
     place: Option<Place>,

@@ -7,6 +7,8 @@
 //!
 //! Invariant: what is refused here is refused with RE2/J's own words.
 
+use std::collections::BTreeSet;
+
 /// Largest count of a repetition.
 const REPEAT_MAX: u32 = 1000;
 
@@ -23,11 +25,46 @@ const LONE_PAREN: &str = "regexp/syntax: internal error";
 const NOTHING_TO_REPEAT: &str = "missing argument to repetition operator";
 const TRAILING: &str = "trailing backslash at end of expression";
 
-/// Kinds of characters by Unicode; all others that RE2/J knows are scripts.
-const CATEGORIES: [&str; 36] = [
-    "C", "Cc", "Cf", "Co", "Cs", "L", "Ll", "Lm", "Lo", "Lt", "Lu", "M", "Mc", "Me", "Mn", "N", "Nd", "Nl", "No", "P",
-    "Pc", "Pd", "Pe", "Pf", "Pi", "Po", "Ps", "S", "Sc", "Sk", "Sm", "So", "Z", "Zl", "Zp", "Zs",
+/// Kinds of characters by Unicode that are in ASCII, and what they have of it.
+const KINDS: [(&str, &str); 22] = [
+    ("Any", r"\x{0}-\x{7F}"),
+    ("C", r"\x{0}-\x{1F}\x{7F}"),
+    ("Cc", r"\x{0}-\x{1F}\x{7F}"),
+    ("L", "A-Za-z"),
+    ("Ll", "a-z"),
+    ("Lu", "A-Z"),
+    ("N", "0-9"),
+    ("Nd", "0-9"),
+    ("P", r"!-\#%-*,-/:;?@\[-\]_\{\}"),
+    ("Pc", "_"),
+    ("Pd", r"\-"),
+    ("Pe", r")\]\}"),
+    ("Po", r#"!"\#%\&'*,./:;?@\\"#),
+    ("Ps", r"(\[\{"),
+    ("S", r"$+<->\^`|\~"),
+    ("Sc", "$"),
+    ("Sk", r"\^`"),
+    ("Sm", r"+<->|\~"),
+    ("Z", r"\x{20}"),
+    ("Zs", r"\x{20}"),
+    ("Latin", "A-Za-z"),
+    ("Common", r"\x{0}-@\[-`\{-\x{7F}"),
 ];
+/// The others that RE2/J knows, kinds and scripts.
+const FOREIGN: &str = "Cf Co Cs Lm Lo Lt M Mc Me Mn Nl No Pf Pi Zl Zp So Arabic Armenian Avestan Balinese Bamum Batak Bengali \
+    Bopomofo Brahmi Braille Buginese Buhid Canadian_Aboriginal Carian Cham Cherokee Coptic Cuneiform Cypriot \
+    Cyrillic Deseret Devanagari Egyptian_Hieroglyphs Ethiopic Georgian Glagolitic Gothic Greek Gujarati \
+    Gurmukhi Han Hangul Hanunoo Hebrew Hiragana Imperial_Aramaic Inherited Inscriptional_Pahlavi \
+    Inscriptional_Parthian Javanese Kaithi Kannada Katakana Kayah_Li Kharoshthi Khmer Lao Lepcha Limbu \
+    Linear_B Lisu Lycian Lydian Malayalam Mandaic Meetei_Mayek Mongolian Myanmar New_Tai_Lue Nko Ogham \
+    Ol_Chiki Old_Italic Old_Persian Old_South_Arabian Old_Turkic Oriya Osmanya Phags_Pa Phoenician Rejang \
+    Runic Samaritan Saurashtra Shavian Sinhala Sundanese Syloti_Nagri Syriac Tagalog Tagbanwa Tai_Le Tai_Tham \
+    Tai_Viet Tamil Telugu Thaana Thai Tibetan Tifinagh Ugaritic Unknown Vai Yi";
+/// Characters that are a letter of ASCII where case does not matter.
+const FOLDED: [char; 2] = ['\u{17F}', '\u{212A}'];
+/// As part of a class: nothing, and all.
+const NOTHING: &str = "[a&&b]";
+const ALL: &str = r"\x{0}-\x{7F}";
 const POSIX: [&str; 14] = [
     "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space", "upper", "word",
     "xdigit",
@@ -56,7 +93,7 @@ struct Translation<'a> {
     /// Groups that are open.
     open: usize,
     /// Names of groups so far.
-    names: Vec<&'a str>,
+    names: BTreeSet<&'a str>,
     /// The last thing was a repetition.
     is_repeated: bool,
 }
@@ -96,7 +133,9 @@ impl<'a> Translation<'a> {
             '[' => self.class(),
             '*' | '+' | '?' => {
                 self.rest = self.after(1);
-                self.repeat(was_repeated, c.to_string())
+                // Behind another repetition a `?` would be a part of that one.
+                let how = if c == '?' { "{0,1}".to_owned() } else { c.to_string() };
+                self.repeat(was_repeated, how)
             }
             '{' => match count(self.rest) {
                 Some((least, most, rest)) => {
@@ -150,10 +189,9 @@ impl<'a> Translation<'a> {
             if !is_name {
                 return Err(BAD_NAME);
             }
-            if self.names.contains(&name) {
+            if !self.names.insert(name) {
                 return Err(NAME_TAKEN);
             }
-            self.names.push(name);
             self.rest = rest;
             self.begin("(?:");
             return Ok(());
@@ -256,20 +294,15 @@ impl<'a> Translation<'a> {
             is_other = !is_other;
             name = others;
         }
-        let is_script = name.starts_with(|c: char| c.is_ascii_uppercase())
-            && name.len() > 2
-            && name.chars().all(|c| c.is_ascii_alphabetic() || c == '_');
         self.rest = rest;
-        let kind = match name {
-            // Halves of characters: no text has one.
-            "Cs" if is_other => return Ok(r"\x{0}-\x{7F}".to_owned()),
-            "Cs" => return Ok("[a&&b]".to_owned()),
-            "Any" => "Any".to_owned(),
-            category if CATEGORIES.contains(&category) => format!("gc={category}"),
-            script if is_script => format!("sc={script}"),
-            _ => return Err(BAD_RANGE),
-        };
-        Ok(format!(r"\{}{{{kind}}}", if is_other { 'P' } else { 'p' }))
+        let of_ascii = KINDS.iter().find(|(known, _)| *known == name).map(|(_, of_ascii)| *of_ascii);
+        Ok(match of_ascii {
+            Some(some) if is_other => format!("[^{some}]"),
+            Some(some) => some.to_owned(),
+            None if !FOREIGN.split(' ').any(|known| known == name) => return Err(BAD_RANGE),
+            None if is_other => ALL.to_owned(),
+            None => NOTHING.to_owned(),
+        })
     }
 
     /// A character that a backslash stands before.
@@ -321,7 +354,9 @@ impl<'a> Translation<'a> {
                 break;
             }
             is_first = false;
-            if let Some((name, rest)) = self.rest.strip_prefix("[:").and_then(|named| named.split_once(":]")) {
+            let named = self.rest.strip_prefix('[').filter(|named| named.starts_with(':'));
+            if let Some((name, rest)) = named.and_then(|named| named.split_once(":]")) {
+                let name = name.strip_prefix(':').ok_or(BAD_RANGE)?;
                 if !POSIX.contains(&name.strip_prefix('^').unwrap_or(name)) {
                     return Err(BAD_RANGE);
                 }
@@ -332,16 +367,15 @@ impl<'a> Translation<'a> {
             } else {
                 let low = self.class_char()?;
                 let is_range = self.rest.starts_with('-') && self.rest.len() > 1 && !self.rest.starts_with("-]");
-                push_literal(&mut class, low);
+                let mut high = low;
                 if is_range {
                     self.rest = self.after(1);
-                    let high = self.class_char()?;
+                    high = self.class_char()?;
                     if high < low {
                         return Err(BAD_RANGE);
                     }
-                    class.push('-');
-                    push_literal(&mut class, high);
                 }
+                push_range(&mut class, low, high);
             }
         }
         self.rest = self.after(1);
@@ -381,6 +415,20 @@ fn number(from: &str) -> Option<(u32, &str)> {
     let (digits, rest) = from.split_at_checked(digits)?;
     let is_number = !digits.is_empty() && (digits.len() == 1 || !digits.starts_with('0'));
     is_number.then(|| (digits.parse().unwrap_or(u32::MAX), rest))
+}
+
+/// What a range has of ASCII, and what is a letter of that in another case: the crate folds each character of a range.
+fn push_range(class: &mut String, low: char, high: char) {
+    const LAST: char = '\x7f';
+    let folded: Vec<char> = FOLDED.into_iter().filter(|c| (low..=high).contains(c)).collect();
+    if low <= LAST {
+        push_literal(class, low);
+        class.push('-');
+        push_literal(class, high.min(LAST));
+    } else if folded.is_empty() {
+        class.push_str(NOTHING);
+    }
+    folded.into_iter().for_each(|c| push_literal(class, c));
 }
 
 /// So that nothing around it makes anything else of it, in a class or not.

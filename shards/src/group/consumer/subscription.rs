@@ -16,7 +16,7 @@ use crate::catalog::Catalog;
 use crate::types::TopicId;
 
 /// A compiled expression may take this much memory; a longer one is refused as invalid.
-const REGEX_BYTES_MAX: usize = 4 << 20;
+const REGEX_BYTES_MAX: usize = 1 << 20;
 
 /// The text of one may have so many bytes: it is the key of a record.
 const TEXT_BYTES_MAX: usize = i16::MAX as usize;
@@ -51,10 +51,11 @@ impl ConsumerGroup {
         }
     }
 
-    /// Looks which topics the expressions stand for now; whether any stands for others than before.
-    pub(super) fn resolve_patterns(&mut self, turn: &mut Turn<'_>) -> bool {
+    /// Looks which topics the expressions stand for now, all of them or those that are new; whether any stands for others than before.
+    pub(super) fn resolve_patterns(&mut self, turn: &mut Turn<'_>, topics_moved: bool) -> bool {
         let mut changed = false;
-        let patterns: Vec<Arc<str>> = self.patterns.names().cloned().collect();
+        let is_due = |regex: &&Arc<str>| topics_moved || !self.regexes.contains_key(*regex);
+        let patterns: Vec<Arc<str>> = self.patterns.names().filter(is_due).cloned().collect();
         for regex in patterns {
             let topics = match compile(&regex) {
                 Ok(compiled) => {

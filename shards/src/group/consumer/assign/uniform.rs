@@ -4,11 +4,11 @@
 //! Invariant: of two subscribers of a topic the one with partitions of it has at most one partition more in all. Each move
 //! brings two numbers closer together, so there is an end.
 //!
-//! It is one step of a core: a large group must not cost members × partitions. Who has fewest is kept as counts change, and
-//! all subscribers of a topic are gone through for a move only.
+//! It is one step of a core: a large group must not cost members × partitions. Who has how many is kept in order as partitions
+//! move, and a round looks at those only who have too many.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use super::super::record::Parts;
 use super::{Subscriber, by_topic};
@@ -110,14 +110,23 @@ impl Shares {
         }
     }
 
+    /// In rounds: in each everybody who has too many, those who have most first, gives one away.
     fn balance(&mut self, readers: &BTreeMap<TopicId, Vec<usize>>) {
-        let mut least = Least::new(readers, &self.counts);
+        let mut standing = Standing::new(readers, &self.counts);
         loop {
-            let mut places: Vec<usize> = (0..self.parts.len()).collect();
-            places.sort_by_key(|place| (Reverse(self.count(*place)), *place));
+            let Some(least) = standing.least() else { return };
+            // Nobody else can give any, but who gets some in this round.
+            let mut round = standing.above(least + 1);
+            let mut began: BTreeMap<usize, usize> = BTreeMap::new();
             let mut moved = false;
-            for from in places {
-                moved |= self.relieve(from, readers, &mut least);
+            while let Some((Reverse(count), from)) = round.pop_first() {
+                let Some(to) = self.relieve(from, &mut standing) else { continue };
+                moved = true;
+                began.entry(from).or_insert(count);
+                let had = *began.entry(to).or_insert(self.count(to) - 1);
+                if (Reverse(had), to) > (Reverse(count), from) {
+                    round.insert((Reverse(had), to));
+                }
             }
             if !moved {
                 return;
@@ -125,88 +134,117 @@ impl Shares {
         }
     }
 
-    /// Moves one partition of a subscriber to one that has at least two fewer; whether there was such. One at a time, so
-    /// that of several who have too many each gives its share.
-    fn relieve(&mut self, from: usize, readers: &BTreeMap<TopicId, Vec<usize>>, least: &mut Least) -> bool {
+    /// Moves one partition of a subscriber to one that has at least two fewer, and tells to whom. One at a time, so that of
+    /// several who have too many each gives its share.
+    fn relieve(&mut self, from: usize, standing: &mut Standing) -> Option<usize> {
         let has = self.count(from);
-        if !least.may_relieve(from, has) {
-            return false;
+        if !standing.may_relieve(from, has) {
+            return None;
         }
-        let Some(parts) = self.parts.get(from) else { return false };
         // The last ones go first: of a topic that grows, the new partitions are those that move.
-        let mut all = parts.iter().rev();
-        let found = all.find_map(|(topic, indexes)| {
-            let fewest = least.of_topic(*topic).filter(|fewest| fewest + 1 < has)?;
-            let poor = readers.get(topic)?.iter().copied().filter(|place| self.count(*place) == fewest);
-            let to = poor.min_by_key(|place| (self.of_topic(*place, *topic), *place))?;
+        let mut all = self.parts.get(from)?.iter().rev();
+        let (to, topic, index) = all.find_map(|(topic, indexes)| {
+            let poor = standing.poorest(*topic, has)?;
+            let to = least_by(poor, |place| self.of_topic(place, *topic))?;
             Some((to, *topic, *indexes.last()?))
-        });
-        let Some((to, topic, index)) = found else { return false };
+        })?;
         for place in [from, to] {
-            least.count(place, self.count(place), -1);
+            standing.remove(place, self.count(place));
         }
         self.take(from, topic, index);
         self.give(to, topic, index);
         for place in [from, to] {
-            least.count(place, self.count(place), 1);
+            standing.insert(place, self.count(place));
         }
-        true
+        Some(to)
     }
 }
 
-/// The fewest partitions that a reader of a topic has. Topics with the same readers are one class.
-struct Least {
+/// The first of those with the smallest number; nothing is smaller than 0.
+fn least_by(places: impl Iterator<Item = usize>, number: impl Fn(usize) -> usize) -> Option<usize> {
+    let mut found: Option<(usize, usize)> = None;
+    for place in places {
+        let key = number(place);
+        if found.is_none_or(|(least, _)| key < least) {
+            found = Some((key, place));
+        }
+        if key == 0 {
+            break;
+        }
+    }
+    found.map(|(_, place)| place)
+}
+
+/// Who has how many: all of those who read anything, and the readers of each topic. Topics with the same readers are one
+/// class.
+struct Standing {
+    all: BTreeSet<(Reverse<usize>, usize)>,
     class_of: BTreeMap<TopicId, usize>,
-    /// Of each class: number of partitions → how many readers have so many.
-    classes: Vec<BTreeMap<usize, usize>>,
+    classes: Vec<BTreeSet<(usize, usize)>>,
     /// The classes that each subscriber is in.
     of: Vec<Vec<usize>>,
 }
 
-impl Least {
-    fn new(readers: &BTreeMap<TopicId, Vec<usize>>, counts: &[usize]) -> Least {
-        let mut least = Least { class_of: BTreeMap::new(), classes: Vec::new(), of: vec![Vec::new(); counts.len()] };
+impl Standing {
+    fn new(readers: &BTreeMap<TopicId, Vec<usize>>, counts: &[usize]) -> Standing {
         let mut known: BTreeMap<&[usize], usize> = BTreeMap::new();
+        let mut of = vec![Vec::new(); counts.len()];
+        let mut class_of = BTreeMap::new();
         for (topic, readers) in readers {
+            let next = known.len();
             let class = *known.entry(readers).or_insert_with(|| {
-                let mut class: BTreeMap<usize, usize> = BTreeMap::new();
                 for place in readers {
-                    *class.entry(counts.get(*place).copied().unwrap_or(0)).or_default() += 1;
-                    if let Some(of) = least.of.get_mut(*place) {
-                        of.push(least.classes.len());
-                    }
+                    of[*place].push(next);
                 }
-                least.classes.push(class);
-                least.classes.len() - 1
+                next
             });
-            least.class_of.insert(*topic, class);
+            class_of.insert(*topic, class);
         }
-        least
+        let classes = vec![BTreeSet::new(); known.len()];
+        let mut standing = Standing { all: BTreeSet::new(), class_of, classes, of };
+        for (place, count) in counts.iter().enumerate() {
+            standing.insert(place, *count);
+        }
+        standing
     }
 
-    fn of_class(&self, class: usize) -> Option<usize> {
-        self.classes.get(class)?.first_key_value().map(|(count, _)| *count)
+    fn insert(&mut self, place: usize, count: usize) {
+        for class in &self.of[place] {
+            self.classes[*class].insert((count, place));
+        }
+        self.all.insert((Reverse(count), place));
     }
 
-    fn of_topic(&self, topic: TopicId) -> Option<usize> {
-        self.of_class(*self.class_of.get(&topic)?)
+    fn remove(&mut self, place: usize, count: usize) {
+        for class in &self.of[place] {
+            self.classes[*class].remove(&(count, place));
+        }
+        self.all.remove(&(Reverse(count), place));
+    }
+
+    /// The fewest that anybody has who reads anything.
+    fn least(&self) -> Option<usize> {
+        self.classes.iter().filter_map(fewest).min()
+    }
+
+    /// Those who have more, those who have most first.
+    fn above(&self, count: usize) -> BTreeSet<(Reverse<usize>, usize)> {
+        self.all.iter().take_while(|(Reverse(has), _)| *has > count).copied().collect()
     }
 
     /// Whether somebody with so many partitions reads anything that another with at least two fewer reads too.
     fn may_relieve(&self, from: usize, has: usize) -> bool {
-        let mut classes = self.of.get(from).into_iter().flatten();
-        classes.any(|class| self.of_class(*class).is_some_and(|fewest| fewest + 1 < has))
+        self.of[from].iter().any(|class| fewest(&self.classes[*class]).is_some_and(|fewest| fewest + 1 < has))
     }
 
-    /// A subscriber comes to have so many, with 1, or has so many no longer, with -1.
-    fn count(&mut self, place: usize, has: usize, by: isize) {
-        for class in self.of.get(place).into_iter().flatten() {
-            let Some(class) = self.classes.get_mut(*class) else { continue };
-            let count = class.entry(has).or_default();
-            *count = count.saturating_add_signed(by);
-            if *count == 0 {
-                class.remove(&has);
-            }
-        }
+    /// Those with the fewest partitions of all who read a topic, in their order, if these are at least two fewer than so many.
+    fn poorest(&self, topic: TopicId, than: usize) -> Option<impl Iterator<Item = usize>> {
+        let class = self.classes.get(*self.class_of.get(&topic)?)?;
+        let fewest = fewest(class).filter(|fewest| fewest + 1 < than)?;
+        Some(class.range((fewest, 0)..(fewest + 1, 0)).map(|(_, place)| *place))
     }
+}
+
+fn fewest(class: &BTreeSet<(usize, usize)>) -> Option<usize> {
+    class.first().map(|(count, _)| *count)
 }
