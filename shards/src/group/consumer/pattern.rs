@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 /// Largest count of a repetition.
 const REPEAT_MAX: u32 = 1000;
 
-pub const BAD_RANGE: &str = "invalid character class range";
+const BAD_RANGE: &str = "invalid character class range";
 const BAD_ESCAPE: &str = "invalid escape sequence";
 const BAD_NAME: &str = "invalid named capture";
 const NAME_TAKEN: &str = "duplicate capture group name";

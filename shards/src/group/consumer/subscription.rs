@@ -9,7 +9,7 @@ use std::sync::Arc;
 use regex::{Regex, RegexBuilder};
 
 use super::super::turn::Turn;
-use super::pattern::{BAD_RANGE, translated};
+use super::pattern::translated;
 use super::record::{ConsumerRecord, MemberSaid, ResolvedRegex};
 use super::{ConsumerGroup, GroupEpoch};
 use crate::catalog::Catalog;
@@ -30,10 +30,7 @@ pub fn compile(pattern: &str) -> Result<Regex, String> {
     let whole = format!(r"\A(?:{})\z", translated(pattern)?);
     RegexBuilder::new(&whole).size_limit(REGEX_BYTES_MAX).build().map_err(|error| match error {
         regex::Error::CompiledTooBig(_) => TOO_LARGE.to_owned(),
-        error => match error.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ") {
-            "Unicode property value not found" => BAD_RANGE.to_owned(),
-            problem => problem.to_owned(),
-        },
+        error => error.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned(),
     })
 }
 
