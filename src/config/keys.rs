@@ -181,7 +181,7 @@ pub static KEYS: &[Key] = &[
         "group.memory.bytes",
         bytes(MIB, 64 * GIB),
         "128 MiB, at most a sixteenth of the shard's memory",
-        "Of each shard: what its groups may hold in memory, about: members with what they say and are assigned, and stored offsets, some 130 bytes for each. When it is used up, whatever would take more (a new member, an offset of another partition) is refused with GROUP_MAX_SIZE_REACHED; what is there goes on. One group may hold at most 32 MiB.",
+        "Of each shard: what its groups may hold in memory, about: members with what they say and are assigned, and stored offsets, some 130 bytes for each. When it is used up, whatever would take more is refused: a new member with GROUP_MAX_SIZE_REACHED, an offset of another partition or a larger assignment with COORDINATOR_NOT_AVAILABLE, so that clients come again; what is there goes on. One group may hold at most 32 MiB.",
     ),
     computed_key(
         "io.memory.bytes",

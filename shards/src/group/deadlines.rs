@@ -3,7 +3,8 @@
 //! A time-out that is put off (every heartbeat does that) costs no more than a write of its new time: its place in the
 //! order stays and is looked at when the old time comes.
 //!
-//! Invariant: every armed alarm has a place in the order, not later than its time.
+//! Invariant: every armed alarm has one place in the order, not later than its time, and every place is an alarm's: what is
+//! dropped is [cancelled](Deadlines::cancel) before.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -33,14 +34,19 @@ impl Timer {
     }
 }
 
-/// One time-out, kept by what it belongs to.
-#[derive(Debug, Clone, Default)]
+/// One time-out, kept by what it belongs to. It is cancelled before it is dropped.
+#[derive(Debug, Default)]
 pub struct Alarm {
     at: Option<Mono>,
-    queued: Option<Mono>,
+    place: Option<Place>,
 }
 
+/// Where in the order: when to look, and a number that is given once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place(Mono, u64);
+
 impl Alarm {
+    /// What keeps its place: a time-out that is armed again soon.
     pub fn disarm(&mut self) {
         self.at = None;
     }
@@ -53,7 +59,7 @@ impl Alarm {
 /// All time-outs of a coordinator.
 #[derive(Debug, Default)]
 pub struct Deadlines {
-    order: BTreeMap<(Mono, u64), Timer>,
+    order: BTreeMap<Place, Timer>,
     next_number: u64,
 }
 
@@ -61,48 +67,66 @@ impl Deadlines {
     /// Arms an alarm, or puts it off or forward.
     pub fn arm(&mut self, alarm: &mut Alarm, at: Mono, timer: impl FnOnce() -> Timer) {
         alarm.at = Some(at);
-        if alarm.queued.is_none_or(|queued| at < queued) {
-            alarm.queued = Some(at);
-            self.push(at, timer());
+        if alarm.place.is_none_or(|place| at < place.0) {
+            self.give_up(alarm.place);
+            alarm.place = Some(self.push(at, timer()));
         }
+    }
+
+    /// What the alarm belongs to is gone: nothing of it stays, however far off its time was.
+    pub fn cancel(&mut self, alarm: &mut Alarm) {
+        alarm.at = None;
+        self.give_up(alarm.place.take());
     }
 
     /// When to look again.
     pub fn next(&self) -> Option<Mono> {
-        self.order.keys().next().map(|(at, _)| *at)
+        self.order.keys().next().map(|place| place.0)
     }
 
     /// Takes the first whose place has come; [`Deadlines::is_due`] says whether it is still meant.
-    pub fn pop(&mut self, now: Mono) -> Option<(Mono, Timer)> {
+    pub fn pop(&mut self, now: Mono) -> Option<(Place, Timer)> {
         let entry = self.order.first_entry().filter(|entry| entry.key().0 <= now)?;
-        let ((at, _), timer) = entry.remove_entry();
-        Some((at, timer))
+        Some(entry.remove_entry())
     }
 
-    /// Whether the alarm that has its place at `place` is due. One that was put off is queued again.
-    pub fn is_due(&mut self, alarm: &mut Alarm, place: Mono, now: Mono, timer: &Timer) -> bool {
-        if alarm.queued != Some(place) {
-            // It was armed for an earlier time meanwhile, and has its place there.
+    /// Whether the alarm that had its place at `place` is due. One that was put off is queued again.
+    pub fn is_due(&mut self, alarm: &mut Alarm, place: Place, now: Mono, timer: &Timer) -> bool {
+        if alarm.place != Some(place) {
+            // It is not this alarm's.
             return false;
         }
-        alarm.queued = None;
+        alarm.place = None;
         match alarm.at {
             Some(at) if at <= now => {
                 alarm.at = None;
                 true
             }
             Some(at) => {
-                alarm.queued = Some(at);
-                self.push(at, timer.clone());
+                alarm.place = Some(self.push(at, timer.clone()));
                 false
             }
             None => false,
         }
     }
 
-    fn push(&mut self, at: Mono, timer: Timer) {
+    /// How many places are taken.
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    fn push(&mut self, at: Mono, timer: Timer) -> Place {
         self.next_number += 1;
-        self.order.insert((at, self.next_number), timer);
+        let place = Place(at, self.next_number);
+        self.order.insert(place, timer);
+        place
+    }
+
+    fn give_up(&mut self, place: Option<Place>) {
+        if let Some(place) = place {
+            self.order.remove(&place);
+        }
     }
 }
 
@@ -130,14 +154,13 @@ mod tests {
     }
 
     #[test]
-    fn a_time_out_that_is_put_forward_fires_early_and_not_again() {
+    fn a_time_out_that_is_put_forward_fires_early_and_has_no_other_place() {
         let (mut deadlines, mut alarm) = (Deadlines::default(), Alarm::default());
         deadlines.arm(&mut alarm, Mono(30), timer);
         deadlines.arm(&mut alarm, Mono(10), timer);
         let (place, due) = deadlines.pop(Mono(10)).expect("the early place");
         assert!(deadlines.is_due(&mut alarm, place, Mono(10), &due));
-        let (place, due) = deadlines.pop(Mono(30)).expect("the late place");
-        assert!(!deadlines.is_due(&mut alarm, place, Mono(30), &due));
+        assert_eq!(deadlines.pop(Mono(30)), None);
     }
 
     #[test]
@@ -147,5 +170,15 @@ mod tests {
         alarm.disarm();
         let (place, due) = deadlines.pop(Mono(10)).expect("its place");
         assert!(!deadlines.is_due(&mut alarm, place, Mono(10), &due));
+    }
+
+    #[test]
+    fn a_cancelled_time_out_has_no_place_and_its_name_may_be_used_again() {
+        let (mut deadlines, mut alarm) = (Deadlines::default(), Alarm::default());
+        deadlines.arm(&mut alarm, Mono(10), timer);
+        deadlines.cancel(&mut alarm);
+        assert_eq!(deadlines.len(), 0);
+        deadlines.arm(&mut alarm, Mono(20), timer);
+        assert_eq!(deadlines.next(), Some(Mono(20)));
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::classic::ClassicGroup;
 use super::consumer::ConsumerGroup;
+use super::deadlines::Deadlines;
 use super::offsets::{ExpiryFrom, Offsets};
 use super::record::{ClassicRecord, GroupRecord};
 use super::request::{GroupError, ListedGroup};
@@ -63,6 +64,14 @@ impl Kind {
         match self {
             Kind::Classic(classic) => classic.is_empty(),
             Kind::Consumer(consumer) => consumer.is_empty(),
+        }
+    }
+
+    /// The group is gone, or is of another kind.
+    pub fn cancel_all(&mut self, deadlines: &mut Deadlines) {
+        match self {
+            Kind::Classic(classic) => classic.cancel_all(deadlines),
+            Kind::Consumer(consumer) => consumer.cancel_all(deadlines),
         }
     }
 

@@ -123,8 +123,9 @@ impl Groups {
 
     /// The group is gone; its offsets, if it has any, are a group of their own.
     fn forget(&mut self, group: &Arc<str>) {
-        let Some(known) = self.groups.remove(group) else { return };
+        let Some(mut known) = self.groups.remove(group) else { return };
         self.discount(&known);
+        known.kind.cancel_all(&mut self.deadlines);
         let offsets = known.offsets;
         if !offsets.is_empty() {
             self.groups.insert(group.clone(), Group { offsets, ..Group::new(group.clone()) });
@@ -246,7 +247,8 @@ impl Groups {
         }
     }
 
-    /// Does what is due, `most` time-outs and groups with offsets of gone topics at once; what is left is due still.
+    /// Does what is due, `most` time-outs and groups with offsets of gone topics at once; what is left is due still. Who goes
+    /// from a consumer group ends it: the new epoch is made of all that its members read.
     pub fn fire(&mut self, now: Now, catalog: &Catalog, most: usize) -> Effects {
         let mut effects = Effects::default();
         // Half of a step at most, so that nobody's time-out waits for it.
@@ -254,6 +256,7 @@ impl Groups {
         for _ in 0..most {
             let Some((place, timer)) = self.deadlines.pop(now.mono) else { break };
             let Some(found) = self.groups.get_mut(timer.group()) else { continue };
+            let (is_consumer, before) = (matches!(found.kind, Kind::Consumer(_)), effects.records.len());
             let (settings, deadlines) = (&self.settings, &mut self.deadlines);
             let mut turn = Turn { now, settings, catalog, deadlines, effects: &mut effects };
             match &mut found.kind {
@@ -262,6 +265,9 @@ impl Groups {
             }
             self.downgrade_if_due(now, catalog, timer.group(), false, &mut effects);
             self.count(timer.group());
+            if is_consumer && effects.records.len() > before {
+                break;
+            }
         }
         effects
     }

@@ -60,12 +60,19 @@ impl Groups {
     /// Whether a request may be carried out that finds `room` bytes.
     ///
     /// # Errors
-    /// `MaxSizeReached`: the group, or all of them, would hold too much.
+    /// The group, or all of them, would hold too much: `MaxSizeReached` for who joins, `NotAvailable` for members, whose clients
+    /// come again for that and would end for the other.
     pub fn has_room_for(&self, request: &GroupRequest, room: usize) -> Result<(), GroupError> {
         let known = self.groups.get(request.group());
         let more = growth(known, request);
         let of_group = known.map_or(0, Group::bytes) + more;
-        if more > 0 && (more > room || of_group > GROUP_BYTES_MAX) { Err(GroupError::MaxSizeReached) } else { Ok(()) }
+        if more == 0 || (more <= room && of_group <= GROUP_BYTES_MAX) {
+            return Ok(());
+        }
+        match request {
+            GroupRequest::Commit(_) | GroupRequest::Sync(_) => Err(GroupError::NotAvailable),
+            _ => Err(GroupError::MaxSizeReached),
+        }
     }
 
     /// A step is over that may have changed a group.

@@ -44,11 +44,13 @@ impl Groups {
         let told = made.heartbeat(&mut turn, beat);
         if told.is_err() {
             turn.effects.records.clear();
+            made.cancel_all(turn.deadlines);
             return told;
         }
         let mut before = self.groups.remove(&beat.group);
         if let Some(Group { kind: Kind::Classic(classic), .. }) = &mut before {
             classic.turn_all_away(&mut turn);
+            classic.cancel_all(turn.deadlines);
             made.loaded(&mut turn);
         }
         let (offsets, counted) = before.map(|known| (known.offsets, known.counted)).unwrap_or_default();
@@ -74,6 +76,7 @@ impl Groups {
         let (settings, deadlines) = (&self.settings, &mut self.deadlines);
         let mut turn = Turn { now, settings, catalog, deadlines, effects };
         let made = consumer.downgraded(&mut turn, is_replacement);
+        consumer.cancel_all(turn.deadlines);
         *kind = Kind::Classic(made);
     }
 }

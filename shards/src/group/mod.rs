@@ -26,6 +26,7 @@ mod offsets;
 mod record;
 mod request;
 mod settings;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod turn;
@@ -43,7 +44,11 @@ pub const OFFSETS_TOPIC: &str = "__consumer_offsets";
 
 /// Which of `partitions` holds a group: Java's hash of the id, made positive as Kafka makes it.
 pub fn partition_of(group: &str, partitions: i32) -> i32 {
-    let hash = group.encode_utf16().fold(0i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)));
     // Kafka's `Utils.abs`: the one number without a positive counterpart becomes 0.
-    hash.checked_abs().unwrap_or(0) % partitions.max(1)
+    java_hash(group).checked_abs().unwrap_or(0) % partitions.max(1)
+}
+
+/// Java's hash of a text.
+fn java_hash(text: &str) -> i32 {
+    text.encode_utf16().fold(0i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)))
 }

@@ -62,6 +62,8 @@ pub struct Signals {
     pub group_loads: Signal,
     /// Replies of coordinators wait for an append.
     pub group_replies: Signal,
+    /// Replies of coordinators wait for those before them to be gone.
+    pub group_outbox: Signal,
     /// A time-out of a group comes before all that were known.
     pub group_timers: Signal,
 }

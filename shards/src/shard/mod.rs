@@ -115,6 +115,7 @@ impl<R: Runtime> Shard<R> {
         rt.spawn(clean_up::run(self.clone()));
         rt.spawn(groups::run_loads(self.clone()));
         rt.spawn(groups::run_replies(self.clone()));
+        rt.spawn(groups::run_outbox(self.clone()));
         rt.spawn(groups::run_timers(self.clone()));
         rt.spawn(groups::run_expiry(self.clone()));
         rt.spawn(take_letters(self.clone(), mailbox));

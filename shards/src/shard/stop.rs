@@ -52,6 +52,7 @@ impl<R: Runtime> Shard<R> {
             &signals.clean_up,
             &signals.group_loads,
             &signals.group_replies,
+            &signals.group_outbox,
             &signals.group_timers,
         ] {
             signal.notify();

@@ -5,6 +5,7 @@ use corelog::wire::messages::consumer_group_heartbeat::{ConsumerGroupHeartbeatRe
 
 use super::states::{Group, INSTANCE, OTHER_ID, OWN_ID, State, beat, claims, first_beat};
 use crate::case::{Case, case};
+use crate::world::reply;
 
 type Change = fn(ConsumerGroupHeartbeatRequest) -> ConsumerGroupHeartbeatRequest;
 
@@ -84,6 +85,46 @@ pub fn cases() -> Vec<Case> {
     cases
 }
 
+/// Expressions on which libraries differ.
+const OF_RE2: &[&str] = &[
+    r"\Qa.b!\E",
+    r"\Qa.b!",
+    r"[\w-.]+!",
+    r"[\d-_]+!",
+    r"[a-\d]",
+    "a**",
+    "a*+",
+    "a{2}{3}",
+    "a{1001}",
+    "a{1000}!",
+    "a{2,1}",
+    "a{,3}!",
+    "a{",
+    "{2}",
+    "(?x)a",
+    "(?i)a!",
+    "(?i-)a",
+    "(?P<n>a)(?P<n>b)",
+    "(?P<1>a)!",
+    "(?=a)",
+    "a)(b",
+    "|*",
+    "[a-z&&[^b]]",
+    "[[a]b]!",
+    "[a--b]",
+    "[[:foo:]]",
+    "[[:alpha]!",
+    r"\w{1,249}!",
+    r"[\w.]{1,249}!",
+    ".{1,249}!",
+    r"\pL+!",
+    r"\p{greek}",
+    r"\p{Alphabetic}",
+    r"\q",
+    r"a\Z",
+    "\\",
+];
+
 fn of_subscriptions() -> Vec<Case> {
     vec![
         case("a regular expression that is none", [1], |w, v| {
@@ -94,6 +135,19 @@ fn of_subscriptions() -> Vec<Case> {
                 let subscribed_topic_names = None;
                 w.note(regex);
                 w.ask(ConsumerGroupHeartbeatRequest { subscribed_topic_regex, subscribed_topic_names, ..first }, v);
+            }
+        }),
+        case("regular expressions as RE2 reads them", [1], |w, v| {
+            let group = State::None.make(w);
+            for (n, regex) in OF_RE2.iter().enumerate() {
+                // None of them matches a topic of whatever case; each has a group of its own.
+                let first = first_beat(w, &format!("{}-{n}", group.id).into());
+                let subscribed_topic_regex = Some(Str::from(*regex));
+                let ask = ConsumerGroupHeartbeatRequest { subscribed_topic_names: None, ..first };
+                let ask = ConsumerGroupHeartbeatRequest { subscribed_topic_regex, ..ask };
+                // Kafka looks for topics behind the reply, and has no epoch for that before.
+                let told = reply!(ConsumerGroupHeartbeat, w.aside(ask, v));
+                w.note(&format!("{regex}: {:?}", told.error_code));
             }
         }),
         case("a member without an id", 0..=1, |w, v| {

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use corelog::wire::Str;
 use corelog::wire::messages::join_group::{JoinGroupRequest, JoinGroupRequestProtocol};
 
-use super::states::{INSTANCE, State, join_request};
+use super::states::{INSTANCE, State, join_request, settle};
 use crate::case::{Case, case};
 
 fn protocols(names: &[&str]) -> Vec<JoinGroupRequestProtocol> {
@@ -51,7 +51,39 @@ pub fn cases() -> Vec<Case> {
         ));
     }
     cases.extend(of_members());
+    cases.extend(of_votes());
     cases
+}
+
+/// Two protocols in the order of preference, and the one that the group speaks.
+fn preferring(first: &str, second: &str) -> Vec<JoinGroupRequestProtocol> {
+    let names = [first, second, "range"];
+    // None is said twice.
+    let end = if names[..2].contains(&"range") { 2 } else { 3 };
+    protocols(&names[..end])
+}
+
+/// Two members that each prefer another protocol: which one is spoken.
+fn of_votes() -> Vec<Case> {
+    let pairs = [
+        ("range", "roundrobin"),
+        ("roundrobin", "range"),
+        ("sticky", "roundrobin"),
+        ("cooperative-sticky", "range"),
+        ("cooperative-sticky", "consumer"),
+        ("zebra", "ant"),
+    ];
+    let cases = pairs.map(|(one, other)| {
+        case(format!("stable: its member prefers {one}, a new one {other}"), [0, 5, 9], move |w, v| {
+            let group = State::Stable.make(w);
+            let new = join_request(&group.id, &"".into(), None);
+            w.park(JoinGroupRequest { protocols: preferring(other, one), ..new }, 3);
+            settle(w, &group.id, "PreparingRebalance");
+            let again = join_request(&group.id, &group.member, None);
+            w.ask(JoinGroupRequest { protocols: preferring(one, other), ..again }, v);
+        })
+    });
+    cases.into()
 }
 
 fn of_members() -> Vec<Case> {

@@ -292,7 +292,7 @@ pub fn coordinated(w: &mut World, group: &Str) {
 }
 
 /// Waits until a classic group is described in this state.
-fn settle(w: &mut World, group: &Str, state: &str) {
+pub fn settle(w: &mut World, group: &Str, state: &str) {
     w.wait(|w| described(w, group).group_state == state);
 }
 

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::super::deadlines::Alarm;
 use super::super::groups::AskId;
 use super::super::request::{ClassicState, GroupError, GroupReply, Join, JoinRefused, Joined, JoinedMember};
 use super::member::Member;
@@ -18,7 +17,7 @@ const MEMBER_ID_BYTES_MAX: usize = 1024;
 impl ClassicGroup {
     pub fn join(&mut self, turn: &mut Turn<'_>, ask: AskId, join: Join) {
         if !self.has_room_for(&join.member, turn.settings.members_max) {
-            self.remove(&join.member);
+            self.remove(turn.deadlines, &join.member);
             refuse(turn, ask, GroupError::MaxSizeReached, "".into());
         } else if join.member.is_empty() {
             self.join_without_id(turn, ask, join);
@@ -151,7 +150,7 @@ impl ClassicGroup {
         }
         member.id = id.clone();
         member.is_new = false;
-        member.session = Alarm::default();
+        turn.deadlines.cancel(&mut member.session);
         self.members.insert(id.clone(), member);
         self.put_off_session(turn, &id);
 
@@ -235,7 +234,7 @@ impl ClassicGroup {
         if self.state == ClassicState::Empty {
             return !join.protocol_type.is_empty() && !join.protocols.is_empty();
         }
-        let of_all = |name: &Arc<str>| self.supported.get(name).copied().unwrap_or(0) == self.members.len();
+        let of_all = |name: &Arc<str>| self.supported.of(name) == self.members.len();
         self.protocol_type.as_ref() == Some(&join.protocol_type) && join.protocols.iter().any(|(name, _)| of_all(name))
     }
 }

@@ -47,22 +47,22 @@ impl ClassicGroup {
         };
         tracing::info!(group = %self.id, member = %id, reason = leaver.reason.as_deref(), "a member leaves");
         self.turn_away(turn, &id);
-        self.remove(&id);
+        self.remove(turn.deadlines, &id);
         Ok(())
     }
 
     /// A member, or an id that was given out, was silent for too long.
     pub(super) fn session_is_over(&mut self, turn: &mut Turn<'_>, id: &Arc<str>) {
         if self.pending.contains_key(id) {
-            self.remove(id);
-            return self.complete_if_all_joined(turn);
+            self.remove(turn.deadlines, id);
+            return self.complete_if_nobody_is_missing(turn);
         }
         if self.members.get(id).is_none_or(|member| member.is_excused()) {
             return;
         }
         tracing::info!(group = %self.id, member = %id, "a member was silent for its session time-out");
         self.turn_away(turn, id);
-        self.remove(id);
+        self.remove(turn.deadlines, id);
         match self.state {
             ClassicState::Stable | ClassicState::Completing => self.prepare(turn, "a member's session is over"),
             ClassicState::Preparing => self.complete_if_nobody_is_missing(turn),

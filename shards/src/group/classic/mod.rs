@@ -21,12 +21,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use self::member::Member;
-use super::deadlines::{Alarm, Timer};
+use super::deadlines::{Alarm, Deadlines, Place, Timer};
 use super::memory;
 use super::record::{ClassicRecord, GroupRecord, MemberRecord};
 use super::request::{ClassicState, GroupError, MemberRef};
+use super::tally::Tally;
 use super::turn::Turn;
-use crate::types::Mono;
 
 /// What the end of the time to join means.
 #[derive(Debug, Clone, Copy)]
@@ -60,7 +60,7 @@ pub struct ClassicGroup {
     /// Members of this generation that have not synced yet.
     unsynced: BTreeSet<Arc<str>>,
     /// Protocol → how many members speak it.
-    supported: BTreeMap<Arc<str>, usize>,
+    supported: Tally,
     /// What members hold, and of it what the leader gave out last.
     bytes: usize,
     bytes_assigned: usize,
@@ -88,7 +88,7 @@ impl ClassicGroup {
             pending: BTreeMap::new(),
             joining: 0,
             unsynced: BTreeSet::new(),
-            supported: BTreeMap::new(),
+            supported: Tally::default(),
             bytes: 0,
             bytes_assigned: 0,
             topics: None,
@@ -102,17 +102,12 @@ impl ClassicGroup {
     /// A generation is in the log. Live, it is the one that the members are in: what they wait for stays. At a start the
     /// members are made of it.
     pub fn apply(&mut self, record: &ClassicRecord) {
-        self.before = self.state;
-        self.state = if record.members.is_empty() { ClassicState::Empty } else { ClassicState::Stable };
-        self.since_ms = record.since_ms;
-        self.generation = record.generation;
-        self.protocol_type = record.protocol_type.clone();
-        self.protocol = record.protocol.clone();
-        self.leader = record.leader.clone();
+        self.take_generation(record);
         let kept: BTreeSet<&str> = record.members.iter().map(|member| &*member.id).collect();
         let gone: Vec<Arc<str>> = self.members.keys().filter(|id| !kept.contains(&***id)).cloned().collect();
         for id in gone {
-            self.remove(&id);
+            // Nobody is waited for while a log is read; live, the members are those of the record.
+            self.take_out(&id);
         }
         for line in &record.members {
             match self.members.remove(&line.id) {
@@ -127,6 +122,21 @@ impl ClassicGroup {
         }
         self.leader = record.leader.clone();
         self.topics = self.read_topics();
+        self.count_assigned();
+    }
+
+    /// All that a record says but for the members.
+    fn take_generation(&mut self, record: &ClassicRecord) {
+        self.before = self.state;
+        self.state = if record.members.is_empty() { ClassicState::Empty } else { ClassicState::Stable };
+        self.since_ms = record.since_ms;
+        self.generation = record.generation;
+        self.protocol_type = record.protocol_type.clone();
+        self.protocol = record.protocol.clone();
+        self.leader = record.leader.clone();
+    }
+
+    fn count_assigned(&mut self) {
         self.bytes_assigned = self.members.values().map(|member| member.assignment.len()).sum();
     }
 
@@ -149,6 +159,15 @@ impl ClassicGroup {
     fn store(&mut self, turn: &mut Turn<'_>) {
         let record = self.record(turn.now.wall_ms);
         self.apply(&record);
+        turn.effects.records.push(GroupRecord::Classic { group: self.id.clone(), value: Some(record) });
+    }
+
+    /// As [`ClassicGroup::store`] for the generation that is being completed: its members are as the record is made of them,
+    /// and what they read was noted when it began. A group may be large.
+    fn store_completed(&mut self, turn: &mut Turn<'_>) {
+        let record = self.record(turn.now.wall_ms);
+        self.take_generation(&record);
+        self.count_assigned();
         turn.effects.records.push(GroupRecord::Classic { group: self.id.clone(), value: Some(record) });
     }
 
@@ -196,35 +215,46 @@ impl ClassicGroup {
         }
         self.count(&member, 1);
         self.joining += usize::from(member.join.is_some());
-        self.pending.remove(&member.id);
         self.members.insert(member.id.clone(), member);
     }
 
     /// Forgets a member, or an id that was given out. Who waits for an answer must have it before.
-    fn remove(&mut self, id: &str) {
+    fn remove(&mut self, deadlines: &mut Deadlines, id: &str) {
+        if let Some(mut alarm) = self.take_out(id) {
+            deadlines.cancel(&mut alarm);
+        }
+    }
+
+    /// As [`ClassicGroup::remove`]; the time-out that is to be cancelled.
+    fn take_out(&mut self, id: &str) -> Option<Alarm> {
+        let mut alarm = self.pending.remove(id);
         if let Some(member) = self.members.remove(id) {
             self.count(&member, -1);
             self.joining -= usize::from(member.join.is_some());
             if let Some(instance) = &member.instance {
                 self.statics.remove(instance);
             }
+            alarm = Some(member.session);
         }
         if self.is_leader(id) {
             self.leader = self.members.keys().next().cloned();
         }
-        self.pending.remove(id);
         self.unsynced.remove(id);
+        alarm
+    }
+
+    /// The group is gone, or is of another kind.
+    pub fn cancel_all(&mut self, deadlines: &mut Deadlines) {
+        let of_members = self.members.values_mut().map(|member| &mut member.session);
+        let all = of_members.chain(self.pending.values_mut()).chain([&mut self.join_alarm, &mut self.sync_alarm]);
+        all.for_each(|alarm| deadlines.cancel(alarm));
     }
 
     /// A member comes, with 1, or goes, with -1: whenever what it speaks changes it goes and comes.
     fn count(&mut self, member: &Member, by: isize) {
         self.bytes = self.bytes.saturating_add_signed(by * member.bytes().cast_signed());
         for (name, _) in &member.protocols {
-            let count = self.supported.entry(name.clone()).or_insert(0);
-            *count = count.saturating_add_signed(by);
-            if *count == 0 {
-                self.supported.remove(name);
-            }
+            self.supported.add(name, by);
         }
     }
 
@@ -290,7 +320,7 @@ impl ClassicGroup {
     }
 
     /// A time-out has its place now; acts if it is still meant.
-    pub fn fire(&mut self, turn: &mut Turn<'_>, place: Mono, timer: &Timer) {
+    pub fn fire(&mut self, turn: &mut Turn<'_>, place: Place, timer: &Timer) {
         let alarm = match timer {
             Timer::Join { .. } => &mut self.join_alarm,
             Timer::Sync { .. } => &mut self.sync_alarm,

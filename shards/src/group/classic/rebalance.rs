@@ -1,12 +1,14 @@
 //! From one generation to the next: when members are called, how long they are waited for, who leads and which protocol
 //! is spoken. Owning core only; pure.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::super::deadlines::Timer;
+use super::super::java_hash;
 use super::super::request::{ClassicState, GroupError};
 use super::{ClassicGroup, JoinWait, Turn};
 
@@ -79,7 +81,7 @@ impl ClassicGroup {
         let absent = self.members.values().filter(|member| member.join.is_none() && member.instance.is_none());
         let absent: Vec<Arc<str>> = absent.map(|member| member.id.clone()).collect();
         for id in &absent {
-            self.remove(id);
+            self.remove(turn.deadlines, id);
         }
         if !absent.is_empty() {
             tracing::info!(group = %self.id, members = absent.len(), "members did not join in time");
@@ -105,7 +107,9 @@ impl ClassicGroup {
 
     /// Tells every member that joined of the generation, and gives all of them time to sync.
     fn announce(&mut self, turn: &mut Turn<'_>) {
-        let ids: Vec<Arc<str>> = self.members.keys().cloned().collect();
+        // The leader first: all others wait for its assignment.
+        let others = self.members.keys().filter(|id| !self.is_leader(id));
+        let ids: Vec<Arc<str>> = self.leader.iter().chain(others).cloned().collect();
         for id in &ids {
             let members = if self.is_leader(id) { self.joined_members() } else { Vec::new() };
             let joined = self.joined(id.clone(), members);
@@ -127,7 +131,7 @@ impl ClassicGroup {
             return;
         }
         for id in std::mem::take(&mut self.unsynced) {
-            self.remove(&id);
+            self.remove(turn.deadlines, &id);
         }
         self.prepare(turn, "members did not sync in time");
     }
@@ -165,15 +169,22 @@ impl ClassicGroup {
         }
     }
 
-    /// Of the protocols that all speak the one that most prefer.
+    /// Of the protocols that all speak the one that most prefer; among equals the first in Kafka's map of votes.
     pub(super) fn choose_protocol(&self) -> Option<Arc<str>> {
-        let is_spoken_by_all = |name: &Arc<str>| self.supported.get(name) == Some(&self.members.len());
+        let is_spoken_by_all = |name: &Arc<str>| self.supported.of(name) == self.members.len();
         let mut votes: BTreeMap<&Arc<str>, usize> = BTreeMap::new();
         for member in self.members.values() {
             if let Some((name, _)) = member.protocols.iter().find(|(name, _)| is_spoken_by_all(name)) {
                 *votes.entry(name).or_insert(0) += 1;
             }
         }
-        votes.into_iter().max_by_key(|(_, count)| *count).map(|(name, _)| name.clone())
+        let first = votes.into_iter().min_by_key(|(name, count)| (Reverse(*count), bucket(name)));
+        first.map(|(name, _)| name.clone())
     }
+}
+
+/// The bucket of a text in a Java HashMap of the least size, which is enough for the votes on a dozen protocols.
+fn bucket(name: &str) -> i32 {
+    let hash = java_hash(name);
+    (hash ^ (hash.cast_unsigned() >> 16).cast_signed()) & 15
 }

@@ -35,7 +35,7 @@ impl ClassicGroup {
                 // Whom the leader forgot has nothing to read.
                 member.assignment = parts.remove(&member.id).unwrap_or_default();
             }
-            self.store(turn);
+            self.store_completed(turn);
             self.answer_syncs(turn, Ok(()));
         }
     }

@@ -130,6 +130,9 @@ impl ConsumerGroup {
     }
 
     pub fn classic_heartbeat(&mut self, turn: &mut Turn<'_>, by: &MemberRef) -> Result<(), GroupError> {
+        self.classic_member(by)?;
+        // Nobody else may come to do it: members that speak the consumer protocol may all be gone or away.
+        self.compute_target_if_due(turn);
         let (member, _) = self.classic_member(by)?;
         let has_a_step = member.current.epoch < self.target_epoch.epoch
             || match member.current.state {

@@ -137,7 +137,7 @@ impl ConsumerGroup {
         let mut must = topics_changed || regex_changed;
         let topics_moved = self.topics_seen != Some(turn.catalog.topic_changes());
         if topics_moved || !is_resolved {
-            must |= self.resolve_patterns(turn);
+            must |= self.resolve_patterns(turn, topics_moved);
         }
         if must || topics_moved {
             self.begin_epoch_if(turn, must);

@@ -24,7 +24,9 @@ impl ConsumerGroup {
         tracing::info!(group = %self.id, member = %beat.member, is_for_good, "a member leaves");
         if is_for_good {
             self.remove_members(turn, &BTreeSet::from([beat.member.clone()]));
-        } else if let Some(member) = self.members.get(&beat.member) {
+        } else if let Some(member) = self.members.get_mut(&beat.member) {
+            // What it was to give up it has given up; it is not to be fenced for it before it comes back.
+            member.rebalance.disarm();
             let away = Current { epoch: AWAY, revoking: Owned::new(), ..member.current.clone() };
             self.put(turn, ConsumerRecord::Current { member: beat.member.clone(), value: Some(away) });
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::super::deadlines::Alarm;
+use super::super::deadlines::{Alarm, Deadlines};
 use super::super::memory::TOPIC;
 use super::record::{Current, MemberSaid, MemberState, Owned, Parts};
 use crate::types::TopicId;
@@ -65,6 +65,11 @@ impl Member {
             session: Alarm::default(),
             rebalance: Alarm::default(),
         }
+    }
+
+    pub fn cancel_all(&mut self, deadlines: &mut Deadlines) {
+        deadlines.cancel(&mut self.session);
+        deadlines.cancel(&mut self.rebalance);
     }
 
     /// Whether it has all of the target of this epoch.

@@ -16,6 +16,7 @@ mod format;
 mod heartbeat;
 mod leave;
 mod member;
+mod pattern;
 mod reconcile;
 mod record;
 mod subscription;
@@ -32,14 +33,15 @@ use self::member::{Member, epoch_in};
 pub use self::record::{
     ClassicSaid, ConsumerRecord, Current, GroupEpoch, MemberSaid, MemberState, Parts, ResolvedRegex, TargetEpoch,
 };
-use super::deadlines::Timer;
+use super::deadlines::{Deadlines, Place, Timer};
 use super::memory;
 use super::offsets::ExpiryFrom;
 use super::record::GroupRecord;
 use super::request::{Commit, GroupError};
+use super::tally::Tally;
 use super::turn::Turn;
 use crate::catalog::Catalog;
-use crate::types::{Mono, TopicId};
+use crate::types::TopicId;
 
 #[derive(Debug)]
 pub struct ConsumerGroup {
@@ -56,6 +58,9 @@ pub struct ConsumerGroup {
     /// Instance → member.
     statics: BTreeMap<Arc<str>, Arc<str>>,
     regexes: BTreeMap<Arc<str>, ResolvedRegex>,
+    /// The topics and the expressions that members name.
+    named: Tally,
+    patterns: Tally,
     /// Every partition that somebody holds, and who: assigned to it, or not given up yet.
     holders: HashMap<(TopicId, i32), Arc<str>>,
     /// The state of the topics that the epoch takes account of; `None` after a start.
@@ -75,6 +80,8 @@ impl ConsumerGroup {
             targets: BTreeMap::new(),
             statics: BTreeMap::new(),
             regexes: BTreeMap::new(),
+            named: Tally::default(),
+            patterns: Tally::default(),
             holders: HashMap::new(),
             topics_seen: None,
         }
@@ -117,7 +124,17 @@ impl ConsumerGroup {
         self.classic_members += usize::from(said.classic.is_some());
         self.bytes += said.bytes();
         self.bytes -= member.said.bytes();
-        member.said = said.clone();
+        let before = std::mem::replace(&mut member.said, said.clone());
+        if before.topics != said.topics || before.pattern() != said.pattern() {
+            self.count_read(&before, -1);
+            self.count_read(said, 1);
+        }
+    }
+
+    /// A member reads, with 1, or reads no longer, with -1, what it says.
+    fn count_read(&mut self, said: &MemberSaid, by: isize) {
+        said.topics.iter().for_each(|topic| self.named.add(topic, by));
+        said.pattern().into_iter().for_each(|pattern| self.patterns.add(pattern, by));
     }
 
     fn take_place(&mut self, id: &Arc<str>, current: &Current) {
@@ -137,6 +154,7 @@ impl ConsumerGroup {
         let Some(member) = self.members.remove(id) else { return };
         self.classic_members -= usize::from(member.said.classic.is_some());
         self.bytes -= member.said.bytes();
+        self.count_read(&member.said, -1);
         for part in member.current.held() {
             if self.holders.get(&part) == Some(id) {
                 self.holders.remove(&part);
@@ -152,6 +170,11 @@ impl ConsumerGroup {
 
     /// Puts a record into the log and into the group.
     fn put(&mut self, turn: &mut Turn<'_>, record: ConsumerRecord) {
+        if let ConsumerRecord::Member { member, value: None } = &record
+            && let Some(gone) = self.members.get_mut(member)
+        {
+            gone.cancel_all(turn.deadlines);
+        }
         self.apply(&record);
         turn.effects.records.push(GroupRecord::Consumer { group: self.id.clone(), record });
     }
@@ -163,6 +186,11 @@ impl ConsumerGroup {
             self.put_off_session(turn, &id);
             self.time_revocation(turn, &id);
         }
+    }
+
+    /// The group is gone, or is of another kind.
+    pub fn cancel_all(&mut self, deadlines: &mut Deadlines) {
+        self.members.values_mut().for_each(|member| member.cancel_all(deadlines));
     }
 
     pub fn is_empty(&self) -> bool {
@@ -179,8 +207,7 @@ impl ConsumerGroup {
 
     /// Whether the group reads a topic.
     pub fn reads(&self, topic: &str) -> bool {
-        self.members.values().any(|member| member.said.topics.contains(topic))
-            || self.regexes.values().any(|resolved| resolved.topics.contains(topic))
+        self.named.has(topic) || self.regexes.values().any(|resolved| resolved.topics.contains(topic))
     }
 
     pub fn offsets_expire_from(&self) -> ExpiryFrom {
@@ -238,7 +265,7 @@ impl ConsumerGroup {
     }
 
     /// A time-out has its place now; acts if it is still meant.
-    pub fn fire(&mut self, turn: &mut Turn<'_>, place: Mono, timer: &Timer) {
+    pub fn fire(&mut self, turn: &mut Turn<'_>, place: Place, timer: &Timer) {
         let (Timer::Session { member, .. } | Timer::Revocation { member, .. }) = timer else { return };
         let Some(known) = self.members.get_mut(member) else { return };
         let (alarm, why) = match timer {
@@ -301,6 +328,8 @@ impl PartialEq for ConsumerGroup {
             && self.targets == other.targets
             && self.statics == other.statics
             && self.regexes == other.regexes
+            && self.named == other.named
+            && self.patterns == other.patterns
             && self.holders == other.holders
     }
 }

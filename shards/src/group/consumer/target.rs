@@ -3,13 +3,15 @@
 //! Invariant: a new target is not computed before the interval since the last one is over, so that members that come
 //! together cost one rebalance.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::super::turn::Turn;
 use super::assign::{Assignor, Subscriber};
 use super::record::{ConsumerRecord, TargetEpoch};
 use super::{ConsumerGroup, Parts};
+use crate::types::TopicId;
 
 impl ConsumerGroup {
     /// Computes a target for the group's epoch, if there is none and the time has come.
@@ -19,15 +21,18 @@ impl ConsumerGroup {
         }
         let assignor = self.assignor();
         let partitions = self.read_topics(turn.catalog);
-        let subscribers: Vec<Subscriber> = self
-            .members
-            .values()
-            .map(|member| Subscriber {
-                name: member.said.instance.as_ref().unwrap_or(&member.id).clone(),
-                topics: self.topics_of(&member.said, turn.catalog),
+        // Most say the same, and what that stands for is looked up once.
+        let mut known: BTreeMap<_, Rc<BTreeSet<TopicId>>> = BTreeMap::new();
+        let subscribers = self.members.values().map(|member| {
+            let said = &member.said;
+            let topics = known.entry((said.pattern(), &said.topics));
+            Subscriber {
+                name: said.instance.as_ref().unwrap_or(&member.id).clone(),
+                topics: topics.or_insert_with(|| Rc::new(self.topics_of(said, turn.catalog))).clone(),
                 has: self.targets.get(&member.id).cloned().unwrap_or_default(),
-            })
-            .collect();
+            }
+        });
+        let subscribers: Vec<Subscriber> = subscribers.collect();
         let parts = assignor.assign(&subscribers, &partitions);
         let assigned: Vec<(Arc<str>, Parts)> = self.members.keys().cloned().zip(parts).collect();
         for (member, parts) in assigned {

@@ -293,3 +293,60 @@ fn a_group_lists_and_tells_its_members_only_while_it_is_stable() {
     let listed = world.groups.list();
     assert_eq!((&*listed[0].group, &*listed[0].protocol_type), ("g", "consumer"));
 }
+
+#[test]
+fn who_is_gone_leaves_no_time_out_behind() {
+    let mut world = World::new();
+    let long = || Join { session_timeout_ms: 1_800_000, ..joining("a") };
+    for _ in 0..20 {
+        let ask = world.join(Join { needs_id: true, ..long() });
+        let id = world.refused(ask).member;
+        assert_eq!(world.leave(&id), Ok(()));
+    }
+    assert_eq!(world.groups.deadlines.len(), 0);
+    for _ in 0..20 {
+        let ask = world.join(long());
+        world.pass(3_000);
+        let joined = world.joined(ask);
+        let ask = world.sync(&joined, &[(&joined.member, "all")]);
+        world.synced(ask).expect("its part");
+        assert_eq!(world.leave(&joined.member), Ok(()));
+    }
+    let kept = world.groups.deadlines.len();
+    assert!(kept <= 2, "the group's own two, not {kept}");
+    assert_eq!(world.now(GroupRequest::Delete { group: "g".into() }), GroupReply::Deleted(Ok(())));
+    assert_eq!(world.groups.deadlines.len(), 0);
+}
+
+#[test]
+fn of_protocols_that_as_many_prefer_kafkas_first_is_spoken() {
+    for (one, other, chosen) in [
+        ("range", "roundrobin", "range"),
+        ("roundrobin", "range", "range"),
+        ("sticky", "range", "sticky"),
+        ("cooperative-sticky", "range", "range"),
+        ("cooperative-sticky", "consumer", "consumer"),
+    ] {
+        let mut world = World::new();
+        let speaking = |client, order: [&str; 2]| Join {
+            protocols: order.iter().map(|name| ((*name).into(), said())).collect(),
+            ..joining(client)
+        };
+        let ask = world.join(speaking("a", [one, other]));
+        world.join(speaking("b", [other, one]));
+        world.pass(10_000);
+        assert_eq!(world.joined(ask).protocol.as_deref(), Some(chosen), "{one} {other}");
+    }
+}
+
+#[test]
+fn a_new_group_waits_no_longer_when_the_id_that_it_waits_for_is_forgotten() {
+    let settings = GroupSettings { initial_rebalance_delay_ms: 30_000, ..GroupSettings::default() };
+    let mut world = World::with(settings);
+    world.id("a");
+    let ask = world.join(joining("b"));
+    world.pass(u64::from(SESSION_MS.unsigned_abs()) - 1);
+    assert!(world.answers.is_empty());
+    world.pass(1);
+    assert_eq!(world.joined(ask).generation, 1);
+}

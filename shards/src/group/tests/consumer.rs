@@ -508,3 +508,65 @@ fn groups_that_are_gone_hold_no_memory() {
     assert_eq!(world.now(GroupRequest::Delete { group: "g".into() }), GroupReply::Deleted(Ok(())));
     assert_eq!(world.groups.bytes(), 0);
 }
+
+#[test]
+fn who_is_gone_leaves_no_time_out_behind() {
+    let mut world = World::new().with_topic("t", T, 6);
+    for _ in 0..20 {
+        let mut one = Consumer::new("a");
+        one.step(&mut world);
+        world.beat(ConsumerBeat { epoch: -1, ..one.beats() }).expect("it goes");
+    }
+    assert_eq!(world.groups.deadlines.len(), 0);
+}
+
+#[test]
+fn a_static_member_that_goes_away_is_not_fenced_for_what_it_was_to_give_up() {
+    let mut world = World::new().with_topic("t", T, 6);
+    let mut away = Consumer::as_static("a");
+    away.step(&mut world);
+    world.pass(LATER_MS);
+    let mut other = Consumer::new("b");
+    other.step(&mut world);
+    let quick = ConsumerBeat { rebalance_timeout_ms: 10_000, ..away.beats() };
+    let told = world.beat(quick).expect("accepted");
+    assert_eq!(told.assignment.map(|parts| parts[&T].len()), Some(3), "it is to give three up");
+    let epoch = world.consumers().epoch;
+    world.beat(ConsumerBeat { epoch: -2, ..away.beats() }).expect("it goes away");
+    world.pass(12_000);
+    assert_eq!(world.consumers().epoch, epoch, "nobody was fenced");
+    let mut back = Consumer::as_static("c");
+    back.step(&mut world);
+    assert_eq!(back.count(), 3, "it has its place");
+    world.check_replay();
+}
+
+#[test]
+fn time_outs_of_a_consumer_group_come_one_in_a_step() {
+    let mut world = World::new().with_topic("t", T, 6);
+    for name in ["a", "b", "c"] {
+        Consumer::new(name).step(&mut world);
+    }
+    world.now.mono = world.now.mono.after(Duration::from_secs(3600));
+    for left in [2, 1, 0] {
+        let effects = world.groups.fire(world.now, &world.catalog, 64);
+        world.take(effects);
+        assert_eq!(world.consumers().members.len(), left);
+    }
+}
+
+#[test]
+fn topics_are_read_as_long_as_anybody_names_them() {
+    let mut world = World::new().with_topic("t", T, 2).with_topic("u", U, 2);
+    let both = Consumer { topics: BTreeSet::from(["t".into(), "u".into()]), ..Consumer::new("a") };
+    world.beat(both.joins()).expect("accepted");
+    let mut one = Consumer::new("b");
+    one.step(&mut world);
+    let reads = |world: &World, topic: &str| world.groups.groups["g"].kind.reads(topic);
+    assert!(reads(&world, "t") && reads(&world, "u"));
+    world.beat(ConsumerBeat { epoch: -1, ..both.beats() }).expect("it goes");
+    assert!(reads(&world, "t") && !reads(&world, "u"));
+    world.beat(ConsumerBeat { topics: Some(BTreeSet::from(["u".into()])), ..one.beats() }).expect("accepted");
+    assert!(!reads(&world, "t") && reads(&world, "u"));
+    world.check_replay();
+}

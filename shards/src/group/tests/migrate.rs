@@ -486,3 +486,19 @@ fn step(consumer: &mut Consumer, world: &mut World) {
         Err(_) => (consumer.epoch, consumer.owns) = (0, Parts::new()),
     }
 }
+
+#[test]
+fn classic_members_that_are_left_alone_in_a_consumer_group_share_what_the_last_consumer_had() {
+    let consumer_migration = Migration::Upgrade;
+    let settings = GroupSettings { initial_rebalance_delay_ms: 0, consumer_migration, ..GroupSettings::default() };
+    let mut world = World::with(settings).with_topic("t", T, PARTITIONS);
+    let mut classic = [Classic::new("a"), Classic::new("b")];
+    let mut consumer = [Consumer::new("c")];
+    settle(&mut world, &mut classic, &mut []);
+    settle(&mut world, &mut classic, &mut consumer);
+    assert_eq!(consumer[0].count(), 2);
+    world.beat(ConsumerBeat { epoch: -1, ..consumer[0].beats() }).expect("it goes");
+    settle(&mut world, &mut classic, &mut []);
+    assert_eq!(world.listed_type(), "consumer");
+    assert_eq!(classic.iter().map(|one| one.owns.len()).sum::<usize>(), 6, "{classic:?}");
+}

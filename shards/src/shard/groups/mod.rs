@@ -17,7 +17,6 @@ use std::time::Duration;
 use super::append::AppendResult;
 use super::core::ShardCore;
 use crate::batch::{BatchBuilder, NewRecord, ValidBatch};
-use crate::catalog::Catalog;
 use crate::group::{
     AskId, Effects, GroupError, GroupRecord, GroupReply, GroupRequest, GroupSettings, Groups, ListedGroup, Now,
 };
@@ -26,7 +25,7 @@ use crate::router::oneshot::{Asked, Reply, oneshot};
 use crate::types::{Mono, Offset, PartitionId};
 
 pub use load::run as run_loads;
-pub use tasks::{run_expiry, run_replies, run_timers};
+pub use tasks::{run_expiry, run_outbox, run_replies, run_timers};
 
 /// What an asker gets: the machine's answer, or why there is none.
 pub type GroupAnswer = Result<GroupReply, GroupError>;
@@ -34,6 +33,10 @@ pub type GroupAnswer = Result<GroupReply, GroupError>;
 /// A batch of at least so many records ends before the next group's; one of offsets stays far below what every reader
 /// takes.
 const RECORDS_PER_BATCH: usize = 1000;
+
+/// Replies that leave in one go: each wakes the task of a connection, which makes it and writes it to its socket. A rebalance
+/// answers all members of a group; what wakes together runs together, for some milliseconds where they are hundreds.
+const REPLIES_AT_ONCE: usize = 16;
 
 /// Refusals for want of memory are told on stderr no more often.
 const FULL_TOLD_EVERY: Duration = Duration::from_secs(10);
@@ -43,17 +46,24 @@ pub struct Coordinators {
     settings: Arc<GroupSettings>,
     of: BTreeMap<PartitionId, Coordinator>,
     to_load: VecDeque<PartitionId>,
+    /// What the coordinators hold, about.
+    held_bytes: usize,
     /// In the order of their appends.
     unsent: VecDeque<Unsent>,
+    /// Replies that may leave, when those of their step before them have.
+    outbox: VecDeque<(Reply<GroupAnswer>, GroupReply)>,
     next_ask: u64,
     /// When it was last told that groups hold too much.
     full_told_at: Option<Mono>,
-    /// When the time-outs are looked at next, as far as their task knows.
+    /// When the time-outs are looked at next, as far as their task knows, and whose were fired last.
     next_look: Mono,
+    fired: Option<PartitionId>,
 }
 
 struct Coordinator {
     state: State,
+    /// What all coordinators' count has of it.
+    counted: usize,
     /// Who waits for a later step.
     askers: BTreeMap<AskId, Reply<GroupAnswer>>,
     /// Steps that append or wait for what was appended, and those of them that are over: the others are not durable yet.
@@ -100,10 +110,13 @@ impl Coordinators {
             settings,
             of: BTreeMap::new(),
             to_load: VecDeque::new(),
+            held_bytes: 0,
             unsent: VecDeque::new(),
+            outbox: VecDeque::new(),
             next_ask: 0,
             full_told_at: None,
             next_look: Mono(0),
+            fired: None,
         }
     }
 }
@@ -112,7 +125,9 @@ impl ShardCore {
     /// This core owns a partition that holds groups; a fresh one has nothing to be read.
     pub fn add_coordinator(&mut self, partition: PartitionId, is_fresh: bool) {
         let state = if is_fresh { State::Ready(Groups::new(self.groups.settings.clone())) } else { State::Loading };
-        let coordinator = Coordinator { state, askers: BTreeMap::new(), steps: 0, steps_over: 0, gone: Vec::new() };
+        let coordinator =
+            Coordinator { state, counted: 0, askers: BTreeMap::new(), steps: 0, steps_over: 0, gone: Vec::new() };
+        self.remove_coordinator(partition);
         self.groups.of.insert(partition, coordinator);
     }
 
@@ -125,6 +140,7 @@ impl ShardCore {
     pub fn remove_coordinator(&mut self, partition: PartitionId) {
         if let Some(mut coordinator) = self.groups.of.remove(&partition) {
             coordinator.turn_all_away();
+            self.groups.held_bytes -= coordinator.counted;
         }
     }
 
@@ -147,8 +163,7 @@ impl ShardCore {
     ) {
         let may_append = self.may_append_records(partition);
         let groups = &mut self.groups;
-        let held: usize = groups.of.values().map(Coordinator::bytes).sum();
-        let room = groups.settings.memory_bytes.saturating_sub(held);
+        let room = groups.settings.memory_bytes.saturating_sub(groups.held_bytes);
         let Some(coordinator) = groups.of.get_mut(&partition) else {
             return reply.send(Err(GroupError::NotCoordinator));
         };
@@ -210,21 +225,7 @@ impl ShardCore {
             }
             coordinator.gone.push(gone);
         }
-        self.wake_timers();
-    }
-
-    /// One step on every coordinator that is ready and can store what comes of it.
-    fn step_coordinators(&mut self, now: Mono, wall_ms: i64, mut step: impl FnMut(&mut Groups, &Catalog) -> Effects) {
-        let all: Vec<PartitionId> = self.groups.of.keys().copied().collect();
-        for partition in all {
-            if self.may_append_records(partition).is_err() {
-                continue;
-            }
-            let Some(coordinator) = self.groups.of.get_mut(&partition) else { continue };
-            let State::Ready(machine) = &mut coordinator.state else { continue };
-            let effects = step(machine, &self.catalog.borrow());
-            self.carry_out(now, wall_ms, partition, effects);
-        }
+        self.signals.group_timers.notify();
     }
 
     /// Whether a record would be taken now.
@@ -236,7 +237,7 @@ impl ShardCore {
         if self.disk_full || known.offline.is_some() { Err(GroupError::NotAvailable) } else { Ok(()) }
     }
 
-    /// Appends records and lets replies go once they may.
+    /// After a step on a coordinator's machine: appends records and lets replies go once they may.
     fn carry_out(&mut self, now: Mono, wall_ms: i64, partition: PartitionId, effects: Effects) {
         let Effects { records, replies } = effects;
         let appended = (!records.is_empty()).then(|| {
@@ -253,31 +254,45 @@ impl ShardCore {
         let Some(coordinator) = self.groups.of.get_mut(&partition) else { return };
         let replies: Vec<_> =
             replies.into_iter().filter_map(|(ask, answer)| Some((coordinator.askers.remove(&ask)?, answer))).collect();
-        if appended.is_none() && coordinator.unsynced() == 0 {
-            send(replies);
-        } else if appended.is_some() || !replies.is_empty() {
-            coordinator.steps += 1;
+        let may_leave = appended.is_none() && coordinator.unsynced() == 0;
+        let waits = !may_leave && (appended.is_some() || !replies.is_empty());
+        coordinator.steps += u64::from(waits);
+        coordinator.note_forgotten();
+        if may_leave {
+            self.send(replies);
+        } else if waits {
             self.groups.unsent.push_back(Unsent { partition, appended, replies });
             self.signals.group_replies.notify();
         }
-        coordinator.note_forgotten();
-        self.wake_timers();
-    }
-
-    /// The time-outs are looked at no later than the next of them.
-    fn wake_timers(&mut self) {
-        if self.next_group_deadline().is_some_and(|next| next < self.groups.next_look) {
+        self.groups.recount(partition);
+        if self.next_deadline_of(partition).is_some_and(|next| next < self.groups.next_look) {
             self.signals.group_timers.notify();
         }
     }
 
-    /// The next time-out that could be fired when it is due.
-    fn next_group_deadline(&self) -> Option<Mono> {
-        let next = self.groups.of.iter().filter_map(|(partition, coordinator)| match &coordinator.state {
-            State::Ready(machine) if self.may_append_records(*partition).is_ok() => machine.next_deadline(),
+    /// Lets replies go that may: the first of many at once, the others by and by.
+    fn send(&mut self, mut replies: Vec<(Reply<GroupAnswer>, GroupReply)>) {
+        // At the end of a core nobody sends what is left behind.
+        if replies.len() > REPLIES_AT_ONCE && !self.stopping {
+            self.groups.outbox.extend(replies.drain(REPLIES_AT_ONCE..));
+            self.signals.group_outbox.notify();
+        }
+        for (reply, answer) in replies {
+            reply.send(Ok(answer));
+        }
+    }
+
+    /// The next time-out of a coordinator that could be fired when it is due.
+    fn next_deadline_of(&self, partition: PartitionId) -> Option<Mono> {
+        match &self.groups.of.get(&partition)?.state {
+            State::Ready(machine) if self.may_append_records(partition).is_ok() => machine.next_deadline(),
             State::Ready(_) | State::Loading | State::Failed => None,
-        });
-        next.min()
+        }
+    }
+
+    /// The next of all coordinators'.
+    fn next_group_deadline(&self) -> Option<Mono> {
+        self.groups.of.keys().filter_map(|partition| self.next_deadline_of(*partition)).min()
     }
 
     /// A step's records are durable, or will never be. After one that failed, what later steps say rests on it too: it
@@ -290,7 +305,7 @@ impl ShardCore {
             coordinator.note_forgotten();
         }
         let error = match outcome {
-            Ok(()) if is_ready => return send(unsent.replies),
+            Ok(()) if is_ready => return self.send(unsent.replies),
             Ok(()) => None,
             Err(error) => Some(error),
         };
@@ -304,6 +319,7 @@ impl ShardCore {
                 topic.forgotten_at = None;
             }
             coordinator.turn_all_away();
+            self.groups.recount(unsent.partition);
             self.groups.to_load.push_back(unsent.partition);
             self.signals.group_loads.notify();
         }
@@ -311,8 +327,29 @@ impl ShardCore {
 }
 
 impl Coordinators {
+    /// A coordinator's machine has changed, or there is none any more.
+    fn recount(&mut self, partition: PartitionId) {
+        let Some(coordinator) = self.of.get_mut(&partition) else { return };
+        let now = coordinator.bytes();
+        self.held_bytes = self.held_bytes - std::mem::replace(&mut coordinator.counted, now) + now;
+    }
+
+    fn has_outbox(&self) -> bool {
+        !self.outbox.is_empty()
+    }
+
+    /// The next replies leave.
+    fn send_some(&mut self) {
+        for (reply, answer) in self.outbox.drain(..self.outbox.len().min(REPLIES_AT_ONCE)) {
+            reply.send(Ok(answer));
+        }
+    }
+
     /// Nobody waits any more.
     pub fn turn_all_away(&mut self) {
+        while self.has_outbox() {
+            self.send_some();
+        }
         for coordinator in self.of.values_mut() {
             coordinator.turn_all_away();
         }
@@ -349,12 +386,6 @@ impl Coordinator {
         for reply in std::mem::take(&mut self.askers).into_values() {
             reply.send(Err(GroupError::NotCoordinator));
         }
-    }
-}
-
-fn send(replies: Vec<(Reply<GroupAnswer>, GroupReply)>) {
-    for (reply, answer) in replies {
-        reply.send(Ok(answer));
     }
 }
 

@@ -18,6 +18,9 @@ use crate::types::{Mono, PartitionId};
 /// Time-outs fired, and groups looked at for expiry, in one step.
 const PER_STEP: usize = 64;
 
+/// Between portions of replies: what a portion costs, to write and to read what its receivers ask next, is about half of it.
+const REPLIES_PAUSE: Duration = Duration::from_millis(1);
+
 /// Sends replies in the order of the appends that they wait for.
 pub async fn run_replies<R: Runtime>(shard: Shard<R>) {
     let signals = shard.signals();
@@ -32,6 +35,18 @@ pub async fn run_replies<R: Runtime>(shard: Shard<R>) {
                 },
             };
             shard.step(|core, _, _| core.step_is_over(unsent, outcome));
+        }
+    }
+}
+
+/// Sends the replies of large steps, [some](REPLIES_AT_ONCE) at a time.
+pub async fn run_outbox<R: Runtime>(shard: Shard<R>) {
+    let signals = shard.signals();
+    while !shard.journal_is_closed() {
+        signals.group_outbox.wait().await;
+        while shard.step(|core, _, _| core.groups.has_outbox()) {
+            shard.rt().sleep_until(shard.now().after(REPLIES_PAUSE)).await;
+            shard.step(|core, _, _| core.groups.send_some());
         }
     }
 }
@@ -86,13 +101,26 @@ async fn expire<R: Runtime>(shard: &Shard<R>, partition: PartitionId, time: Trus
 }
 
 impl ShardCore {
-    /// Fires what is due. When to look again: what cannot be fired now, since nothing can be stored, waits for a tick.
+    /// Fires what is due of one coordinator, each in its turn. When to look again: what cannot be fired now, since nothing can
+    /// be stored, waits for a tick.
     pub(super) fn fire_groups(&mut self, now: Mono, wall_ms: i64) -> Mono {
-        self.step_coordinators(now, wall_ms, |machine, catalog| {
-            machine.fire(Now { mono: now, wall_ms }, catalog, PER_STEP)
-        });
+        if let Some(partition) = self.next_due(now) {
+            self.groups.fired = Some(partition);
+            if let Some(State::Ready(machine)) = self.groups.of.get_mut(&partition).map(|known| &mut known.state) {
+                let effects = machine.fire(Now { mono: now, wall_ms }, &self.catalog.borrow(), PER_STEP);
+                self.carry_out(now, wall_ms, partition, effects);
+            }
+        }
         let next = self.next_group_deadline().map_or(Mono::FAR, |next| next.max(now));
         self.groups.next_look = next.min(now.after(TICK));
         self.groups.next_look
+    }
+
+    /// The first coordinator behind the last one that has something to fire.
+    fn next_due(&self, now: Mono) -> Option<PartitionId> {
+        let is_due = |partition: &&PartitionId| self.next_deadline_of(**partition).is_some_and(|next| next <= now);
+        let behind = |partition: &&PartitionId| self.groups.fired.is_none_or(|fired| **partition > fired);
+        let due = || self.groups.of.keys().filter(is_due);
+        due().find(behind).or_else(|| due().next()).copied()
     }
 }

@@ -8,7 +8,7 @@ use futures_lite::future::{block_on, poll_once};
 
 use super::*;
 use crate::batch::BatchHeader;
-use crate::catalog::{CatalogRecord, CatalogSettings, TopicConfig};
+use crate::catalog::{Catalog, CatalogRecord, CatalogSettings, TopicConfig};
 use crate::group::{Commit, CommitOffset, FetchTopic, Join, MemberRef};
 use crate::journal::format::RunId;
 use crate::router::placement::ShardIndex;
@@ -253,13 +253,86 @@ fn groups_hold_no_more_than_they_may_and_go_on_with_what_they_have() {
     });
     assert_eq!(refused, Some(Err(GroupError::MaxSizeReached)));
     assert!((15..25).contains(&waiting.len()), "{} members of 10 KiB", waiting.len());
-    assert_eq!(answer(&mut core, commit_many(200)), Err(GroupError::MaxSizeReached));
+    assert_eq!(answer(&mut core, commit_many(200)), Err(GroupError::NotAvailable), "a member comes again");
     answer(&mut core, commit(6)).expect("it takes the place of the one before");
     assert_eq!(stored(&mut core), Some(6));
     // The members' clients are gone.
     core.fire_groups(NOW.after(Duration::from_secs(3600)), WALL_MS);
     core.fire_groups(NOW.after(Duration::from_secs(7200)), WALL_MS);
     answer(&mut core, commit_many(200)).expect("there is room again");
+    let held: usize = core.groups.of.values().map(Coordinator::bytes).sum();
+    assert_eq!(core.groups.held_bytes, held);
+    core.remove_coordinator(PARTITION);
+    assert_eq!(core.groups.held_bytes, 0);
+}
+
+#[test]
+fn the_replies_of_a_large_step_leave_some_at_a_time_and_the_leaders_first() {
+    let mut core = core();
+    let mut joining: Vec<Asked<GroupAnswer>> = (0..40u8)
+        .map(|n| {
+            let GroupRequest::Join(join) = join() else { panic!("a join") };
+            // The first one leads; its id is the last.
+            ask(&mut core, GroupRequest::Join(Join { fresh: [250 - n; 16], ..join }))
+        })
+        .collect();
+    core.fire_groups(NOW.after(Duration::from_secs(1)), WALL_MS);
+    while !core.groups.unsent.is_empty() {
+        end_step(&mut core, Ok(()));
+    }
+    let mut led = false;
+    let mut answered = |joining: &mut [Asked<GroupAnswer>]| {
+        let told = joining.iter_mut().enumerate().filter_map(|(n, asked)| Some((n, block_on(poll_once(asked))??)));
+        let told: Vec<(usize, GroupAnswer)> = told.collect();
+        led |= told.iter().any(|(n, _)| *n == 0);
+        assert!(led, "the leader's part is waited for");
+        told.len()
+    };
+    assert_eq!(answered(&mut joining), REPLIES_AT_ONCE);
+    core.groups.send_some();
+    assert_eq!(answered(&mut joining), REPLIES_AT_ONCE);
+    core.groups.send_some();
+    assert_eq!(answered(&mut joining), 40 - 2 * REPLIES_AT_ONCE);
+    assert!(!core.groups.has_outbox());
+}
+
+#[test]
+fn when_a_core_ends_all_replies_leave() {
+    let mut core = core();
+    let mut replies = Vec::new();
+    let mut asked: Vec<Asked<GroupAnswer>> = Vec::new();
+    for _ in 0..40 {
+        let (reply, one) = oneshot();
+        replies.push((reply, GroupReply::Heartbeat(Ok(()))));
+        asked.push(one);
+    }
+    core.send(replies);
+    core.groups.turn_all_away();
+    assert!(asked.iter_mut().all(|one| block_on(poll_once(one)) == Some(Some(Ok(GroupReply::Heartbeat(Ok(())))))));
+}
+
+#[test]
+fn coordinators_fire_their_time_outs_in_turn_one_in_a_step() {
+    let mut core = core();
+    let other = PartitionId { index: 1, ..PARTITION };
+    let config = core.catalog.borrow().metadata_topic().config.clone();
+    core.insert(fresh(other, "__consumer_offsets".into(), config, LeaderEpoch(0)));
+    core.add_coordinator(other, true);
+    let mut waiting = Vec::new();
+    for (partition, groups) in [(PARTITION, 70), (other, 1)] {
+        for group in 0..groups {
+            let (reply, asked) = oneshot();
+            core.ask_group(NOW, WALL_MS, partition, join_to(&format!("g{group}"), 0), reply);
+            waiting.push(asked);
+        }
+    }
+    let due = NOW.after(Duration::from_secs(3600));
+    let mut fired = Vec::new();
+    while core.fire_groups(due, WALL_MS) <= due {
+        fired.extend(core.groups.fired);
+    }
+    fired.extend(core.groups.fired);
+    assert_eq!(fired.get(..3), Some(&[PARTITION, other, PARTITION][..]), "{fired:?}");
 }
 
 #[test]

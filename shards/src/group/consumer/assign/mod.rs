@@ -9,6 +9,7 @@ mod tests;
 mod uniform;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::record::Parts;
@@ -53,18 +54,27 @@ impl Assignor {
 pub struct Subscriber {
     /// Instance id, or member id: what stays when the client is started anew.
     pub name: Arc<str>,
-    pub topics: BTreeSet<TopicId>,
+    /// Subscribers that read the same may share it.
+    pub topics: Rc<BTreeSet<TopicId>>,
     /// Its part of the last target.
     pub has: Parts,
 }
 
 /// The subscribers of each topic, by their places in the list; topics that nobody reads are left out.
 fn by_topic(subscribers: &[Subscriber], partitions: &BTreeMap<TopicId, i32>) -> BTreeMap<TopicId, Vec<usize>> {
-    let mut readers: BTreeMap<TopicId, Vec<usize>> = BTreeMap::new();
+    let mut sets: BTreeMap<*const BTreeSet<TopicId>, (&BTreeSet<TopicId>, Vec<usize>)> = BTreeMap::new();
     for (place, subscriber) in subscribers.iter().enumerate() {
-        for topic in subscriber.topics.iter().filter(|topic| partitions.contains_key(*topic)) {
-            readers.entry(*topic).or_default().push(place);
+        let topics = &subscriber.topics;
+        sets.entry(Rc::as_ptr(topics)).or_insert_with(|| (topics, Vec::new())).1.push(place);
+    }
+    let mut readers: BTreeMap<TopicId, Vec<usize>> = BTreeMap::new();
+    for (topics, places) in sets.values() {
+        for topic in topics.iter().filter(|topic| partitions.contains_key(*topic)) {
+            readers.entry(*topic).or_default().extend(places);
         }
+    }
+    if sets.len() > 1 {
+        readers.values_mut().for_each(|places| places.sort_unstable());
     }
     readers
 }

@@ -9,7 +9,8 @@ fn topic(n: u8) -> TopicId {
 }
 
 fn subscriber(n: usize, topics: impl IntoIterator<Item = u8>) -> Subscriber {
-    Subscriber { name: format!("m{n:02}").into(), topics: topics.into_iter().map(topic).collect(), has: Parts::new() }
+    let topics = Rc::new(topics.into_iter().map(topic).collect());
+    Subscriber { name: format!("m{n:02}").into(), topics, has: Parts::new() }
 }
 
 fn counts(counts: &[i32]) -> BTreeMap<TopicId, i32> {
@@ -61,7 +62,80 @@ fn check(subscribers: &[Subscriber], partitions: &BTreeMap<TopicId, i32>, assign
     }
 }
 
+/// What the uniform assignor does, by its rules alone: all are asked for each partition.
+fn uniform_by_its_rules(subscribers: &[Subscriber], partitions: &BTreeMap<TopicId, i32>) -> Vec<Parts> {
+    let mut readers: BTreeMap<TopicId, Vec<usize>> = BTreeMap::new();
+    for topic in partitions.keys() {
+        let places = (0..subscribers.len()).filter(|place| subscribers[*place].topics.contains(topic));
+        readers.insert(*topic, places.collect());
+    }
+    let mut parts = vec![Parts::new(); subscribers.len()];
+    let is_owned = |parts: &[Parts], topic, index| parts.iter().any(|parts: &Parts| has(parts, topic, index));
+    let poorest = |parts: &[Parts], topic: TopicId| {
+        let of_topic = |place: usize| parts[place].get(&topic).map_or(0, BTreeSet::len);
+        readers[&topic].iter().copied().min_by_key(|place| (len(&parts[*place]), of_topic(*place), *place))
+    };
+    for (place, subscriber) in subscribers.iter().enumerate() {
+        for (topic, indexes) in &subscriber.has {
+            let count = partitions.get(topic).copied().filter(|_| subscriber.topics.contains(topic)).unwrap_or(0);
+            for index in indexes.range(..count) {
+                if !is_owned(&parts, *topic, *index) {
+                    parts[place].entry(*topic).or_default().insert(*index);
+                }
+            }
+        }
+    }
+    let mut topics: Vec<TopicId> = readers.keys().copied().collect();
+    topics.sort_by_key(|topic| (readers[topic].len(), *topic));
+    for topic in topics {
+        for index in 0..partitions[&topic] {
+            if !is_owned(&parts, topic, index)
+                && let Some(to) = poorest(&parts, topic)
+            {
+                parts[to].entry(topic).or_default().insert(index);
+            }
+        }
+    }
+    loop {
+        let mut places: Vec<usize> = (0..parts.len()).collect();
+        places.sort_by_key(|place| (std::cmp::Reverse(len(&parts[*place])), *place));
+        let before = parts.clone();
+        for from in places {
+            let of = parts[from].clone();
+            let mut all =
+                of.iter().rev().flat_map(|(topic, indexes)| indexes.iter().rev().map(|index| (*topic, *index)));
+            let found = all.find_map(|(topic, index)| {
+                let to = poorest(&parts, topic)?;
+                (len(&parts[to]) + 1 < len(&of)).then_some((to, topic, index))
+            });
+            if let Some((to, topic, index)) = found {
+                parts[from].get_mut(&topic).expect("it has it").remove(&index);
+                parts[from].retain(|_, indexes| !indexes.is_empty());
+                parts[to].entry(topic).or_default().insert(index);
+            }
+        }
+        if parts == before {
+            return parts;
+        }
+    }
+}
+
+fn has(parts: &Parts, topic: TopicId, index: i32) -> bool {
+    parts.get(&topic).is_some_and(|indexes| indexes.contains(&index))
+}
+
 proptest! {
+    #[test]
+    fn uniform_does_what_its_rules_say_after_any_history((subscribers, partitions) in group(), more in group()) {
+        let assigned = Assignor::Uniform.assign(&subscribers, &partitions);
+        prop_assert_eq!(&assigned, &uniform_by_its_rules(&subscribers, &partitions));
+        let (mut after, partitions) = more;
+        for (now, had) in after.iter_mut().zip(assigned) {
+            now.has = had;
+        }
+        prop_assert_eq!(Assignor::Uniform.assign(&after, &partitions), uniform_by_its_rules(&after, &partitions));
+    }
+
     #[test]
     fn every_partition_that_is_read_has_one_reader_after_any_history((subscribers, partitions) in group(), more in group()) {
         for assignor in Assignor::ALL {
@@ -125,7 +199,7 @@ proptest! {
         let mut subscribers = subscribers;
         for subscriber in &mut subscribers {
             if subscriber.topics.contains(&topic(1)) {
-                subscriber.topics.insert(twin);
+                Rc::make_mut(&mut subscriber.topics).insert(twin);
             }
         }
         for _ in 0..2 {

@@ -3,8 +3,12 @@
 //!
 //! Invariant: of two subscribers of a topic the one with partitions of it has at most one partition more in all. Each move
 //! brings two numbers closer together, so there is an end.
+//!
+//! It is one step of a core: a large group must not cost members × partitions. Who has how many is kept in order as partitions
+//! move, and a round looks at those only who have too many.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use super::super::record::Parts;
 use super::{Subscriber, by_topic};
@@ -17,13 +21,7 @@ pub fn assign(subscribers: &[Subscriber], partitions: &BTreeMap<TopicId, i32>) -
     let mut topics: Vec<(&TopicId, &Vec<usize>)> = readers.iter().collect();
     topics.sort_by_key(|(topic, readers)| (readers.len(), **topic));
     for (topic, readers) in &topics {
-        for index in 0..partitions.get(*topic).copied().unwrap_or(0) {
-            if !shares.owners.contains_key(&(**topic, index))
-                && let Some(to) = shares.poorest(**topic, readers)
-            {
-                shares.give(to, **topic, index);
-            }
-        }
+        shares.give_free(**topic, partitions.get(*topic).copied().unwrap_or(0), readers);
     }
     shares.balance(&readers);
     shares.parts
@@ -74,9 +72,23 @@ impl Shares {
         self.parts.get(place).and_then(|parts| parts.get(&topic)).map_or(0, |indexes| indexes.len())
     }
 
-    /// Who has fewest; among equals the one with fewest of this topic, so that topics spread too.
-    fn poorest(&self, topic: TopicId, readers: &[usize]) -> Option<usize> {
-        readers.iter().copied().min_by_key(|place| (self.count(*place), self.of_topic(*place, topic), *place))
+    /// Gives the partitions of a topic that nobody has to whoever has fewest; among equals to the one with fewest of this
+    /// topic, so that topics spread too.
+    fn give_free(&mut self, topic: TopicId, count: i32, readers: &[usize]) {
+        let free: Vec<i32> = (0..count).filter(|index| !self.owners.contains_key(&(topic, *index))).collect();
+        if free.is_empty() {
+            return;
+        }
+        let is_new = usize::try_from(count).is_ok_and(|count| count == free.len());
+        let of_topic = |place| if is_new { 0 } else { self.of_topic(place, topic) };
+        let line = readers.iter().map(|place| Reverse((self.count(*place), of_topic(*place), *place)));
+        let mut line: BinaryHeap<_> = line.collect();
+        for index in free {
+            let Some(mut first) = line.peek_mut() else { return };
+            let Reverse((count, of_topic, place)) = *first;
+            self.give(place, topic, index);
+            *first = Reverse((count + 1, of_topic + 1, place));
+        }
     }
 
     fn give(&mut self, to: usize, topic: TopicId, index: i32) {
@@ -98,13 +110,23 @@ impl Shares {
         }
     }
 
+    /// In rounds: in each everybody who has too many, those who have most first, gives one away.
     fn balance(&mut self, readers: &BTreeMap<TopicId, Vec<usize>>) {
+        let mut standing = Standing::new(readers, &self.counts);
         loop {
-            let mut places: Vec<usize> = (0..self.parts.len()).collect();
-            places.sort_by_key(|place| (std::cmp::Reverse(self.count(*place)), *place));
+            let Some(least) = standing.least() else { return };
+            // Nobody else can give any, but who gets some in this round.
+            let mut round = standing.above(least + 1);
+            let mut began: BTreeMap<usize, usize> = BTreeMap::new();
             let mut moved = false;
-            for from in places {
-                moved |= self.relieve(from, readers);
+            while let Some((Reverse(count), from)) = round.pop_first() {
+                let Some(to) = self.relieve(from, &mut standing) else { continue };
+                moved = true;
+                began.entry(from).or_insert(count);
+                let had = *began.entry(to).or_insert(self.count(to) - 1);
+                if (Reverse(had), to) > (Reverse(count), from) {
+                    round.insert((Reverse(had), to));
+                }
             }
             if !moved {
                 return;
@@ -112,20 +134,117 @@ impl Shares {
         }
     }
 
-    /// Moves one partition of a subscriber to one that has at least two fewer; whether there was such. One at a time, so
-    /// that of several who have too many each gives its share.
-    fn relieve(&mut self, from: usize, readers: &BTreeMap<TopicId, Vec<usize>>) -> bool {
-        let Some(parts) = self.parts.get(from) else { return false };
+    /// Moves one partition of a subscriber to one that has at least two fewer, and tells to whom. One at a time, so that of
+    /// several who have too many each gives its share.
+    fn relieve(&mut self, from: usize, standing: &mut Standing) -> Option<usize> {
+        let has = self.count(from);
+        if !standing.may_relieve(from, has) {
+            return None;
+        }
         // The last ones go first: of a topic that grows, the new partitions are those that move.
-        let mut all =
-            parts.iter().rev().flat_map(|(topic, indexes)| indexes.iter().rev().map(move |index| (*topic, *index)));
-        let found = all.find_map(|(topic, index)| {
-            let to = self.poorest(topic, readers.get(&topic)?)?;
-            (self.count(to) + 1 < self.count(from)).then_some((to, topic, index))
-        });
-        let Some((to, topic, index)) = found else { return false };
+        let mut all = self.parts.get(from)?.iter().rev();
+        let (to, topic, index) = all.find_map(|(topic, indexes)| {
+            let poor = standing.poorest(*topic, has)?;
+            let to = least_by(poor, |place| self.of_topic(place, *topic))?;
+            Some((to, *topic, *indexes.last()?))
+        })?;
+        for place in [from, to] {
+            standing.remove(place, self.count(place));
+        }
         self.take(from, topic, index);
         self.give(to, topic, index);
-        true
+        for place in [from, to] {
+            standing.insert(place, self.count(place));
+        }
+        Some(to)
     }
+}
+
+/// The first of those with the smallest number; nothing is smaller than 0.
+fn least_by(places: impl Iterator<Item = usize>, number: impl Fn(usize) -> usize) -> Option<usize> {
+    let mut found: Option<(usize, usize)> = None;
+    for place in places {
+        let key = number(place);
+        if found.is_none_or(|(least, _)| key < least) {
+            found = Some((key, place));
+        }
+        if key == 0 {
+            break;
+        }
+    }
+    found.map(|(_, place)| place)
+}
+
+/// Who has how many: all of those who read anything, and the readers of each topic. Topics with the same readers are one
+/// class.
+struct Standing {
+    all: BTreeSet<(Reverse<usize>, usize)>,
+    class_of: BTreeMap<TopicId, usize>,
+    classes: Vec<BTreeSet<(usize, usize)>>,
+    /// The classes that each subscriber is in.
+    of: Vec<Vec<usize>>,
+}
+
+impl Standing {
+    fn new(readers: &BTreeMap<TopicId, Vec<usize>>, counts: &[usize]) -> Standing {
+        let mut known: BTreeMap<&[usize], usize> = BTreeMap::new();
+        let mut of = vec![Vec::new(); counts.len()];
+        let mut class_of = BTreeMap::new();
+        for (topic, readers) in readers {
+            let next = known.len();
+            let class = *known.entry(readers).or_insert_with(|| {
+                for place in readers {
+                    of[*place].push(next);
+                }
+                next
+            });
+            class_of.insert(*topic, class);
+        }
+        let classes = vec![BTreeSet::new(); known.len()];
+        let mut standing = Standing { all: BTreeSet::new(), class_of, classes, of };
+        for (place, count) in counts.iter().enumerate() {
+            standing.insert(place, *count);
+        }
+        standing
+    }
+
+    fn insert(&mut self, place: usize, count: usize) {
+        for class in &self.of[place] {
+            self.classes[*class].insert((count, place));
+        }
+        self.all.insert((Reverse(count), place));
+    }
+
+    fn remove(&mut self, place: usize, count: usize) {
+        for class in &self.of[place] {
+            self.classes[*class].remove(&(count, place));
+        }
+        self.all.remove(&(Reverse(count), place));
+    }
+
+    /// The fewest that anybody has who reads anything.
+    fn least(&self) -> Option<usize> {
+        self.classes.iter().filter_map(fewest).min()
+    }
+
+    /// Those who have more, those who have most first.
+    fn above(&self, count: usize) -> BTreeSet<(Reverse<usize>, usize)> {
+        self.all.iter().take_while(|(Reverse(has), _)| *has > count).copied().collect()
+    }
+
+    /// Whether somebody with so many partitions reads anything that another with at least two fewer reads too.
+    fn may_relieve(&self, from: usize, has: usize) -> bool {
+        self.of[from].iter().any(|class| fewest(&self.classes[*class]).is_some_and(|fewest| fewest + 1 < has))
+    }
+
+    /// Those with the fewest partitions of all who read a topic, in their order, if these are at least two fewer than so many.
+    fn poorest(&self, topic: TopicId, than: usize) -> Option<impl Iterator<Item = usize>> {
+        let class = self.classes.get(*self.class_of.get(&topic)?)?;
+        let fewest = fewest(class).filter(|fewest| fewest + 1 < than)?;
+        Some(class.range((fewest, 0)..(fewest + 1, 0)).map(|(_, place)| *place))
+    }
+}
+
+fn fewest(class: &BTreeSet<(usize, usize)>) -> Option<usize> {
+    class.first().map(|(count, _)| *count)
 }
