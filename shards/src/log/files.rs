@@ -266,13 +266,14 @@ impl<R: Runtime> Files<R> {
     }
 
     /// Makes the partition's directory and says in it whose it is, as Kafka does. What another topic of the same name left
-    /// there moves aside. A directory that holds files of this partition says something else only if it is damaged.
+    /// there moves aside and goes. A directory that holds files of this partition says something else only if it is damaged.
     pub async fn make_directory(&self, dir: &PartitionDir, holds_files: bool) -> Result<(), StoreError> {
         let path = self.root.join(dir.name());
         let metadata = path.join(METADATA_FILE);
-        let _inside = self.enter(dir).await;
+        let inside = self.enter(dir).await;
         self.refuse_removed(dir, &path)?;
         let ours = metadata_text(dir.id.topic);
+        let mut others = Vec::new();
         // Whatever a power cut takes of it before it is synced, the journal still has all of the partition.
         while !self.rt.make_dir_with(&path, METADATA_FILE, ours.as_bytes()).await.at(&path)? {
             match self.rt.read_whole(&metadata).await {
@@ -289,12 +290,19 @@ impl<R: Runtime> Files<R> {
                 _ => match self.move_aside(dir, &path).await {
                     // Gone by itself: there is room for this one.
                     Err(e) if e.source.kind() == io::ErrorKind::NotFound => {}
-                    moved => drop(moved?),
+                    moved => others.push(moved?),
                 },
             }
         }
         self.unsynced.borrow_mut().insert(dir.id, Unsynced::NamesAndMetadata);
         self.root_is_unsynced.set(true);
+        drop(inside);
+        for aside in others {
+            // Its own core finds nothing under the name any more.
+            if let Err(error) = ignore_missing(self.rt.remove_dir_all(&aside).await) {
+                tracing::warn!(path = %aside.display(), %error, "not removed: the next start does it");
+            }
+        }
         Ok(())
     }
 

@@ -46,6 +46,11 @@ impl PartitionLog {
         if active.end_offset <= self.log_start { self.roll() } else { None }
     }
 
+    /// The oldest segment whose file is not finished lies wholly below `start` and takes no more.
+    pub fn has_unfinished_below(&self, start: Offset) -> bool {
+        self.unsealed().next().is_some_and(|s| !s.is_active() && s.end_offset <= start)
+    }
+
     /// Forgets finished segments wholly below `start`, whose move is synced; their files may be renamed, then unlinked.
     pub fn take_dropped(&mut self, start: Offset) -> Vec<Offset> {
         let mut bases = Vec::new();

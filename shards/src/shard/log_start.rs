@@ -113,8 +113,8 @@ impl ShardCore {
             partition.log.seal_synced(base);
         }
         partition.durable_log_start = partition.durable_log_start.max(start);
-        if sealed.is_some() {
-            // Its seal is in no drain: on a quiet or full broker nothing else would come to finish the file.
+        if partition.log.has_unfinished_below(partition.durable_log_start) {
+            // On a quiet or full broker nothing else would come to finish the file.
             self.given_up.push_back(slot);
             self.signals.given_up.notify();
         }

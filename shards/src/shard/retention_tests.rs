@@ -59,6 +59,23 @@ fn an_active_segment_that_is_given_up_gives_its_space_back_on_a_full_disk() {
 }
 
 #[test]
+fn a_segment_that_an_append_has_closed_loses_its_file_though_nothing_else_happens() {
+    with_shard(|bench| async move {
+        assert_eq!(bench.append(SMALL, batch_of(5_000)).await, Some(Offset(1)));
+        drained(&bench).await;
+        bench.started.shard.step(|core, _, _| {
+            let partition = core.get_mut(bench.small).expect("it was added");
+            partition.config = Arc::new(TopicConfig { segment_bytes: 1, ..TopicConfig::clone(&partition.config) });
+        });
+        assert_eq!(bench.append(SMALL, batch_of(200)).await, Some(Offset(2)));
+        let moved = bench.started.shards.move_log_start(vec![(SMALL, Upto::Offset(Offset(2)))]);
+        assert_eq!(bench.soon(moved).await, Some(vec![Ok(Offset(2))]));
+        pass(&bench, LATER).await;
+        assert!(logs(&bench).is_empty(), "{:?}", logs(&bench));
+    });
+}
+
+#[test]
 fn retention_waits_until_the_new_run_is_the_current_one() {
     with_shard(|bench| async move {
         let shard = &bench.started.shard;

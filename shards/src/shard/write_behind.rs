@@ -139,14 +139,15 @@ pub async fn run<R: Runtime>(shard: Shard<R>) {
     }
 }
 
-/// Finishes segments that were given up while they were active, one after the other: their files, and the memory of their tails, go
-/// with that. Thousands may come at once, and a drain that appends wait for goes on beside them.
+/// Finishes segments that were given up before their files were finished, one after the other: those, and the memory of their
+/// tails, go with that. Thousands may come at once, and a drain that appends wait for goes on beside them. A stop leaves the
+/// rest to the next start.
 pub async fn run_given_up<R: Runtime>(shard: Shard<R>) {
     let signals = shard.signals();
     while !shard.journal_is_closed() {
         signals.given_up.wait().await;
-        while !shard.journal_is_closed()
-            && let Some(slot) = shard.step(|core, _, _| core.given_up.pop_front())
+        while !shard.fence().is_tripped()
+            && let Some(slot) = shard.step(|core, _, _| core.given_up.pop_front().filter(|_| !core.stopping))
         {
             write_out(&shard, [slot].into(), WriteKind::WholeBlocks).await;
         }

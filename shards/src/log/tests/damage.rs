@@ -234,6 +234,8 @@ fn a_topic_is_made_again_on_one_core_while_another_one_removes_it() {
             let ReadPlan::Disk(read) = log.plan_read(Offset(0), 1, Offset(1), true) else { panic!("it is on disk") };
             let fresh = store(&rt).await;
             assert_eq!(found(fresh.read(&again, &read).await.expect("its file is there")).len(), 1);
+            let names = rt.disk().list(Path::new(ROOT)).expect("a directory");
+            assert_eq!(names.len(), 1, "the old one is gone: {names:?}");
         });
     }
 }
