@@ -64,7 +64,7 @@ fn an_append_does_not_overtake_those_that_wait_for_a_tail_that_is_closed_while_i
     with_shard(|bench| async move {
         cool(&bench).await;
         let shard = &bench.started.shard;
-        let first = shard.step(|core, now, wall_ms| append(core, now, wall_ms));
+        let first = shard.step(append);
         bench.rt.sleep_until(bench.rt.now().after(MOMENT)).await;
         let second = shard.step(|core, now, wall_ms| {
             close(core);
@@ -82,7 +82,7 @@ fn a_tail_that_cannot_be_read_any_more_when_it_is_closed_is_no_damage() {
         let fault = Fault { op: DiskOp::Read, path_contains: "/t-1/".into(), after: 0, times: 1 };
         bench.rt.disk().add_fault(fault);
         let shard = &bench.started.shard;
-        let appended = shard.step(|core, now, wall_ms| append(core, now, wall_ms));
+        let appended = shard.step(append);
         bench.rt.sleep_until(bench.rt.now().after(MOMENT)).await;
         shard.step(|core, _, _| close(core));
         assert_eq!(acked(&bench, appended).await, Some(Offset(1)));
