@@ -65,7 +65,7 @@ fn a_segment_that_an_append_has_closed_loses_its_file_though_nothing_else_happen
         drained(&bench).await;
         bench.started.shard.step(|core, _, _| {
             let partition = core.get_mut(bench.small).expect("it was added");
-            partition.config = Arc::new(TopicConfig { segment_bytes: 1, ..TopicConfig::clone(&partition.config) });
+            partition.config = Arc::new(TopicConfig { segment_bytes: 1_000, ..TopicConfig::clone(&partition.config) });
         });
         assert_eq!(bench.append(SMALL, batch_of(200)).await, Some(Offset(2)));
         let moved = bench.started.shards.move_log_start(vec![(SMALL, Upto::Offset(Offset(2)))]);
