@@ -3,7 +3,6 @@
 
 use corelog::wire::Str;
 use corelog::wire::messages::describe_configs::{DescribeConfigsRequest, DescribeConfigsResource};
-use corelog::wire::messages::find_coordinator::FindCoordinatorRequest;
 use corelog::wire::messages::list_config_resources::ListConfigResourcesRequest;
 use corelog::wire::messages::{alter_configs, incremental_alter_configs};
 
@@ -84,12 +83,6 @@ fn of_describe() -> Vec<Case> {
             let topic = w.topic("a", 1);
             w.ask(describe(TOPIC, topic.clone(), Some(&["segment.ms", "no.such.key", "segment.ms"])), v);
             w.ask(describe(TOPIC, topic, Some(&[])), v);
-        }),
-        case("describe: the topic of the groups", 1..=4, |w, v| {
-            let name = "__consumer_offsets";
-            w.aside(FindCoordinatorRequest { key: w.name("group"), ..Default::default() }, 3);
-            w.config_settled(TOPIC, name, "cleanup.policy", "compact");
-            w.ask(describe(TOPIC, name.into(), Some(&["compression.type", "cleanup.policy", "segment.bytes"])), v);
         }),
         case("describe: topics that there are not", 1..=4, |w, v| {
             let name = w.name("unknown");
