@@ -3,7 +3,8 @@
 //!
 //! Invariant: what such replies take before they are sent is in the core's budget, but for [`UNLENT_BYTES`] of each, a small
 //! element in the making, and an answer that came and waits for its [`LongReply::room`], without which a large element is not
-//! made; and others are served after at most [`TURN_BYTES`] of one, or one element. An element tells what is there when it is made: what other connections change meanwhile may show in it.
+//! made; and others are served after at most [`TURN_BYTES`] of one, or one element. An element tells what is there when it is
+//! made: what other connections change meanwhile may show in it.
 
 use std::future::Future;
 use std::pin::Pin;

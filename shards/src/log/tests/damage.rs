@@ -202,6 +202,16 @@ fn a_topic_made_again_under_its_name_gets_a_directory_of_its_own() {
     });
 }
 
+/// The stores of two cores, and a partition that the first one has put into a file.
+async fn two_cores(rt: &SimRuntime) -> (Store<SimRuntime>, Store<SimRuntime>, PartitionLog) {
+    let gates = Arc::new(Gates::default());
+    let (one, other) = (store_of_core(rt, gates.clone()).await, store_of_core(rt, gates).await);
+    let mut log = PartitionLog::new();
+    append(&mut log, &batch(1, 20, 0), &rules(SEGMENT_BYTES));
+    write_all(&one, &mut log, WriteKind::Everything).await;
+    (one, other, log)
+}
+
 /// The partition of a topic of the same name that was made later, and the first write of it.
 fn made_again() -> (PartitionDir, PartitionLog, WriteJob) {
     let mut again = dir();
@@ -218,12 +228,7 @@ fn a_topic_is_made_again_on_one_core_while_another_one_removes_it() {
         let sim = Sim::new(seed);
         let host = sim.add_host("a");
         sim.block_on(host, |rt| async move {
-            let gates = Arc::new(Gates::default());
-            let one = store_of_core(&rt, gates.clone()).await;
-            let other = store_of_core(&rt, gates).await;
-            let mut log = PartitionLog::new();
-            append(&mut log, &batch(1, 20, 0), &rules(SEGMENT_BYTES));
-            write_all(&one, &mut log, WriteKind::Everything).await;
+            let (one, other, _) = two_cores(&rt).await;
             let (again, mut log, job) = made_again();
             let (removed, made) = zip(one.remove_partition(&dir()), other.write(&again, &job)).await;
             removed.expect("removed");
@@ -234,8 +239,6 @@ fn a_topic_is_made_again_on_one_core_while_another_one_removes_it() {
             let ReadPlan::Disk(read) = log.plan_read(Offset(0), 1, Offset(1), true) else { panic!("it is on disk") };
             let fresh = store(&rt).await;
             assert_eq!(found(fresh.read(&again, &read).await.expect("its file is there")).len(), 1);
-            let names = rt.disk().list(Path::new(ROOT)).expect("a directory");
-            assert_eq!(names.len(), 1, "the old one is gone: {names:?}");
         });
     }
 }
@@ -245,12 +248,7 @@ fn a_core_that_stops_leaves_no_gate_shut_and_changes_no_name_any_more() {
     let sim = Sim::new(3);
     let host = sim.add_host("a");
     sim.block_on(host, |rt| async move {
-        let gates = Arc::new(Gates::default());
-        let one = store_of_core(&rt, gates.clone()).await;
-        let other = store_of_core(&rt, gates).await;
-        let mut log = PartitionLog::new();
-        append(&mut log, &batch(1, 20, 0), &rules(SEGMENT_BYTES));
-        write_all(&one, &mut log, WriteKind::Everything).await;
+        let (one, other, _) = two_cores(&rt).await;
         let remove = |done: Rc<Cell<bool>>| {
             let one = one.clone();
             rt.spawn(async move {
@@ -276,12 +274,7 @@ fn files_of_a_topic_made_again_outlive_what_was_under_way_for_the_old_one() {
     let sim = Sim::new(8);
     let host = sim.add_host("a");
     sim.block_on(host, |rt| async move {
-        let gates = Arc::new(Gates::default());
-        let one = store_of_core(&rt, gates.clone()).await;
-        let other = store_of_core(&rt, gates).await;
-        let mut log = PartitionLog::new();
-        append(&mut log, &batch(1, 20, 0), &rules(SEGMENT_BYTES));
-        write_all(&one, &mut log, WriteKind::Everything).await;
+        let (one, other, mut log) = two_cores(&rt).await;
         append(&mut log, &batch(1, 90_000, 0), &rules(1));
         let late = log.next_write(WriteKind::WholeBlocks, WRITE_JOB_BYTES_MAX).expect("the first segment's end");
         // Its core learns of the deletion, and has much to do before it comes to the directory.
@@ -291,6 +284,8 @@ fn files_of_a_topic_made_again_outlive_what_was_under_way_for_the_old_one() {
         let files = || rt.disk().list(&Path::new(ROOT).join(dir().name())).expect("a directory");
         let before = files();
         assert!(before.len() > 1, "{before:?}");
+        let directories = rt.disk().list(Path::new(ROOT)).expect("a directory");
+        assert_eq!(directories.len(), 1, "what was the old topic's is gone: {directories:?}");
         one.remove_segments(&dir(), &[Offset(0)]).await.expect("nothing to do");
         assert_eq!(files(), before);
         let late = one.write(&dir(), &late).await.expect_err("the id is gone for good");
