@@ -9,6 +9,7 @@ use std::sync::Arc;
 use shards::router::{Shards, Trace};
 use shards::types::Mono;
 
+use super::FirstStage;
 use super::fetch::sessions::{FetchSessions, SessionLimits};
 use super::long_reply::CoreMemory;
 use super::table::TABLE;
@@ -160,4 +161,13 @@ pub struct RequestContext<'a> {
     /// Of the request's header; this and the next.
     pub version: i16,
     pub client_id: Option<Str>,
+    /// See [`RequestContext::go_on`].
+    pub(super) rest: Cell<Option<FirstStage>>,
+}
+
+impl RequestContext<'_> {
+    /// What is left of the first stage, for a handler that may have to let others run in it.
+    pub fn go_on(&self, rest: impl Future<Output = ()> + 'static) {
+        self.rest.set(Some(Box::pin(rest)));
+    }
 }

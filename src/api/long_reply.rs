@@ -26,13 +26,18 @@ const TURN_BYTES: usize = 16 << 10;
 /// Most of one reply, where the core has twice that. All configs of 10,000 topics, with synonyms and documentation, are less.
 pub const REPLY_BYTES_MAX: usize = 64 << 20;
 
-/// The memory of a core, as replies need it.
+/// Work for a thread beside the core's.
+pub type Work = Box<dyn FnOnce() + Send>;
+
+/// The memory and the time of a core, as requests and replies need them.
 pub trait CoreMemory: ReadMemory {
     /// Most that one reply may take, at most [`REPLY_BYTES_MAX`].
     fn reply_bytes_max(&self) -> usize;
     fn now(&self) -> Mono;
     /// Lets others of this core run, if this one ran for long.
     fn turn(&self) -> Pin<Box<dyn Future<Output = ()>>>;
+    /// Has work done that takes longer than a task may run; one after the other, beside this core.
+    fn beside(&self, work: Work);
 }
 
 /// Why a connection is closed instead of being answered.
@@ -253,6 +258,10 @@ mod tests {
         fn turn(&self) -> Pin<Box<dyn Future<Output = ()>>> {
             self.turns.update(|count| count + 1);
             Box::pin(ready(()))
+        }
+
+        fn beside(&self, work: Work) {
+            work();
         }
     }
 

@@ -1,7 +1,7 @@
 //! Kafka's APIs, one file each: a request becomes calls on `shards`, their answers a reply. Runs on the connection's core.
 //!
-//! A request has two stages. The first is the call of its handler: it decodes, checks and takes its place in the
-//! owners' order before the connection's next request is looked at (R4). The second is the future that the handler
+//! A request has two stages. The first is the call of its handler, and what that leaves to be done with turns for others: it
+//! decodes, checks and takes its place in the owners' order before the connection's next request is looked at (R4). The second is the future that the handler
 //! returns: it waits for the answers and makes the reply. Those of one connection run one after the other; what they tell
 //! that is not fixed by their first stage, no request behind them changes before it is told ([`Submitted::tells`]); but for
 //! the records that a fetch reads, and their topics.
@@ -67,14 +67,19 @@ use shards::router::ReadLease;
 
 pub use context::{ApiCore, ApiSettings, Arrival, ListenerInfo, LogDir, OffsetsTopic, Peer, RequestContext};
 pub use fetch::sessions::SessionLimits;
-pub use long_reply::{CoreMemory, REPLY_BYTES_MAX};
+pub use long_reply::{CoreMemory, REPLY_BYTES_MAX, Work};
 pub use table::{Subject, changes, dispatch};
 
 /// The second stage of a request. Dropping it gives up the reply, not what the request does.
 pub type Pending = Pin<Box<dyn Future<Output = Outcome>>>;
 
-/// A request whose first stage is done.
+/// What is left of a first stage.
+pub type FirstStage = Pin<Box<dyn Future<Output = ()>>>;
+
+/// A request whose first stage has run, as far as it need not let others run.
 pub struct Submitted {
+    /// To be awaited before anything else.
+    pub rest: Option<FirstStage>,
     pub pending: Pending,
     /// What the second stage tells of, and others may change. No request of its connection is dispatched that [`changes`] any
     /// of it before the reply is made.

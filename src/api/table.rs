@@ -2,6 +2,7 @@
 //! handler. From it come ApiVersions, decode and dispatch, metric labels and README's table. Every core; no state.
 //! Invariant: an API is served if and only if it has a row here; a row without a handler does not compile.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::rc::Rc;
 
@@ -189,8 +190,8 @@ pub fn changes(frame: &Bytes) -> Option<Subject> {
     row.order.changed()
 }
 
-/// The first stage of the request in `frame`: what is submitted is submitted when this returns. An error closes the
-/// connection after the replies before it.
+/// The first stage of the request in `frame`: what is submitted is submitted when this returns and its rest is done. An error
+/// closes the connection after the replies before it.
 pub fn dispatch(core: &Rc<ApiCore>, peer: &Rc<Peer>, frame: &Bytes, arrival: Arrival) -> Result<Submitted, Refusal> {
     let mut body = Reader::new(frame);
     let start = HeaderStart::decode(&mut body).map_err(|e| Refusal { api: "-", reason: e.to_string() })?;
@@ -207,7 +208,7 @@ pub fn dispatch(core: &Rc<ApiCore>, peer: &Rc<Peer>, frame: &Bytes, arrival: Arr
             // Its body is of a form that we do not know: the answer tells the peer which forms we do.
             let reply = api_versions::unsupported_version().into();
             let told = outcome(api, encode_response(&reply, 0, start.correlation_id), Vec::new());
-            return Ok(Submitted { pending: Box::pin(std::future::ready(told)), tells: None });
+            return Ok(Submitted { rest: None, pending: Box::pin(std::future::ready(told)), tells: None });
         }
         return Err(Refusal { api: api.name(), reason: format!("version {version} is not served") });
     }
@@ -216,8 +217,9 @@ pub fn dispatch(core: &Rc<ApiCore>, peer: &Rc<Peer>, frame: &Bytes, arrival: Arr
     if let Some(name) = &client_id {
         peer.client_id.get_or_init(|| name.as_str().into());
     }
-    let ctx = RequestContext { core, peer, arrival, version, client_id };
-    (row.serve)(&ctx, body, start.correlation_id).map(|pending| Submitted { pending, tells: row.order.told() })
+    let ctx = RequestContext { core, peer, arrival, version, client_id, rest: Cell::default() };
+    let pending = (row.serve)(&ctx, body, start.correlation_id)?;
+    Ok(Submitted { rest: ctx.rest.take(), pending, tells: row.order.told() })
 }
 
 /// Which way its requests go.

@@ -9,7 +9,7 @@ const LISTENING: &str = "0A";
 
 /// A name for whoever listens on this port.
 pub fn holder(addr: SocketAddr) -> String {
-    let unknown = || format!("another process (`ss -ltnp 'sport = :{}'` as root names it)", addr.port());
+    let unknown = || format!("another process (`ss -tanp 'sport = :{}'` as root names it)", addr.port());
     let sockets: Vec<String> =
         ["/proc/net/tcp", "/proc/net/tcp6"].iter().flat_map(|table| listening(table, addr.port())).collect();
     process_with(&sockets).unwrap_or_else(unknown)

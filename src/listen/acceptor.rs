@@ -38,6 +38,8 @@ pub const PARTIAL_RATE_MIN: u64 = 64 * 1024;
 /// While others wait for memory, a partial frame holds it for no longer than this unless it comes at the rate below.
 const PARTIAL_PRESSED_MAX: Duration = Duration::from_secs(5);
 const PARTIAL_PRESSED_RATE_MIN: u64 = 1024 * 1024;
+/// A large one that hardly comes at all holds it for no longer than this: one after the other could keep it from others.
+const LARGE_PRESSED_MAX: Duration = Duration::from_secs(1);
 /// While others wait for memory, a reply that nobody reads holds it for no longer than this, and one that is read no longer
 /// unless it leaves at the rate below.
 const UNREAD_PRESSED_MAX: Duration = Duration::from_secs(3);
@@ -111,7 +113,11 @@ impl<R: Runtime> Server<R> {
         self.runtime.spawn(async move {
             while !server.stopping.get() {
                 match listener.accept().await {
-                    Ok(conn) => server.open(conn, &info),
+                    Ok(conn) => {
+                        server.open(conn, &info);
+                        // A crowd comes at once, and others are to have their turn.
+                        server.runtime.quantum().await;
+                    }
                     Err(e) if e.kind() == io::ErrorKind::Interrupted => break,
                     Err(e) => {
                         tracing::warn!(listener = %listener.local_addr(), error = %e, "no connection could be accepted");
@@ -215,13 +221,16 @@ impl<R: Runtime> Server<R> {
     }
 
     fn sweep(&self, now: Mono) {
-        let pressed = self.budget.is_pressed();
+        let budget = &self.budget;
         self.each_link(|link| {
-            if let Some(reason) = overdue(link, now, &self.settings, pressed) {
+            if let Some(reason) = overdue(link, now, &self.settings, budget) {
                 match reason {
                     Overdue::Idle => tracing::debug!(peer = %link.conn.peer_addr(), "idle connection closed"),
                     Overdue::PartialFrame => {
                         self.log.closed(now, link.conn.peer_addr(), "-", &"a request came too slowly")
+                    }
+                    Overdue::Claim => {
+                        self.log.closed(now, link.conn.peer_addr(), "-", &"there was no memory for its request")
                     }
                     Overdue::Ended => {
                         tracing::debug!(peer = %link.conn.peer_addr(), "a connection that its peer had ended was closed")
@@ -238,11 +247,13 @@ impl<R: Runtime> Server<R> {
 enum Overdue {
     Idle,
     PartialFrame,
+    Claim,
     Ended,
     Unread,
 }
 
-fn overdue<C: Conn>(link: &Link<C>, now: Mono, settings: &ListenSettings, pressed: bool) -> Option<Overdue> {
+fn overdue<C: Conn>(link: &Link<C>, now: Mono, settings: &ListenSettings, budget: &Budget) -> Option<Overdue> {
+    let pressed = budget.is_pressed();
     if link.phase() == Phase::Closed {
         return None;
     }
@@ -252,16 +263,23 @@ fn overdue<C: Conn>(link: &Link<C>, now: Mono, settings: &ListenSettings, presse
     if link.has_ended() {
         return (now.since(link.active_at.get()) >= ENDED_MAX).then_some(Overdue::Ended);
     }
+    if let Some(since) = link.claims_since.get() {
+        let is_over = budget.used_bytes() > budget.capacity_bytes();
+        let age_max = if is_over { UNREAD_PRESSED_MAX } else { settings.partial_frame_max };
+        return (now.since(since) >= age_max).then_some(Overdue::Claim);
+    }
     if let Some(partial) = link.partial.get() {
-        return comes_too_slowly(now.since(partial.since), partial.bytes, settings, pressed)
+        let is_large = budget.is_large(partial.held_bytes);
+        return comes_too_slowly(now.since(partial.since), partial.bytes, is_large, settings, pressed)
             .then_some(Overdue::PartialFrame);
     }
     (link.waiting() == 0 && now.since(link.active_at.get()) >= settings.idle_max).then_some(Overdue::Idle)
 }
 
-fn comes_too_slowly(age: Duration, bytes: usize, settings: &ListenSettings, pressed: bool) -> bool {
+fn comes_too_slowly(age: Duration, bytes: usize, is_large: bool, settings: &ListenSettings, pressed: bool) -> bool {
     (age >= settings.partial_frame_max && is_below(PARTIAL_RATE_MIN, bytes, age))
         || (pressed && age >= PARTIAL_PRESSED_MAX && is_below(PARTIAL_PRESSED_RATE_MIN, bytes, age))
+        || (pressed && is_large && age >= LARGE_PRESSED_MAX && is_below(PARTIAL_RATE_MIN, bytes, age))
 }
 
 /// Whoever takes a little now and then reads, however slowly, as long as nobody waits for the memory.
@@ -298,12 +316,16 @@ mod tests {
     #[test]
     fn a_trickled_frame_is_cut_off_and_a_large_one_that_flows_is_not() {
         let settings = ListenSettings::default();
-        let slow = |seconds, bytes, pressed| comes_too_slowly(Duration::from_secs(seconds), bytes, &settings, pressed);
+        let slow =
+            |seconds, bytes, pressed| comes_too_slowly(Duration::from_secs(seconds), bytes, false, &settings, pressed);
         assert!(!slow(29, 29, false), "young");
         assert!(slow(30, 30, false), "a byte a second");
         assert!(!slow(60, 60 * 1024 * 1024, false), "a megabyte a second");
         assert!(!slow(6, 3 * 1024 * 1024, false));
         assert!(slow(6, 3 * 1024 * 1024, true), "half a megabyte a second while others wait for memory");
+        assert!(!slow(2, 2, true), "it holds little");
+        let large = |seconds, bytes| comes_too_slowly(Duration::from_secs(seconds), bytes, true, &settings, true);
+        assert!(large(2, 2) && !large(0, 2) && !large(2, 1024 * 1024));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The memory budget of one core: bytes lent to requests and replies, given back when their lease is dropped.
 //! Owning core only. Invariant: who waits is served strictly in the order of asking among those of its kind, so that a
 //! large frame is never starved by small ones; and peers that hold memory by doing nothing, whether they send or read
-//! nothing, leave a part of it to others.
+//! nothing, leave a part of it to others: to what is read now, and to small frames that come in pieces.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -11,6 +11,8 @@ use std::task::{Poll, Waker};
 
 /// This part of the capacity is never lent to what peers may hold for as long as they like.
 const RESERVE_DIVISOR: usize = 8;
+/// A frame of up to this part of the capacity is small: it does not wait behind those that are not.
+const SMALL_DIVISOR: usize = 128;
 
 /// Who decides how long the memory is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +21,8 @@ pub enum Held {
     ByUs,
     /// The broker until a reply is sent, then its peer: what large replies are read into.
     Reply,
+    /// The peer: a small frame that is not whole yet.
+    SmallFrame,
     /// The peer: frames that are not whole yet, replies that are not read yet.
     ByPeer,
 }
@@ -31,6 +35,7 @@ struct State {
     capacity_bytes: usize,
     by_us: Pool,
     reply: Pool,
+    small_frames: Pool,
     by_peer: Pool,
 }
 
@@ -52,6 +57,7 @@ impl Budget {
             capacity_bytes,
             by_us: Pool::default(),
             reply: Pool::default(),
+            small_frames: Pool::default(),
             by_peer: Pool::default(),
         }))
     }
@@ -72,7 +78,13 @@ impl Budget {
 
     /// Someone waits for memory: who holds it without need should let go.
     pub fn is_pressed(&self) -> bool {
-        [&self.0.by_us, &self.0.reply, &self.0.by_peer].iter().any(|pool| pool.is_waited_for())
+        let pools = [&self.0.by_us, &self.0.reply, &self.0.small_frames, &self.0.by_peer];
+        pools.iter().any(|pool| pool.is_waited_for())
+    }
+
+    /// A frame of so many bytes is too large to be [`Held::SmallFrame`].
+    pub fn is_large(&self, bytes: usize) -> bool {
+        bytes > self.0.capacity_bytes / SMALL_DIVISOR
     }
 
     /// Lends `bytes` now, or never: `None` when they are not there or others wait for theirs.
@@ -123,16 +135,19 @@ impl State {
         match held {
             Held::ByUs => &self.by_us,
             Held::Reply => &self.reply,
+            Held::SmallFrame => &self.small_frames,
             Held::ByPeer => &self.by_peer,
         }
     }
 
     fn used_bytes(&self) -> usize {
-        self.by_us.used_bytes.get() + self.reply.used_bytes.get() + self.by_peer.used_bytes.get()
+        let pools = [&self.by_us, &self.reply, &self.small_frames, &self.by_peer];
+        pools.iter().map(|pool| pool.used_bytes.get()).sum()
     }
 
     fn fits(&self, held: Held, bytes: usize) -> bool {
         let (by_us, reply) = (self.by_us.used_bytes.get(), self.reply.used_bytes.get());
+        let small_frames = self.small_frames.used_bytes.get();
         let reserve = self.capacity_bytes / RESERVE_DIVISOR;
         let total = self.used_bytes() + bytes;
         // A frame that waits is not overtaken by more than a part of the reserve.
@@ -149,8 +164,13 @@ impl State {
                 Held::Reply => {
                     total + reserve / 2 <= self.capacity_bytes && (!frame_waits || reply + bytes <= reserve / 2)
                 }
+                // Half of the reserve is theirs where large ones wait or peers hold all else.
+                Held::SmallFrame => {
+                    (total + reserve <= self.capacity_bytes && !frame_waits)
+                        || (small_frames + bytes <= reserve / 2 && total <= self.capacity_bytes + reserve)
+                }
                 Held::ByPeer => {
-                    let others = by_us + reply;
+                    let others = by_us + reply + small_frames;
                     total - others + others.max(reserve) <= self.capacity_bytes
                         || (total - others == bytes && others <= reserve)
                 }
@@ -171,7 +191,7 @@ impl State {
 
     fn grant(&self) {
         // A frame that is let in, or gives up, may have kept the others waiting: they come after it.
-        for held in [Held::ByPeer, Held::Reply, Held::ByUs] {
+        for held in [Held::ByPeer, Held::SmallFrame, Held::Reply, Held::ByUs] {
             let pool = self.pool(held);
             while let Some(first) = pool.next(|bytes| self.fits(held, bytes)) {
                 pool.used_bytes.set(pool.used_bytes.get() + first.bytes);
@@ -324,6 +344,26 @@ mod tests {
             assert!(budget.try_take(Held::ByUs, 50).is_none(), "replies are far above the capacity");
             drop((next, unread));
             assert!(budget.try_take(Held::ByUs, 50).is_some());
+        });
+    }
+
+    #[test]
+    fn a_small_frame_waits_neither_behind_large_ones_nor_for_what_peers_hold() {
+        block_on(async {
+            let budget = Budget::new(1600);
+            assert!(budget.is_large(13) && !budget.is_large(12));
+            let held = budget.try_take(Held::ByPeer, 1400).expect("all but the reserve");
+            let mut large = pin!(budget.take(Held::ByPeer, 1000));
+            assert!(poll_once(large.as_mut()).await.is_none());
+            let mut small: Vec<_> = (0..20).map_while(|_| budget.try_take(Held::SmallFrame, 10)).collect();
+            assert_eq!(small.len(), 10, "half of the reserve");
+            let _request = budget.try_take(Held::ByUs, 200).expect("requests have theirs all the same");
+            let mut next = pin!(budget.take(Held::SmallFrame, 10));
+            assert!(poll_once(next.as_mut()).await.is_none());
+            small.pop();
+            assert!(poll_once(next.as_mut()).await.is_some());
+            drop(held);
+            assert!(poll_once(large.as_mut()).await.is_some(), "small ones left it what it needs");
         });
     }
 

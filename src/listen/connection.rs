@@ -54,7 +54,7 @@ pub(super) async fn read_requests<R: Runtime>(server: Rc<Server<R>>, link: Rc<Li
         End::Refused(refusal) => {
             // Requests before this one still get their replies.
             let pending = Box::pin(std::future::ready(Outcome::Close(refusal)));
-            let submitted = Submitted { pending, tells: None };
+            let submitted = Submitted { rest: None, pending, tells: None };
             let trace = Rc::new(Trace::new(server.runtime.now()));
             link.push(Queued { submitted, lease: server.budget.charge(0), trace });
             link.drain();
@@ -90,7 +90,8 @@ impl<R: Runtime> Reader<R> {
             self.read_block().await?
         }
         let since = self.link.partial.get().map_or_else(|| self.server.runtime.now(), |open| open.since);
-        self.link.partial.set(self.frames.partial_bytes().map(|bytes| PartialFrame { since, bytes }));
+        let held_bytes = self.partial_lease.as_ref().map_or(0, Lease::bytes);
+        self.link.partial.set(self.frames.partial_bytes().map(|bytes| PartialFrame { since, bytes, held_bytes }));
         Ok(())
     }
 
@@ -129,12 +130,20 @@ impl<R: Runtime> Reader<R> {
                         lease.shrink_to(chunk.len());
                     }
                     self.submit(frame, frame_lease).await?;
+                    // However many requests one read brings, others have their turn.
+                    self.server.runtime.quantum().await;
                 }
                 Next::Partial(len) => {
-                    // What is held is given back first: waiting for memory while holding some could lock all up.
+                    // What is held is given back first: waiting for memory while holding some could lock all up. What came of
+                    // the frame is copied: a wait must not keep the block.
                     drop(lease);
-                    let lease =
-                        self.link.while_open(self.server.budget.take(Held::ByPeer, len)).await.ok_or(End::Stopped)?;
+                    chunk = Bytes::copy_from_slice(&chunk);
+                    let _came = self.server.budget.charge(chunk.len());
+                    let budget = &self.server.budget;
+                    let held = if budget.is_large(len) { Held::ByPeer } else { Held::SmallFrame };
+                    self.link.claims_since.set(Some(self.server.runtime.now()));
+                    let lease = self.link.while_open(budget.take(held, len)).await.ok_or(End::Stopped)?;
+                    self.link.claims_since.set(None);
                     self.frames.begin(len, &mut chunk);
                     self.partial_lease = Some(lease);
                     return Ok(());
@@ -174,8 +183,11 @@ impl<R: Runtime> Reader<R> {
         let trace = Rc::new(Trace::new(std::mem::replace(&mut self.began, self.woken)));
         trace.step(Stage::Read, since);
         let arrival = Arrival { now: since, wall_ms: runtime.wall_ms(), trace: trace.clone() };
-        let submitted = api::dispatch(&self.server.api, &self.peer, &frame, arrival).map_err(End::Refused)?;
+        let mut submitted = api::dispatch(&self.server.api, &self.peer, &frame, arrival).map_err(End::Refused)?;
         drop(frame);
+        if let Some(rest) = submitted.rest.take() {
+            link.while_answering(rest).await.ok_or(End::Stopped)?;
+        }
         trace.decoded(runtime.now());
         self.link.active_at.set(since);
         self.link.push(Queued { submitted, lease, trace });
@@ -356,7 +368,7 @@ mod tests {
                 let lent: Box<dyn ReadLease> = Box::new(budget.charge(5));
                 let here = std::future::ready(Outcome::Reply(vec![Bytes::from_static(b"reply")], vec![lent]));
                 for pending in [Box::pin(here) as api::Pending, Box::pin(next)] {
-                    let submitted = Submitted { pending, tells: None };
+                    let submitted = Submitted { rest: None, pending, tells: None };
                     link.push(Queued { submitted, lease: budget.charge(0), trace: Rc::new(Trace::new(Mono(0))) });
                 }
                 let mut gathered = Gathered::default();

@@ -43,7 +43,10 @@ pub struct Queued {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PartialFrame {
     pub since: Mono,
+    /// How much of it has come.
     pub bytes: usize,
+    /// The memory that was lent for all of it.
+    pub held_bytes: usize,
 }
 
 /// Replies on their way to the peer.
@@ -72,6 +75,8 @@ pub struct Link<C: Conn> {
     /// When a request was last read or a reply last written.
     pub active_at: Cell<Mono>,
     pub partial: Cell<Option<PartialFrame>>,
+    /// Since when a frame that has begun has waited for memory. Nothing is read meanwhile.
+    pub claims_since: Cell<Option<Mono>>,
     pub sending: Cell<Option<Sending>>,
     /// The peer sends nothing more, and may still read.
     has_ended: Cell<bool>,
@@ -97,6 +102,7 @@ impl<C: Conn> Link<C> {
             writer: RefCell::default(),
             active_at: Cell::new(now),
             partial: Cell::new(None),
+            claims_since: Cell::new(None),
             sending: Cell::new(None),
             has_ended: Cell::new(false),
             peer,

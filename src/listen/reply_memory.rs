@@ -15,7 +15,7 @@ use shards::runtime::Runtime;
 use shards::types::Mono;
 
 use super::budget::{Budget, Held, Lease};
-use crate::api::{CoreMemory, REPLY_BYTES_MAX};
+use crate::api::{CoreMemory, REPLY_BYTES_MAX, Work};
 
 /// Least that is lent where there is memory, as a batch comes whole: Kafka's default of the largest one.
 const READ_BYTES_MIN: usize = 1024 * 1024;
@@ -34,11 +34,20 @@ pub struct ReplyMemory<R: Runtime> {
     runtime: R,
     budget: Budget,
     stopping: Rc<Cell<bool>>,
+    /// Work to be done beside this core: a second thread for it would take more of the machine than the core itself.
+    works: flume::Sender<Work>,
 }
 
 impl<R: Runtime> ReplyMemory<R> {
     pub fn new(runtime: R, budget: Budget) -> ReplyMemory<R> {
-        ReplyMemory { runtime, budget, stopping: Rc::default() }
+        let (works, todo) = flume::unbounded::<Work>();
+        let beside = runtime.clone();
+        runtime.spawn(async move {
+            while let Ok(work) = todo.recv_async().await {
+                beside.beside(work).await;
+            }
+        });
+        ReplyMemory { runtime, budget, stopping: Rc::default(), works }
     }
 
     /// Nobody waits for memory any more (R18).
@@ -95,6 +104,12 @@ impl<R: Runtime> CoreMemory for ReplyMemory<R> {
     fn turn(&self) -> Pin<Box<dyn Future<Output = ()>>> {
         let runtime = self.runtime.clone();
         Box::pin(async move { runtime.quantum().await })
+    }
+
+    /// Bounded by the connections, of which each has one piece of work at a time.
+    fn beside(&self, work: Work) {
+        // Its task lives as long as this.
+        drop(self.works.send(work));
     }
 }
 

@@ -14,6 +14,7 @@ use shards::runtime::Runtime;
 use shards::runtime::sim::{Sim, SimRuntime};
 use shards::types::Mono;
 
+use super::blocks::BLOCK_BYTES;
 use super::budget::{Held, Lease};
 use super::test_client::{Client, frame};
 use super::*;
@@ -328,7 +329,8 @@ fn a_frame_larger_than_what_is_free_waits_for_its_memory_before_it_takes_any() {
         };
         let keeper = async {
             broker.sleep(Duration::from_millis(100)).await;
-            assert_eq!(budget.used_bytes(), 6 << 20, "nothing was taken");
+            let came_bytes = budget.used_bytes() - (6 << 20);
+            assert!((1..=BLOCK_BYTES).contains(&came_bytes), "no more was taken than what came: {came_bytes}");
             assert!(other.send(&api_versions(2)).await);
             broker.sleep(Duration::from_millis(100)).await;
             drop(some);
@@ -337,6 +339,59 @@ fn a_frame_larger_than_what_is_free_waits_for_its_memory_before_it_takes_any() {
         let (sent, kept) = futures_lite::future::zip(sender, keeper).await;
         assert_eq!((sent, kept), (Some(1), Some(2)));
     });
+}
+
+/// The length of a frame, and its first byte.
+fn claim(bytes: i32) -> Vec<u8> {
+    [&bytes.to_be_bytes()[..], &[0]].concat()
+}
+
+#[test]
+fn a_small_frame_that_comes_in_pieces_does_not_wait_for_those_that_claim_all_memory() {
+    with_broker(plan(), |broker, rt| async move {
+        let _held: Lease = broker.server.budget().try_take(Held::ByPeer, 6 << 20).expect("nothing is lent yet");
+        let mut large = Client::connect(&rt, broker.addr).await;
+        assert!(large.send(&claim(3 << 20)).await);
+        broker.sleep(Duration::from_millis(10)).await;
+        assert!(broker.server.budget().is_pressed());
+        let mut small = Client::connect(&rt, broker.addr).await;
+        let request = api_versions(1);
+        for piece in request.chunks(9) {
+            assert!(small.send(piece).await);
+            broker.sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!(small.correlation_id().await, Some(1));
+    });
+}
+
+#[test]
+fn a_large_frame_that_hardly_comes_is_cut_off_once_another_waits_for_its_memory() {
+    with_broker(plan(), |broker, rt| async move {
+        let mut first = Client::connect(&rt, broker.addr).await;
+        assert!(first.send(&claim(4 << 20)).await);
+        broker.sleep(Duration::from_secs(4)).await;
+        assert_eq!(broker.server.connections(), 1, "nobody waits");
+        let mut second = Client::connect(&rt, broker.addr).await;
+        assert!(second.send(&claim(4 << 20)).await);
+        broker.sleep(Duration::from_secs(2)).await;
+        assert_eq!(first.correlation_id().await, None);
+        assert_eq!((broker.server.connections(), broker.server.budget().used_bytes()), (1, 4 << 20));
+    });
+}
+
+#[test]
+fn a_frame_that_finds_no_memory_is_given_up_sooner_where_too_much_is_held() {
+    for (held_bytes, waits, ended) in [((8 << 20) - 100, 29, 33), ((8 << 20) + 1, 2, 6)] {
+        with_broker(plan(), move |broker, rt| async move {
+            let _held: Lease = broker.server.budget().charge(held_bytes);
+            let mut client = Client::connect(&rt, broker.addr).await;
+            assert!(client.send(&claim(1 << 20)).await);
+            broker.sleep(Duration::from_secs(waits)).await;
+            assert_eq!(broker.server.connections(), 1, "{held_bytes}");
+            broker.sleep(Duration::from_secs(ended - waits)).await;
+            assert_eq!(broker.server.connections(), 0, "{held_bytes}");
+        });
+    }
 }
 
 #[test]

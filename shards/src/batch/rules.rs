@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use super::codec::{CodecError, Compression, CompressionLevels, compress, decompress};
 use super::header::{BatchHeader, HEADER_BYTES, LOG_OVERHEAD_BYTES, TimestampType, put, put_crc};
-use super::records::{RecordError, Records};
+use super::records::{Record, RecordError, Records};
 use super::valid::ValidBatch;
 
 /// A topic's configs, as far as they concern batches.
@@ -54,7 +54,10 @@ pub enum RuleFailure {
     Decompression { what: String },
 }
 
-/// A refusal, with the records that caused it: index in the batch and message (KIP-467).
+/// Most records of a batch that are named where it is refused: what tells of more would take far more than the batch.
+const NAMED_MAX: usize = 1000;
+
+/// A refusal, with the records that caused it, the first [`NAMED_MAX`]: index in the batch and message (KIP-467).
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("{failure}")]
 pub struct RuleError {
@@ -145,6 +148,11 @@ fn check_records(batch: &ValidBatch, plain: &[u8], rules: &TopicRules, now_ms: i
     let mut max_timestamp = -1;
     let mut count = 0;
     let mut refused: Vec<(i32, String)> = Vec::new();
+    let mut refuse = |record: &Record<'_>, why: &dyn Fn() -> String| {
+        if refused.len() < NAMED_MAX {
+            refused.push((record.offset_delta, why()));
+        }
+    };
     // As in Kafka, one record whose time is wrong makes it the time's failure, whatever is wrong with the others.
     let mut failure = RuleFailure::Record;
     for record in Records::new(plain, header.record_count) {
@@ -153,15 +161,15 @@ fn check_records(batch: &ValidBatch, plain: &[u8], rules: &TopicRules, now_ms: i
         let timestamp = header.base_timestamp.wrapping_add(record.timestamp_delta);
         max_timestamp = max_timestamp.max(timestamp);
         if rules.needs_keys && record.key.is_none() {
-            refused.push((record.offset_delta, "Compacted topic cannot accept message without key.".to_owned()));
+            refuse(&record, &|| "Compacted topic cannot accept message without key.".to_owned());
         } else if create && timestamp != -1 {
             if !in_bounds(timestamp, now_ms, rules) {
                 failure = RuleFailure::Timestamp;
-                refused.push((record.offset_delta, out_of_bounds(timestamp, record.offset_delta, now_ms, rules)));
+                refuse(&record, &|| out_of_bounds(timestamp, record.offset_delta, now_ms, rules));
             }
         } else if is_marked {
             failure = RuleFailure::Timestamp;
-            refused.push((record.offset_delta, "Only the broker gives a message its LogAppendTime.".to_owned()));
+            refuse(&record, &|| "Only the broker gives a message its LogAppendTime.".to_owned());
         }
     }
     if count != header.record_count {

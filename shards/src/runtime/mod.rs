@@ -77,6 +77,9 @@ pub trait Runtime: Clone + 'static {
     /// Gives the reactor a turn if this executor's quantum (150 µs, shared by all tasks) is used up; else returns at once.
     /// The turn comes once every ready task waits: so each task with work to do asks, at most 100 µs apart.
     async fn quantum(&self);
+    /// Runs work that takes longer than a task may, on a thread beside this core's. Never cancel this future: the work needs
+    /// somebody to answer.
+    async fn beside(&self, work: impl FnOnce() + Send + 'static);
 
     /// A block-aligned buffer of `len` bytes (rounded up to whole blocks), length 0, capacity ≥ `len`. Its memory is not
     /// cleared, but only what was written to it can be seen.

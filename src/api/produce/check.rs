@@ -7,16 +7,27 @@ use shards::batch::{
     WholeBatch, apply,
 };
 use shards::catalog::{TopicConfig, config};
+use shards::request::AppendError;
+use shards::router::oneshot::oneshot;
 
+use super::super::Work;
+use super::super::errors::append_error;
 use crate::wire::{ErrorCode, Str};
 
 /// zstd came with this version of Produce.
 const ZSTD_VERSION_MIN: i16 = 7;
+/// Records of so many bytes are looked into on the core, in about a millisecond; more of them beside it.
+const PLAIN_BYTES: usize = 1 << 20;
+/// And so many are compressed there by a codec that is slow.
+const SLOW_BYTES: usize = 64 << 10;
 
 /// What the checks depend on beside the topic.
 pub(super) struct Rules {
-    /// Of the request.
+    /// Of the request; this and the next.
     pub version: i16,
+    pub acks: i16,
+    /// Its topics have ids instead of names.
+    pub by_id: bool,
     pub wall_ms: i64,
     pub decompressed_bytes_max: usize,
     /// A transaction of nobody: no request without a transactional id may write one, and nothing else with it.
@@ -49,12 +60,41 @@ pub(super) fn parse(records: Option<Bytes>, config: &TopicConfig, rules: &Rules)
     batch.check(bytes_max(config)).map_err(|e| malformed(&e))
 }
 
-/// The batch as it goes into the log of a topic with this config.
-pub(super) fn conform(batch: ValidBatch, config: &TopicConfig, rules: &Rules) -> Result<ValidBatch, Refused> {
-    apply(batch, &topic_rules(config, rules), rules.wall_ms).map_err(|e| against_rules(&e))
+/// The batch as it goes into the log of a topic with these rules. `beside` has work done that takes longer than a task may.
+pub(super) async fn conform(
+    beside: impl FnOnce(Work),
+    batch: ValidBatch,
+    topic: &TopicRules,
+    wall_ms: i64,
+) -> Result<ValidBatch, Refused> {
+    if !is_long(&batch, topic) {
+        let at_once = TopicRules { decompressed_bytes_max: topic.decompressed_bytes_max.min(PLAIN_BYTES), ..*topic };
+        let applied = apply(batch.clone(), &at_once, wall_ms);
+        let is_larger = |e: &RuleError| matches!(e.failure, RuleFailure::TooLargeDecompressed { max } if max < topic.decompressed_bytes_max);
+        if !applied.as_ref().is_err_and(is_larger) {
+            return applied.map_err(|e| against_rules(&e));
+        }
+    }
+    let (reply, asked) = oneshot();
+    let topic = *topic;
+    beside(Box::new(move || reply.send(apply(batch, &topic, wall_ms))));
+    match asked.await {
+        Some(applied) => applied.map_err(|e| against_rules(&e)),
+        None => Err(append_error(&AppendError::Stopping).into()),
+    }
 }
 
-fn topic_rules(config: &TopicConfig, rules: &Rules) -> TopicRules {
+/// Whether that takes longer than a task may run, as far as can be told from the batch as it was sent.
+fn is_long(batch: &ValidBatch, topic: &TopicRules) -> bool {
+    let is_compressed_anew = topic.compression.is_some_and(|codec| codec != batch.codec() && is_slow(codec));
+    batch.payload().len() > if is_compressed_anew { SLOW_BYTES } else { PLAIN_BYTES }
+}
+
+fn is_slow(codec: Compression) -> bool {
+    matches!(codec, Compression::Gzip | Compression::Zstd)
+}
+
+pub(super) fn topic_rules(config: &TopicConfig, rules: &Rules) -> TopicRules {
     TopicRules {
         max_message_bytes: bytes_max(config),
         compression: match config.compression() {
@@ -125,8 +165,10 @@ fn against_rules(e: &RuleError) -> Refused {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
     use std::collections::BTreeMap;
 
+    use futures_lite::future::block_on;
     use shards::batch::crc::crc32c;
     use shards::batch::{BatchBuilder, CRC_FROM, NewRecord};
     use shards::catalog::TopicDefaults;
@@ -147,10 +189,15 @@ mod tests {
         builder.finish().expect("built")
     }
 
+    fn rules() -> Rules {
+        let decompressed_bytes_max = 4 << 20;
+        Rules { version: 9, acks: -1, by_id: false, wall_ms: NOW_MS, decompressed_bytes_max, is_forbidden: false }
+    }
+
     fn outcome(records: Option<Bytes>, overrides: &[(&str, &str)]) -> Result<ValidBatch, Refused> {
-        let rules = Rules { version: 9, wall_ms: NOW_MS, decompressed_bytes_max: 1 << 20, is_forbidden: false };
+        let rules = rules();
         let config = config(overrides);
-        conform(parse(records, &config, &rules)?, &config, &rules)
+        apply(parse(records, &config, &rules)?, &topic_rules(&config, &rules), NOW_MS).map_err(|e| against_rules(&e))
     }
 
     fn code(records: Option<Bytes>, overrides: &[(&str, &str)]) -> ErrorCode {
@@ -229,6 +276,46 @@ mod tests {
         assert_eq!(named(marked.clone(), &[of_append]), (ErrorCode::InvalidTimestamp, vec![0, 1]));
         assert_eq!(named(marked.clone(), &[of_append, compacted[0]]), (ErrorCode::InvalidTimestamp, vec![0, 1]));
         assert!(outcome(Some(marked), &[]).is_ok(), "the mark is taken off");
+    }
+
+    #[test]
+    fn of_very_many_refused_records_the_first_are_named() {
+        let mut builder = BatchBuilder::new(NOW_MS);
+        (0..5000).for_each(|_| builder.push(&NewRecord { timestamp_ms: NOW_MS, ..NewRecord::default() }));
+        let refused = outcome(builder.finish().ok(), &[("cleanup.policy", "compact")]).expect_err("no keys");
+        assert_eq!(refused.records.last().map(|(index, _)| *index), Some(999));
+    }
+
+    #[test]
+    fn what_takes_long_is_done_beside_the_core_with_the_same_outcome() {
+        let of_zeros = |bytes: usize, codec| {
+            let mut builder = BatchBuilder::new(NOW_MS).compression(codec, CompressionLevels::default());
+            builder.push(&NewRecord { timestamp_ms: NOW_MS, value: Some(&vec![0; bytes]), ..NewRecord::default() });
+            builder.finish().expect("built")
+        };
+        let gzip = [("compression.type", "gzip")];
+        let cases: [(_, &[(&str, &str)], _, _); 7] = [
+            (of_zeros(100, Compression::Zstd), &[], false, Ok(())),
+            (of_zeros(2 << 20, Compression::Zstd), &[], true, Ok(())),
+            (of_zeros(5 << 20, Compression::Zstd), &[], true, Err(ErrorCode::InvalidRecord)),
+            (of_zeros(2 << 20, Compression::None), &[], true, Ok(())),
+            (of_zeros(100 << 10, Compression::None), &[], false, Ok(())),
+            (of_zeros(100 << 10, Compression::None), &gzip, true, Ok(())),
+            (of_zeros(10 << 10, Compression::None), &gzip, false, Ok(())),
+        ];
+        for (number, (sent, overrides, is_long, expected)) in cases.into_iter().enumerate() {
+            let overrides = [overrides, &[("max.message.bytes", "10000000")]].concat();
+            let (config, rules) = (config(&overrides), rules());
+            let batch = parse(Some(sent), &config, &rules).expect("whole");
+            let was_beside = Cell::new(false);
+            let beside = |work: Work| {
+                was_beside.set(true);
+                work();
+            };
+            let outcome = block_on(conform(beside, batch, &topic_rules(&config, &rules), NOW_MS));
+            assert_eq!(outcome.map(drop).map_err(|refused| refused.code), expected, "{number}");
+            assert_eq!(was_beside.get(), is_long, "{number}");
+        }
     }
 
     #[test]

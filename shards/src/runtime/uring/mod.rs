@@ -156,6 +156,10 @@ impl Runtime for UringRuntime {
         self.core.quantum().await;
     }
 
+    async fn beside(&self, work: impl FnOnce() + Send + 'static) {
+        blocking::blocking(work).await;
+    }
+
     fn alloc(&self, len: usize) -> IoBuf {
         IoBuf::dma(DmaBlocks::new(whole_blocks(len), &self.core.home))
     }
