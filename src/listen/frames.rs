@@ -8,6 +8,8 @@ use crate::wire::{FrameError, PREFIX_BYTES, frame_len};
 /// Produce requests from this size on stay where they were read, so that their records are not copied. All else is
 /// copied out of the block: it is small, and a request that waits must not keep a whole block from its next use.
 const SHARED_BYTES_MIN: usize = 8 * 1024;
+/// Bytes of a large frame's buffer that are cleared for the next reads.
+const STEP_BYTES: usize = 256 * 1024;
 
 /// What the bytes hold next.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,6 +31,8 @@ pub struct Frames {
 }
 
 struct Body {
+    len: usize,
+    /// Has room for all of the frame, and is cleared a step at a time: clearing 100 MiB at once takes a tenth of a second.
     buffer: BytesMut,
     filled: usize,
 }
@@ -65,23 +69,25 @@ impl Frames {
     /// Opens the partial frame of `len` bytes that starts with all of `chunk`.
     pub fn begin(&mut self, len: usize, chunk: &mut Bytes) {
         debug_assert!(chunk.len() < len, "a whole frame is not partial");
-        let mut body = Body { buffer: BytesMut::zeroed(len), filled: chunk.len() };
-        if let Some(start) = body.buffer.get_mut(..body.filled) {
-            chunk.copy_to_slice(start);
-        }
-        self.body = Some(body);
+        let mut buffer = BytesMut::with_capacity(len);
+        buffer.extend_from_slice(&std::mem::take(chunk));
+        self.body = Some(Body { len, filled: buffer.len(), buffer });
     }
 
     /// Where the rest of the partial frame goes, if one is open; never empty.
     pub fn space(&mut self) -> Option<&mut [u8]> {
-        self.body.as_mut().and_then(|body| body.buffer.get_mut(body.filled..))
+        let body = self.body.as_mut()?;
+        if body.filled == body.buffer.len() {
+            body.buffer.resize(body.len.min(body.filled + STEP_BYTES), 0);
+        }
+        body.buffer.get_mut(body.filled..)
     }
 
     /// `read` bytes were put at the front of [`Frames::space`]: the frame, if that completes it.
     pub fn filled(&mut self, read: usize) -> Option<Bytes> {
         let body = self.body.as_mut()?;
         body.filled += read;
-        if body.filled < body.buffer.len() {
+        if body.filled < body.len {
             return None;
         }
         self.body.take().map(|body| body.buffer.freeze())
@@ -153,6 +159,16 @@ mod tests {
             let stream: Vec<u8> = bodies.iter().flat_map(|body| framed(body)).collect();
             prop_assert_eq!(cut(&stream, &pieces), bodies);
         }
+    }
+
+    #[test]
+    fn a_large_frame_is_cleared_a_step_at_a_time() {
+        let body: Vec<u8> = (0..700_000u32).map(|n| (n % 251) as u8).collect();
+        assert_eq!(cut(&framed(&body), &[100_000, 3]), [body]);
+        let mut frames = Frames::new(100 << 20);
+        frames.begin(100 << 20, &mut Bytes::from_static(b"x"));
+        assert_eq!(frames.space().map(|space| space.len()), Some(STEP_BYTES));
+        assert_eq!(frames.partial_bytes(), Some(PREFIX_BYTES + 1));
     }
 
     #[test]
