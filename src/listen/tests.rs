@@ -350,7 +350,7 @@ fn claim(bytes: i32) -> Vec<u8> {
 fn a_small_frame_that_comes_in_pieces_does_not_wait_for_those_that_claim_all_memory() {
     with_broker(plan(), |broker, rt| async move {
         let _held: Lease = broker.server.budget().try_take(Held::ByPeer, 6 << 20).expect("nothing is lent yet");
-        let mut large = Client::connect(&rt, broker.addr).await;
+        let large = Client::connect(&rt, broker.addr).await;
         assert!(large.send(&claim(3 << 20)).await);
         broker.sleep(Duration::from_millis(10)).await;
         assert!(broker.server.budget().is_pressed());
@@ -371,7 +371,7 @@ fn a_large_frame_that_hardly_comes_is_cut_off_once_another_waits_for_its_memory(
         assert!(first.send(&claim(4 << 20)).await);
         broker.sleep(Duration::from_secs(4)).await;
         assert_eq!(broker.server.connections(), 1, "nobody waits");
-        let mut second = Client::connect(&rt, broker.addr).await;
+        let second = Client::connect(&rt, broker.addr).await;
         assert!(second.send(&claim(4 << 20)).await);
         broker.sleep(Duration::from_secs(2)).await;
         assert_eq!(first.correlation_id().await, None);
@@ -384,7 +384,7 @@ fn a_frame_that_finds_no_memory_is_given_up_sooner_where_too_much_is_held() {
     for (held_bytes, waits, ended) in [((8 << 20) - 100, 29, 33), ((8 << 20) + 1, 2, 6)] {
         with_broker(plan(), move |broker, rt| async move {
             let _held: Lease = broker.server.budget().charge(held_bytes);
-            let mut client = Client::connect(&rt, broker.addr).await;
+            let client = Client::connect(&rt, broker.addr).await;
             assert!(client.send(&claim(1 << 20)).await);
             broker.sleep(Duration::from_secs(waits)).await;
             assert_eq!(broker.server.connections(), 1, "{held_bytes}");
@@ -436,7 +436,7 @@ fn connections_over_the_limit_are_closed_at_once() {
         let mut first = Client::connect(&rt, broker.addr).await;
         assert!(first.send(&api_versions(1)).await);
         assert_eq!(first.correlation_id().await, Some(1));
-        let mut second = Client::connect(&rt, broker.addr).await;
+        let second = Client::connect(&rt, broker.addr).await;
         assert_eq!(second.correlation_id().await, None);
         drop(first);
         broker.sleep(Duration::from_millis(50)).await;
