@@ -200,7 +200,7 @@ pub static KEYS: &[Key] = &[
         "journal.bytes.max",
         bytes(4 * MIB, 64 * GIB),
         "268435456",
-        "Of each shard: how far the journal grows under load. A start after a crash replays at most this. A larger journal is recycled less often.",
+        "Of each shard: how far the journal grows under load. A start after a crash replays at most this, and its own journal is larger by what it carries over of it, at most as much again. A larger journal is recycled less often.",
     ),
     key(
         "metadata.log.max.record.bytes.between.snapshots",

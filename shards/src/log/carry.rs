@@ -55,6 +55,15 @@ impl PartitionLog {
         (!bytes.is_empty()).then_some(Carry { segment_base: segment.base, position: FilePos(start), bytes })
     }
 
+    /// All synced bytes that are in no synced file, of a log that was just put together: its memory holds them.
+    pub fn carry_whole(&self) -> impl Iterator<Item = Carry> {
+        self.unsealed().filter(|s| s.file_synced < s.durable).map(|segment| Carry {
+            segment_base: segment.base,
+            position: FilePos(segment.file_synced),
+            bytes: self.tail.slices(segment.base, segment.end_offset, segment.file_synced, segment.durable),
+        })
+    }
+
     /// Synced bytes in memory from `at` to the last end of a batch that is not above `limit`.
     pub(super) fn block_from(&self, segment: &Segment, at: u64, limit: u64) -> SmallVec<[Bytes; 2]> {
         let limit = limit.min(segment.durable);

@@ -122,6 +122,11 @@ impl PartitionLog {
         self.unsealed().map(|s| s.durable - s.written).sum()
     }
 
+    /// All that is synced is in segments, and those that are closed are finished.
+    pub fn is_settled(&self) -> bool {
+        self.unsealed().all(|s| s.is_active() && s.written == s.durable)
+    }
+
     /// Gives a batch of `bytes` bytes its place and its offsets, closing the active segment first if it must. The log's end moves: every
     /// placed batch must be attached, in order.
     ///

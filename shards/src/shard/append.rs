@@ -6,6 +6,8 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use smallvec::SmallVec;
+
 use super::catalog::METADATA_PARTITION;
 use super::commit::{PieceNote, Token};
 use super::core::ShardCore;
@@ -14,7 +16,7 @@ use super::settings::{COMMIT_BYTES_MAX, COMMIT_BYTES_MIN};
 use crate::batch::{ValidBatch, stamp};
 use crate::journal::format::HEADER_BYTES;
 use crate::journal::open::{OpenCommit, Place};
-use crate::log::RollRules;
+use crate::log::{Carry, RollRules};
 use crate::partition::producers::Verdict;
 use crate::planted::{PlantedFault, is_planted};
 use crate::request::{AppendError, AppendPart, Appended, Marks};
@@ -143,8 +145,19 @@ impl ShardCore {
 
     /// Puts the partial block of a partition into the open commit once more; the number of its bytes, 0 if it has none.
     pub fn carry(&mut self, slot: Slot) -> usize {
+        let carry = self.get(slot).and_then(|partition| partition.log.carry());
+        carry.map_or(0, |carry| self.push_carry(slot, &carry))
+    }
+
+    /// As [`ShardCore::carry`], but all bytes that are in no synced file, of a partition that was just put together.
+    pub fn carry_whole(&mut self, slot: Slot) -> usize {
         let Some(partition) = self.get(slot) else { return 0 };
-        let Some(carry) = partition.log.carry() else { return 0 };
+        let carries: SmallVec<[Carry; 1]> = partition.log.carry_whole().collect();
+        carries.iter().map(|carry| self.push_carry(slot, carry)).sum()
+    }
+
+    fn push_carry(&mut self, slot: Slot, carry: &Carry) -> usize {
+        let Some(partition) = self.get(slot) else { return 0 };
         let place = Place {
             partition: partition.id,
             epoch: partition.epoch,

@@ -42,14 +42,17 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// How large a start makes its journals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JournalSize {
+    /// As the settings say, and room for what is carried of the last run's journals. There is space for the ballasts beside
+    /// all of it, so that no shard's ballast is in the way of what another has yet to put into segments.
+    Ample,
     /// As the settings say.
     Full,
     /// The disk is short: only what the partitions need. The journals grow when there is space again.
     Least,
 }
 
-/// Shard 0, for all, before any journal is made: whether journals as the settings want them fit beside `replayed_bytes`, all
-/// of which may have to go into segments. Asked once, or one shard would take what another gives way.
+/// Shard 0, for all, before any journal is made: which journals fit beside `replayed_bytes`, all of which may have to go into
+/// segments. Asked once, or one shard would take what another gives way.
 pub async fn size_of_journals<R: Runtime>(
     rt: &R,
     settings: &ShardSettings,
@@ -58,10 +61,22 @@ pub async fn size_of_journals<R: Runtime>(
 ) -> Result<JournalSize, StoreError> {
     let shards = u64::from(settings.shards);
     let journals = shards * settings.journal_bytes.next_multiple_of(JOURNAL_BYTES_MIN);
-    let bytes = journals
+    let full = journals
         + partitions * JOURNAL_BYTES_PER_PARTITION
         + shards * (JOURNAL_BYTES_MIN + START_BYTES_MORE)
         + replayed_bytes;
+    if has_space(rt, settings, 2 * (full + replayed_bytes)).await? {
+        return Ok(JournalSize::Ample);
+    }
+    if has_space(rt, settings, full).await? {
+        return Ok(JournalSize::Full);
+    }
+    tracing::warn!(bytes = full, "the disk is nearly full: the journals are made small");
+    Ok(JournalSize::Least)
+}
+
+/// Whether so many bytes could be had now.
+async fn has_space<R: Runtime>(rt: &R, settings: &ShardSettings, bytes: u64) -> Result<bool, StoreError> {
     let path = settings.layout.journals().join(PROBE);
     let file = rt.open(&path, OpenMode::Create).await.at(&path)?;
     let reserved = file.allocate(bytes).await;
@@ -70,11 +85,8 @@ pub async fn size_of_journals<R: Runtime>(
     file.close().await.at(&path)?;
     rt.remove_file(&path).await.at(&path)?;
     match reserved {
-        Ok(()) => Ok(JournalSize::Full),
-        Err(error) if is_full(&error) => {
-            tracing::warn!(bytes, "the disk is nearly full: the journals are made small");
-            Ok(JournalSize::Least)
-        }
+        Ok(()) => Ok(true),
+        Err(error) if is_full(&error) => Ok(false),
         Err(error) => Err(error).at(&path),
     }
 }
@@ -105,10 +117,15 @@ impl ShardCore {
         self.settings.journal_bytes.max(self.journal_bytes_min())
     }
 
-    /// Bytes of each of the files that a start makes.
+    /// How far the journal of this core grows under load.
+    pub fn journal_bytes_most(&self) -> u64 {
+        self.settings.journal_bytes_max.max(self.journal_bytes_least())
+    }
+
+    /// Bytes of each of the files that a start makes, without those for what it carries.
     pub fn journal_file_bytes(&self, size: JournalSize) -> u64 {
         let bytes = match size {
-            JournalSize::Full => self.journal_bytes_least(),
+            JournalSize::Ample | JournalSize::Full => self.journal_bytes_least(),
             JournalSize::Least => self.journal_bytes_min(),
         };
         bytes.div_ceil(FILES_MIN as u64).next_multiple_of(FILL_BYTES)

@@ -82,7 +82,7 @@ async fn clean_filthiest<R: Runtime>(shard: &Shard<R>, time: TrustedTime) -> boo
     if !dirtiest.is_on_record {
         let (reply, recorded) = oneshot();
         shard.step(|core, _, _| {
-            core.checkpoint_wanted = Some(reply);
+            core.checkpoint_wanted.push(reply);
             core.signals.turn.notify();
         });
         if recorded.await.is_none() {

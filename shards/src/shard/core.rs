@@ -146,11 +146,13 @@ pub struct ShardCore {
     pub drain_wanted: u64,
     /// Their active segment was given up and closed, and its file is to be finished, so that it can go.
     pub given_up: VecDeque<Slot>,
+    /// Their bytes of the last run are in the journal and in memory, and not in segments yet.
+    pub unsettled: VecDeque<Slot>,
     /// The new run is not the current one yet. No journal grows, no ballast is made: what was held back for starts is shared by
     /// all shards (R14). No turn but the start's own: a second one would write an older checkpoint over a newer.
     pub starting: bool,
-    /// The cleaner waits for a checkpoint.
-    pub checkpoint_wanted: Option<Reply<()>>,
+    /// Who waits for a checkpoint.
+    pub checkpoint_wanted: Vec<Reply<()>>,
     /// Compaction is putting a file in place.
     pub is_replacing: bool,
     /// The last turn of a stop is asked for.
@@ -223,8 +225,9 @@ impl ShardCore {
             drained_through: 0,
             drain_wanted: 0,
             given_up: VecDeque::new(),
+            unsettled: VecDeque::new(),
             starting: true,
-            checkpoint_wanted: None,
+            checkpoint_wanted: Vec::new(),
             is_replacing: false,
             final_turn: None,
             disk_jobs: VecDeque::new(),

@@ -4,7 +4,7 @@
 //! `at_rest` what tools see of it while no broker runs.
 //! Around them run the tasks of the core, generic over the runtime: `commit` (group commit), `write_behind` (segments),
 //! `turn` (reuse of journal files), `disk` (cold reads), `timers` (deadlines, retention), `compaction`, `clean_up` (renames,
-//! unlinks), `groups` (the coordinators of groups), `start`, `recovery` and `stop`. `ballast` is the disk space that is held
+//! unlinks), `groups` (the coordinators of groups), `start`, `recovery`, `settle` and `stop`. `ballast` is the disk space that is held
 //! back; `stages`, `trace` and `report` say what all of it does.
 //!
 //! Invariant: a step never awaits and a task never holds a borrow of the core across an await: mutate, then await.
@@ -39,6 +39,9 @@ mod retry_tests;
 #[cfg(test)]
 mod room_tests;
 pub mod settings;
+pub mod settle;
+#[cfg(test)]
+mod settle_tests;
 pub mod signal;
 pub mod snapshot;
 #[cfg(test)]

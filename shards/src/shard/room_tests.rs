@@ -77,17 +77,22 @@ impl Bench {
     }
 }
 
+/// Starts the only shard of a broker, on an empty disk or on what it left there.
+pub async fn start_shard(rt: &SimRuntime) -> StartedShard<SimRuntime> {
+    rt.create_dir_all(Path::new("/broker")).await.expect("made");
+    rt.sync_dir(Path::new("/")).await.expect("synced");
+    let (told, _why) = flume::unbounded();
+    let fence = Arc::new(Fence::new(told));
+    let plan = start::plans(1, &settings(), &CatalogSettings::new("cluster", 1), &[], &fence).remove(0);
+    start::start(rt.clone(), plan).await.expect("it starts")
+}
+
 /// Runs `test` on a shard with two partitions, the second of which has a record.
 pub fn with_shard<F: Future<Output = ()> + 'static>(test: impl FnOnce(Bench) -> F + 'static) {
     let sim = Sim::new(1);
     let host = sim.add_host("broker");
     sim.block_on(host, |rt| async move {
-        rt.create_dir_all(Path::new("/broker")).await.expect("an empty disk");
-        rt.sync_dir(Path::new("/")).await.expect("an empty disk");
-        let (told, _why) = flume::unbounded();
-        let fence = Arc::new(Fence::new(told));
-        let plan = start::plans(1, &settings(), &CatalogSettings::new("cluster", 1), &[], &fence).remove(0);
-        let started = start::start(rt.clone(), plan).await.expect("it starts");
+        let started = start_shard(&rt).await;
         add_partition(&started.shard, BIG);
         let small = add_partition(&started.shard, SMALL);
         let bench = Bench { rt, started, small };

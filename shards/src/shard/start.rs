@@ -1,4 +1,5 @@
-//! The start of the shards (R7): read the last run, write everything into segments, make the new run current, go.
+//! The start of the shards (R7): read the last run, put everything into segments or the new journal, make the new run
+//! current, go.
 //!
 //! Shard 0 reads and deals out; every shard writes its own partitions; shard 0 switches the run file; all go on. Each
 //! step may crash and be repeated: until the switch nothing of the last run is touched but by writes that say the same.
@@ -18,7 +19,7 @@ use super::fence::Fence;
 use super::leftovers;
 use super::recovery::{self, RestoredPartition};
 use super::settings::ShardSettings;
-use super::{Shard, turn};
+use super::{Shard, settle};
 use crate::catalog::{Catalog, CatalogCommand, CatalogRecord, CatalogSettings, Endpoint};
 use crate::journal::checkpoint::CheckpointError;
 use crate::journal::files;
@@ -74,7 +75,7 @@ pub struct Seed {
     journal_size: JournalSize,
 }
 
-/// A shard's partitions are in segments and in its new journal.
+/// All that a shard's partitions hold is in segments or in its new journal.
 pub struct Written {
     /// Some of them could not be put together: the last run's journals stay.
     keep_journals: bool,
@@ -85,7 +86,7 @@ pub struct StartLinks {
     /// To every shard, in their order; used by shard 0.
     pub seeds: Vec<flume::Sender<Seed>>,
     pub seed: flume::Receiver<Seed>,
-    /// From every shard to shard 0: my partitions are in segments.
+    /// From every shard to shard 0: nothing of my partitions is in the last run's journals alone.
     pub written: flume::Sender<Written>,
     pub all_written: flume::Receiver<Written>,
     /// From shard 0 to every shard: the new run is current.
@@ -207,9 +208,10 @@ pub async fn start<R: Runtime>(rt: R, plan: ShardPlan) -> Result<StartedShard<R>
         make_current(&rt, &settings, seed.run).await?;
     }
 
-    prepare_journal(&shard, seed.journal_size).await?;
+    let plan = shard.step(|core, _, _| core.plan_settling(seed.journal_size));
+    prepare_journal(&shard, seed.journal_size, plan.carried_bytes).await?;
     // Everything that was replayed goes into segments and the new journal; then this run's checkpoint may say so.
-    turn::settle(&shard).await.map_err(StartError::Fenced)?;
+    settle::settle(&shard, plan).await.map_err(StartError::Fenced)?;
     let keep_journals = core.borrow().partitions().any(|(_, p)| p.keeps_journals);
     links.written.send_async(Written { keep_journals }).await.map_err(|_| StartError::OtherCore)?;
     if index == CATALOG_SHARD {
@@ -228,13 +230,15 @@ pub async fn start<R: Runtime>(rt: R, plan: ShardPlan) -> Result<StartedShard<R>
         rt.spawn(catalog::lead(shard.clone(), shards.clone(), asks));
     }
     shard.step(|core, _, _| core.load_coordinators());
+    rt.spawn(settle::run(shard.clone()));
     Ok(StartedShard { shard, shards, postboxes })
 }
 
-/// Makes the new run's journal.
-async fn prepare_journal<R: Runtime>(shard: &Shard<R>, size: JournalSize) -> Result<(), StartError> {
+/// Makes the new run's journal, with room for `carried` bytes beside what it should have.
+async fn prepare_journal<R: Runtime>(shard: &Shard<R>, size: JournalSize, carried: u64) -> Result<(), StartError> {
     let (dir, each) =
         shard.step(|core, _, _| (core.settings.layout.journal(core.index.0), core.journal_file_bytes(size)));
+    let each = each + carried.div_ceil(FILES_MIN as u64).next_multiple_of(files::FILL_BYTES);
     let prepare = async || {
         let made = files::prepare(shard.rt(), &dir, shard.run().number, FILES_MIN, each).await;
         made.map_err(|source| StoreError { path: dir.clone(), source })

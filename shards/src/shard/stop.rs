@@ -37,7 +37,7 @@ impl<R: Runtime> Shard<R> {
     fn close_journal(&self) {
         self.inner.journal_closed.set(true);
         // The turns are over: nobody would answer.
-        self.step(|core, _, _| core.checkpoint_wanted = None);
+        self.step(|core, _, _| core.checkpoint_wanted.clear());
         let signals = self.signals();
         for signal in [
             &signals.journal,

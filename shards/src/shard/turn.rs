@@ -13,10 +13,11 @@ use super::core::ShardCore;
 use super::pace::Pace;
 use super::partition::Slot;
 use super::write_behind::{drain_all, write_out};
-use super::{Shard, fail};
+use super::{Shard, fail, settle};
 use crate::journal::checkpoint::Checkpoint;
 use crate::journal::files;
 use crate::journal::format::ENTRY_BYTES;
+use crate::journal::open::OpenCommit;
 use crate::journal::space::FILES_MIN;
 use crate::log::{StoreError, WriteKind};
 use crate::planted::{PlantedFault, is_planted};
@@ -29,6 +30,12 @@ use super::commit::Release;
 /// Carried bytes put into the open commit before the next ones wait for their sync, so that an append never queues behind
 /// a long carry.
 const CARRY_BYTES_PER_COMMIT: usize = 256 << 10;
+/// At a start no append is there to wait.
+const CARRY_BYTES_PER_COMMIT_OF_START: usize = 512 << 10;
+const _: () = assert!(
+    CARRY_BYTES_PER_COMMIT_OF_START + settle::CARRIED_BYTES_MAX as usize + BLOCK_BYTES < files::FILL_BYTES as usize,
+    "the smallest file of a journal takes such a commit"
+);
 /// Partitions put into a checkpoint in one step.
 const PARTITIONS_PER_STEP: usize = 256;
 /// A partial block and its entry's head.
@@ -45,12 +52,12 @@ const _: () = assert!(files::FILL_BYTES.is_multiple_of(GROWTH_STEP_BYTES), "a fi
 
 /// Why a turn is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum TurnKind {
+pub(super) enum TurnKind {
     /// Files up to this generation become free.
     Free(u64),
-    /// A start puts what it replayed into segments and carries the rest into the new run's journal.
+    /// A start carries into the new run's journal what is not in segments of all that it replayed.
     Settle,
-    /// The cleaner wants the newest finished segments in the checkpoint; the journal stays as it is.
+    /// Somebody wants the checkpoint to say how things stand now; the journal stays as it is.
     Record,
     /// The broker stops: the journal keeps the partial blocks, and the next start replays those.
     Stop,
@@ -89,9 +96,10 @@ pub async fn run<R: Runtime>(shard: Shard<R>) {
                 break;
             }
         }
-        if let Some(done) = shard.step(|core, _, _| core.checkpoint_wanted.take()) {
+        let waiting = shard.step(|core, _, _| std::mem::take(&mut core.checkpoint_wanted));
+        if !waiting.is_empty() {
             turn(&shard, TurnKind::Record).await;
-            done.send(());
+            waiting.into_iter().for_each(|done| done.send(()));
         }
         if let Some(done) = shard.step(|core, _, _| core.final_turn.take()) {
             turn(&shard, TurnKind::Stop).await;
@@ -115,28 +123,7 @@ pub async fn run<R: Runtime>(shard: Shard<R>) {
     }
 }
 
-/// What a start replayed goes into segments, its partial blocks into the new run's journal, and the new run's checkpoint
-/// says so.
-pub async fn settle<R: Runtime>(shard: &Shard<R>) -> Result<(), String> {
-    turn(shard, TurnKind::Settle).await;
-    match shard.fence().why() {
-        Some(why) => Err(why.to_owned()),
-        None => {
-            shard.step(|core, _, _| {
-                // Replayed bytes pin the buffers that the journals were read into.
-                let all = core.slots().collect();
-                core.let_go_of(&all);
-                // What a crash kept from being removed.
-                for slot in all {
-                    core.drop_segments(slot);
-                }
-            });
-            Ok(())
-        }
-    }
-}
-
-async fn turn<R: Runtime>(shard: &Shard<R>, kind: TurnKind) {
+pub(super) async fn turn<R: Runtime>(shard: &Shard<R>, kind: TurnKind) {
     if let TurnKind::Free(target) = kind
         && is_planted(PlantedFault::JournalReusedEarly)
     {
@@ -149,11 +136,12 @@ async fn turn<R: Runtime>(shard: &Shard<R>, kind: TurnKind) {
     }
     tracing::debug!("turn: write the window out");
     match kind {
-        TurnKind::Free(_) | TurnKind::Record | TurnKind::Stop => drain_all(shard).await,
-        TurnKind::Settle => {
-            let all = shard.step(|core, _, _| core.slots().collect());
-            write_out(shard, all, WriteKind::WholeBlocks).await;
+        TurnKind::Free(_) | TurnKind::Stop => {
+            settle::finish(shard).await;
+            drain_all(shard).await;
         }
+        TurnKind::Record => drain_all(shard).await,
+        TurnKind::Settle => {}
     }
     let resting = match kind {
         TurnKind::Free(_) => shard.step(|core, _, _| core.resting_tails()),
@@ -165,7 +153,7 @@ async fn turn<R: Runtime>(shard: &Shard<R>, kind: TurnKind) {
     shard.step(|core, _, _| core.let_go_of(&resting));
     if matches!(kind, TurnKind::Free(_) | TurnKind::Settle) && !is_planted(PlantedFault::NothingCarried) {
         tracing::debug!("turn: carry partial blocks");
-        carry_all(shard).await;
+        carry_all(shard, kind).await;
     }
     if shard.fence().is_tripped() {
         return;
@@ -196,7 +184,7 @@ impl ShardCore {
 
     /// The one task that makes turns is asked for one.
     fn has_turn_to_make(&self) -> bool {
-        self.final_turn.is_some() || self.checkpoint_wanted.is_some() || self.is_turn_due()
+        self.final_turn.is_some() || !self.checkpoint_wanted.is_empty() || self.is_turn_due()
     }
 
     /// Partitions whose partial block was carried before and has not changed since: they leave memory (R12).
@@ -208,7 +196,7 @@ impl ShardCore {
     }
 
     /// Memory of these partitions goes, as far as their files hold it.
-    fn let_go_of(&mut self, slots: &VecDeque<Slot>) {
+    pub(super) fn let_go_of(&mut self, slots: &VecDeque<Slot>) {
         for slot in slots {
             if let Some(partition) = self.get_mut(*slot) {
                 partition.log.evict_through(u64::MAX);
@@ -220,10 +208,8 @@ impl ShardCore {
     fn journal_bytes_wanted(&mut self, busy: bool) -> Option<u64> {
         let partitions = self.partitions().count() as u64;
         self.space.reserve(partitions * CARRY_BYTES_MAX);
-        let least = self.journal_bytes_least();
-        let most = self.settings.journal_bytes_max.max(least);
         let total = self.space.total_bytes();
-        let wanted = if busy { most } else { least };
+        let wanted = if busy { self.journal_bytes_most() } else { self.journal_bytes_least() };
         (total < wanted).then(|| self.settings.journal_bytes / FILES_MIN as u64)
     }
 }
@@ -313,21 +299,22 @@ async fn sync_segments<R: Runtime>(shard: &Shard<R>) {
     zip(zip(worker(), worker()), zip(worker(), worker())).await;
 }
 
-/// Puts all partial blocks into newer commits and waits until those are synced.
-async fn carry_all<R: Runtime>(shard: &Shard<R>) {
+/// Puts all partial blocks, or at a start all that is not in segments, into newer commits and waits until those are synced.
+async fn carry_all<R: Runtime>(shard: &Shard<R>, kind: TurnKind) {
     let mut slots: VecDeque<Slot> = shard.step(|core, _, _| core.slots().collect());
     while !slots.is_empty() && !shard.fence().is_tripped() {
         shard.step(|core, _, _| {
-            let mut left = CARRY_BYTES_PER_COMMIT;
+            let is_start = kind == TurnKind::Settle;
+            let mut left = if is_start { CARRY_BYTES_PER_COMMIT_OF_START } else { CARRY_BYTES_PER_COMMIT };
             while let Some(slot) = slots.pop_front() {
-                let carried = core.carry(slot);
+                let carried = if is_start { core.carry_whole(slot) } else { core.carry(slot) };
                 if carried == 0 {
                     continue;
                 }
                 if let Some(partition) = core.get_mut(slot) {
                     partition.carried_end = Some(partition.log.log_end());
                 }
-                left = left.saturating_sub(carried);
+                left = left.saturating_sub(OpenCommit::entry_bytes(carried));
                 if left == 0 {
                     break;
                 }

@@ -83,7 +83,7 @@ impl ShardCore {
     /// Whether everything that was acked is in segments; if not, asks for it.
     pub fn is_drained(&mut self) -> bool {
         self.want_drained();
-        self.window.is_empty()
+        self.window.is_empty() && self.unsettled.is_empty()
     }
 
     /// Asks for all of the window to go into segments; what is not synced yet follows after its sync.
