@@ -327,7 +327,7 @@ impl<R: Runtime> Files<R> {
         }
         let path = self.root.join(dir.name());
         let _inside = self.enter(dir).await;
-        let unsynced = self.unsynced.borrow_mut().remove(&dir.id);
+        let unsynced = self.unsynced.borrow().get(&dir.id).copied();
         if let Some(what) = unsynced {
             if what == Unsynced::NamesAndMetadata {
                 let metadata = path.join(METADATA_FILE);
@@ -338,8 +338,12 @@ impl<R: Runtime> Files<R> {
         // Who finds it synced must not be told so before it is.
         let _root = self.root_gate.enter().await;
         if self.root_is_unsynced.replace(false) {
-            self.rt.sync_dir(&self.root).await.at(&self.root)?;
+            let synced = self.rt.sync_dir(&self.root).await.at(&self.root);
+            self.root_is_unsynced.update(|again| again || synced.is_err());
+            synced?;
         }
+        // At the very end, for the same reason. Whoever makes names goes through the gate.
+        self.unsynced.borrow_mut().remove(&dir.id);
         Ok(())
     }
 
@@ -458,6 +462,8 @@ pub fn metadata_text(topic: TopicId) -> String {
 
 #[cfg(test)]
 mod tests {
+    use futures_lite::future::poll_once;
+
     use super::*;
 
     #[test]
@@ -487,6 +493,26 @@ mod tests {
             files.remove_partition(&second).await.expect("removed");
             assert_eq!(bases(), [(1, 2), (1, 3)]);
             assert_eq!(files.cleaning.borrow().len(), 1);
+        });
+    }
+
+    #[test]
+    fn nobody_is_told_that_a_directory_is_synced_while_another_still_syncs_it() {
+        let sim = crate::runtime::sim::Sim::new(1);
+        let host = sim.add_host("a");
+        sim.block_on(host, |rt| async move {
+            let id = PartitionId { topic: TopicId([1; 16]), index: 0 };
+            let dir = PartitionDir { id, topic_name: "t".into() };
+            rt.create_dir_all(&Path::new("/data").join(dir.name())).await.expect("made");
+            let files = Files::new(rt, "/data".into(), 4, Arc::default());
+            files.for_writing(&dir, Offset(0), FileKind::Log, true).await.expect("made");
+            let mut first = std::pin::pin!(files.sync_directory(&dir));
+            assert!(poll_once(first.as_mut()).await.is_none(), "the disk takes its time");
+            let mut second = std::pin::pin!(files.sync_directory(&dir));
+            assert!(poll_once(second.as_mut()).await.is_none(), "the first has not ended");
+            first.await.expect("synced");
+            second.await.expect("synced");
+            assert!(files.unsynced.borrow().is_empty());
         });
     }
 

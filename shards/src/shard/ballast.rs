@@ -132,8 +132,13 @@ impl ShardCore {
     }
 
     /// What is held back on a disk with space.
-    fn ballast_bytes(&self) -> u64 {
+    pub(super) fn ballast_bytes(&self) -> u64 {
         self.start_share_bytes() + self.space.total_bytes()
+    }
+
+    /// What the next start needs has grown: with partitions, or with what a checkpoint tells of them.
+    fn lacks_ballast(&self) -> bool {
+        !self.disk_full && self.ballast_bytes() > self.ballast_held + START_BYTES_MORE / 2
     }
 
     /// What a start on a full disk needs, of all shards, if their partitions are as many as this one's.
@@ -208,6 +213,13 @@ impl<R: Runtime> Shard<R> {
         }
     }
 
+    /// Holds back what the next start needs by now.
+    pub async fn keep_ballast(&self) {
+        if self.step(|core, _, _| core.lacks_ballast()) {
+            self.fill_ballast(0).await;
+        }
+    }
+
     /// Makes the ballast whole, if `headroom` more bytes could be had as well. Else appends are refused.
     pub async fn fill_ballast(&self, headroom: u64) {
         let made = match self.resize_ballast(headroom).await {
@@ -261,6 +273,9 @@ impl<R: Runtime> Shard<R> {
         }
         file.sync().await?;
         file.close().await?;
+        if resized.is_ok() {
+            self.step(|core, _, _| core.ballast_held = whole + more);
+        }
         resized
     }
 

@@ -35,15 +35,19 @@ impl ShardCore {
     pub fn apply_catalog(&mut self, records: &[CatalogRecord]) -> Result<(), ApplyError> {
         let mut touched: Vec<TopicId> = Vec::new();
         let mut removed: Vec<Arc<str>> = Vec::new();
+        let mut dropped: Vec<PartitionId> = Vec::new();
         {
             let mut catalog = self.catalog.borrow_mut();
             for record in records {
-                if let CatalogRecord::RemoveTopic { id } = record {
-                    removed.extend(catalog.topic_by_id(*id).map(|topic| topic.name.clone()));
+                if let CatalogRecord::RemoveTopic { id } = record
+                    && let Some(topic) = catalog.topic_by_id(*id)
+                {
+                    removed.push(topic.name.clone());
+                    dropped.extend(topic.partition_ids().filter(|id| owner(*id, self.settings.shards) == self.index));
                 }
                 catalog.apply(record)?;
                 match record {
-                    CatalogRecord::Topic { id, .. } | CatalogRecord::RemoveTopic { id } => touched.push(*id),
+                    CatalogRecord::Topic { id, .. } => touched.push(*id),
                     CatalogRecord::Partition { topic, .. } => touched.push(*topic),
                     CatalogRecord::TopicConfig { topic, .. } => {
                         touched.extend(catalog.topic(topic).map(|topic| topic.id));
@@ -53,7 +57,8 @@ impl ShardCore {
                         touched.extend(catalog.topics().map(|topic| topic.id));
                     }
                     // Coordinators look a group's configs up when they need them, and nobody those of client metrics.
-                    CatalogRecord::GroupConfig { .. }
+                    CatalogRecord::RemoveTopic { .. }
+                    | CatalogRecord::GroupConfig { .. }
                     | CatalogRecord::MetricsConfig { .. }
                     | CatalogRecord::ProducerIds { .. }
                     | CatalogRecord::FeatureLevel { .. } => {}
@@ -62,25 +67,23 @@ impl ShardCore {
         }
         touched.sort_unstable();
         touched.dedup();
+        for id in dropped {
+            self.drop_partition(id);
+        }
         for topic in touched {
             self.agree_on(topic);
         }
-        for topic in &removed {
-            self.forget_offsets_of(topic);
-        }
+        self.forget_offsets_of(&removed);
         // More partitions may need a larger journal.
         self.signals.turn.notify();
         Ok(())
     }
 
-    /// Adds, drops and reconfigures the partitions of one topic that this shard owns.
+    /// Adds and reconfigures the partitions of one topic that this shard owns, if it has not been removed since.
     fn agree_on(&mut self, topic: TopicId) {
         let catalog = self.catalog.clone();
         let catalog = catalog.borrow();
-        let Some(known) = catalog.topic_with_log(topic) else {
-            self.drop_topic(topic);
-            return;
-        };
+        let Some(known) = catalog.topic_with_log(topic) else { return };
         let epoch = catalog.leader_epoch(known);
         for id in known.partition_ids() {
             if owner(id, self.settings.shards) != self.index {
@@ -101,16 +104,13 @@ impl ShardCore {
         }
     }
 
-    fn drop_topic(&mut self, topic: TopicId) {
-        let ids: Vec<PartitionId> = self.partitions().map(|(_, p)| p.id).filter(|id| id.topic == topic).collect();
-        for id in ids {
-            let Some(partition) = self.remove(id) else { continue };
-            self.remove_coordinator(id);
-            for watch in &partition.watches {
-                watch.fire();
-            }
-            self.forget(*partition);
+    fn drop_partition(&mut self, id: PartitionId) {
+        let Some(partition) = self.remove(id) else { return };
+        self.remove_coordinator(id);
+        for watch in &partition.watches {
+            watch.fire();
         }
+        self.forget(*partition);
     }
 
     fn forget(&mut self, mut partition: Partition) {
@@ -225,7 +225,7 @@ mod tests {
                 let partition = core.get_mut(bench.small).expect("it was added");
                 assert!(!partition.log.has_directory());
                 partition.unreadable = Some(Box::new(partition.checkpoint()));
-                core.drop_topic(SMALL.topic);
+                [SMALL, BIG].into_iter().for_each(|id| core.drop_partition(id));
                 assert!(core.removed.contains(SMALL) && core.removed.contains(BIG), "before any other step");
             });
             bench.rt.sleep_until(bench.rt.now().after(Duration::from_secs(1))).await;

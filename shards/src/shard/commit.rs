@@ -130,9 +130,13 @@ impl ShardCore {
         }
         if !self.open_notes.is_empty() {
             // Replies that wait for what is in flight no more: duplicates.
-            let notes = std::mem::take(&mut self.open_notes);
-            self.sync_due |= notes.strict;
-            self.unsynced.push_back(notes);
+            let mut notes = std::mem::take(&mut self.open_notes);
+            // What they repeat is written: nothing is in flight.
+            self.release_written(&mut notes);
+            if !notes.is_empty() {
+                self.sync_due |= notes.strict;
+                self.unsynced.push_back(notes);
+            }
         }
         match self.unsynced_file {
             Some(file) if self.sync_due => Work::Sync(file),

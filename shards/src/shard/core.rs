@@ -174,6 +174,8 @@ pub struct ShardCore {
     pub partitions_uncleanable: usize,
     /// The ballast is gone: appends are refused until there is space on the disk (R14).
     pub disk_full: bool,
+    /// What the ballast holds, if it is whole.
+    pub ballast_held: u64,
     /// Bytes of a copy of the last checkpoint.
     pub checkpoint_bytes: u64,
     pub stopping: bool,
@@ -242,6 +244,7 @@ impl ShardCore {
             partitions_offline: 0,
             partitions_uncleanable: 0,
             disk_full: false,
+            ballast_held: 0,
             checkpoint_bytes: 0,
             stopping: false,
             producer_room,

@@ -18,8 +18,8 @@ use crate::catalog::CatalogSettings;
 use crate::journal::format::HEADER_BYTES;
 use crate::journal::open::OpenCommit;
 use crate::request::{AppendPart, Upto};
-use crate::runtime::Runtime;
 use crate::runtime::sim::{Sim, SimRuntime};
+use crate::runtime::{File, OpenMode, Runtime};
 use crate::types::{LeaderEpoch, Offset, PartitionId, TopicId};
 
 /// Four files.
@@ -120,6 +120,20 @@ pub fn batch_of(bytes: usize) -> ValidBatch {
     let batch = built(bytes - more);
     assert_eq!(batch.len(), bytes, "lengths so near to each other are encoded in as many bytes");
     ValidBatch::parse(batch).expect("a sound batch")
+}
+
+#[test]
+fn the_ballast_grows_with_what_the_next_start_needs() {
+    with_shard(|bench| async move {
+        let wanted = bench.started.shard.step(|core, _, _| {
+            core.checkpoint_bytes += 5 << 20;
+            core.signals.turn.notify();
+            core.ballast_bytes()
+        });
+        bench.rt.sleep_until(bench.rt.now().after(SOON)).await;
+        let ballast = bench.rt.open(&settings().layout.ballast(0), OpenMode::Read).await.expect("it is there");
+        assert_eq!(ballast.len().await.expect("told"), wanted);
+    });
 }
 
 #[test]

@@ -89,7 +89,7 @@ pub struct StartLinks {
     /// From every shard to shard 0: nothing of my partitions is in the last run's journals alone.
     pub written: flume::Sender<Written>,
     pub all_written: flume::Receiver<Written>,
-    /// From shard 0 to every shard: the new run is current.
+    /// From shard 0 to every shard: the new run is current, and its leader epochs are.
     pub go: Vec<flume::Sender<()>>,
     pub gone: flume::Receiver<()>,
 }
@@ -216,8 +216,9 @@ pub async fn start<R: Runtime>(rt: R, plan: ShardPlan) -> Result<StartedShard<R>
     links.written.send_async(Written { keep_journals }).await.map_err(|_| StartError::OtherCore)?;
     if index == CATALOG_SHARD {
         switch(&rt, &settings, seed.run, &links).await?;
+    } else {
+        links.gone.recv_async().await.map_err(|_| StartError::OtherCore)?;
     }
-    links.gone.recv_async().await.map_err(|_| StartError::OtherCore)?;
     shard.step(|core, _, _| core.starting = false);
     shard.fill_ballast(0).await;
     shard.signals().turn.notify();
@@ -227,6 +228,10 @@ pub async fn start<R: Runtime>(rt: R, plan: ShardPlan) -> Result<StartedShard<R>
         let incarnation = (u128::from(rt.random()) << 64 | u128::from(rt.random())).to_be_bytes();
         let start_run = CatalogCommand::StartRun { incarnation, endpoints, rack: None };
         catalog::change(&shard, &shards, start_run).await?;
+        // Not before: what comes in belongs to the new epochs (R7).
+        for go in &links.go {
+            go.send_async(()).await.map_err(|_| StartError::OtherCore)?;
+        }
         rt.spawn(catalog::lead(shard.clone(), shards.clone(), asks));
     }
     shard.step(|core, _, _| core.load_coordinators());
@@ -312,9 +317,6 @@ async fn switch<R: Runtime>(rt: &R, settings: &ShardSettings, run: Run, links: &
     }
     make_current(rt, settings, run).await?;
     leftovers::remove(rt, settings, run, keep_journals).await?;
-    for go in &links.go {
-        go.send_async(()).await.map_err(|_| StartError::OtherCore)?;
-    }
     Ok(())
 }
 

@@ -96,6 +96,7 @@ pub async fn run<R: Runtime>(shard: Shard<R>) {
                 break;
             }
         }
+        shard.keep_ballast().await;
         let waiting = shard.step(|core, _, _| std::mem::take(&mut core.checkpoint_wanted));
         if !waiting.is_empty() {
             turn(&shard, TurnKind::Record).await;

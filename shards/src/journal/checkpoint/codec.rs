@@ -309,7 +309,12 @@ impl Reader<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use super::super::CheckpointError;
     use super::*;
+    use crate::runtime::Runtime;
+    use crate::runtime::sim::{DiskOp, Fault, Sim};
 
     fn checkpoint() -> Checkpoint {
         let run = |n: u32| IndexEntry {
@@ -358,6 +363,27 @@ mod tests {
         };
         let run = Run { number: 3, id: RunId(77), shards: 2 };
         Checkpoint { run, shard: 1, first_generation: 6, partitions: vec![partition.clone(), partition] }
+    }
+
+    #[test]
+    fn a_copy_that_the_disk_cannot_read_leaves_the_other() {
+        let sim = Sim::new(1);
+        let host = sim.add_host("a");
+        sim.block_on(host, |rt| async move {
+            let (dir, ours) = (Path::new("/checkpoint"), checkpoint());
+            rt.create_dir_all(dir).await.expect("made");
+            ours.store(&rt, dir).await.expect("stored");
+            let unreadable =
+                |copy: &str| Fault { op: DiskOp::Read, path_contains: copy.into(), after: 0, times: u64::MAX };
+            rt.disk().add_fault(unreadable(".a"));
+            assert!(Checkpoint::load(&rt, dir, ours.run, ours.shard).await.is_ok());
+            rt.disk().add_fault(unreadable(".b"));
+            let refused = Checkpoint::load(&rt, dir, ours.run, ours.shard).await;
+            assert!(
+                matches!(&refused, Err(CheckpointError::Io { path, .. }) if path.ends_with("3-1.a")),
+                "{refused:?}"
+            );
+        });
     }
 
     #[test]

@@ -81,6 +81,7 @@ impl Checkpoint {
     /// Reads what shard `shard` wrote in `run`, from whichever copy is whole; the newer one if both are.
     pub async fn load<R: Runtime>(rt: &R, dir: &Path, run: Run, shard: u32) -> Result<Checkpoint, CheckpointError> {
         let mut why = String::new();
+        let mut unreadable = None;
         for copy in COPIES {
             let path = path(dir, run.number, shard, copy);
             let bytes = match rt.read_whole(&path).await {
@@ -89,7 +90,11 @@ impl Checkpoint {
                     why = format!("{} is missing", path.display());
                     continue;
                 }
-                Err(source) => return Err(CheckpointError::Io { path, source }),
+                // A disk tells a bad sector so: what the other copy is for.
+                Err(source) => {
+                    unreadable.get_or_insert(CheckpointError::Io { path, source });
+                    continue;
+                }
             };
             match Checkpoint::decode(&bytes) {
                 Ok(checkpoint) if checkpoint.run == run && checkpoint.shard == shard => return Ok(checkpoint),
@@ -98,7 +103,7 @@ impl Checkpoint {
                 Err(DecodeError::Damaged(what)) => why = format!("{}: {what}", path.display()),
             }
         }
-        Err(CheckpointError::Damaged { path: path(dir, run.number, shard, "a"), why })
+        Err(unreadable.unwrap_or_else(|| CheckpointError::Damaged { path: path(dir, run.number, shard, "a"), why }))
     }
 
     /// A copy's bytes.

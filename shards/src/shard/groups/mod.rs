@@ -10,7 +10,7 @@ mod tasks;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -205,25 +205,31 @@ impl ShardCore {
         Ok(listed)
     }
 
-    /// A topic is gone: no group keeps offsets in it. The time-outs' task sees to that, when it can be stored.
-    pub fn forget_offsets_of(&mut self, topic: &Arc<str>) {
+    /// Topics are gone: no group keeps offsets in them. The time-outs' task sees to that, when it can be stored.
+    pub fn forget_offsets_of(&mut self, topics: &[Arc<str>]) {
+        if topics.is_empty() {
+            return;
+        }
+        let names: BTreeSet<&str> = topics.iter().map(|topic| &**topic).collect();
         let ends: BTreeMap<PartitionId, Offset> =
             self.groups.of.keys().filter_map(|id| Some((*id, self.get(self.slot_of(*id)?)?.log.log_end()))).collect();
         for (partition, coordinator) in &mut self.groups.of {
             let Some(log_end) = ends.get(partition) else { continue };
-            let mut gone = GoneTopic::new(topic.clone(), *log_end);
-            match &mut coordinator.state {
+            let walk = match &mut coordinator.state {
                 State::Ready(machine) => {
                     // What was to be forgotten of an earlier one lies before this end as well.
-                    coordinator.gone.retain(|known| known.name != *topic);
-                    gone.walk = machine.next_walk();
-                    machine.forget_topic(topic.clone());
+                    coordinator.gone.retain(|known| !names.contains(&*known.name));
+                    let walk = machine.next_walk();
+                    topics.iter().for_each(|topic| machine.forget_topic(topic.clone()));
+                    walk
                 }
-                State::Loading => {}
+                State::Loading => 0,
                 // No log is read here any more in this run; a start asks the catalog.
                 State::Failed => continue,
-            }
-            coordinator.gone.push(gone);
+            };
+            coordinator
+                .gone
+                .extend(topics.iter().map(|topic| GoneTopic { walk, ..GoneTopic::new(topic.clone(), *log_end) }));
         }
         self.signals.group_timers.notify();
     }

@@ -202,7 +202,7 @@ fn a_topic_deleted_while_the_disk_is_full_is_forgotten_when_there_is_room() {
     let mut core = core();
     let _committed = ask(&mut core, commit(5));
     core.disk_full = true;
-    core.forget_offsets_of(&"t".into());
+    core.forget_offsets_of(&["t".into()]);
     core.fire_groups(NOW, WALL_MS);
     assert_eq!(stored(&mut core), Some(5));
     core.disk_full = false;
@@ -217,7 +217,7 @@ fn a_deleted_topic_is_remembered_until_its_tombstones_are_durable() {
     let mut core = core();
     let _committed = ask(&mut core, commit(5));
     end_step(&mut core, Ok(()));
-    core.forget_offsets_of(&"t".into());
+    core.forget_offsets_of(&["t".into()]);
     core.fire_groups(NOW, WALL_MS);
     core.fire_groups(NOW, WALL_MS);
     end_step(&mut core, Err(AppendError::Stopping));
@@ -354,7 +354,7 @@ fn a_coordinator_that_always_has_something_on_its_way_forgets_topics_whose_tombs
     let mut core = core();
     let _committed = ask(&mut core, commit(0));
     for round in 1..100 {
-        core.forget_offsets_of(&format!("t{round}").into());
+        core.forget_offsets_of(&[format!("t{round}").into()]);
         core.fire_groups(NOW, WALL_MS);
         core.fire_groups(NOW, WALL_MS);
         let _committed = ask(&mut core, commit(round));
@@ -368,13 +368,13 @@ fn a_name_deleted_again_and_again_is_remembered_once_and_an_unreadable_log_remem
     let mut core = core();
     core.disk_full = true;
     for _ in 0..10 {
-        core.forget_offsets_of(&"t".into());
+        core.forget_offsets_of(&["t".into()]);
     }
     assert_eq!(gone(&core), 1);
     let coordinator = core.groups.of.get_mut(&PARTITION).expect("it is there");
     coordinator.gone.clear();
     coordinator.state = State::Failed;
-    core.forget_offsets_of(&"t".into());
+    core.forget_offsets_of(&["t".into()]);
     assert_eq!(gone(&core), 0);
 }
 
