@@ -65,28 +65,27 @@ impl Field {
         Ok(value)
     }
 
-    /// Writes the field if it has a place of its own; refuses a value that this version would lose.
+    /// A function, so that the default is of the value's type.
     #[inline]
-    pub fn write_plain<T: Wire + PartialEq>(
-        self,
-        value: &T,
-        default: impl FnOnce() -> T,
-        w: &mut Writer,
-        cx: Cx,
-    ) -> Result<(), EncodeError> {
-        if self.is_plain(cx) {
-            return self.write(value, w, cx);
-        }
-        if self.ignorable || self.versions.contains(cx.version) || *value == default() {
-            return Ok(());
-        }
-        Err(EncodeError::FieldNotInVersion { field: self.name, version: cx.version })
+    pub fn is_default<T: PartialEq>(value: &T, default: T) -> bool {
+        *value == default
     }
 
-    /// The tag to write the field under: none if it has no tag, the version lacks it, or its value is the default.
+    /// May be left out of this version only if it has its default: another value would be lost.
     #[inline]
-    pub fn tag_to_write<T: PartialEq>(self, value: &T, default: impl FnOnce() -> T, cx: Cx) -> Option<u32> {
-        self.tag.filter(|_| self.versions.contains(cx.version) && *value != default())
+    pub const fn must_be_default(self, cx: Cx) -> bool {
+        !self.ignorable && !self.versions.contains(cx.version)
+    }
+
+    /// What refuses another value than the default where [that must be](Self::must_be_default).
+    pub const fn lost(self, cx: Cx) -> EncodeError {
+        EncodeError::FieldNotInVersion { field: self.name, version: cx.version }
+    }
+
+    /// The tag to write the field under, unless its value is the default: none if the version lacks it.
+    #[inline]
+    pub const fn tag_in(self, cx: Cx) -> Option<u32> {
+        if self.versions.contains(cx.version) { self.tag } else { None }
     }
 
     #[inline]
@@ -222,8 +221,11 @@ macro_rules! message_struct {
             fn sample(dice: &mut $crate::codec::sample::Dice, cx: $crate::codec::Cx) -> Self {
                 $name {
                     $(
-                        $field: $crate::message_field!($field ($($($more)*)?))
-                            .sample(dice, cx, || $crate::message_default!($($($more)*)?)),
+                        $field: if $crate::message_field!($field ($($($more)*)?)).is_sampled(dice, cx) {
+                            $crate::message_field!($field ($($($more)*)?)).sample(dice, cx)
+                        } else {
+                            $crate::message_default!($($($more)*)?)
+                        },
                     )*
                 }
             }
@@ -257,15 +259,17 @@ macro_rules! message_struct {
                 )*
                 if cx.flexible {
                     for _ in 0..r.uvarint()? {
+                        #[allow(unused_variables, reason = "not every message has tagged fields")]
                         let (tag, after) = r.enter_tag()?;
-                        $(
+                        $( $crate::message_if_tagged! { ($($($more)*)?) {
                             if $crate::message_field!($field ($($($more)*)?)).is_tag(tag, cx) {
                                 $field = $crate::message_field!($field ($($($more)*)?)).read(r, cx)?;
-                            } else
-                        )* {
-                            // A field of a later minor change: skipped, as KIP-482 wants it.
-                            r.skip_rest();
-                        }
+                                r.leave_tag(after)?;
+                                continue;
+                            }
+                        } } )*
+                        // A field of a later minor change: skipped, as KIP-482 wants it.
+                        r.skip_rest();
                         r.leave_tag(after)?;
                     }
                 }
@@ -277,23 +281,34 @@ macro_rules! message_struct {
                 w: &mut $crate::codec::Writer,
                 cx: $crate::codec::Cx,
             ) -> Result<(), $crate::codec::EncodeError> {
-                let mut tags = 0u32;
+                let tags = 0u32;
                 $(
                     let field = $crate::message_field!($field ($($($more)*)?));
-                    field.write_plain(&self.$field, || $crate::message_default!($($($more)*)?), w, cx)?;
-                    let tag = field.tag_to_write(&self.$field, || $crate::message_default!($($($more)*)?), cx);
-                    tags = tags.saturating_add(u32::from(tag.is_some()));
+                    if field.is_plain(cx) {
+                        field.write(&self.$field, w, cx)?;
+                    } else if field.must_be_default(cx)
+                        && !$crate::codec::Field::is_default(&self.$field, $crate::message_default!($($($more)*)?))
+                    {
+                        return Err(field.lost(cx));
+                    }
+                    $crate::message_if_tagged! { ($($($more)*)?) {
+                        let told = field.tag_in(cx).is_some()
+                            && !$crate::codec::Field::is_default(&self.$field, $crate::message_default!($($($more)*)?));
+                        let tags = tags.saturating_add(u32::from(told));
+                    } }
                 )*
                 if cx.flexible {
                     w.uvarint(tags);
                     if tags > 0 {
-                        $(
+                        $( $crate::message_if_tagged! { ($($($more)*)?) {
                             let field = $crate::message_field!($field ($($($more)*)?));
-                            let default = || $crate::message_default!($($($more)*)?);
-                            if let Some(tag) = field.tag_to_write(&self.$field, default, cx) {
+                            let default = $crate::message_default!($($($more)*)?);
+                            if let Some(tag) = field.tag_in(cx)
+                                && !$crate::codec::Field::is_default(&self.$field, default)
+                            {
                                 w.tag(tag, |w| field.write(&self.$field, w, cx))?;
                             }
-                        )*
+                        } } )*
                     }
                 }
                 Ok(())
@@ -339,6 +354,17 @@ macro_rules! message_default {
     ($($more:tt)*) => {
         Default::default()
     };
+}
+
+/// Code for tagged fields only. They are few: in every field, it would be most of the code that all messages take.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! message_if_tagged {
+    (
+        ($lo:literal $(..)? $(..= $hi:literal)? $(, null $null:literal ..)? $(, or $default:expr)?, tag $($more:tt)*)
+        { $($code:tt)* }
+    ) => { $($code)* };
+    (($($more:tt)*) { $($code:tt)* }) => {};
 }
 
 /// The [`Field`](crate::codec::Field) of a declaration.

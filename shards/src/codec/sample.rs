@@ -63,11 +63,13 @@ pub trait Sample: Sized {
 }
 
 impl Field {
-    /// A value that the field may have in this version: its default where the version lacks it.
-    pub fn sample<T: Sample + Wire>(self, dice: &mut Dice, cx: Cx, default: impl FnOnce() -> T) -> T {
-        if !self.versions.contains(cx.version) || (self.tag.is_some() && dice.once_in(3)) {
-            return default();
-        }
+    /// Whether the field gets a made-up value: else its default, as where the version lacks it.
+    pub fn is_sampled(self, dice: &mut Dice, cx: Cx) -> bool {
+        self.versions.contains(cx.version) && !(self.tag.is_some() && dice.once_in(3))
+    }
+
+    /// A value that the field may have in this version.
+    pub fn sample<T: Sample + Wire>(self, dice: &mut Dice, cx: Cx) -> T {
         loop {
             let value = T::sample(dice, cx);
             if !value.is_null() || self.nullable.contains(cx.version) {
@@ -145,6 +147,10 @@ impl<T: Sample> Sample for Option<T> {
 
 impl<T: Sample> Sample for Vec<T> {
     fn sample(dice: &mut Dice, cx: Cx) -> Vec<T> {
-        (0..dice.below(4)).map(|_| T::sample(dice, cx)).collect()
+        let mut elements = Vec::new();
+        for _ in 0..dice.below(4) {
+            elements.push(T::sample(dice, cx));
+        }
+        elements
     }
 }

@@ -180,7 +180,10 @@ fn read_vec<T: Wire>(r: &mut Reader<'_>, cx: Cx) -> Result<Option<Vec<T>>, Decod
 #[inline]
 fn write_vec<T: Wire>(elements: Option<&Vec<T>>, w: &mut Writer, cx: Cx) -> Result<(), EncodeError> {
     w.array_len(elements.map(Vec::len), cx.flexible)?;
-    elements.into_iter().flatten().try_for_each(|element| element.write(w, cx))
+    for element in elements.map(Vec::as_slice).unwrap_or_default() {
+        element.write(w, cx)?;
+    }
+    Ok(())
 }
 
 /// A nullable struct is preceded by one byte: -1 null, 1 there. In a tagged field Kafka writes 0 for null, and nothing behind
