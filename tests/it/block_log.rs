@@ -12,7 +12,7 @@ use std::process::Command;
 
 use crate::dice::Dice;
 
-const MAGIC: u64 = 0x6a73_6677_7368_72;
+const MAGIC: u64 = 0x006a_7366_7773_6872;
 const VERSION: u64 = 1;
 const FLUSH: u64 = 1;
 /// It lasts once it is complete, as if a flush followed for it alone.
