@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use corelog::wire::ErrorCode;
@@ -19,7 +18,7 @@ use shards::batch::{
 use crate::broker::{Connection, Home, until};
 use crate::http;
 use crate::on_disk::verified;
-use crate::peer::{batch, fetch_request, reply};
+use crate::peer::{batch, fetch_request, now_ms, reply};
 use crate::settings::change;
 
 pub const OFTEN: [&str; 2] = ["--set", "log.cleaner.backoff.ms=20"];
@@ -89,8 +88,7 @@ fn the_newest_value_of_each_key_stays_and_outlives_kill_9() {
     assert_eq!(peer.create_with("t", 1, &configs), ErrorCode::None);
     assert_eq!(peer.append("t", &batch(&[b"without a key"], None)).0, ErrorCode::InvalidRecord);
 
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
-    let base_ms = i64::try_from(now.as_millis()).expect("a year of four digits") - 600_000;
+    let base_ms = now_ms() - 600_000;
     let codecs = [Compression::None, Compression::Lz4, Compression::Zstd];
     let all: Vec<Seen> = (0..2 * BATCHES).map(|n| record(n, base_ms)).collect();
     for (pair, codec) in all.chunks(2).zip(codecs.iter().cycle()) {

@@ -13,24 +13,35 @@ use tempfile::TempDir;
 
 const DAEMON_START: Duration = Duration::from_secs(10);
 
-/// An ext4 file system in a file, mounted.
+/// A file system that is mounted.
 pub struct Mounted {
     // Dropped before the directory that it lies in.
     mount: UnmountedAtEnd,
-    _dir: TempDir,
+    _dir: Option<TempDir>,
 }
 
 impl Mounted {
-    /// Of so many MiB; `None`, with a word on stderr, when this machine cannot mount one.
+    /// A new ext4 of so many MiB; `None`, with a word on stderr, when this machine cannot mount one.
     pub fn new(mib: u64) -> Option<Self> {
         let dir = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory below target/");
         let image = dir.path().join("image");
-        let sized = File::create(&image).and_then(|file| file.set_len(mib << 20));
-        sized.expect("a sparse file");
-        make_ext4(&image)?;
+        new_ext4(&image, mib)?;
+        let Self { mount, .. } = Self::image(&image, &dir.path().join("mounted"))?;
+        Some(Self { mount, _dir: Some(dir) })
+    }
+
+    /// The file system in an image, at a directory that is made if it is missing.
+    pub fn image(image: &Path, at: &Path) -> Option<Self> {
+        mount(image, at, &["-o", "loop"])?;
+        Some(Self { mount: UnmountedAtEnd(at.to_owned()), _dir: None })
+    }
+
+    /// A new file system in memory, of at most so many MiB.
+    pub fn memory(mib: u64) -> Option<Self> {
+        let dir = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory below target/");
         let at = dir.path().join("mounted");
-        mount(&image, &at, &["-o", "loop"])?;
-        Some(Self { mount: UnmountedAtEnd(at), _dir: dir })
+        mount(Path::new("none"), &at, &["-t", "tmpfs", "-o", &format!("size={mib}m")])?;
+        Some(Self { mount: UnmountedAtEnd(at), _dir: Some(dir) })
     }
 
     pub fn path(&self) -> &Path {
@@ -49,7 +60,10 @@ fn attempt(program: &str, args: &[&str]) -> Option<String> {
     None
 }
 
-fn make_ext4(on: &Path) -> Option<String> {
+/// In a new sparse file of so many MiB.
+fn new_ext4(image: &Path, mib: u64) -> Option<String> {
+    let sized = File::create(image).and_then(|file| file.set_len(mib << 20));
+    sized.expect("a sparse file");
     attempt(
         "mkfs.ext4",
         &[
@@ -61,7 +75,7 @@ fn make_ext4(on: &Path) -> Option<String> {
             "0",
             "-E",
             "lazy_itable_init=0,lazy_journal_init=0",
-            on.to_str().expect("a UTF-8 path"),
+            image.to_str().expect("a UTF-8 path"),
         ],
     )
 }
@@ -104,20 +118,31 @@ impl StorageImage {
             return None;
         }
         let dir = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory below target/");
-        let image = dir.path().join("image");
-        let sized = File::create(&image).and_then(|file| file.set_len(mib << 20));
-        sized.expect("a sparse file");
-        make_ext4(&image)?;
-        Some(Self { dir })
+        let image = Self { dir };
+        new_ext4(&image.path(), mib)?;
+        Some(image)
+    }
+
+    pub fn path(&self) -> PathBuf {
+        self.dir.path().join("image")
     }
 
     /// What an earlier fault has done to the file system is repaired first, as far as its own journal could not.
     pub fn attach(&self) -> Option<Storage> {
-        let image = self.dir.path().join("image");
-        let repaired = Command::new("e2fsck").args(["-f", "-y"]).arg(image).output().expect("it came with mkfs.ext4");
+        let repaired = Command::new("e2fsck").args(["-f", "-y"]).arg(self.path()).output();
+        let repaired = repaired.expect("it came with mkfs.ext4");
         // 1 and 2 say that something was repaired.
         assert!(repaired.status.code().is_some_and(|code| code <= 2), "{repaired:?}");
-        let daemon = Daemon::start(self.dir.path())?;
+        self.serve(None)
+    }
+
+    /// As it is, and every write and flush from now on is written down in a new file of dm-log-writes' format.
+    pub fn attach_logged(&self, log: &Path) -> Option<Storage> {
+        self.serve(Some(log))
+    }
+
+    fn serve(&self, log: Option<&Path>) -> Option<Storage> {
+        let daemon = Daemon::start(self.dir.path(), log)?;
         let export = daemon.export.to_str().expect("a UTF-8 path");
         // Without direct I/O the device sends one write at a time: QEMU 7.2 mixes up the content of those that come together.
         let device = DetachedAtEnd(attempt("losetup", &["--direct-io=off", "--find", "--show", export])?);
@@ -160,18 +185,27 @@ struct Daemon {
 }
 
 impl Daemon {
-    fn start(dir: &Path) -> Option<Self> {
+    fn start(dir: &Path, log: Option<&Path>) -> Option<Self> {
         let (export, control) = (dir.join("export"), dir.join("control"));
         File::create(&export).expect("a file to export over");
         // One that the last daemon has left.
         let _missing = fs::remove_file(&control);
         let at = |name: &Path| name.to_str().expect("a UTF-8 path").to_owned();
-        let process = Command::new("qemu-storage-daemon")
-            .args([
-                "--blockdev",
-                &format!("driver=file,node-name=file,filename={},cache.direct=on", at(&dir.join("image"))),
-            ])
-            .args(["--blockdev", "driver=raw,node-name=top,file=file"])
+        let mut command = Command::new("qemu-storage-daemon");
+        command.args([
+            "--blockdev",
+            &format!("driver=file,node-name=file,filename={},cache.direct=on", at(&dir.join("image"))),
+        ]);
+        if let Some(log) = log {
+            File::create(log).expect("a file for the log");
+            // No power is cut here: the log need not be synced with what it tells of.
+            command
+                .args(["--blockdev", &format!("driver=file,node-name=log,filename={},cache.no-flush=on", at(log))])
+                .args(["--blockdev", "driver=blklogwrites,node-name=top,file=file,log=log"]);
+        } else {
+            command.args(["--blockdev", "driver=raw,node-name=top,file=file"]);
+        }
+        let process = command
             .args(["--export", &format!("type=fuse,id=export,node-name=top,mountpoint={},writable=on", at(&export))])
             .args(["--chardev", &format!("socket,id=control,path={},server=on,wait=off", at(&control))])
             .args(["--monitor", "chardev=control"])

@@ -37,7 +37,8 @@ fn home_on(disk: &Mounted) -> Home {
     home
 }
 
-fn delete_records(peer: &mut Connection, topic: &str, offset: i64) -> (ErrorCode, i64) {
+/// Of partition 0: error, and where the log begins from now on.
+pub fn delete_records(peer: &mut Connection, topic: &str, offset: i64) -> (ErrorCode, i64) {
     let partitions = vec![DeleteRecordsPartition { partition_index: 0, offset }];
     let topics = vec![DeleteRecordsTopic { name: topic.to_owned().into(), partitions }];
     let reply = reply!(DeleteRecords, peer.ask(DeleteRecordsRequest { topics, timeout_ms: 10_000 }, 2));

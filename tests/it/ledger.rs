@@ -2,16 +2,18 @@
 //! record that is read tells which it is, and any wrong byte in it shows.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use corelog::wire::ErrorCode;
 use corelog::wire::messages::fetch::FetchRequest;
 use corelog::wire::messages::produce::ProduceRequest;
-use shards::batch::{CRC_FROM, HEADER_BYTES, Records, crc, walk};
+use shards::batch::{CRC_FROM, Compression, HEADER_BYTES, Records, crc, walk};
 
 use crate::broker::Connection;
-use crate::peer::{FETCH, PRODUCE, batch, fetch_request, produce_request, reply};
+use crate::compaction::keyed;
+use crate::peer::{FETCH, PRODUCE, batch, fetch_request, now_ms, produce_request, reply};
 
 /// Others may hold the memory for a read so long.
 const MEMORY_WAIT: Duration = Duration::from_secs(20);
@@ -20,6 +22,10 @@ const MEMORY_WAIT: Duration = Duration::from_secs(20);
 pub struct Ledger {
     pub topic: String,
     value_bytes: usize,
+    /// Of a compacted topic: how many keys its records have in turn.
+    keys: Option<u64>,
+    /// Id and epoch of the idempotent producer, if it is one.
+    producer: Option<(i64, i16)>,
     /// Offset → number of the value there.
     acked: BTreeMap<i64, u64>,
     sent: u64,
@@ -37,11 +43,29 @@ pub enum Appended {
 impl Ledger {
     /// Values of so many bytes, at least eight.
     pub fn new(topic: &str, value_bytes: usize) -> Self {
-        Self { topic: topic.to_owned(), value_bytes, acked: BTreeMap::new(), sent: 0 }
+        Self { topic: topic.to_owned(), value_bytes, keys: None, producer: None, acked: BTreeMap::new(), sent: 0 }
+    }
+
+    /// Of a compacted topic, whose records have so many keys in turn: one may be gone for a newer one of its key.
+    pub fn compacted(topic: &str, value_bytes: usize, keys: u64) -> Self {
+        Self { keys: Some(keys), ..Self::new(topic, value_bytes) }
+    }
+
+    /// With idempotence, as the producer of this id and epoch.
+    pub fn idempotent(topic: &str, value_bytes: usize, producer: (i64, i16)) -> Self {
+        Self { producer: Some(producer), ..Self::new(topic, value_bytes) }
     }
 
     pub fn acked(&self) -> usize {
         self.acked.len()
+    }
+
+    pub fn is_compacted(&self) -> bool {
+        self.keys.is_some()
+    }
+
+    pub fn is_idempotent(&self) -> bool {
+        self.producer.is_some()
     }
 
     /// Produces the next record with acks=all.
@@ -61,9 +85,31 @@ impl Ledger {
 
     /// The produce request of the next record; whether it is acked is not looked at.
     pub fn next_request(&mut self) -> ProduceRequest {
-        let value = value(self.sent, self.value_bytes);
+        let batch = self.batch(self.sent);
         self.sent += 1;
-        produce_request(&self.topic, -1, &[batch(&[&value], None)])
+        produce_request(&self.topic, -1, &[batch])
+    }
+
+    fn batch(&self, number: u64) -> Bytes {
+        let value = value(number, self.value_bytes);
+        if let Some(keys) = self.keys {
+            return keyed(&[(0, now_ms(), (number % keys).to_le_bytes().into(), Some(value))], Compression::None);
+        }
+        let sequence = i32::try_from(number).expect("fewer records");
+        batch(&[&value], self.producer.map(|(id, epoch)| (id, epoch, sequence)))
+    }
+
+    /// The value that was acked as number `nth`, from 0 on.
+    pub fn acked_value(&self, nth: usize) -> Vec<u8> {
+        let number = self.acked.values().nth(nth).expect("so many are acked");
+        value(*number, self.value_bytes)
+    }
+
+    /// Of an idempotent producer: sends the batch again that was acked as number `nth`, and checks that it stands where it did.
+    pub fn check_retry(&self, peer: &mut Connection, nth: usize) {
+        let (offset, number) = self.acked.iter().nth(nth).expect("so many are acked");
+        let answer = peer.append(&self.topic, &self.batch(*number));
+        assert_eq!(answer, (ErrorCode::None, *offset), "a retry of what {} has acked", self.topic);
     }
 
     /// Appends until one is refused, at most `max` times; gives the refusal.
@@ -84,34 +130,50 @@ impl Ledger {
 
     /// As [`Ledger::check`]; an error code of the fetch is given, never forgiven: what was read before it is checked.
     pub fn check_readable(&self, peer: &mut Connection) -> Result<(), ErrorCode> {
+        self.check_first(peer, self.acked()).map(|_| ())
+    }
+
+    /// As [`Ledger::check_readable`] of a log that need not hold more than the first `acked` records that were acked; gives
+    /// its first and last offsets.
+    pub fn check_first(&self, peer: &mut Connection, acked: usize) -> Result<Range<i64>, ErrorCode> {
         let first = match peer.list_offset(&self.topic, -2, 5) {
             (ErrorCode::None, first) => first,
             (code, _) => return Err(code),
         };
         let mut next = first;
+        // Key → the last offset with it.
+        let mut newest = BTreeMap::new();
         let deadline = Instant::now() + MEMORY_WAIT;
         loop {
-            let (records, high_watermark) = read(peer, &self.topic, next)?;
-            if records.is_empty() && next < high_watermark && Instant::now() < deadline {
+            let Read { records, behind, high_watermark } = read(peer, &self.topic, next)?;
+            if behind == next && next < high_watermark && Instant::now() < deadline {
                 // A broker short of memory answers without records in the end.
                 continue;
             }
-            if records.is_empty() {
+            if behind == next {
                 assert_eq!(next, high_watermark, "{} ends before its high watermark", self.topic);
                 break;
             }
             for (offset, value) in records {
-                assert_eq!(offset, next, "{} has a gap", self.topic);
-                self.check_record(offset, &value);
-                next += 1;
+                assert!(offset == next || self.keys.is_some(), "{} has a gap from {next} to {offset}", self.topic);
+                let number = self.check_record(offset, &value);
+                newest.extend(self.keys.map(|keys| (number % keys, offset)));
+                next = offset + 1;
             }
+            assert!(next == behind || self.keys.is_some(), "{} has a gap from {next} to {behind}", self.topic);
+            next = behind;
         }
-        let lost: Vec<_> = self.acked.range(first.max(next)..).collect();
+        let is_lost = |&(offset, number): &(&i64, &u64)| match self.keys {
+            Some(keys) => *offset >= first && newest.get(&(number % keys)) < Some(offset),
+            None => *offset >= first.max(next),
+        };
+        let lost: Vec<_> = self.acked.iter().take(acked).filter(is_lost).collect();
         assert!(lost.is_empty(), "{} ends at {next} and has lost {lost:?}", self.topic);
-        Ok(())
+        Ok(first..next)
     }
 
-    fn check_record(&self, offset: i64, found: &[u8]) {
+    /// Gives the record's number.
+    fn check_record(&self, offset: i64, found: &[u8]) -> u64 {
         let number = found.first_chunk().map(|number| u64::from_le_bytes(*number));
         let number = number.unwrap_or_else(|| panic!("a short value at {offset} of {}", self.topic));
         assert!(number < self.sent, "{offset} of {} was never sent: number {number}", self.topic);
@@ -119,11 +181,20 @@ impl Ledger {
         if let Some(acked) = self.acked.get(&offset) {
             assert_eq!(number, *acked, "another record stands at {offset} of {}", self.topic);
         }
+        number
     }
 }
 
-/// One fetch from `from`: offsets with values, and the high watermark.
-fn read(peer: &mut Connection, topic: &str, from: i64) -> Result<(Vec<(i64, Bytes)>, i64), ErrorCode> {
+/// What a fetch gives.
+struct Read {
+    /// Offsets with values.
+    records: Vec<(i64, Bytes)>,
+    /// Where the next fetch goes on.
+    behind: i64,
+    high_watermark: i64,
+}
+
+fn read(peer: &mut Connection, topic: &str, from: i64) -> Result<Read, ErrorCode> {
     let request = FetchRequest { max_bytes: 8 << 20, ..fetch_request(topic, from) };
     let reply = reply!(Fetch, peer.ask(request, FETCH));
     let partition = &reply.responses[0].partitions[0];
@@ -131,13 +202,14 @@ fn read(peer: &mut Connection, topic: &str, from: i64) -> Result<(Vec<(i64, Byte
         return Err(partition.error_code);
     }
     let bytes = partition.records.clone().map(|records| records.into_bytes()).unwrap_or_default();
-    let mut records = Vec::new();
+    let (mut records, mut behind) = (Vec::new(), from);
     for (at, header) in walk(&bytes) {
         let end = at + header.total_bytes().expect("a length");
         let batch = bytes.slice(at..end);
         assert_eq!(crc::crc32c(&batch[CRC_FROM..]), header.crc, "a damaged batch at {} of {topic}", header.base_offset);
         let payload = batch.slice(HEADER_BYTES..);
-        for record in Records::new(&payload, header.record_count) {
+        behind = header.last_offset() + 1;
+        for record in Records::new(&payload, header.record_count).with_gaps() {
             let record = record.expect("a sound record");
             let offset = header.base_offset + i64::from(record.offset_delta);
             if offset >= from {
@@ -145,7 +217,7 @@ fn read(peer: &mut Connection, topic: &str, from: i64) -> Result<(Vec<(i64, Byte
             }
         }
     }
-    Ok((records, partition.high_watermark))
+    Ok(Read { records, behind, high_watermark: partition.high_watermark })
 }
 
 /// The number, then bytes that no codec or file system makes smaller.

@@ -3,6 +3,7 @@
 mod bad_peers;
 mod bench;
 mod bench_truth;
+mod block_log;
 mod broken_disk;
 mod broker;
 mod cli;
@@ -30,6 +31,8 @@ mod long_replies;
 mod on_disk;
 mod oracle;
 mod peer;
+mod power_cut;
+mod power_history;
 mod process;
 mod refused;
 mod restart;

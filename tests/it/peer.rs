@@ -160,8 +160,7 @@ pub fn fetch_request(topic: &str, offset: i64) -> FetchRequest {
 /// A batch of these values; `producer` is id, epoch and first sequence. Its timestamps are of now: a broker may forget a
 /// producer whose last record is old.
 pub fn batch(values: &[&[u8]], producer: Option<(i64, i16, i32)>) -> Bytes {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
-    let timestamp_ms = i64::try_from(now.as_millis()).expect("a year of four digits");
+    let timestamp_ms = now_ms();
     let mut builder = BatchBuilder::new(timestamp_ms);
     if let Some((id, epoch, sequence)) = producer {
         builder = builder.producer(id, epoch, sequence);
@@ -170,4 +169,10 @@ pub fn batch(values: &[&[u8]], producer: Option<(i64, i16, i32)>) -> Bytes {
         builder.push(&NewRecord { timestamp_ms, value: Some(value), ..Default::default() });
     }
     builder.finish().expect("no codec, no error")
+}
+
+/// The wall clock, as records have it.
+pub fn now_ms() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
+    i64::try_from(now.as_millis()).expect("a year of four digits")
 }
