@@ -2,6 +2,9 @@
 //!
 //! Path of a request: `listen` (frames) → `wire` (messages) → `api` (one file per Kafka API) → `shards::router`.
 
+// `println!` and `eprintln!` panic when nobody reads: the process must go on, or end as it means to.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod adopt;
 pub mod api;
 pub mod bench;

@@ -3,6 +3,9 @@
 //!
 //! Path of a record: `router` → `shard` → `partition` → `journal` → `log`; see ARCHITECTURE.md.
 
+// `println!` and `eprintln!` panic when nobody reads: the process must go on, or end as it means to.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod batch;
 pub mod catalog;
 pub mod codec;

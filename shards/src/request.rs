@@ -164,6 +164,8 @@ pub enum ReadError {
     Unknown,
     #[error("partition is offline: {reason}")]
     Offline { reason: String },
+    #[error("it cannot be opened for now: {reason}")]
+    Unopened { reason: String },
     #[error("offset {asked:?} is outside {start:?}..={end:?}")]
     OutOfRange { asked: Offset, start: Offset, end: Offset },
     #[error("leader epoch {asked:?} is older than ours, {ours:?}")]

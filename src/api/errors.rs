@@ -27,7 +27,7 @@ pub(super) fn append_error(e: &AppendError) -> ErrorCode {
 pub(super) fn read_error(e: &ReadError) -> ErrorCode {
     match e {
         ReadError::Unknown => ErrorCode::UnknownTopicOrPartition,
-        ReadError::Offline { .. } => ErrorCode::KafkaStorageError,
+        ReadError::Offline { .. } | ReadError::Unopened { .. } => ErrorCode::KafkaStorageError,
         ReadError::OutOfRange { .. } | ReadError::FutureFetchedEpoch => ErrorCode::OffsetOutOfRange,
         ReadError::FencedEpoch { .. } => ErrorCode::FencedLeaderEpoch,
         ReadError::UnknownEpoch { .. } => ErrorCode::UnknownLeaderEpoch,

@@ -215,11 +215,20 @@ pub fn dispatch(core: &Rc<ApiCore>, peer: &Rc<Peer>, frame: &Bytes, arrival: Arr
     let malformed = |e: crate::wire::DecodeError| Refusal { api: api.name(), reason: e.to_string() };
     let client_id = start.decode_rest(&mut body, api).map_err(malformed)?.client_id;
     if let Some(name) = &client_id {
-        peer.client_id.get_or_init(|| name.as_str().into());
+        peer.client_id.get_or_init(|| told(name.as_str()).into());
     }
     let ctx = RequestContext { core, peer, arrival, version, client_id, rest: Cell::default() };
     let pending = (row.serve)(&ctx, body, start.correlation_id)?;
     Ok(Submitted { rest: ctx.rest.take(), pending, tells: row.order.told() })
+}
+
+/// Bytes of a client id that are kept for `/v1/clients` and the log, as long as the connection lasts: it is in nobody's budget.
+const CLIENT_ID_BYTES_MAX: usize = 128;
+
+/// As much of a client id as is kept.
+fn told(client_id: &str) -> &str {
+    let upto = client_id.floor_char_boundary(CLIENT_ID_BYTES_MAX);
+    client_id.get(..upto).unwrap_or(client_id)
 }
 
 /// Which way its requests go.
@@ -274,6 +283,13 @@ mod tests {
     #[test]
     fn keys_ascend_without_one_twice() {
         assert!(TABLE.windows(2).all(|rows| rows[0].api.key() < rows[1].api.key()));
+    }
+
+    #[test]
+    fn of_a_long_client_id_the_beginning_is_kept_up_to_a_whole_character() {
+        assert_eq!(told("rdkafka"), "rdkafka");
+        assert_eq!(told(&"x".repeat(32_767)).len(), 128);
+        assert_eq!(told(&format!("{}ä", "x".repeat(127))).len(), 127);
     }
 
     #[test]

@@ -6,10 +6,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use super::Failure;
 use super::run::{self, Settings};
-use super::{Failure, output};
 use crate::config::{Config, Flag};
+use crate::launch::log;
 
 /// Run a broker to try things with.
 #[derive(Debug, clap::Args)]
@@ -77,7 +79,7 @@ fn with_defaults(mut config: Config) -> Result<(Config, Option<TemporaryDir>), F
 
 /// Lines for a client, to paste.
 fn paste(addr: SocketAddr) {
-    output::note(&format!(
+    log::tell(&format!(
         "\nTry it:
   echo hello | kcat -b {addr} -P -t greetings
   kcat -b {addr} -C -t greetings -o beginning -e
@@ -89,6 +91,10 @@ In Python (pip install confluent-kafka):
 Ctrl-C stops the broker.\n"
     ));
 }
+
+/// A directory is tried to be removed so often, and so far apart.
+const REMOVE_TRIES: u32 = 20;
+const REMOVE_PAUSE: Duration = Duration::from_millis(50);
 
 /// A directory of our own, removed when dropped. A kill leaves it.
 #[derive(Debug)]
@@ -113,8 +119,13 @@ impl TemporaryDir {
 
 impl Drop for TemporaryDir {
     fn drop(&mut self) {
-        if let Err(e) = std::fs::remove_dir_all(&self.0) {
-            output::note(&format!("corelog: {} could not be removed: {e}", self.0.display()));
+        for tries_left in (0..REMOVE_TRIES).rev() {
+            match std::fs::remove_dir_all(&self.0) {
+                Ok(()) => return,
+                // Cores whose start was cut off still make files.
+                Err(_) if tries_left > 0 => std::thread::sleep(REMOVE_PAUSE),
+                Err(e) => log::tell(&format!("corelog: {} could not be removed: {e}", self.0.display())),
+            }
         }
     }
 }

@@ -54,6 +54,8 @@ const EXIT_REFUSED: u8 = 5;
 
 /// Data on disk is damaged.
 const EXIT_DAMAGED: u8 = 6;
+/// Less the signal's number, as shells have it.
+const EXIT_BY_SIGNAL: i32 = 128;
 
 /// What `corelog --help` and the manual say of exit codes. README has the same table.
 const EXIT_CODES: &str = "\
@@ -110,6 +112,9 @@ pub enum Failure {
     Refused(String),
     #[error("{0}")]
     Damaged(String),
+    /// A signal cut it off.
+    #[error("{text}")]
+    Signal { signal: i32, text: String },
 }
 
 impl Failure {
@@ -121,6 +126,7 @@ impl Failure {
             Failure::Missing(_) => EXIT_MISSING,
             Failure::Refused(_) => EXIT_REFUSED,
             Failure::Damaged(_) => EXIT_DAMAGED,
+            Failure::Signal { signal, .. } => u8::try_from(EXIT_BY_SIGNAL + signal).unwrap_or(EXIT_RUNTIME),
         }
     }
 }
@@ -163,7 +169,11 @@ impl From<ClientError> for Failure {
 
 impl From<LaunchError> for Failure {
     fn from(error: LaunchError) -> Failure {
-        Failure::Runtime(error.to_string())
+        let text = error.to_string();
+        match error {
+            LaunchError::CutShort { signal } => Failure::Signal { signal, text },
+            _ => Failure::Runtime(text),
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::http::LogLevel;
+use crate::launch::log::{self, Log};
 
 /// A line on stdout: an answer.
 pub fn say(line: &str) {
@@ -26,7 +27,7 @@ pub fn note(line: &str) {
 /// What ended a command, on stderr.
 pub fn complain(what: &str) {
     let name = if stderr().is_terminal() && colours_wanted() { "\x1b[1;31mcorelog:\x1b[0m" } else { "corelog:" };
-    note(&format!("{name} {what}"));
+    log::tell(&format!("{name} {what}"));
 }
 
 /// A text of an answer that stands out on a terminal.
@@ -39,11 +40,11 @@ fn colours_wanted() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// The log goes to stderr: for eyes on a terminal, JSON otherwise. Answers what changes its level.
+/// The log goes to stderr, by a thread of its own: for eyes on a terminal, JSON otherwise. Answers what changes its level.
 pub fn start_log(level: LevelFilter) -> LogLevel {
     let (filter, level) = LogLevel::filter(level);
     let log = tracing_subscriber::registry().with(filter);
-    let lines = fmt::layer().with_writer(stderr).with_target(false);
+    let lines = fmt::layer().with_writer(Log::to_stderr()).with_target(false);
     if stderr().is_terminal() {
         log.with(lines.with_ansi(colours_wanted())).init();
     } else {

@@ -6,8 +6,9 @@ use tracing::level_filters::LevelFilter;
 
 use super::{Failure, output};
 use crate::config::{Config, ConfigError, Flag};
-use crate::launch::broker;
+use crate::http::LogLevel;
 use crate::launch::process::{self, Reached, Summary};
+use crate::launch::{broker, log};
 
 /// Settings that can be given to every broker.
 #[derive(Debug, clap::Args)]
@@ -32,6 +33,14 @@ pub fn variables() -> impl Iterator<Item = (String, String)> {
 pub fn run(config: &Config, ready: impl FnOnce(SocketAddr)) -> Result<(), Failure> {
     let level = config.text("log_level").and_then(|level| level.parse().ok());
     let level = output::start_log(level.unwrap_or(LevelFilter::INFO));
+    let done = run_with(config, level, ready);
+    // What is said of the end comes behind it.
+    log::flush();
+    tell(&done?);
+    Ok(())
+}
+
+fn run_with(config: &Config, level: LogLevel, ready: impl FnOnce(SocketAddr)) -> Result<Summary, Failure> {
     let plan = broker::plan(config)?;
     let what = format!("data in {}, shards: {}", plan.data.path.display(), plan.cpus.len());
     let summary = process::run(plan, level, |Reached { addresses, http }| {
@@ -42,8 +51,7 @@ pub fn run(config: &Config, ready: impl FnOnce(SocketAddr)) -> Result<(), Failur
             ready(*first);
         }
     })?;
-    tell(&summary);
-    Ok(())
+    Ok(summary)
 }
 
 /// The address to type into a client on this machine.
@@ -55,8 +63,8 @@ fn tell(summary: &Summary) {
     let next = if summary.clean { "the next start replays nothing" } else { "the next start replays the journal" };
     let seconds = summary.ran_for.as_secs_f64();
     let state = if summary.clean { "clean" } else { "not clean" };
-    output::note(&format!("corelog: stopped after {seconds:.1} s, {state}: {next}"));
+    log::tell(&format!("corelog: stopped after {seconds:.1} s, {state}: {next}"));
     for (shard, core) in summary.cores.iter().enumerate() {
-        output::note(&format!("shard {shard}\n{}", core.stages));
+        log::tell(&format!("shard {shard}\n{}", core.stages));
     }
 }

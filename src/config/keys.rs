@@ -121,7 +121,12 @@ pub static KEYS: &[Key] = &[
         "all",
         "CPUs to use: a list (\"0-3,8\"), a count, or \"all\". Only CPUs of the process's affinity mask count; \"all\" also keeps to the cgroup's CPU quota, rounded up.",
     ),
-    key("exclude", Kind::CpuList, "", "CPUs that a count or \"all\" leaves out, such as those that serve interrupts."),
+    key(
+        "exclude",
+        Kind::CpuList,
+        "",
+        "CPUs that `cores` leaves out, whatever it says, such as those that serve interrupts.",
+    ),
     key(
         "pin",
         Kind::Bool,
@@ -211,8 +216,8 @@ pub static KEYS: &[Key] = &[
     computed_key(
         "segment.files.open.max",
         int(16, 1_000_000),
-        "1000, at most half of the limit of open files divided by `shards`",
-        "Of each shard: segment files held open. Beyond it the longest unused is closed; its next use opens it again.",
+        "1000, at most half of what the limit of open files leaves beside 128 and 64 for each shard, divided by `shards`",
+        "Of each shard: segment files held open. Beyond it the longest unused is closed; its next use opens it again. More than the limit of open files has room for are refused at the start.",
     ),
     key(
         "log.retention.check.interval.ms",
@@ -444,7 +449,7 @@ pub static KEYS: &[Key] = &[
         "max.connections",
         int(0, I32_MAX),
         "2147483647",
-        "Connections of the whole broker; one more is closed at once. May be changed while the broker runs (kafka-configs).",
+        "Connections of the whole broker; one more is closed at once. May be changed while the broker runs (kafka-configs). What the limit of open files (`ulimit -n`, LimitNOFILE=) leaves beside 128, 64 for each shard and its segment.files.open.max is the limit as well, so that files can be opened however many connections there are.",
     ),
     key(
         "max.connections.per.ip",

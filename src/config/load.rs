@@ -17,8 +17,25 @@ use super::value;
 
 const VARIABLE_PREFIX: &str = "CORELOG_";
 
-/// What Kubernetes sets in every container for a service that is called corelog. None of it is meant for us.
-const SERVICE_LINKS: [&str; 3] = ["CORELOG_SERVICE_", "CORELOG_PORT_", "CORELOG_PORT"];
+/// Whether Kubernetes sets this variable in every container for a service called corelog, or corelog-something: it is not meant
+/// for us.
+fn is_service_link(name: &str, text: &str) -> bool {
+    const PROTOCOLS: [&str; 3] = ["TCP", "UDP", "SCTP"];
+    let is_port = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    // PORT_9092_TCP, and behind that nothing, _PROTO, _PORT or _ADDR.
+    let is_address = |port: &str| {
+        let mut parts = port.split('_');
+        parts.next().is_some_and(is_port)
+            && parts.next().is_some_and(|protocol| PROTOCOLS.contains(&protocol))
+            && parts.next().is_none_or(|part| matches!(part, "PROTO" | "PORT" | "ADDR"))
+            && parts.next().is_none()
+    };
+    name.ends_with("_SERVICE_HOST")
+        || name.ends_with("_SERVICE_PORT")
+        || name.contains("_SERVICE_PORT_")
+        || name.ends_with("_PORT") && text.contains("://")
+        || name.match_indices("_PORT_").any(|(at, found)| name.get(at + found.len()..).is_some_and(is_address))
+}
 
 /// Where a setting stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -170,9 +187,7 @@ impl Config {
         let origin = Origin::Variable(name.to_owned());
         match KEYS.iter().find(|key| key.variable() == name) {
             Some(key) => self.take(origin, key.name, text),
-            None if SERVICE_LINKS.iter().any(|link| name == *link || link.ends_with('_') && name.starts_with(link)) => {
-                Ok(())
-            }
+            None if is_service_link(name, &text) => Ok(()),
             None => Err(ConfigError::Unknown { origin, key: name.to_owned(), nearest: keys::nearest(rest).variable() }),
         }
     }
@@ -224,6 +239,13 @@ impl Config {
         if least > most {
             return together(format!(
                 "journal.bytes ({least}) is over journal.bytes.max ({most}): lower the one or raise the other"
+            ));
+        }
+        let (least, most) = (self.int("group.min.session.timeout.ms"), self.int("group.max.session.timeout.ms"));
+        if least > most {
+            return together(format!(
+                "group.min.session.timeout.ms ({least}) is over group.max.session.timeout.ms ({most}), so that no member could \
+                 join: lower the one or raise the other"
             ));
         }
         let listeners = self.listeners();
@@ -456,6 +478,21 @@ mod tests {
             ("CORELOG_PORT_9092_TCP", "x"),
         ];
         assert!(variables(&links).is_ok());
+        let of_others = [
+            ("CORELOG_BOOTSTRAP_SERVICE_HOST", "10.0.0.1"),
+            ("CORELOG_BOOTSTRAP_SERVICE_PORT", "9092"),
+            ("CORELOG_BOOTSTRAP_SERVICE_PORT_KAFKA", "9092"),
+            ("CORELOG_BOOTSTRAP_PORT", "tcp://10.0.0.1:9092"),
+            ("CORELOG_BOOTSTRAP_PORT_9092_TCP", "tcp://10.0.0.1:9092"),
+            ("CORELOG_BOOTSTRAP_PORT_9092_TCP_PROTO", "tcp"),
+            ("CORELOG_BOOTSTRAP_PORT_9092_TCP_PORT", "9092"),
+            ("CORELOG_BOOTSTRAP_PORT_9092_TCP_ADDR", "10.0.0.1"),
+            ("CORELOG_METRICS_PORT_9644_UDP", "udp://10.0.0.1:9644"),
+        ];
+        assert!(variables(&of_others).is_ok());
+        for ours in ["CORELOG_LISTEN_PORT", "CORELOG_PORT_RANGE", "CORELOG_A_PORT_TCP", "CORELOG_A_PORT_1_TCP_NAME"] {
+            assert!(variables(&[(ours, "9092")]).is_err(), "{ours}");
+        }
     }
 
     #[test]
@@ -495,6 +532,8 @@ mod tests {
         assert!(file("\"journal.bytes\" = \"512 MiB\"").expect_err("over the maximum").contains("journal.bytes.max"));
         assert!(file("\"advertised.listeners\" = \"OTHER://a:1\"").expect_err("no such listener").contains("OTHER"));
         assert!(file("\"advertised.listeners\" = \"PLAINTEXT://0.0.0.0:9092\"").is_err());
+        let sessions = "\"group.min.session.timeout.ms\" = 10\n\"group.max.session.timeout.ms\" = 9";
+        assert!(file(sessions).expect_err("no time-out is left").contains("group.max.session.timeout.ms (9)"));
         let lags = "\"log.cleaner.min.compaction.lag.ms\" = 10\n\"log.cleaner.max.compaction.lag.ms\" = 5";
         assert!(file(lags).is_err());
     }

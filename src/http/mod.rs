@@ -1,7 +1,7 @@
 //! The broker's own HTTP: health, metrics, where the time goes, settings in force, the log's level. One thread of its own,
 //! the control thread, which nothing on the way of a record waits for.
 //!
-//! `serve` takes connections, `routes` answers, `collect` asks the cores; `health`, `stages`, `slow` and `metrics` make answers out
+//! `serve` takes connections, `routes` answers, `collect` asks the cores, `pulse` hears whether they live; `health`, `stages`, `slow` and `metrics` make answers out
 //! of what they said, without waiting for anything.
 //!
 //! Invariant: whatever is asked here, a core is asked for one report at most every [`collect::ROUND_EVERY`].
@@ -12,6 +12,7 @@ mod dashboard;
 mod health;
 mod log_level;
 pub mod metrics;
+mod pulse;
 mod report;
 mod routes;
 mod serve;
@@ -26,6 +27,7 @@ use serde_json::Value;
 
 pub use busiest::TOLD_MAX as BUSIEST_TOLD_MAX;
 pub use log_level::LogLevel;
+pub use pulse::{BEAT_EVERY, Pulse};
 pub use report::{Ask, Busiest, CoreReport};
 pub use serve::{HttpError, start};
 

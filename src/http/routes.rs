@@ -9,10 +9,12 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 use tracing::level_filters::LevelFilter;
 
 use super::collect::{Collector, Round};
 use super::health::{self, Life};
+use super::pulse::Pulses;
 use super::report::{Busiest, CoreReport};
 use super::{HttpPlan, LogLevel, Progress, busiest, dashboard, log_level, metrics, slow, stages};
 
@@ -41,6 +43,7 @@ pub struct Site {
     pub busiest: Collector<Busiest>,
     pub level: LogLevel,
     pub progress: Progress,
+    pub pulses: Pulses,
 }
 
 impl Site {
@@ -68,10 +71,7 @@ pub fn router(site: Arc<Site>) -> Router {
 }
 
 async fn live(State(site): State<Arc<Site>>) -> Response {
-    let life = site.progress.life();
-    // Cores that start answer nothing, and a start takes as long as it takes: who asks must not wait for that.
-    let round = if life.started { site.reports.round().await } else { Arc::new(Round { cores: Vec::new() }) };
-    healthy(health::live(&round, life))
+    healthy(health::live(&site.pulses.silent(Instant::now()), site.progress.life()))
 }
 
 async fn ready(State(site): State<Arc<Site>>) -> Response {

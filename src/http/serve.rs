@@ -1,6 +1,7 @@
 //! The control thread: takes HTTP connections and gives them to the routes.
 //!
-//! Invariant: at most [`CONNECTIONS_MAX`] connections at once; one that sends no request for [`IDLE_MAX`] is closed.
+//! Invariant: at most [`CONNECTIONS_MAX`] connections at once; one that sends no request for [`IDLE_MAX`], or nothing
+//! at all for [`FIRST_MAX`], is closed.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -15,6 +16,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
 use super::collect::Collector;
+use super::pulse::{Pulse, Pulses};
 use super::report::Ask;
 use super::routes::{Site, router};
 use super::{HttpPlan, LogLevel, Progress};
@@ -23,6 +25,8 @@ use super::{HttpPlan, LogLevel, Progress};
 const CONNECTIONS_MAX: usize = 64;
 /// How long a connection may take to send the head of its next request.
 const IDLE_MAX: Duration = Duration::from_secs(30);
+/// … and the first byte of its first: who only connects holds a place of probes and scrapers no longer.
+const FIRST_MAX: Duration = Duration::from_secs(5);
 /// A connection is told to end after this time, and cut off a little later: a reader that takes nothing keeps its place no longer.
 const CONNECTION_MAX: Duration = Duration::from_secs(300);
 const ENDING_MAX: Duration = Duration::from_secs(10);
@@ -40,10 +44,12 @@ pub enum HttpError {
     Thread(io::Error),
 }
 
-/// Starts the control thread; answers where it listens. `cores` are asked for reports, one channel for each.
+/// Starts the control thread; answers where it listens. `cores` are asked for reports, one channel for each, and `pulses` say
+/// that they live.
 pub fn start(
     plan: HttpPlan,
     cores: Vec<flume::Sender<Ask>>,
+    pulses: Vec<Pulse>,
     level: LogLevel,
     progress: Progress,
 ) -> Result<SocketAddr, HttpError> {
@@ -57,7 +63,8 @@ pub fn start(
         runtime.block_on(async {
             let busiest = Collector::start(cores.clone(), Ask::Busiest);
             let reports = Collector::start(cores, Ask::Report);
-            accept(listener, Arc::new(Site { plan, reports, busiest, level, progress })).await
+            let pulses = Pulses::new(pulses);
+            accept(listener, Arc::new(Site { plan, reports, busiest, level, progress, pulses })).await
         });
     };
     std::thread::Builder::new().name("control".to_owned()).spawn(run).map_err(HttpError::Thread)?;
@@ -89,6 +96,11 @@ async fn accept(listener: TcpListener, site: Arc<Site>) {
 }
 
 async fn serve(stream: TcpStream, service: TowerToHyperService<axum::Router>) {
+    match timeout(FIRST_MAX, stream.readable()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => return tracing::debug!(%error, "an HTTP connection broke"),
+        Err(_) => return,
+    }
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(IDLE_MAX);
     let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(stream), service));

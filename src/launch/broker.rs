@@ -14,7 +14,7 @@ use shards::shard::settings::{CleanerSettings, Layout, ShardSettings};
 use tracing::level_filters::LevelFilter;
 
 use super::meta::{DataDir, MetaError};
-use super::preflight::{self, PreflightError};
+use super::preflight::{self, Descriptors, PreflightError};
 use super::process::ProcessPlan;
 use crate::api::{ApiSettings, LogDir, OffsetsTopic, SessionLimits};
 use crate::config::described::{BrokerSetting, described};
@@ -51,6 +51,10 @@ pub enum BrokerError {
     Address { origin: Origin, name: String, host: String, why: String },
     #[error("{origin}: {host} has no address here: {why}; give an address of this machine")]
     Admin { origin: Origin, host: String, why: String },
+    #[error(
+        "{origin}: listeners {one} and {other} both get the connections of {addr}: give one of them another port, or leave it out"
+    )]
+    SameAddress { origin: Origin, one: String, other: String, addr: SocketAddr },
     #[error(transparent)]
     Data(#[from] MetaError),
     #[error(transparent)]
@@ -116,7 +120,7 @@ pub fn plan(config: &Config) -> Result<ProcessPlan, BrokerError> {
     let shards = cpus.len() as u64;
     let topic_defaults = config.topic_defaults()?;
     let node_id = number(config, "node.id");
-    let open_files = open_files(config, shards)?;
+    let descriptors = descriptors(config, shards)?;
     let data = DataDir::open(&root, node_id, new_cluster_id)?;
     preflight::check_direct_io(&data.path)?;
     let cluster_id = data.meta.cluster_id.clone();
@@ -132,7 +136,7 @@ pub fn plan(config: &Config) -> Result<ProcessPlan, BrokerError> {
         journal_bytes_max: config.bytes("journal.bytes.max"),
         window_bytes: memory.window,
         cache_bytes: memory.cache,
-        open_files,
+        open_files: narrow(descriptors.segments),
         index_cache_bytes: narrow(memory.index),
         producer_ids_max: number(config, "producer.ids.max"),
         producer_expiration_ms: config.int("producer.id.expiration.ms"),
@@ -167,7 +171,9 @@ pub fn plan(config: &Config) -> Result<ProcessPlan, BrokerError> {
         ("segment.files.open.max", shard.open_files as u64),
     ];
     let described = described(config, &computed).into();
-    let server = server(config, &addresses, memory.requests, node_id, &cluster_id, described);
+    let admission =
+        Admission::new(number(config, "max.connections.per.shard")).at_most(narrow(descriptors.connections));
+    let server = server(config, &addresses, memory.requests, node_id, &cluster_id, described, admission);
     Ok(ProcessPlan {
         http: http(config, &root, &cluster_id)?,
         data,
@@ -229,6 +235,7 @@ fn server(
     node_id: i32,
     cluster_id: &str,
     described: Arc<[BrokerSetting]>,
+    admission: Admission,
 ) -> ServerPlan {
     let advertised = config.advertised_listeners();
     let told = |name: &str| advertised.iter().find(|l| l.name == name).map(|l| (l.host.clone(), l.port));
@@ -276,7 +283,7 @@ fn server(
             },
         },
         budget_bytes: narrow(requests_bytes),
-        admission: Admission::new(number(config, "max.connections.per.shard")),
+        admission,
     }
 }
 
@@ -307,13 +314,23 @@ fn space(path: &str) -> Option<(u64, u64)> {
     Some((told.f_blocks.saturating_mul(told.f_frsize), told.f_bavail.saturating_mul(told.f_frsize)))
 }
 
-/// Segment files that a shard holds open.
-fn open_files(config: &Config, shards: u64) -> Result<usize, PreflightError> {
+/// Parts the limit of open files; says so if there is less room for connections than was set.
+fn descriptors(config: &Config, shards: u64) -> Result<Descriptors, PreflightError> {
     let limit = raise_open_files();
-    preflight::check_open_files(limit, shards)?;
-    // The other half is for sockets.
-    let share = (limit / 2 / shards).clamp(16, 1000);
-    Ok(narrow(config.int_given("segment.files.open.max").map_or(share, i64::unsigned_abs)))
+    let segments = config.int_given("segment.files.open.max").map(i64::unsigned_abs);
+    let parted = Descriptors::part(limit, shards, segments)?;
+    let total = config.given("max.connections").map(|_| config.int("max.connections").unsigned_abs());
+    let of_shards = config.int("max.connections.per.shard").unsigned_abs() * shards;
+    let of_shards = config.given("max.connections.per.shard").map(|_| of_shards);
+    if let Some(wanted) = total.into_iter().chain(of_shards).min().filter(|wanted| *wanted > parted.connections) {
+        tracing::warn!(
+            "the limit of open files ({limit}) has room for {} connections, and {wanted} are allowed: raise it with `ulimit -n \
+             {}` or more, or LimitNOFILE= (systemd)",
+            parted.connections,
+            parted.limit_for(wanted, limit)
+        );
+    }
+    Ok(parted)
 }
 
 /// Every listener with the address that it binds.
@@ -338,9 +355,20 @@ fn addresses(config: &Config) -> Result<Vec<(Listener, SocketAddr)>, BrokerError
             let probe = TcpListener::bind(addr).and_then(|probe| probe.local_addr());
             addr = probe.map_err(|e| failed(e.to_string()))?;
         }
+        if let Some((earlier, _)) = found.iter().find(|(_, other): &&(Listener, SocketAddr)| meet(*other, addr)) {
+            let (one, other) = (earlier.name.clone(), listener.name.clone());
+            return Err(BrokerError::SameAddress { origin: config.origin("listeners"), one, other, addr });
+        }
         found.push((listener, addr));
     }
     Ok(found)
+}
+
+/// Whether a connection could come to either. `[::]` takes those of IPv4 as well.
+fn meet(one: SocketAddr, other: SocketAddr) -> bool {
+    let covers = |all: IpAddr, one: IpAddr| all.is_unspecified() && (all.is_ipv6() || one.is_ipv4());
+    let (a, b) = (one.ip(), other.ip());
+    one.port() == other.port() && (a == b || covers(a, b) || covers(b, a))
 }
 
 /// What the metadata log says of the listeners. Clients are told by Metadata, which knows where they came in.
@@ -427,6 +455,24 @@ mod tests {
         let known = endpoints(&told, &addresses(&told).expect("two"));
         assert_ne!(known[0].host, "0.0.0.0");
         assert_eq!((known[1].host.as_str(), known[1].port), ("broker.example", 7));
+    }
+
+    #[test]
+    fn two_listeners_for_the_same_connections_are_refused() {
+        let refused =
+            |listeners: &str| addresses(&config(&[&format!("listeners={listeners}")])).expect_err("they meet");
+        let told = refused("A://0.0.0.0:19092,B://127.0.0.1:19092").to_string();
+        assert_eq!(
+            told,
+            "--set: listeners A and B both get the connections of 127.0.0.1:19092: give one of them another port, or leave it out"
+        );
+        for meeting in ["A://127.0.0.1:19092,B://[::]:19092", "A://:19092,B://[::]:19092"] {
+            assert!(refused(meeting).is_configuration(), "{meeting}");
+        }
+        for apart in ["A://127.0.0.1:19092,B://127.0.0.2:19092", "A://:19092,B://[::1]:19092", "A://:19092,B://:19093"]
+        {
+            assert!(addresses(&config(&[&format!("listeners={apart}")])).is_ok(), "{apart}");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use shards::runtime::Runtime;
 use shards::shard::start::{self, ShardPlan, StartError};
 
 use super::busiest::busiest;
-use crate::http::{Ask, BUSIEST_TOLD_MAX, Busiest, CoreReport};
+use crate::http::{Ask, BEAT_EVERY, BUSIEST_TOLD_MAX, Busiest, CoreReport, Pulse};
 use crate::listen::{self, ListenError, Server, ServerPlan};
 
 /// How long replies may take to leave after the stop was asked for.
@@ -87,6 +87,14 @@ pub async fn run<R: Runtime>(rt: R, plan: CorePlan) -> CoreSummary {
         postbox.close();
     }
     CoreSummary { clean, stages: report(&rt, &started.shards, &server).await.table() }
+}
+
+/// Gives signs of life until its executor ends.
+pub async fn beat<R: Runtime>(rt: R, pulse: Pulse) {
+    loop {
+        pulse.beat();
+        rt.sleep_until(rt.now().after(BEAT_EVERY)).await;
+    }
 }
 
 /// Says how this core is, to whoever asks.

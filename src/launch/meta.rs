@@ -96,13 +96,10 @@ impl DataDir {
     pub fn open(path: &Path, node_id: i32, new_cluster_id: impl FnOnce() -> String) -> Result<DataDir, MetaError> {
         create_durably(path).map_err(|e| MetaError::at(path, path, e))?;
         let meta_path = path.join(META);
-        let known = meta_path.exists();
-        if !known {
-            refuse_unfinished(path)?;
-            refuse_foreign(path)?;
-        }
+        is_known(path)?;
         let lock = lock(path)?;
-        let meta = if known {
+        // Whoever had the lock may have ended meanwhile, with a directory that is no longer empty.
+        let meta = if is_known(path)? {
             read(path, &meta_path)?
         } else {
             let meta = Meta { cluster_id: new_cluster_id(), node_id };
@@ -234,6 +231,16 @@ fn lock(dir: &Path) -> Result<File, MetaError> {
         Err(rustix::io::Errno::WOULDBLOCK) => Err(MetaError::Locked { dir: dir.to_owned() }),
         Err(error) => Err(MetaError::at(dir, &path, error.into())),
     }
+}
+
+/// Whether the directory is one of corelog's; if not, it is empty.
+fn is_known(dir: &Path) -> Result<bool, MetaError> {
+    let known = dir.join(META).exists();
+    if !known {
+        refuse_unfinished(dir)?;
+        refuse_foreign(dir)?;
+    }
+    Ok(known)
 }
 
 fn refuse_unfinished(dir: &Path) -> Result<(), MetaError> {

@@ -1,13 +1,14 @@
 //! The order in which a broker starts and stops (R7, R18): locks, executors, shards, listeners; and back.
 //!
 //! `broker` makes the plan out of the configuration; `preflight` looks for what would keep it from starting; `core` is what runs on each core, for any runtime; `process` starts
-//! the cores of a real process on io_uring.
+//! the cores of a real process on io_uring; `log` is its way to stderr.
 //!
 //! Invariant: nothing listens before every shard has recovered; nothing is unlocked before every shard has stopped.
 
 pub mod broker;
 mod busiest;
 pub mod core;
+pub mod log;
 pub mod meta;
 mod port;
 pub mod preflight;

@@ -6,6 +6,7 @@
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener};
@@ -13,17 +14,22 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::OFlags;
-use rustix::io::Errno;
-use rustix::net::{self, AddressFamily, SocketType, sockopt};
+use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
 
 use super::port;
 
 /// 2020-01-01T00:00:00Z. No machine that runs this has lived before.
 const CLOCK_MIN: Duration = Duration::from_secs(1_577_836_800);
-/// Files that a process has open without any data: sockets, rings, the journal.
-const OPEN_FILES_BASE: u64 = 64;
-/// … and what each shard needs besides.
-const OPEN_FILES_PER_SHARD: u64 = 64;
+/// Descriptors that a process needs without any shard: 64 connections of its HTTP, and what it starts with.
+const DESCRIPTORS_BASE: u64 = 128;
+/// … and what each shard needs besides segments and connections: rings, listeners, the journal, the checkpoint, directories
+/// that are synced, and files in use that are not among those held open any more.
+const DESCRIPTORS_PER_SHARD: u64 = 64;
+/// Segment files that a shard holds open, at least and at most, where nothing is set.
+const SEGMENTS_MIN: u64 = 16;
+const SEGMENTS_MOST: u64 = 1000;
+/// Connections for which there must be room, for each shard.
+const CONNECTIONS_MIN: u64 = 16;
 
 /// What keeps a broker from starting here.
 #[derive(Debug, thiserror::Error)]
@@ -34,10 +40,11 @@ pub enum PreflightError {
     )]
     Clock { said: String },
     #[error(
-        "the limit of open files is {limit}, and a broker with {shards} as `shards` needs {needed}: raise it with `ulimit -n {needed}` or more, \
-         `LimitNOFILE=1048576` (systemd) or `--ulimit nofile=1048576` (Docker), or lower `shards`"
+        "the limit of open files is {limit}, and a broker with {shards} as `shards` and {segments} as segment.files.open.max needs \
+         {needed}: raise it with `ulimit -n {needed}` or more, `LimitNOFILE=1048576` (systemd) or `--ulimit nofile=1048576` \
+         (Docker), or lower `shards` or segment.files.open.max"
     )]
-    OpenFiles { limit: u64, needed: u64, shards: u64 },
+    OpenFiles { limit: u64, needed: u64, shards: u64, segments: u64 },
     #[error(
         "{} is on {file_system}, which has no direct I/O (O_DIRECT): set data_dir (or --data-dir) to a directory on ext4, \
          XFS or Btrfs", dir.display()
@@ -75,10 +82,38 @@ pub fn check_clock(now: SystemTime) -> Result<(), PreflightError> {
     Err(PreflightError::Clock { said: year.to_string() })
 }
 
-/// `limit`: how many files this process may open, after raising it as far as it goes.
-pub fn check_open_files(limit: u64, shards: u64) -> Result<(), PreflightError> {
-    let needed = OPEN_FILES_BASE + OPEN_FILES_PER_SHARD * shards;
-    if limit < needed { Err(PreflightError::OpenFiles { limit, needed, shards }) } else { Ok(()) }
+/// What the limit of open files is for. Its parts and the fixed needs come to the limit at most, so that no peer can take what
+/// the disk needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Descriptors {
+    /// Segment files that each shard holds open.
+    pub segments: u64,
+    /// Connections of all shards together.
+    pub connections: u64,
+}
+
+impl Descriptors {
+    /// `limit`: how many files this process may open, after raising it as far as it goes. `segments`: what was set for each
+    /// shard, if anything.
+    ///
+    /// # Errors
+    /// The limit is too low for that.
+    pub fn part(limit: u64, shards: u64, segments: Option<u64>) -> Result<Descriptors, PreflightError> {
+        let fixed = DESCRIPTORS_BASE + DESCRIPTORS_PER_SHARD * shards;
+        let half = limit.saturating_sub(fixed) / 2 / shards;
+        let segments = segments.unwrap_or_else(|| half.clamp(SEGMENTS_MIN, SEGMENTS_MOST));
+        let held = fixed + segments * shards;
+        let needed = held + CONNECTIONS_MIN * shards;
+        if limit < needed {
+            return Err(PreflightError::OpenFiles { limit, needed, shards, segments });
+        }
+        Ok(Descriptors { segments, connections: limit - held })
+    }
+
+    /// The limit of open files with which there is room for so many connections.
+    pub fn limit_for(&self, connections: u64, limit: u64) -> u64 {
+        limit.saturating_add(connections.saturating_sub(self.connections))
+    }
 }
 
 /// Opens a file of this directory past the page cache. Only for who holds the directory's lock.
@@ -116,11 +151,18 @@ fn file_system(path: &Path) -> String {
 /// An address that is ours while this lives.
 #[derive(Debug)]
 pub struct AddressLock {
-    _name: UnixListener,
+    /// Bound, and never listens. Sockets that share the port may be bound beside it; a probe may not, at this address or one that
+    /// covers it.
+    _placeholder: OwnedFd,
 }
 
-/// Sees that nobody listens there, and keeps other brokers off: SO_REUSEPORT would let a second one share the port in
-/// silence. The lock is a name in the network namespace that the port is in; it goes with the process.
+/// A broker that was killed a moment ago still has its sockets, and one that starts beside us the right to ask first: so long it
+/// is tried again.
+const TAKE_MAX: Duration = Duration::from_secs(2);
+const TAKE_PAUSE: Duration = Duration::from_millis(50);
+
+/// Sees that nobody listens there, nor at an address that covers it, and keeps other brokers off: SO_REUSEPORT would let a second
+/// one share the port in silence, or take the more particular address from the one that listens on all.
 pub fn take_address(addr: SocketAddr) -> Result<AddressLock, PreflightError> {
     let failed = |source: io::Error| match source.kind() {
         io::ErrorKind::AddrInUse => PreflightError::AddressTaken { addr, holder: port::holder(addr) },
@@ -128,20 +170,46 @@ pub fn take_address(addr: SocketAddr) -> Result<AddressLock, PreflightError> {
         io::ErrorKind::PermissionDenied => PreflightError::AddressDenied { addr },
         _ => PreflightError::Address { addr, source },
     };
-    let name = UnixAddr::from_abstract_name(format!("corelog {addr}")).map_err(failed)?;
-    let lock = UnixListener::bind_addr(&name).map_err(failed)?;
-    bind_shared(addr).map_err(|e| failed(e.into()))?;
-    Ok(AddressLock { _name: lock })
+    // Brokers that start at once ask one after the other. A name in the network namespace that the port is in; it goes with the
+    // process.
+    let name = UnixAddr::from_abstract_name(format!("corelog port {}", addr.port())).map_err(failed)?;
+    let _turn = again_while_taken(|| UnixListener::bind_addr(&name)).map_err(failed)?;
+    let placeholder = again_while_taken(|| {
+        drop(bound(addr, Sharing::Nobody)?);
+        bound(addr, Sharing::Ours)
+    });
+    Ok(AddressLock { _placeholder: placeholder.map_err(failed)? })
 }
 
-/// Binds as the shards will, and lets go. Shared: the kernel may still be closing the sockets of a broker that was
-/// killed a moment ago.
-fn bind_shared(addr: SocketAddr) -> Result<(), Errno> {
-    let socket =
-        net::socket(if addr.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 }, SocketType::STREAM, None)?;
-    sockopt::set_socket_reuseaddr(&socket, true)?;
-    sockopt::set_socket_reuseport(&socket, true)?;
-    net::bind(&socket, &addr)
+fn again_while_taken<T>(take: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    let tries = TAKE_MAX.as_millis() / TAKE_PAUSE.as_millis();
+    for _ in 0..tries {
+        match take() {
+            Err(e) if e.kind() == io::ErrorKind::AddrInUse => std::thread::sleep(TAKE_PAUSE),
+            taken => return taken,
+        }
+    }
+    take()
+}
+
+/// Beside whom a socket is bound.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sharing {
+    /// Not beside anybody who listens, whatever they share; connections that are still being closed do not count.
+    Nobody,
+    /// Beside the shards' sockets. Whoever shares with nobody is kept off, though this one does not listen.
+    Ours,
+}
+
+fn bound(addr: SocketAddr, sharing: Sharing) -> io::Result<OwnedFd> {
+    let family = if addr.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let socket = net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    match sharing {
+        Sharing::Nobody => sockopt::set_socket_reuseaddr(&socket, true)?,
+        Sharing::Ours => sockopt::set_socket_reuseport(&socket, true)?,
+    }
+    net::bind(&socket, &addr)?;
+    Ok(socket)
 }
 
 #[cfg(test)]
@@ -162,9 +230,28 @@ mod tests {
 
     #[test]
     fn each_shard_needs_its_share_of_open_files() {
-        assert!(check_open_files(128, 1).is_ok() && check_open_files(1024, 8).is_ok());
-        let refused = check_open_files(127, 1).expect_err("too few").to_string();
-        assert!(refused.contains("is 127") && refused.contains("`ulimit -n 128`"), "{refused}");
+        assert!(Descriptors::part(224, 1, None).is_ok() && Descriptors::part(1024, 8, None).is_ok());
+        let refused = Descriptors::part(223, 1, None).expect_err("too few").to_string();
+        assert!(refused.contains("is 223") && refused.contains("`ulimit -n 224`"), "{refused}");
+    }
+
+    #[test]
+    fn segments_and_connections_leave_the_shards_what_the_disk_needs() {
+        for (limit, shards) in [(224, 1), (1024, 1), (1024, 7), (4096, 8), (65_536, 64), (1 << 20, 2)] {
+            let Descriptors { segments, connections } = Descriptors::part(limit, shards, None).expect("enough");
+            assert_eq!(DESCRIPTORS_BASE + (DESCRIPTORS_PER_SHARD + segments) * shards + connections, limit);
+            assert!((16..=1000).contains(&segments) && connections >= 16 * shards, "{segments}, {connections}");
+        }
+        let given = Descriptors::part(4096, 2, Some(1500)).expect("it fits");
+        assert_eq!((given.segments, given.connections), (1500, 4096 - 128 - 2 * 1564));
+        assert_eq!(given.limit_for(10_000, 4096), 128 + 2 * 1564 + 10_000);
+    }
+
+    #[test]
+    fn more_segment_files_than_the_limit_has_room_for_are_refused_with_the_limit_for_them() {
+        let refused = Descriptors::part(4096, 1, Some(100_000)).expect_err("too many").to_string();
+        assert!(refused.contains("100000 as segment.files.open.max"), "{refused}");
+        assert!(refused.contains("`ulimit -n 100208`") && refused.contains("LimitNOFILE="), "{refused}");
     }
 
     #[test]
@@ -176,16 +263,58 @@ mod tests {
         assert_ne!(file_system(dir.path()), "a file system");
     }
 
+    fn free() -> SocketAddr {
+        TcpListener::bind("127.0.0.1:0").and_then(|probe| probe.local_addr()).expect("a free port")
+    }
+
+    /// As the shards listen.
+    fn listen(addr: SocketAddr) -> OwnedFd {
+        let socket = net::socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
+        sockopt::set_socket_reuseaddr(&socket, true).expect("set");
+        sockopt::set_socket_reuseport(&socket, true).expect("set");
+        net::bind(&socket, &addr).and_then(|()| net::listen(&socket, 16)).expect("it is ours");
+        socket
+    }
+
+    fn is_taken(addr: SocketAddr) -> bool {
+        matches!(take_address(addr), Err(PreflightError::AddressTaken { .. }))
+    }
+
     #[test]
     fn an_address_is_taken_once_and_free_again_after() {
-        let addr = TcpListener::bind("127.0.0.1:0").and_then(|probe| probe.local_addr()).expect("a free port");
+        let addr = free();
         let lock = take_address(addr).expect("free");
-        assert!(matches!(take_address(addr), Err(PreflightError::AddressTaken { .. })));
+        assert!(is_taken(addr));
         drop(lock);
         let _listener = TcpListener::bind(addr).expect("free again");
         let taken = take_address(addr).expect_err("someone else listens").to_string();
         assert!(taken.contains(&format!("(process {})", std::process::id())), "{taken}");
         let elsewhere = "192.0.2.1:9092".parse().expect("an address that nobody has");
         assert!(matches!(take_address(elsewhere), Err(PreflightError::AddressNotHere { .. })));
+    }
+
+    #[test]
+    fn an_address_is_taken_where_somebody_listens_on_all_and_all_where_somebody_has_one() {
+        let addr = free();
+        let all = SocketAddr::from(([0, 0, 0, 0], addr.port()));
+        for (first, second) in [(all, addr), (addr, all)] {
+            let lock = take_address(first).expect("free");
+            assert!(is_taken(second), "{second} beside {first}, before it listens");
+            let shards = [listen(first), listen(first)];
+            assert!(is_taken(second), "{second} beside {first}");
+            drop(lock);
+            assert!(is_taken(second), "{second} beside a program that shares its port");
+            drop(shards);
+        }
+        assert!(take_address(addr).is_ok());
+    }
+
+    #[test]
+    fn addresses_of_one_port_that_do_not_meet_are_two() {
+        let addr = free();
+        let _first = take_address(addr).expect("free");
+        let other = SocketAddr::from(([127, 0, 0, 2], addr.port()));
+        let _second = take_address(other).expect("another address");
+        let _shards = [listen(addr), listen(other)];
     }
 }

@@ -8,23 +8,23 @@ use std::time::{Duration, Instant};
 
 use rustix::thread::disable_transparent_huge_pages;
 use shards::catalog::{CatalogSettings, Endpoint};
-use shards::runtime::uring::{Executor, LaunchError as UringError, UringConfig, launch};
+use shards::runtime::Runtime as _;
+use shards::runtime::uring::{Executor, LaunchError as UringError, UringConfig, UringRuntime, launch};
 use shards::shard::fence::Fence;
 use shards::shard::settings::ShardSettings;
 use shards::shard::start;
-use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
 use super::core::{self, CoreError, CorePlan, CoreSummary, Lifecycle};
+use super::log;
 use super::meta::DataDir;
 use super::preflight::{self, PreflightError};
-use crate::http::{self, Ask, HttpError, HttpPlan, LogLevel, Progress};
+use crate::http::{self, Ask, HttpError, HttpPlan, LogLevel, Progress, Pulse};
 use crate::listen::ServerPlan;
 
 /// Exit status after a failed write or sync.
 const EXIT_FENCED: i32 = 74;
-/// Exit status of a start that a signal cut off, less the signal's number, as shells have it.
-const EXIT_BY_SIGNAL: i32 = 128;
 /// Exit status when a second signal cuts the stop short.
 const EXIT_FORCED: i32 = 130;
 
@@ -40,6 +40,9 @@ pub enum LaunchError {
     Preflight(#[from] PreflightError),
     #[error(transparent)]
     Http(#[from] HttpError),
+    /// Whoever started it ends the process: its cores are in the middle of their start.
+    #[error("stopped while it started: the next start does the same again")]
+    CutShort { signal: i32 },
 }
 
 /// What a process is made of.
@@ -79,10 +82,9 @@ pub struct Summary {
 
 enum Event {
     Signal(i32),
-    Fenced,
 }
 
-/// Runs the broker until SIGTERM or SIGINT. `ready` is called once clients may connect.
+/// Runs the broker until SIGTERM, SIGINT or SIGHUP. `ready` is called once clients may connect.
 pub fn run(plan: ProcessPlan, level: LogLevel, ready: impl FnOnce(&Reached)) -> Result<Summary, LaunchError> {
     let started = Instant::now();
     // The kernel clears a page of 2 MiB in one go, on the way of a request: the slowest acks at 5,000 records/s took
@@ -92,8 +94,8 @@ pub fn run(plan: ProcessPlan, level: LogLevel, ready: impl FnOnce(&Reached)) -> 
     }
     let _locks = plan.listen.iter().map(|addr| preflight::take_address(*addr)).collect::<Result<Vec<_>, _>>()?;
     let (events_tx, events) = flume::unbounded();
-    listen_to_signals(events_tx.clone())?;
-    let fence = fence(events_tx);
+    listen_to_signals(events_tx)?;
+    let fence = fence();
     // One channel for all cores: when one of them cannot start, the others wait for it and say nothing.
     let (ready_tx, readies) = flume::bounded(plan.cpus.len());
     let (executors, controls) = spawn_cores(&plan, &fence, &ready_tx)?;
@@ -104,11 +106,22 @@ pub fn run(plan: ProcessPlan, level: LogLevel, ready: impl FnOnce(&Reached)) -> 
 
     let mut addresses = Vec::new();
     for _ in &controls {
-        match wait_for_core(&readies, &events) {
+        let told = match wait_for_core(&readies, &events) {
+            Ok(told) => told,
+            Err(cut_short) => {
+                // The cores go on until the process has ended: nobody else may take their directory before.
+                std::mem::forget(plan.data);
+                return Err(cut_short);
+            }
+        };
+        match told {
             Some(Ok(found)) if addresses.is_empty() => addresses = found,
             Some(Ok(_)) => {}
             Some(Err(CoreError::Shard(start::StartError::OtherCore))) => {}
-            Some(Err(error)) => return Err(error.into()),
+            Some(Err(error)) => {
+                leave_it_to_the_fence(&fence);
+                return Err(error.into());
+            }
             // Another core's error says why.
             None => {}
         }
@@ -130,6 +143,7 @@ pub fn run(plan: ProcessPlan, level: LogLevel, ready: impl FnOnce(&Reached)) -> 
         let _ = control.close.send(());
     }
     let cores: Vec<CoreSummary> = executors.into_iter().map(Executor::join).collect();
+    leave_it_to_the_fence(&fence);
     let clean = cores.iter().all(|core| core.clean);
     Ok(Summary { ran_for: started.elapsed(), clean, cores })
 }
@@ -140,6 +154,7 @@ struct Control {
     drained: flume::Receiver<()>,
     close: flume::Sender<()>,
     asks: flume::Sender<Ask>,
+    pulse: Pulse,
 }
 
 fn spawn_cores(
@@ -160,7 +175,12 @@ fn spawn_cores(
             spin_before_park: plan.spin,
             io_memory_bytes: plan.io_memory_bytes,
         };
-        executors.push(launch(config, *cpu, move |rt| core::run(rt, core_plan))?);
+        let pulse = control.pulse.clone();
+        let run = move |rt: UringRuntime| async move {
+            rt.spawn(core::beat(rt.clone(), pulse));
+            core::run(rt, core_plan).await
+        };
+        executors.push(launch(config, *cpu, run)?);
         controls.push(control);
     }
     Ok((executors, controls))
@@ -172,7 +192,7 @@ fn lifecycle(ready: flume::Sender<Result<Vec<SocketAddr>, CoreError>>) -> (Lifec
     let (close, close_rx) = flume::bounded(1);
     let (asks, asks_rx) = flume::bounded(1);
     let lifecycle = Lifecycle { ready, stop: stop_rx, drained: drained_tx, close: close_rx, asks: asks_rx };
-    (lifecycle, Control { stop, drained, close, asks })
+    (lifecycle, Control { stop, drained, close, asks, pulse: Pulse::default() })
 }
 
 /// A port that is taken ends the start only if it was asked for: several brokers on one machine have the same default.
@@ -185,7 +205,8 @@ fn serve_http(
     let Some(plan) = plan else { return Ok(None) };
     let asked_for = plan.asked_for;
     let cores = controls.iter().map(|control| control.asks.clone()).collect();
-    match http::start(plan, cores, level, progress) {
+    let pulses = controls.iter().map(|control| control.pulse.clone()).collect();
+    match http::start(plan, cores, pulses, level, progress) {
         Ok(addr) => Ok(Some(addr)),
         Err(error @ HttpError::Address { .. }) if !asked_for => {
             tracing::warn!("{error}");
@@ -196,7 +217,7 @@ fn serve_http(
 }
 
 fn listen_to_signals(events: flume::Sender<Event>) -> Result<(), LaunchError> {
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGUSR1]).map_err(LaunchError::Signals)?;
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1]).map_err(LaunchError::Signals)?;
     std::thread::spawn(move || {
         for signal in signals.forever() {
             if events.send(Event::Signal(signal)).is_err() {
@@ -207,24 +228,32 @@ fn listen_to_signals(events: flume::Sender<Event>) -> Result<(), LaunchError> {
     Ok(())
 }
 
-fn fence(events: flume::Sender<Event>) -> Arc<Fence> {
+fn fence() -> Arc<Fence> {
     let (told, reasons) = flume::bounded::<String>(1);
     std::thread::spawn(move || {
         if let Ok(why) = reasons.recv() {
             // No drain and no checkpoint: what the disk holds now is what there is.
-            eprintln!("corelog: {why}");
-            let _ = events.send(Event::Fenced);
-            std::process::exit(EXIT_FENCED);
+            log::leave(&format!("corelog: {why}"), EXIT_FENCED);
         }
     });
     Arc::new(Fence::new(told))
 }
 
+/// Once it is tripped, its thread says why and ends the process: nobody else says anything, or ends it with another status.
+fn leave_it_to_the_fence(fence: &Fence) {
+    while fence.is_tripped() {
+        std::thread::park();
+    }
+}
+
 type Started = Result<Vec<SocketAddr>, CoreError>;
 
-/// The next core's word; `None` if those that said nothing have gone. A signal ends the process meanwhile: a start may be
-/// cut off anywhere, and the next one repeats it (R7).
-fn wait_for_core(readies: &flume::Receiver<Started>, events: &flume::Receiver<Event>) -> Option<Started> {
+/// The next core's word; `None` if those that said nothing have gone. A signal ends the wait, and with it the process: a start may
+/// be cut off anywhere, and the next one repeats it (R7).
+fn wait_for_core(
+    readies: &flume::Receiver<Started>,
+    events: &flume::Receiver<Event>,
+) -> Result<Option<Started>, LaunchError> {
     enum Told {
         Core(Option<Started>),
         Event(Option<Event>),
@@ -235,14 +264,11 @@ fn wait_for_core(readies: &flume::Receiver<Started>, events: &flume::Receiver<Ev
             .recv(events, |event| Told::Event(event.ok()))
             .wait();
         match told {
-            Told::Core(core) => return core,
-            Told::Event(Some(Event::Signal(SIGUSR1))) => eprintln!("corelog: it is starting: there are no times yet"),
-            Told::Event(Some(Event::Signal(signal))) => {
-                eprintln!("corelog: stopped while it started: the next start does the same again");
-                std::process::exit(EXIT_BY_SIGNAL + signal);
-            }
-            // The process ends itself.
-            Told::Event(Some(Event::Fenced) | None) => return readies.recv().ok(),
+            Told::Core(core) => return Ok(core),
+            Told::Event(Some(Event::Signal(SIGUSR1))) => log::tell("corelog: it is starting: there are no times yet"),
+            Told::Event(Some(Event::Signal(signal))) => return Err(LaunchError::CutShort { signal }),
+            // Nobody catches signals any more.
+            Told::Event(None) => return Ok(readies.recv().ok()),
         }
     }
 }
@@ -251,7 +277,7 @@ fn wait_for_stop(events: &flume::Receiver<Event>, controls: &[Control]) {
     while let Ok(event) = events.recv() {
         match event {
             Event::Signal(SIGUSR1) => print_stages(controls),
-            Event::Signal(_) | Event::Fenced => return,
+            Event::Signal(_) => return,
         }
     }
 }
@@ -262,16 +288,17 @@ fn print_stages(controls: &[Control]) {
         if control.asks.send(Ask::Report(tx)).is_ok()
             && let Ok(report) = rx.recv()
         {
-            eprintln!("shard {index}\n{}", report.table());
+            log::tell(&format!("shard {index}\n{}", report.table()));
         }
     }
 }
 
 fn force_on_second_signal(events: &flume::Receiver<Event>) {
     while let Ok(event) = events.recv() {
+        // Not SIGHUP: a terminal that is closed may send it twice.
         if matches!(event, Event::Signal(SIGTERM | SIGINT)) {
-            eprintln!("corelog: stopped at once: what was acked is in the journal and is replayed at the next start");
-            std::process::exit(EXIT_FORCED);
+            let why = "corelog: stopped at once: what was acked is in the journal and is replayed at the next start";
+            log::leave(why, EXIT_FORCED);
         }
     }
 }

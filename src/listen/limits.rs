@@ -15,7 +15,12 @@ use thiserror::Error;
 pub enum Refused {
     #[error("the broker has its {max} connections (max.connections)")]
     Total { max: usize },
-    #[error("this core has its {max} connections")]
+    #[error(
+        "the broker has the {max} connections that its limit of open files leaves room for: raise it (`ulimit -n`, or \
+         LimitNOFILE= in systemd)"
+    )]
+    Descriptors { max: usize },
+    #[error("this core has its {max} connections (max.connections.per.shard)")]
     Core { max: usize },
     #[error("this address has its {max} connections (max.connections.per.ip)")]
     Ip { max: usize },
@@ -27,6 +32,7 @@ pub struct Admission(Arc<Shared>);
 
 struct Shared {
     per_core_max: usize,
+    descriptors_max: usize,
     counts: Mutex<Counts>,
 }
 
@@ -40,7 +46,17 @@ struct Counts {
 impl Admission {
     /// `per_core_max`: connections of one core, whatever the limits for all of them are.
     pub fn new(per_core_max: usize) -> Admission {
-        Admission(Arc::new(Shared { per_core_max, counts: Mutex::default() }))
+        Admission::with(per_core_max, usize::MAX)
+    }
+
+    /// `descriptors_max`: connections of the whole process, whatever else is allowed: beyond it, files of the disk could not
+    /// be opened.
+    pub fn at_most(self, descriptors_max: usize) -> Admission {
+        Admission::with(self.0.per_core_max, descriptors_max)
+    }
+
+    fn with(per_core_max: usize, descriptors_max: usize) -> Admission {
+        Admission(Arc::new(Shared { per_core_max, descriptors_max, counts: Mutex::default() }))
     }
 
     /// Counts a new connection in, or says which limit it hits.
@@ -50,6 +66,9 @@ impl Admission {
         let mut counts = self.0.counts();
         if counts.total >= limits.total_max {
             return Err(Refused::Total { max: limits.total_max });
+        }
+        if counts.total >= self.0.descriptors_max {
+            return Err(Refused::Descriptors { max: self.0.descriptors_max });
         }
         if counts.per_core.get(&core).is_some_and(|now| *now >= self.0.per_core_max) {
             return Err(Refused::Core { max: self.0.per_core_max });
@@ -119,6 +138,18 @@ mod tests {
         assert_eq!(admission.enter(1, ip(4), &limits).err(), Some(Refused::Total { max: 4 }));
         drop(first);
         assert!(admission.enter(0, ip(1), &limits).is_ok());
+    }
+
+    #[test]
+    fn connections_leave_descriptors_for_the_disk_whatever_is_allowed() {
+        let (admission, limits) = (Admission::new(usize::MAX).at_most(2), ConnectionLimits::default());
+        let _first = admission.enter(0, ip(1), &limits).expect("the first");
+        let second = admission.enter(1, ip(2), &limits).expect("the second");
+        let refused = admission.enter(2, ip(3), &limits).err().expect("no room");
+        assert_eq!(refused, Refused::Descriptors { max: 2 });
+        assert!(refused.to_string().contains("`ulimit -n`"), "{refused}");
+        drop(second);
+        assert!(admission.enter(2, ip(3), &limits).is_ok());
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub struct Home {
     pub address: SocketAddr,
     /// Brokers run in this one, if any.
     pub cgroup: Option<PathBuf>,
+    /// Words before the broker's, of a program that runs it in other circumstances.
+    pub wrapper: Vec<&'static str>,
     /// All of a broker's environment.
     pub env: Vec<(&'static str, PathBuf)>,
 }
@@ -55,7 +57,7 @@ impl Home {
         // Free now; the broker binds it in a moment.
         let probe = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let address = probe.local_addr().expect("its address");
-        Self { data: dir.path().join("data"), dir, address, cgroup: None, env: Vec::new() }
+        Self { data: dir.path().join("data"), dir, address, cgroup: None, wrapper: Vec::new(), env: Vec::new() }
     }
 
     pub fn path(&self) -> &Path {
@@ -70,6 +72,12 @@ impl Home {
     /// `corelog dev`, which may refuse to start.
     pub fn try_dev(&self, flags: &[&str]) -> Result<Broker, Left> {
         self.start(&self.dev_args(flags))
+    }
+
+    /// `corelog dev` with its stderr elsewhere.
+    pub fn dev_with_stderr(&self, flags: &[&str], stderr: Stdio) -> Broker {
+        let started = self.start_with_stderr(&self.dev_args(flags), stderr);
+        started.unwrap_or_else(|left| panic!("the broker did not start: {left:#?}"))
     }
 
     /// `corelog dev`, which is expected to refuse to start.
@@ -98,6 +106,11 @@ impl Home {
     /// The binary, without arguments.
     fn command(&self) -> Command {
         let binary = env!("CARGO_BIN_EXE_corelog");
+        if let Some((program, words)) = self.wrapper.split_first() {
+            let mut command = Command::new(program);
+            command.args(words).arg(binary);
+            return command;
+        }
         let Some(cgroup) = &self.cgroup else { return Command::new(binary) };
         // A shell enters the cgroup and becomes the broker: all of its memory counts.
         let mut command = Command::new("/bin/sh");
@@ -107,7 +120,14 @@ impl Home {
 
     /// Waits until the process says `ready`, or ends.
     fn start(&self, args: &[String]) -> Result<Broker, Left> {
-        let stderr = self.path().join("stderr");
+        self.start_with_stderr(args, File::create(self.stderr()).expect("a file for stderr").into())
+    }
+
+    fn stderr(&self) -> PathBuf {
+        self.path().join("stderr")
+    }
+
+    fn start_with_stderr(&self, args: &[String], stderr: Stdio) -> Result<Broker, Left> {
         let mut child = self
             .command()
             .args(args)
@@ -116,7 +136,7 @@ impl Home {
             .envs(self.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(File::create(&stderr).expect("a file for stderr"))
+            .stderr(stderr)
             .spawn()
             .expect("the binary runs");
         let stdout = child.stdout.take().expect("a pipe");
@@ -127,7 +147,7 @@ impl Home {
                 let _unread = lines_in.send(line);
             }
         });
-        let mut broker = Broker { child, lines, printed: Vec::new(), stderr, address: self.address };
+        let mut broker = Broker { child, lines, printed: Vec::new(), stderr: self.stderr(), address: self.address };
         let deadline = Instant::now() + READY;
         loop {
             match broker.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
@@ -154,7 +174,12 @@ impl Broker {
 
     /// SIGTERM; the broker drains and leaves.
     pub fn terminate(self) -> Left {
-        kill_process(self.pid(), Signal::TERM).expect("the process runs");
+        self.signal(Signal::TERM)
+    }
+
+    /// A signal that the broker leaves at.
+    pub fn signal(self, signal: Signal) -> Left {
+        kill_process(self.pid(), signal).expect("the process runs");
         self.left()
     }
 

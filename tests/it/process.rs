@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use rustix::process::Signal;
+
 use crate::broker::Home;
 
 #[test]
@@ -10,6 +12,13 @@ fn dev_says_that_it_is_ready_and_serves() {
     let broker = home.dev(&["--set", "shards=2"]);
     assert!(broker.greeting().iter().any(|line| line.contains("ready") && line.contains(&home.address.to_string())));
     broker.connect().check_served();
+}
+
+#[test]
+fn sighup_ends_a_broker_as_sigterm_does() {
+    let home = Home::new();
+    let left = home.dev(&[]).signal(Signal::HUP);
+    assert!(left.status.success() && left.stderr.contains("clean: the next start replays nothing"), "{left:#?}");
 }
 
 #[test]

@@ -151,6 +151,18 @@ fn a_port_that_another_program_has_is_told_with_its_process() {
 }
 
 #[test]
+fn a_broker_that_listens_on_all_addresses_keeps_its_port_at_each_of_them() {
+    let mut home = Home::new();
+    let mut other = Home::new();
+    other.address = home.address;
+    home.address.set_ip(std::net::Ipv4Addr::UNSPECIFIED.into());
+    let first = home.dev(&[]);
+    let said = refusal(behind(&other, &[]));
+    assert!(said.contains(&format!("{} is taken by corelog (process ", other.address)), "{said}");
+    first.connect().check_served();
+}
+
+#[test]
 fn an_address_of_another_machine_is_told() {
     let mut home = Home::new();
     home.address = "192.0.2.1:9092".parse().expect("an address");
@@ -194,8 +206,13 @@ fn a_directory_of_another_version_is_told_and_left_alone() {
 fn too_low_a_limit_of_open_files_is_told_with_the_one_that_is_needed() {
     let home = Home::new();
     let said = refusal(behind(&home, &["prlimit", "--nofile=100:100"]));
-    assert!(said.contains("the limit of open files is 100, and a broker with 1 as `shards` needs 128"), "{said}");
-    assert!(said.contains("`ulimit -n 128`") && said.contains("LimitNOFILE="), "{said}");
+    assert!(
+        said.contains(
+            "the limit of open files is 100, and a broker with 1 as `shards` and 16 as segment.files.open.max needs 224"
+        ),
+        "{said}"
+    );
+    assert!(said.contains("`ulimit -n 224`") && said.contains("LimitNOFILE="), "{said}");
     assert!(!home.data.exists(), "nothing was made");
 }
 

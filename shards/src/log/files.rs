@@ -5,6 +5,7 @@
 
 mod cleaned;
 mod gates;
+mod opening;
 mod removed;
 
 use std::cell::{Cell, RefCell};
@@ -19,7 +20,7 @@ pub use self::gates::Gates;
 use self::gates::{Gate, Inside};
 pub use self::removed::Removed;
 use super::lru::Lru;
-use crate::runtime::{File, OpenMode, Runtime};
+use crate::runtime::Runtime;
 use crate::types::{Offset, PartitionId, TopicId};
 
 /// Says whose the directory is, as Kafka's does.
@@ -166,56 +167,6 @@ impl<R: Runtime> Files<R> {
         self.root.join(dir.name()).join(kind.name(base))
     }
 
-    /// For reading; must exist. A handle stays good after the file is renamed or unlinked.
-    pub async fn for_reading(
-        &self,
-        dir: &PartitionDir,
-        base: Offset,
-        cleaning: u64,
-        kind: FileKind,
-    ) -> Result<Rc<R::File>, StoreError> {
-        let path = self.path(dir, base, kind);
-        for writable in [true, false] {
-            let found = self.open.borrow_mut().get(&(dir.id, base, kind, cleaning, writable));
-            if let Some(file) = found {
-                return Ok(file);
-            }
-        }
-        let file = Rc::new(self.rt.open(&path, OpenMode::Read).await.at(&path)?);
-        self.refuse_removed(dir, &path)?;
-        self.keep((dir.id, base, kind, cleaning, false), &file).await;
-        Ok(file)
-    }
-
-    /// For writing; made if `create`, in a directory that must be there.
-    pub async fn for_writing(
-        &self,
-        dir: &PartitionDir,
-        base: Offset,
-        kind: FileKind,
-        create: bool,
-    ) -> Result<Rc<R::File>, StoreError> {
-        let key = (dir.id, base, kind, 0, true);
-        let found = self.open.borrow_mut().get(&key);
-        if let Some(file) = found {
-            return Ok(file);
-        }
-        let path = self.path(dir, base, kind);
-        let file = if create {
-            let _inside = self.enter(dir).await;
-            self.refuse_removed(dir, &path)?;
-            let file = self.rt.open(&path, OpenMode::Create).await.at(&path)?;
-            self.unsynced.borrow_mut().entry(dir.id).or_insert(Unsynced::Names);
-            file
-        } else {
-            self.rt.open(&path, OpenMode::Write).await.at(&path)?
-        };
-        self.refuse_removed(dir, &path)?;
-        let file = Rc::new(file);
-        self.keep(key, &file).await;
-        Ok(file)
-    }
-
     /// Whom nobody may touch the files of by name any more.
     pub fn removed(&self) -> &Removed {
         &self.removed
@@ -246,22 +197,6 @@ impl<R: Runtime> Files<R> {
         self.is_closed.set(true);
         while self.at_gates.get() > 0 {
             self.rt.sleep_until(self.rt.now().after(LOOK_AGAIN)).await;
-        }
-    }
-
-    async fn keep(&self, key: Key, file: &Rc<R::File>) {
-        let gone = self.open.borrow_mut().insert(key, file.clone(), 1);
-        self.let_go(gone).await;
-    }
-
-    async fn let_go(&self, files: Vec<Rc<R::File>>) {
-        for file in files {
-            // Who still uses it lets go of it last.
-            if let Some(file) = Rc::into_inner(file)
-                && let Err(error) = file.close().await
-            {
-                tracing::warn!(%error, "a segment file could not be closed");
-            }
         }
     }
 
@@ -327,22 +262,20 @@ impl<R: Runtime> Files<R> {
         }
         let path = self.root.join(dir.name());
         let _inside = self.enter(dir).await;
-        let unsynced = self.unsynced.borrow().get(&dir.id).copied();
-        if let Some(what) = unsynced {
-            if what == Unsynced::NamesAndMetadata {
-                let metadata = path.join(METADATA_FILE);
-                self.rt.sync_file(&metadata).await.at(&metadata)?;
-            }
+        let names = self.unsynced.borrow().get(&dir.id).copied();
+        if names == Some(Unsynced::NamesAndMetadata) {
+            let metadata = path.join(METADATA_FILE);
+            self.rt.sync_file(&metadata).await.at(&metadata)?;
+        }
+        if names.is_some() {
             self.rt.sync_dir(&path).await.at(&path)?;
         }
         // Who finds it synced must not be told so before it is.
         let _root = self.root_gate.enter().await;
         if self.root_is_unsynced.replace(false) {
-            let synced = self.rt.sync_dir(&self.root).await.at(&self.root);
-            self.root_is_unsynced.update(|again| again || synced.is_err());
-            synced?;
+            self.rt.sync_dir(&self.root).await.at(&self.root).inspect_err(|_| self.root_is_unsynced.set(true))?;
         }
-        // At the very end, for the same reason. Whoever makes names goes through the gate.
+        // At the very end, for the same reason; and a sync that failed is tried again. Whoever makes names goes through the gate.
         self.unsynced.borrow_mut().remove(&dir.id);
         Ok(())
     }

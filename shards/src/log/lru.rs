@@ -37,17 +37,22 @@ impl<K: Ord + Clone, V: Clone> Lru<K, V> {
     pub fn insert(&mut self, key: K, value: V, weight: usize) -> Vec<V> {
         let mut gone: Vec<V> = self.remove(&key).into_iter().collect();
         while self.weight + weight > self.limit {
-            let Some((_, oldest)) = self.by_age.pop_first() else { break };
-            if let Some(entry) = self.entries.remove(&oldest) {
-                self.weight -= entry.weight;
-                gone.push(entry.value);
-            }
+            let Some(oldest) = self.pop_oldest() else { break };
+            gone.push(oldest);
         }
         self.tick += 1;
         self.weight += weight;
         self.by_age.insert(self.tick, key.clone());
         self.entries.insert(key, Entry { value, weight, used: self.tick });
         gone
+    }
+
+    /// Takes out what was used least lately.
+    pub fn pop_oldest(&mut self) -> Option<V> {
+        let (_, key) = self.by_age.pop_first()?;
+        let entry = self.entries.remove(&key)?;
+        self.weight -= entry.weight;
+        Some(entry.value)
     }
 
     pub fn remove(&mut self, key: &K) -> Option<V> {
@@ -76,6 +81,17 @@ mod tests {
         assert_eq!(cache.get(&1), Some("a"));
         assert_eq!(cache.insert(3, "c", 1), ["b"]);
         assert_eq!((cache.get(&1), cache.get(&2), cache.get(&3)), (Some("a"), None, Some("c")));
+    }
+
+    #[test]
+    fn what_is_taken_out_by_age_makes_room_for_as_much() {
+        let mut cache = Lru::new(2);
+        assert_eq!(cache.pop_oldest(), None);
+        cache.insert(1, "a", 1);
+        cache.insert(2, "b", 1);
+        cache.get(&1);
+        assert_eq!(cache.pop_oldest(), Some("b"));
+        assert!(cache.insert(3, "c", 1).is_empty());
     }
 
     #[test]

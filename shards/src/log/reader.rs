@@ -23,13 +23,13 @@ use super::segment::block_floor;
 use super::store::{Store, joined};
 use super::timestamps;
 use super::write_plan::ColdTail;
-use crate::runtime::{BLOCK_BYTES, File, READ_BYTES_MAX, Runtime};
+use crate::runtime::{BLOCK_BYTES, File, READ_BYTES_MAX, Runtime, is_out_of_descriptors};
 use crate::types::{Listed, Offset};
 
 /// Most that one read takes from a file, whatever its limit says, unless a single interval is larger.
 const READ_BYTES_AT_ONCE_MAX: u64 = 8 << 20;
 
-/// A read of a segment failed: the partition goes offline, unless the segment was dropped meanwhile.
+/// A read of a segment failed: the partition goes offline, unless the segment was dropped meanwhile or there was no descriptor.
 #[derive(Debug, Error)]
 #[error("{kind}")]
 pub struct ReadFailure {
@@ -50,6 +50,13 @@ pub enum ReadFailureKind {
 }
 
 pub(super) type ReadResult<T> = Result<T, ReadFailureKind>;
+
+impl ReadFailure {
+    /// It could not be opened for want of a descriptor: that says nothing of the segment.
+    pub fn is_for_descriptors(&self) -> bool {
+        matches!(&self.kind, ReadFailureKind::Io(error) if is_out_of_descriptors(&error.source))
+    }
+}
 
 impl<R: Runtime> Store<R> {
     /// The batches of a planned read, in order.

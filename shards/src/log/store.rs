@@ -3,7 +3,8 @@
 //! Invariant: no state of a log is borrowed here; a job owns all it needs.
 
 use std::cell::RefCell;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use bytes::Bytes;
 use super::files::{Files, Gates, PartitionDir, Removed, StoreError};
 use super::index::Entry;
 use super::lru::Lru;
-use crate::runtime::Runtime;
+use crate::runtime::{OpenMode, Runtime};
 use crate::types::{Offset, PartitionId};
 
 /// Entries of one segment below `upto`, without a gap.
@@ -73,6 +74,11 @@ impl<R: Runtime> Store<R> {
 
     pub(super) fn forget_indexes(&self, dir: &PartitionDir, base: Offset) {
         self.inner.indexes.borrow_mut().remove_range((dir.id, base, 0)..=(dir.id, base, u64::MAX));
+    }
+
+    /// Opens a file that is none of a segment's; for want of a descriptor, one that is kept open gives up its own.
+    pub async fn open_at(&self, path: &Path, mode: OpenMode) -> io::Result<R::File> {
+        self.files().open_at(path, mode).await
     }
 
     /// The core stops: no name is being changed any more, nor will be.

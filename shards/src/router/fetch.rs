@@ -69,6 +69,8 @@ impl Drop for Parked {
 pub(super) async fn fetch(shards: Shards, ask: FetchAsk, memory: Rc<dyn ReadMemory>, trace: Rc<Trace>) -> Answers {
     let owners = owners_of(&shards, &ask);
     let (mut least_bytes, mut waited) = (0, Duration::ZERO);
+    // An owner takes no fetch to wait any more, whether this core has heard of the stop or not.
+    let mut owner_stops = false;
     loop {
         let began = shards.now();
         let lent = memory.lend(least_bytes, ask.max_bytes as usize, ask.deadline, waited).await;
@@ -94,7 +96,7 @@ pub(super) async fn fetch(shards: Shards, ask: FetchAsk, memory: Rc<dyn ReadMemo
         let now = shards.now();
         let from_disk = read.iter().flatten().any(|fetched| fetched.from_disk);
         trace.step(if from_disk { Stage::ReadDisk } else { Stage::ReadMemory }, now);
-        let stopping = shards.inner.stopping.get();
+        let stopping = shards.inner.stopping.get() || owner_stops;
         if must_answer || stopping || missing == 0 || now >= ask.deadline || ask.parts.is_empty() {
             lease.keep(bytes);
             return Answers { read, lease: Some(lease) };
@@ -103,7 +105,7 @@ pub(super) async fn fetch(shards: Shards, ask: FetchAsk, memory: Rc<dyn ReadMemo
         read.iter_mut().flatten().for_each(Fetched::forget_records);
         drop(lease);
         least_bytes = 0;
-        park(&shards, now, &ask, &read, u32::try_from(missing).unwrap_or(u32::MAX)).await;
+        owner_stops = !park(&shards, now, &ask, &read, u32::try_from(missing).unwrap_or(u32::MAX)).await;
         trace.step(Stage::Wait, shards.now());
     }
 }
@@ -157,8 +159,8 @@ fn keep_within(read: &mut [Read], max_bytes: usize) {
     }
 }
 
-/// Waits at every owner until one of them wakes us.
-async fn park(shards: &Shards, now: Mono, ask: &FetchAsk, read: &[Read], missing: u32) {
+/// Waits at every owner until one of them wakes us; `false`: one of them lets nobody wait.
+async fn park(shards: &Shards, now: Mono, ask: &FetchAsk, read: &[Read], missing: u32) -> bool {
     let mut groups: Vec<(ShardIndex, Vec<(PartitionId, Offset)>)> = Vec::new();
     for (part, read) in ask.parts.iter().zip(read) {
         let Ok(fetched) = read else { continue };
@@ -187,8 +189,9 @@ async fn park(shards: &Shards, now: Mono, ask: &FetchAsk, read: &[Read], missing
             })
         })
         .collect();
-    first_of(&mut asked).await;
+    let woken = first_of(&mut asked).await;
     drop(parked);
+    woken
 }
 
 fn end_of(fetched: &Fetched, isolation: Isolation) -> Offset {
@@ -198,15 +201,13 @@ fn end_of(fetched: &Fetched, isolation: Isolation) -> Offset {
     }
 }
 
-async fn first_of(asked: &mut [Asked<()>]) {
+/// Whether the first answer is one, and not the end of whoever was asked.
+async fn first_of(asked: &mut [Asked<()>]) -> bool {
     poll_fn(|cx| {
-        if asked.iter_mut().any(|one| Future::poll(Pin::new(one), cx).is_ready()) {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
+        let answers = asked.iter_mut().map(|one| Future::poll(Pin::new(one), cx));
+        answers.filter(Poll::is_ready).map(|answer| answer.map(|woken| woken.is_some())).next().unwrap_or(Poll::Pending)
     })
-    .await;
+    .await
 }
 
 #[cfg(test)]
@@ -351,6 +352,21 @@ mod tests {
             let answers = poll_once(&mut owner.fetch).await.expect("it is read");
             assert_eq!(answers.lease.map(|lease| lease.max_bytes()), Some(5 * LENT_BYTES));
             assert_eq!(*owner.lender.asked.borrow(), [(0, Duration::ZERO), (5 * LENT_BYTES, wait)]);
+        });
+    }
+
+    #[test]
+    fn a_fetch_whose_owner_lets_nobody_wait_answers_with_what_there_is() {
+        block_on(async {
+            let mut owner = Owner::of(Lender::default(), 500);
+            let reply = owner.asked_to_read().await;
+            owner.answer(reply, 100);
+            let ShardRequest::Watch { reply, .. } = owner.letter().await else { panic!("no watch") };
+            drop(reply);
+            let reply = owner.asked_to_read().await;
+            owner.answer(reply, 100);
+            let answers = poll_once(&mut owner.fetch).await.expect("it waits no more");
+            assert_eq!(answers.read.iter().flatten().map(Fetched::bytes).sum::<usize>(), 100);
         });
     }
 

@@ -117,14 +117,14 @@ impl Shards {
         u32::try_from(self.inner.handles.len()).unwrap_or(u32::MAX)
     }
 
-    /// From now on fetches answer at once with what there is; those parked on this core's shard are woken, and whoever
-    /// waits for a group is sent to look for its coordinator again (R18).
+    /// From now on fetches answer at once with what there is; those parked on this core's shard are woken, and none is parked
+    /// there any more; whoever waits for a group is sent to look for its coordinator again (R18).
     pub fn stop_waiting(&self) {
         self.inner.stopping.set(true);
         for handle in &self.inner.handles {
             if let ShardHandle::Local(core) = handle {
                 let mut core = core.borrow_mut();
-                core.watches.fire_all();
+                core.watches.close();
                 core.groups.turn_all_away();
             }
         }

@@ -15,6 +15,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use bytes::Bytes;
+use rustix::io::Errno;
 
 use crate::types::Mono;
 use buf::{Frozen, IoBuf};
@@ -28,6 +29,12 @@ pub const READ_BYTES_MAX: usize = 1024 * 1024;
 /// Whether an operation failed for want of space.
 pub fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// Whether something could not be opened because the process, or the machine, has no descriptor left: it did not begin, and
+/// nothing is wrong with the disk.
+pub fn is_out_of_descriptors(error: &io::Error) -> bool {
+    [Errno::MFILE, Errno::NFILE].iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
 /// How a file is opened.

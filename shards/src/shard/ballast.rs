@@ -19,7 +19,7 @@ use super::settings::ShardSettings;
 use crate::journal::files::FILL_BYTES;
 use crate::journal::space::FILES_MIN;
 use crate::log::{At, StoreError};
-use crate::runtime::{File, OpenMode, Runtime, is_full};
+use crate::runtime::{File, OpenMode, Runtime, is_full, is_out_of_descriptors};
 
 /// Journal bytes for each partition of the core, so that a turn carries at most a quarter of the journal (R12).
 const JOURNAL_BYTES_PER_PARTITION: u64 = 16 << 10;
@@ -93,7 +93,13 @@ async fn has_space<R: Runtime>(rt: &R, settings: &ShardSettings, bytes: u64) -> 
 
 /// What to do about an error that kept a start from a file, as the end of a sentence.
 pub fn cure(error: &io::Error) -> &'static str {
-    if is_full(error) { ": make space on this disk, then start again" } else { "" }
+    match error {
+        full if is_full(full) => ": make space on this disk, then start again",
+        out if is_out_of_descriptors(out) => {
+            ": raise the limit of open files (`ulimit -n`, LimitNOFILE=), then start again"
+        }
+        _ => "",
+    }
 }
 
 /// While the disk is full, looks each second whether the ballast fits again.
@@ -155,7 +161,7 @@ impl ShardCore {
 impl<R: Runtime> Shard<R> {
     /// Carries out a write that must find space, of what was acked or of a start; on a full disk the ballast makes room for it.
     pub async fn on_ballast<T>(&self, write: impl AsyncFn() -> Result<T, StoreError>) -> Result<T, StoreError> {
-        let mut outcome = write().await;
+        let mut outcome = self.with_descriptors(&write).await;
         for _ in 0..TRIES {
             if !outcome.as_ref().is_err_and(|error| is_full(&error.source)) {
                 break;
@@ -163,7 +169,7 @@ impl<R: Runtime> Shard<R> {
             if !self.release_ballast().await {
                 self.rt().sleep_until(self.now().after(PAUSE)).await;
             }
-            outcome = write().await;
+            outcome = self.with_descriptors(&write).await;
         }
         outcome
     }
@@ -194,7 +200,7 @@ impl<R: Runtime> Shard<R> {
     async fn shrink_ballast(&self) -> bool {
         let (path, share) = (self.ballast_path(), self.step(|core, _, _| core.start_share_bytes()));
         let shrunk = async {
-            let file = self.rt().open(&path, OpenMode::Write).await?;
+            let file = self.store().open_at(&path, OpenMode::Write).await?;
             let had_more = file.len().await? > share;
             if had_more {
                 file.resize(share).await?;
@@ -255,7 +261,7 @@ impl<R: Runtime> Shard<R> {
     /// start's share if that can be had.
     pub(super) async fn resize_ballast(&self, more: u64) -> io::Result<()> {
         let (share, whole) = self.step(|core, _, _| (core.start_share_bytes(), core.ballast_bytes()));
-        let file = self.rt().open(&self.ballast_path(), OpenMode::Create).await?;
+        let file = self.store().open_at(&self.ballast_path(), OpenMode::Create).await?;
         let mut held = file.len().await?;
         let mut resized = Ok(());
         for bytes in [share, whole + more] {

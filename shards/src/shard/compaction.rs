@@ -28,7 +28,7 @@ use crate::log::compact::plan::{Due, Rules, SegmentView, due, groups};
 use crate::log::compact::write::CleanedFile;
 use crate::log::{DiskBatches, FileState, PartitionDir, ReadFailure, Replacement, StoreError};
 use crate::router::oneshot::oneshot;
-use crate::runtime::{Runtime, is_full};
+use crate::runtime::{Runtime, is_full, is_out_of_descriptors};
 use crate::types::{Offset, ProducerId};
 
 /// Partitions looked at in one step.
@@ -40,8 +40,8 @@ const READ_BYTES: u32 = 512 << 10;
 enum Ended {
     /// The partition is gone or offline, segments were dropped, the disk is full for others, or the core stops.
     Overtaken,
-    /// There is no space for another file.
-    DiskFull(StoreError),
+    /// There is no space, or no descriptor, for another file.
+    NoRoom(StoreError),
     /// The process leaves.
     Fenced,
     /// A batch cannot be understood; nothing of it was changed.
@@ -102,8 +102,8 @@ async fn clean_filthiest<R: Runtime>(shard: &Shard<R>, time: TrustedTime) -> boo
             true
         }
         Err(Ended::Overtaken | Ended::Fenced) => false,
-        Err(Ended::DiskFull(error)) => {
-            tracing::warn!(partition = name, %error, "no space to compact into: the log stays as it is for now");
+        Err(Ended::NoRoom(error)) => {
+            tracing::warn!(partition = name, %error, "no room to compact into: the log stays as it is for now");
             false
         }
         Err(Ended::Unreadable { offset, why }) => {
@@ -404,13 +404,13 @@ impl<R: Runtime> Cleaner<'_, R> {
         Ok(())
     }
 
-    /// A full disk is for later; any other error is final (R16), unless the topic was deleted meanwhile.
+    /// A full disk, or want of descriptors, is for later; any other error is final (R16), unless the topic was deleted meanwhile.
     fn failed_write(&self, error: StoreError) -> Ended {
         if self.shard.step(|core, _, _| core.get(self.slot).is_none()) {
             return Ended::Overtaken;
         }
-        if is_full(&error.source) {
-            return Ended::DiskFull(error);
+        if is_full(&error.source) || is_out_of_descriptors(&error.source) {
+            return Ended::NoRoom(error);
         }
         self.shard.fence().trip(fail(&error.path, "compacting", &error.source));
         Ended::Fenced

@@ -149,7 +149,7 @@ async fn was_replaced<R: Runtime>(shard: &Shard<R>, slot: Slot, failure: &ReadFa
 }
 
 /// What a failed read is to who asked. The partition goes offline, unless the segment was dropped meanwhile: then it is the
-/// reader's offset, not damage.
+/// reader's offset, not damage. What could not be opened for want of a descriptor may be read later.
 pub(super) fn refuse<R: Runtime>(shard: &Shard<R>, slot: Slot, failure: &ReadFailure) -> ReadError {
     shard.step(|core, _, _| {
         let Some(Partition { log, .. }) = core.get(slot) else { return ReadError::Unknown };
@@ -159,6 +159,9 @@ pub(super) fn refuse<R: Runtime>(shard: &Shard<R>, slot: Slot, failure: &ReadFai
         if log.file_state(failure.segment_base, failure.cleaning) == FileState::Replacing {
             // The process leaves in the middle of it, and the next start ends it.
             return ReadError::Stopping;
+        }
+        if failure.is_for_descriptors() {
+            return ReadError::Unopened { reason: failure.to_string() };
         }
         core.take_offline(slot, &failure.to_string());
         ReadError::Offline { reason: failure.to_string() }
@@ -185,7 +188,16 @@ async fn warm<R: Runtime>(shard: &Shard<R>, slot: Slot) {
         // The segment was closed before its tail was looked at: the next batch begins another.
         return shard.step(|core, now, wall_ms| core.admit_after_tail(now, wall_ms, slot));
     };
-    match shard.store().read_tail(&dir, tail).await {
+    let read = loop {
+        match shard.store().read_tail(&dir, tail).await {
+            // Appends wait for it, as they wait for space on a full disk.
+            Err(failure) if failure.is_for_descriptors() && !shard.fence().is_tripped() => {
+                shard.wait_for_descriptor(&failure).await;
+            }
+            read => break read,
+        }
+    };
+    match read {
         Ok(bytes) => shard.step(|core, now, wall_ms| core.tail_is_warm(now, wall_ms, slot, bytes)),
         Err(failure) => shard.step(|core, now, wall_ms| {
             if core.get(slot).is_some_and(|p| p.log.cold_tail() == Some(tail)) {

@@ -5,7 +5,7 @@
 //! Around them run the tasks of the core, generic over the runtime: `commit` (group commit), `write_behind` (segments),
 //! `turn` (reuse of journal files), `disk` (cold reads), `timers` (deadlines, retention), `compaction`, `clean_up` (renames,
 //! unlinks), `groups` (the coordinators of groups), `start`, `recovery`, `settle` and `stop`. `ballast` is the disk space that is held
-//! back; `stages`, `trace` and `report` say what all of it does.
+//! back, `descriptors` the wait for one where files are opened; `stages`, `trace` and `report` say what all of it does.
 //!
 //! Invariant: a step never awaits and a task never holds a borrow of the core across an await: mutate, then await.
 
@@ -20,6 +20,9 @@ mod cold_tail_tests;
 pub mod commit;
 pub mod compaction;
 pub mod core;
+mod descriptors;
+#[cfg(test)]
+mod descriptors_tests;
 pub mod disk;
 pub mod fence;
 pub mod groups;
@@ -69,7 +72,7 @@ use crate::journal::run::Run;
 use crate::journal::space::FileIndex;
 use crate::log::Store;
 use crate::router::mailbox::Letter;
-use crate::runtime::{Runtime, is_full};
+use crate::runtime::{Runtime, is_full, is_out_of_descriptors};
 use crate::types::Mono;
 
 /// A shard and the machine it runs on. Cheap to clone; one for each task of the core.
@@ -86,6 +89,8 @@ struct Inner<R: Runtime> {
     run: Run,
     /// No commit comes any more.
     journal_closed: Cell<bool>,
+    /// When it was last said that there are no descriptors.
+    descriptors_told: Cell<Mono>,
 }
 
 impl<R: Runtime> Clone for Shard<R> {
@@ -97,8 +102,16 @@ impl<R: Runtime> Clone for Shard<R> {
 impl<R: Runtime> Shard<R> {
     pub fn new(rt: R, core: Rc<RefCell<ShardCore>>, store: Store<R>, run: Run) -> Shard<R> {
         let signals = core.borrow().signals.clone();
-        let inner =
-            Inner { rt, core, signals, store, journal: RefCell::default(), run, journal_closed: Cell::new(false) };
+        let inner = Inner {
+            rt,
+            core,
+            signals,
+            store,
+            journal: RefCell::default(),
+            run,
+            journal_closed: Cell::new(false),
+            descriptors_told: Cell::default(),
+        };
         Shard { inner: Rc::new(inner) }
     }
 
@@ -201,6 +214,10 @@ const LETTERS_PER_STEP: usize = 64;
 
 /// Words for a failed operation on a file: what the fence says before the process leaves (R16).
 fn fail(path: &Path, operation: &str, error: &io::Error) -> String {
-    let cure = if is_full(error) { "make space on its disk" } else { "check the disk" };
+    let cure = match error {
+        full if is_full(full) => "make space on its disk",
+        out if is_out_of_descriptors(out) => "raise the limit of open files (`ulimit -n`, LimitNOFILE=)",
+        _ => "check the disk",
+    };
     format!("{}: {operation} failed: {error}. Nothing was acked after it; {cure}, then start again", path.display())
 }

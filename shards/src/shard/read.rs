@@ -169,9 +169,6 @@ impl ShardCore {
                 _ => watch.fire(),
             }
         }
-        if self.stopping {
-            watch.fire();
-        }
         if first {
             self.signals.watch.notify();
         }

@@ -17,7 +17,7 @@ impl<R: Runtime> Shard<R> {
         self.step(|core, _, _| {
             core.stopping = true;
             core.signals.hurry.notify();
-            core.watches.fire_all();
+            core.watches.close();
         });
         // What is under way would be left to the next start, which then has something to carry out.
         while self.step(|core, _, _| core.is_replacing) && !self.fence().is_tripped() {

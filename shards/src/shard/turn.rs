@@ -281,7 +281,8 @@ async fn sync_segments<R: Runtime>(shard: &Shard<R>) {
             });
             let Some((dir, job)) = job else { continue };
             let skip = is_planted(PlantedFault::CheckpointClaimsUnsynced);
-            if !skip && let Err(error) = shard.store().sync(&dir, &job).await {
+            let sync = async || shard.store().sync(&dir, &job).await;
+            if !skip && let Err(error) = shard.with_descriptors(sync).await {
                 // Dropped meanwhile, by a deletion or by retention: there is nothing to be synced any more.
                 if !shard.step(|core, _, _| core.get(slot).is_some_and(|p| p.log.has_segment(job.segment_base))) {
                     continue;

@@ -1,7 +1,8 @@
 //! A parked fetch at one owner: wakes when enough bytes came in, when its time is over, or when it must look again.
 //! Owning core only.
 //!
-//! Invariant: a watch fires at most once; a cancelled one is forgotten by the partitions it stood at.
+//! Invariant: a watch fires at most once; a cancelled one is forgotten by the partitions it stood at. Once they are closed, there
+//! are none.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -46,12 +47,17 @@ impl Watch {
 pub struct Watches {
     by_id: BTreeMap<WatchId, Rc<Watch>>,
     by_deadline: BTreeMap<(Mono, WatchId), ()>,
+    closed: bool,
 }
 
 impl Watches {
+    /// One that is over already, whose asker is told that nothing comes, once they are closed.
     pub fn add(&mut self, id: WatchId, missing: u32, deadline: Mono, reply: Reply<()>) -> Rc<Watch> {
-        let watch =
-            Rc::new(Watch { id, deadline, missing: Cell::new(i64::from(missing)), reply: RefCell::new(Some(reply)) });
+        let reply = RefCell::new(Some(reply).filter(|_| !self.closed));
+        let watch = Rc::new(Watch { id, deadline, missing: Cell::new(i64::from(missing)), reply });
+        if self.closed {
+            return watch;
+        }
         self.by_id.insert(id, watch.clone());
         self.by_deadline.insert((deadline, id), ());
         watch
@@ -86,8 +92,10 @@ impl Watches {
         }
     }
 
-    /// Fires all: the broker stops.
-    pub fn fire_all(&mut self) {
+    /// Fires all, and takes none any more: the broker stops. A fetch of a core that has not heard of that yet would come back,
+    /// and nobody would wake it.
+    pub fn close(&mut self) {
+        self.closed = true;
         for watch in self.by_id.values() {
             watch.fire();
         }
@@ -124,6 +132,19 @@ mod tests {
         watches.expire(Mono(10));
         assert_eq!(block_on(early_asked), Some(()));
         assert!(!late.is_over());
+    }
+
+    #[test]
+    fn who_comes_after_the_end_is_told_at_once_that_nothing_comes() {
+        let mut watches = Watches::default();
+        let (parked, parked_asked) = oneshot();
+        watches.add(WatchId(1), 10, Mono(100), parked);
+        watches.close();
+        assert_eq!(block_on(parked_asked), Some(()));
+        let (late, late_asked) = oneshot();
+        assert!(watches.add(WatchId(2), 10, Mono(100), late).is_over());
+        assert_eq!(block_on(late_asked), None);
+        assert_eq!((watches.count(), watches.next_deadline()), (0, None));
     }
 
     #[test]

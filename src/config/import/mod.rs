@@ -196,18 +196,20 @@ fn toml_key(name: &str) -> String {
 
 fn toml_value(key: &Key, text: &str) -> String {
     let bare = match key.kind {
-        Kind::Int { .. } | Kind::Bytes { .. } | Kind::Bool | Kind::TopicDefault => {
-            matches!(text, "true" | "false") || text.parse::<i64>().is_ok() || decimal(text)
-        }
-        _ => false,
+        Kind::Int { .. } | Kind::Bytes { .. } | Kind::Bool | Kind::TopicDefault => bare(text),
+        _ => None,
     };
-    if bare { text.to_owned() } else { quoted(text) }
+    bare.unwrap_or_else(|| quoted(text))
 }
 
-/// As TOML writes numbers that are not whole.
-fn decimal(text: &str) -> bool {
-    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    text.split_once('.').is_some_and(|(whole, rest)| digits(whole) && digits(rest))
+/// A number as TOML writes it, whatever Java lets pass (08, .5), or a truth.
+fn bare(text: &str) -> Option<String> {
+    if matches!(text, "true" | "false") {
+        return Some(text.to_owned());
+    }
+    let whole = text.parse::<i64>().map(|number| number.to_string());
+    let number = |text: &str| text.parse::<f64>().ok().filter(|number| number.is_finite());
+    whole.ok().or_else(|| number(text).map(|number| format!("{number:?}")))
 }
 
 fn quoted(text: &str) -> String {

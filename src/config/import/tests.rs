@@ -102,3 +102,11 @@ fn a_broken_file_is_told_with_its_line() {
     let told = import(Path::new("server.properties"), "a=b\nc=\\uzzzz").expect_err("refused").to_string();
     assert!(told.starts_with("server.properties:2: "), "{told}");
 }
+
+#[test]
+fn numbers_as_java_takes_them_become_numbers_of_toml() {
+    let imported = imported("num.partitions=08\nlog.cleaner.min.cleanable.ratio=.5\nlog.retention.ms=-1\n");
+    for line in ["\"num.partitions\" = 8", "\"log.cleaner.min.cleanable.ratio\" = 0.5", "\"log.retention.ms\" = -1"] {
+        assert!(imported.toml.lines().any(|found| found == line), "{line}: {}", imported.toml);
+    }
+}

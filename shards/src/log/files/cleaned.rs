@@ -24,7 +24,7 @@ impl<R: Runtime> Files<R> {
         self.cleaning.borrow_mut().remove(&dir.id);
         self.remove_leftovers(dir, &self.root.join(dir.name())).await?;
         self.cleaning.borrow_mut().insert(dir.id, number);
-        self.rt.open(&path, OpenMode::Create).await.at(&path)
+        self.open_at(&path, OpenMode::Create).await.at(&path)
     }
 
     /// The cleaned file is whole and synced: puts the index beside it and makes both names durable.

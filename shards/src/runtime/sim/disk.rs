@@ -21,11 +21,13 @@ pub enum DiskOp {
     Read,
     Write,
     Sync,
+    /// Opening, for want of a descriptor: EMFILE.
+    Open,
     /// Opening, and all that changes names or lengths.
     Other,
 }
 
-/// Operations of one kind on paths that contain a text fail with EIO.
+/// Operations of one kind on paths that contain a text fail, with EIO unless the kind says otherwise.
 #[derive(Clone, Debug)]
 pub struct Fault {
     pub op: DiskOp,
@@ -167,7 +169,11 @@ impl Disk {
                 struck = true;
             }
         }
-        if struck { Err(Errno::IO) } else { Ok(()) }
+        match (struck, op) {
+            (false, _) => Ok(()),
+            (true, DiskOp::Open) => Err(Errno::MFILE),
+            (true, _) => Err(Errno::IO),
+        }
     }
 
     // ---- names

@@ -66,7 +66,7 @@ impl SimRuntime {
         let hosts = self.world.hosts.borrow();
         let speed = &hosts[self.host.0].disk.speed;
         let range = match op {
-            DiskOp::Read | DiskOp::Other => &speed.read,
+            DiskOp::Read | DiskOp::Open | DiskOp::Other => &speed.read,
             DiskOp::Write => &speed.write,
             DiskOp::Sync => &speed.sync,
         };
@@ -111,6 +111,7 @@ impl SimRuntime {
     pub(super) async fn open_file(&self, path: &Path, mode: OpenMode) -> io::Result<SimFile> {
         let (rt, at) = (self.clone(), path.to_owned());
         self.on_disk(DiskOp::Other, path, move |disk| {
+            disk.strike(DiskOp::Open, &at)?;
             let inode = disk.open(&at, mode.creates())?;
             // Made here and not by the one who waits: if nobody does any more, it is dropped and so closed.
             Ok(SimFile { rt, inode, path: at, mode })

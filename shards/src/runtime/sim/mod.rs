@@ -206,6 +206,7 @@ impl Sim {
 }
 
 impl Drop for Sim {
+    #[expect(clippy::print_stderr, reason = "a test has failed: there is no other way out for the seed")]
     fn drop(&mut self) {
         if std::thread::panicking() {
             // Tasks may have been left in the middle: dropping them could panic again and hide the first reason.

@@ -3,8 +3,14 @@
 
 use std::any::Any;
 use std::future::Future;
+use std::io::{Write, stderr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
+
+/// How long the words of an end may take.
+const TOLD_MAX: Duration = Duration::from_secs(1);
 
 /// `task`, with a panic in it stopping the process.
 pub(super) async fn guarded<T>(task: impl Future<Output = T>) -> T {
@@ -25,10 +31,19 @@ pub(super) fn stop_process(panic: &(dyn Any + Send)) -> ! {
         .unwrap_or("no message");
     let thread = std::thread::current();
     let name = thread.name().unwrap_or("unnamed").to_owned();
-    eprintln!(
+    let text = format!(
         "corelog: thread {name} panicked: {what}\n\
          corelog: this is a bug; the process stops here so that nothing half done is acknowledged. \
-         Nothing acknowledged is lost: start the broker again, and please report the lines above."
+         Nothing acknowledged is lost: start the broker again, and please report the lines above.\n"
     );
+    // A reader that has gone or stands still must not keep half a broker alive.
+    let (done, written) = sync_channel(1);
+    let write = move || {
+        let _closed = stderr().write_all(text.as_bytes());
+        let _gone = done.try_send(());
+    };
+    if std::thread::Builder::new().spawn(write).is_ok() {
+        let _stalled = written.recv_timeout(TOLD_MAX);
+    }
     std::process::abort()
 }

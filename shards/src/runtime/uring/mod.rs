@@ -54,12 +54,19 @@ struct Core {
     home: Arc<Home>,
     quantum: Quantum,
     random: RefCell<Random>,
+    /// When it was last said that no connection can be accepted.
+    no_room_told: Cell<Mono>,
 }
 
 impl Core {
     /// On the executor's thread.
     fn new() -> Core {
-        Core { home: Home::found(), quantum: Quantum::default(), random: RefCell::new(Random::default()) }
+        Core {
+            home: Home::found(),
+            quantum: Quantum::default(),
+            random: RefCell::new(Random::default()),
+            no_room_told: Cell::default(),
+        }
     }
 
     async fn quantum(&self) {

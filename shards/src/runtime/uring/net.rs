@@ -21,10 +21,13 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use super::Core;
 use super::file::io_error;
-use crate::runtime::{Conn, Listener};
+use crate::runtime::{Conn, Listener, is_out_of_descriptors};
+use crate::types::Mono;
 
 /// How long the listener rests when the process has no descriptors left: accepting at once would spin.
 const DESCRIPTORS_OUT_PAUSE: Duration = Duration::from_millis(50);
+/// How often a core says so, at most.
+const NO_ROOM_TOLD_EVERY: Duration = Duration::from_secs(10);
 /// Buffers in one vectored write. More gain nothing: 64 already fill a socket's send buffer in the usual case.
 const WRITE_SLICES_MAX: usize = 64;
 /// When a silent peer is first probed; then every quarter of it. Finds machines that vanished, frees their connections.
@@ -67,8 +70,8 @@ impl Listener for UringListener {
                 Ok(Ok(conn)) => return Ok(conn),
                 Ok(Err(e)) => tracing::debug!(listener = %self.addr, error = %e, "a peer left as soon as it had come"),
                 Err(e) if e.kind() == io::ErrorKind::ConnectionAborted => {}
-                Err(e) if out_of_descriptors(&e) => {
-                    tracing::warn!(listener = %self.addr, error = %e, "no connection can be accepted for now");
+                Err(e) if has_no_room(&e) => {
+                    self.tell_no_room(&e);
                     Timer::new(DESCRIPTORS_OUT_PAUSE).await;
                 }
                 Err(e) => return Err(e),
@@ -91,9 +94,26 @@ impl Listener for UringListener {
     }
 }
 
-fn out_of_descriptors(e: &io::Error) -> bool {
+impl UringListener {
+    /// Peers cause it for as long as they like: so it is told now and then.
+    fn tell_no_room(&self, error: &io::Error) {
+        let (now, told) = (super::now(), &self.core.no_room_told);
+        if told.get() == Mono::default() || now.since(told.get()) >= NO_ROOM_TOLD_EVERY {
+            told.set(now);
+            tracing::warn!(
+                listener = %self.addr,
+                %error,
+                "no connection can be accepted for now; raise the limit of open files (`ulimit -n`, or LimitNOFILE= in systemd), \
+                 or lower max.connections"
+            );
+        }
+    }
+}
+
+/// The process, or the machine, has no descriptor or no memory for another socket.
+fn has_no_room(e: &io::Error) -> bool {
     use rustix::io::Errno;
-    [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM].iter().any(|n| e.raw_os_error() == Some(n.raw_os_error()))
+    is_out_of_descriptors(e) || [Errno::NOBUFS, Errno::NOMEM].iter().any(|n| e.raw_os_error() == Some(n.raw_os_error()))
 }
 
 pub struct UringConn {

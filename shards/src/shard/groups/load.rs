@@ -108,12 +108,15 @@ async fn load<R: Runtime>(shard: &Shard<R>, partition: PartitionId) -> Result<()
 async fn read<R: Runtime>(shard: &Shard<R>, partition: PartitionId, at: Offset) -> Result<Fetched, LoadError> {
     let part =
         FetchPart { partition, offset: at, max_bytes: READ_BYTES, current_epoch: None, last_fetched_epoch: None };
-    let (reply, fetched) = oneshot();
-    shard.step(|core, _, _| core.read(&[part], Isolation::ReadUncommitted, Some(READ_BYTES), reply));
-    match fetched.await.and_then(|mut one| one.pop()) {
-        Some(Ok(fetched)) => Ok(fetched),
-        None | Some(Err(ReadError::Unknown | ReadError::Stopping)) => Err(LoadError::Gone),
-        Some(Err(error)) => Err(LoadError::Unreadable { offset: at, why: error.to_string() }),
+    loop {
+        let (reply, fetched) = oneshot();
+        shard.step(|core, _, _| core.read(&[part], Isolation::ReadUncommitted, Some(READ_BYTES), reply));
+        match fetched.await.and_then(|mut one| one.pop()) {
+            Some(Ok(fetched)) => return Ok(fetched),
+            Some(Err(ReadError::Unopened { reason })) => shard.wait_for_descriptor(&reason).await,
+            None | Some(Err(ReadError::Unknown | ReadError::Stopping)) => return Err(LoadError::Gone),
+            Some(Err(error)) => return Err(LoadError::Unreadable { offset: at, why: error.to_string() }),
+        }
     }
 }
 

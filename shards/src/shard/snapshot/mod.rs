@@ -21,7 +21,7 @@ use crate::log::{At, StoreError};
 use crate::request::Upto;
 use crate::router::Shards;
 use crate::router::oneshot::oneshot;
-use crate::runtime::{Runtime, is_full};
+use crate::runtime::{Runtime, is_full, is_out_of_descriptors};
 use crate::types::{LeaderEpoch, Offset};
 
 /// Records put into a snapshot in one step, as one batch: below the largest that every reader takes.
@@ -53,8 +53,8 @@ impl Snapshots {
         match take(shard, shards).await {
             Ok(end) => tracing::info!(offset = end.0, log_bytes = bytes, "the catalog is in a snapshot"),
             // The log is whole without it: there is another try when it has grown as much again.
-            Err(Failure::Store(error)) if is_full(&error.source) => {
-                tracing::warn!(%error, "no space for a snapshot of the catalog");
+            Err(Failure::Store(error)) if is_full(&error.source) || is_out_of_descriptors(&error.source) => {
+                tracing::warn!(%error, "no room for a snapshot of the catalog");
             }
             Err(Failure::Store(error)) => {
                 shard.fence().trip(fail(&error.path, "writing a snapshot of the catalog", &error.source));
