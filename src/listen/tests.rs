@@ -436,7 +436,7 @@ fn connections_over_the_limit_are_closed_at_once() {
         let mut first = Client::connect(&rt, broker.addr).await;
         assert!(first.send(&api_versions(1)).await);
         assert_eq!(first.correlation_id().await, Some(1));
-        let second = Client::connect(&rt, broker.addr).await;
+        let mut second = Client::connect(&rt, broker.addr).await;
         assert_eq!(second.correlation_id().await, None);
         drop(first);
         broker.sleep(Duration::from_millis(50)).await;
