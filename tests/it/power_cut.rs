@@ -89,10 +89,11 @@ fn mixed_load(home: &Home, log: &LogEnd) -> History {
     let producer = peer.producer_id();
     let peer = &mut peer;
     let compacted = [("cleanup.policy", "compact"), ("segment.ms", "300"), ("min.cleanable.dirty.ratio", "0.01")];
+    // However fast the disk is, the large ones do not fill it.
     let mut history = History::new(vec![
         Trail::create(Ledger::idempotent("once", 300, producer), &[], peer, log),
-        Trail::create(Ledger::new("large", 20_000), &[], peer, log),
-        Trail::create(Ledger::new("short", 10_000), &[("retention.bytes", "1048576")], peer, log),
+        Trail::create(Ledger::new("large", 20_000), &[("retention.bytes", "33554432")], peer, log),
+        Trail::create(Ledger::new("short", 50_000), &[("retention.bytes", "1048576")], peer, log),
         Trail::create(Ledger::compacted("newest", 2_000, 7), &compacted, peer, log),
         Trail::create(Ledger::new("cut", 5_000), &[], peer, log).keeping(20),
     ]);
