@@ -22,6 +22,8 @@ pub mod compaction;
 pub mod core;
 pub mod disk;
 pub mod fence;
+#[cfg(test)]
+mod flush_tests;
 pub mod groups;
 pub mod handle;
 pub mod hash;
