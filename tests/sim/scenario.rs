@@ -1,5 +1,6 @@
 //! Runs one seed after the other of a scenario; a failure says how to see it again.
 
+use std::collections::BTreeSet;
 use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -29,6 +30,8 @@ pub struct Stage {
     pub world: World,
     pub clients: Clients,
     pub admin: Admin,
+    /// Files that the last start found half removed.
+    pub leftovers_at_start: BTreeSet<String>,
 }
 
 impl Stage {
@@ -37,7 +40,7 @@ impl Stage {
         let world = World::new(seed, setup);
         let clients = Clients::new(&world, load);
         let admin = Admin::new(&world, &clients);
-        Stage { world, clients, admin }
+        Stage { world, clients, admin, leftovers_at_start: BTreeSet::new() }
     }
 
     /// Two producers and one consumer on each client host.
@@ -72,6 +75,7 @@ impl Stage {
 
     /// Starts without waiting.
     pub fn begin_start(&mut self, shards: u32) {
+        self.leftovers_at_start = self.half_removed();
         self.world.history.push(Event::Starting);
         self.world.spawn_broker(shards);
     }
@@ -131,9 +135,11 @@ impl Stage {
         self.world.sim.run_for(time);
     }
 
-    /// Reads everything and judges.
+    /// Everybody gets on, everything is read, space comes back; judges.
     pub fn finish(self) -> Outcome {
+        self.expect_progress();
         self.scan();
+        self.expect_space_back();
         self.verdict()
     }
 

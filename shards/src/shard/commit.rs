@@ -42,6 +42,12 @@ pub struct PieceNote {
     pub range: Range<usize>,
 }
 
+impl PieceNote {
+    fn records(&self) -> i64 {
+        self.last_offset.0 - self.base_offset.0 + 1
+    }
+}
+
 /// An ack that waits for a commit.
 pub struct Token {
     pub slot: Slot,
@@ -229,7 +235,9 @@ impl ShardCore {
                 let end = piece.last_offset.plus(1);
                 let Some(partition) = self.get_mut(piece.slot) else { continue };
                 partition.log.synced(end);
-                partition.unsynced_records = 0;
+                // What came while the sync ran stands in the open commit: it counts on.
+                partition.unsynced_records -= piece.records();
+                assert!(partition.unsynced_records >= 0, "each record is synced once");
                 self.raise_high_watermark(piece.slot, end, piece.range.len());
             }
             for token in notes.tokens {

@@ -25,6 +25,8 @@ mod descriptors;
 mod descriptors_tests;
 pub mod disk;
 pub mod fence;
+#[cfg(test)]
+mod flush_tests;
 pub mod groups;
 pub mod handle;
 pub mod hash;

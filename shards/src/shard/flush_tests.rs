@@ -1,0 +1,66 @@
+//! `flush.messages` on one simulated shard: a sync is due after so many records, whenever they came.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_lite::future::zip;
+
+use super::room_tests::{Bench, SMALL, batch_of, with_shard};
+use crate::runtime::Runtime;
+use crate::runtime::sim::DiskSpeed;
+use crate::types::Offset;
+
+/// Records after which a sync is due.
+const FLUSH_MESSAGES: i64 = 3;
+/// Of the disk, for one sync.
+const SYNC: Duration = Duration::from_millis(50);
+/// After it, a sync has begun and not ended.
+const MOMENT: Duration = Duration::from_millis(10);
+/// After it, a sync that was due has ended.
+const SYNCED: Duration = Duration::from_millis(500);
+
+fn relax(bench: &Bench) {
+    bench.rt.disk().set_speed(DiskSpeed { sync: SYNC..SYNC * 2, ..DiskSpeed::default() });
+    bench.started.shard.step(|core, _, _| {
+        let partition = core.get_mut(bench.small).expect("it is there");
+        let mut config = (*partition.config).clone();
+        config.flush_messages = FLUSH_MESSAGES;
+        partition.config = Arc::new(config);
+    });
+}
+
+/// Appends a record, which is acked once it is written.
+async fn append(bench: &Bench, offset: i64) {
+    assert_eq!(bench.soon(bench.append(SMALL, batch_of(200))).await, Some(Some(Offset(offset))));
+}
+
+async fn wait(bench: &Bench, time: Duration) {
+    bench.rt.sleep_until(bench.rt.now().after(time)).await;
+}
+
+fn unsynced(bench: &Bench) -> i64 {
+    bench.started.shard.step(|core, _, _| core.get(bench.small).map_or(0, |partition| partition.unsynced_records))
+}
+
+#[test]
+fn records_that_come_while_a_sync_runs_count_for_the_next_one() {
+    with_shard(|bench| async move {
+        relax(&bench);
+        for offset in 1..=FLUSH_MESSAGES {
+            assert_eq!(unsynced(&bench), offset - 1);
+            append(&bench, offset).await;
+        }
+        let late = async {
+            wait(&bench, MOMENT).await;
+            assert_eq!(unsynced(&bench), FLUSH_MESSAGES, "the sync runs");
+            append(&bench, FLUSH_MESSAGES + 1).await;
+        };
+        zip(late, wait(&bench, SYNCED)).await;
+        assert_eq!(unsynced(&bench), 1, "the one that came meanwhile");
+        for offset in FLUSH_MESSAGES + 2..=FLUSH_MESSAGES * 2 {
+            append(&bench, offset).await;
+        }
+        wait(&bench, SYNCED).await;
+        assert_eq!(unsynced(&bench), 0, "the second sync was due");
+    });
+}
