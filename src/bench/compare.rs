@@ -1,6 +1,7 @@
 //! Two brokers under the same load, in turn, and whether they differ by more than the rounds do among themselves.
 //!
-//! Invariant: rounds alternate which broker is first, so that what changes with time favours neither.
+//! Invariant: rounds alternate which broker is first, so that what changes with time favours neither. What was measured is
+//! kept, however a comparison ends.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -8,6 +9,7 @@ use super::error::BenchError;
 use super::outcome::{Outcome, Second};
 use super::plan::Plan;
 use super::run::run;
+use super::setup::Setup;
 
 /// One figure of A over that of B.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,37 +42,71 @@ impl Ratio {
     }
 }
 
-/// Runs the plan against both brokers so many times; ends early when `stop` says so, and when a run cannot begin: then with
-/// what was measured and why. `tell` hears of each second.
+/// What was measured of two brokers, A and B.
+#[derive(Default)]
+pub struct Comparison {
+    /// Whole rounds.
+    pub rounds: Vec<[Outcome; 2]>,
+    /// Of the round that was not ended: which broker, and its run, which may be partial itself.
+    pub odd: Vec<(usize, Outcome)>,
+    /// There are fewer rounds than were wanted.
+    pub stopped: bool,
+    /// Why a run could not begin.
+    pub failed: Option<BenchError>,
+}
+
+impl Comparison {
+    /// Any of the runs.
+    pub fn first(&self) -> Option<&Outcome> {
+        self.rounds.first().map(|[a, _]| a).or_else(|| self.odd.first().map(|(_, run)| run))
+    }
+
+    pub fn is_partial(&self) -> bool {
+        self.stopped || self.failed.is_some()
+    }
+}
+
+/// Runs the plan against both brokers so many times; ends early when `stop` says so, and when a run cannot begin. `tell`
+/// hears of each second.
 pub fn compare(
     plan: &Plan,
     brokers: [&str; 2],
     rounds: u32,
     stop: &AtomicBool,
     tell: &mut dyn FnMut(&str, &Second),
-) -> (Vec<[Outcome; 2]>, Option<BenchError>) {
-    let mut done = Vec::new();
-    let [a, b] = brokers;
-    for round in 0..rounds {
-        let mut one = |broker: &str| {
-            let plan = Plan { bootstrap: broker.to_owned(), ..plan.clone() };
-            run(&plan, stop, &mut |second| tell(broker, second))
-        };
-        let mut pair = || -> Result<[Outcome; 2], BenchError> {
-            if round % 2 == 0 {
-                let first = one(a)?;
-                return Ok([first, one(b)?]);
-            }
-            let first = one(b)?;
-            Ok([one(a)?, first])
-        };
-        match pair() {
-            Ok(_) if stop.load(Ordering::Relaxed) => break,
-            Ok(pair) => done.push(pair),
-            Err(e) => return (done, Some(e)),
-        }
+) -> Comparison {
+    let of = |broker: usize| Plan { bootstrap: brokers[broker].to_owned(), ..plan.clone() };
+    // Whatever can be wrong with either is known before anything is measured.
+    let ready = |broker| {
+        let plan = of(broker);
+        plan.check().map_err(BenchError::Plan)?;
+        Setup::new(&plan).map(|_| ())
+    };
+    if let Err(e) = ready(0).and_then(|()| ready(1)) {
+        return Comparison { failed: Some(e), ..Comparison::default() };
     }
-    (done, None)
+    in_turn(rounds, stop, &mut |broker| run(&of(broker), stop, &mut |second| tell(brokers[broker], second)))
+}
+
+fn in_turn(rounds: u32, stop: &AtomicBool, run: &mut dyn FnMut(usize) -> Result<Outcome, BenchError>) -> Comparison {
+    let mut done = Comparison::default();
+    for round in 0..rounds {
+        for broker in if round % 2 == 0 { [0, 1] } else { [1, 0] } {
+            match run(broker) {
+                Ok(outcome) => done.odd.push((broker, outcome)),
+                Err(e) => done.failed = Some(e),
+            }
+            done.stopped = stop.load(Ordering::Relaxed);
+            if done.is_partial() {
+                return done;
+            }
+        }
+        done.odd.sort_by_key(|(broker, _)| *broker);
+        let pair = std::mem::take(&mut done.odd).into_iter().map(|(_, outcome)| outcome).collect::<Vec<_>>();
+        let Ok(pair) = pair.try_into() else { unreachable!("both were run") };
+        done.rounds.push(pair);
+    }
+    done
 }
 
 /// What is compared: name, unit, and the figure of a run; 0 where it has none.
@@ -149,7 +185,38 @@ fn median(sorted: &[f64]) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::outcome::tests::outcome;
+    use crate::bench::pace::Arrivals;
     use crate::bench::random::Random;
+
+    #[test]
+    fn what_was_measured_is_kept_when_the_other_broker_fails_or_somebody_stops_it() {
+        let measured = |records| outcome(Arrivals::Constant, records, 100);
+        let compared = |ends: &dyn Fn(usize, &AtomicBool) -> bool| {
+            let (stop, mut number) = (AtomicBool::new(false), 0);
+            in_turn(2, &stop, &mut |broker| {
+                number += 1;
+                let failed = || BenchError::Plan("it cannot begin".to_owned());
+                if ends(number, &stop) { Ok(measured(100 + broker as u64)) } else { Err(failed()) }
+            })
+        };
+        let shape = |done: &Comparison| {
+            let odd: Vec<usize> = done.odd.iter().map(|(broker, _)| *broker).collect();
+            let acked = |outcome: &Outcome| outcome.acked;
+            let rounds: Vec<[u64; 2]> = done.rounds.iter().map(|pair| pair.each_ref().map(acked)).collect();
+            (rounds, odd, done.is_partial())
+        };
+        let whole = compared(&|_, _| true);
+        assert_eq!(shape(&whole), (vec![[100, 101]; 2], vec![], false));
+        let failed = compared(&|number, _| number < 4);
+        assert_eq!(shape(&failed), (vec![[100, 101]], vec![1], true));
+        assert!(failed.failed.is_some() && !failed.stopped);
+        let stopped = compared(&|number, stop| {
+            stop.store(number == 2, Ordering::Relaxed);
+            true
+        });
+        assert_eq!(shape(&stopped), (vec![], vec![0, 1], true));
+    }
 
     #[test]
     fn what_rounds_differ_by_among_themselves_is_noise_between_brokers() {

@@ -28,6 +28,8 @@ pub enum BenchError {
     Unread { path: PathBuf, why: String },
     #[error("{what} is {} in {} and {} in {}; runs of one load are merged only", values[0], names[0], values[1], names[1])]
     Unlike { names: [String; 2], what: String, values: [String; 2] },
+    #[error("{} and {} are one run, which would count twice; name each run once", names[0], names[1])]
+    Same { names: [String; 2] },
     #[error(
         "the {members} members of the group had not shared out the partitions after {} s; see whether the broker's coordinator \
          answers, as with `corelog group list`", wait.as_secs()

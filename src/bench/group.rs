@@ -16,7 +16,7 @@ use super::intake::{Acked, Intake, Read};
 use super::meter::Meter;
 use super::plan::Plan;
 use super::reader::LOST_AFTER_NS;
-use crate::client::{ClientError, Cluster, Member, OffsetAt};
+use crate::client::{ClientError, Cluster, Member, OffsetAt, delete_group};
 
 /// How long a member waits for records before it looks whether the run has ended.
 const WAIT: Duration = Duration::from_millis(50);
@@ -26,6 +26,8 @@ const JOIN: Duration = Duration::from_secs(60);
 const NOT_JOINED: usize = usize::MAX;
 
 pub struct Group {
+    name: String,
+    bootstrap: String,
     members: Vec<Member>,
 }
 
@@ -65,7 +67,8 @@ impl Group {
             complete.push(member??);
         }
         let complete: Option<Vec<Member>> = complete.into_iter().collect();
-        complete.map(|members| Group { members }).ok_or(BenchError::Group { members, wait: JOIN })
+        let bootstrap = plan.bootstrap.clone();
+        complete.map(|members| Group { name, bootstrap, members }).ok_or(BenchError::Group { members, wait: JOIN })
     }
 
     /// Reads with all members until all that was acked has come; each notes into a meter of its own.
@@ -95,6 +98,9 @@ impl Group {
                 Err(panic) => failed = failed.or(Some(panic)),
             }
         }
+        // It was made for this run alone. One that stays behind says nothing of the run, and ends with its offsets.
+        let _removed = Cluster::connect(&self.bootstrap, &self.name)
+            .and_then(|mut cluster| delete_group(&mut cluster, &self.name));
         intake.into_inner().unwrap_or_else(PoisonError::into_inner).ended(acked.get(), cpu_ns, failed)
     }
 }
@@ -126,7 +132,11 @@ fn read(mut member: Member, intake: &Mutex<Intake>, meter: &Meter, acked: &OnceL
             break;
         }
     }
-    Ok(member.leave()?)
+    match member.leave() {
+        // What was read was checked; nobody goes on from there.
+        Err(ClientError::NotStored { .. }) => Ok(()),
+        left => Ok(left?),
+    }
 }
 
 #[cfg(test)]

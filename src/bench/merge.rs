@@ -51,6 +51,12 @@ impl Part {
 pub fn merge(parts: &[Part]) -> Result<(Outcome, Vec<Machine>), BenchError> {
     let [first, others @ ..] = parts else { return Err(BenchError::Plan("there is nothing to merge".to_owned())) };
     others.iter().try_for_each(|part| is_like(first, part))?;
+    for (at, part) in others.iter().enumerate() {
+        // No two runs have the same times and counts in every detail.
+        if let Some(same) = parts.iter().take(at + 1).find(|before| before.document == part.document) {
+            return Err(BenchError::Same { names: [same.name.clone(), part.name.clone()] });
+        }
+    }
     let mut merged = first.outcome.clone();
     let mut machines: Vec<Machine> = Vec::new();
     for machine in parts.iter().flat_map(|part| &part.machines) {
@@ -233,6 +239,14 @@ mod tests {
         let [first, second] = &merged.seconds[..] else { panic!("{:?}", merged.seconds) };
         assert_eq!((first.at_s, first.acked, second.acked), (1.04, 4000, 0));
         assert!((12_000..12_012).contains(&first.ack_p99_us), "{first:?}");
+    }
+
+    #[test]
+    fn a_run_is_not_added_to_itself() {
+        let [a, b] = two();
+        let again = Part { name: "again".to_owned(), document: b.document.clone(), ..part("b", b.outcome.clone()) };
+        let refused = merge(&[a, b, again]).map(|_| ()).expect_err("one run twice").to_string();
+        assert!(refused.contains("b and again are one run"), "{refused}");
     }
 
     #[test]

@@ -38,7 +38,7 @@ mod usage;
 mod writer;
 
 pub use checker::Findings;
-pub use compare::{Ratio, compare, ratios};
+pub use compare::{Comparison, Ratio, compare, ratios};
 pub use error::BenchError;
 pub use intake::CatchUp;
 pub use keys::KeyRange;
@@ -49,7 +49,7 @@ pub use meter::Tally;
 pub use outcome::{Outcome, Second};
 pub use pace::Arrivals;
 pub use plan::{Load, Plan};
-pub use report::{write as write_report, write_comparison};
+pub use report::{ready as ready_for_report, write as write_report, write_comparison};
 pub use run::run;
 pub use sizes::Sizes;
 pub use stages::BrokerStages;

@@ -27,9 +27,13 @@ impl Payload {
         Payload { pool, at: 0, sizes, random }
     }
 
-    /// The value of the next record; another one than those before it.
-    pub fn next(&mut self, stamp: Stamp) -> &[u8] {
-        let bytes = self.sizes.next(&mut self.random).max(STAMP_BYTES);
+    /// How long another record is, in bytes.
+    pub fn draw(&mut self) -> usize {
+        self.sizes.next(&mut self.random).max(STAMP_BYTES)
+    }
+
+    /// A value of so many bytes, as they were drawn; another one than those before it.
+    pub fn value(&mut self, bytes: usize, stamp: Stamp) -> &[u8] {
         let from = self.at;
         self.at = (from + WINDOW_STEP_BYTES) % POOL_BYTES;
         let value = &mut self.pool[from..from + bytes];
@@ -54,7 +58,8 @@ mod tests {
     fn a_value_begins_with_its_stamp_and_has_its_size_wherever_its_window_is() {
         let mut payload = Payload::new(Sizes::Fixed(5000), 2.0, Random::new(1));
         for sequence in 0..3000 {
-            let value = payload.next(stamp(sequence));
+            let bytes = payload.draw();
+            let value = payload.value(bytes, stamp(sequence));
             assert_eq!((value.len(), Stamp::parse(value)), (5000, Some(stamp(sequence))));
         }
     }
@@ -67,7 +72,8 @@ mod tests {
                 let mut payload = Payload::new(Sizes::Fixed(1000), compressibility, Random::new(1));
                 let mut builder = BatchBuilder::new(0).compression(codec, levels);
                 for sequence in 0..100 {
-                    let value = Some(payload.next(stamp(sequence)));
+                    let bytes = payload.draw();
+                    let value = Some(payload.value(bytes, stamp(sequence)));
                     builder.push(&NewRecord { timestamp_ms: 0, value, ..NewRecord::default() });
                 }
                 let ratio = 100_000.0 / builder.finish().expect("the codec takes any bytes").len() as f64;

@@ -56,6 +56,8 @@ struct Lane {
     next: u64,
     /// How many were acked: all below.
     acked: u64,
+    /// Bytes of the next record's value, drawn beforehand: whether a batch is full depends on it. 0 before the first.
+    next_bytes: usize,
     filling: VecDeque<Filling>,
     /// The last request that has a batch of it.
     in_request: u64,
@@ -112,6 +114,7 @@ impl Sender {
             link: outlets.iter().position(|outlet| outlet.partitions.contains(&partition)).unwrap_or(0),
             next: 0,
             acked: 0,
+            next_bytes: 0,
             filling: VecDeque::new(),
             in_request: 0,
         };
@@ -144,14 +147,18 @@ impl Sender {
         let (client, identity) = (self.id, self.identity);
         let lane = &mut self.lanes[partition];
         let timestamp_ms = to.wall_ms_at_zero + (due_ns / 1_000_000) as i64;
-        let opened = lane.filling.back().is_none_or(|filling| filling.is_full(to.plan));
+        if lane.next_bytes == 0 {
+            lane.next_bytes = payload.draw();
+        }
+        let opened = lane.filling.back().is_none_or(|filling| filling.is_full(to.plan, lane.next_bytes));
         if opened {
             self.outlets[lane.link].order.push_back(partition);
             lane.filling.push_back(Filling::open(to.plan, identity, lane.next, timestamp_ms, now_ns));
         }
         let stamp = Stamp { run: to.run, client, sequence: lane.next, due_ns };
         lane.next += 1;
-        let value = payload.next(stamp);
+        let bytes = std::mem::replace(&mut lane.next_bytes, payload.draw());
+        let value = payload.value(bytes, stamp);
         let full = lane.filling.back_mut().is_some_and(|filling| {
             filling.builder.push(&NewRecord {
                 timestamp_ms,
@@ -161,7 +168,7 @@ impl Sender {
             });
             filling.dues.push(due_ns);
             filling.bytes += value.len();
-            filling.is_full(to.plan)
+            filling.is_full(to.plan, lane.next_bytes)
         });
         Added { outlet: lane.link, opened, full }
     }
@@ -245,8 +252,9 @@ impl Sender {
         at.requests += 1;
         let (mut data, mut parts, mut bytes) = (Vec::new(), Vec::new(), 0);
         let waits_no_more = |partition: &usize| {
-            let front = self.lanes[*partition].filling.front();
-            front.is_some_and(|front| front.is_full(to.plan) || front.opened_ns + to.linger_ns <= now_ns)
+            let lane = &self.lanes[*partition];
+            let full = |front: &Filling| lane.filling.len() > 1 || front.is_full(to.plan, lane.next_bytes);
+            lane.filling.front().is_some_and(|front| full(front) || front.opened_ns + to.linger_ns <= now_ns)
         };
         if !all && !at.order.iter().any(waits_no_more) {
             return Ok((ProduceRequest::default(), parts));
@@ -317,9 +325,9 @@ impl Filling {
         Filling { builder, first_sequence: sequence, opened_ns: now_ns, dues: Vec::new(), bytes: 0 }
     }
 
-    /// Another record may be too much.
-    fn is_full(&self, plan: &Plan) -> bool {
-        self.builder.len() >= plan.batch_records || self.builder.bytes() + plan.sizes.most() > plan.batch_bytes
+    /// The next record, of so many bytes, is too much.
+    fn is_full(&self, plan: &Plan, next_bytes: usize) -> bool {
+        self.builder.len() >= plan.batch_records || self.builder.bytes() + next_bytes > plan.batch_bytes
     }
 }
 

@@ -118,6 +118,31 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// Of several the first one says how the command ends, and all are told.
+    fn of_several(errors: impl Iterator<Item = ClientError>) -> Result<(), Failure> {
+        let mut errors = errors;
+        let Some(first) = errors.next() else { return Ok(()) };
+        let texts: Vec<String> = std::iter::once(first.to_string()).chain(errors.map(|e| e.to_string())).collect();
+        Err(Failure::from(first).with_text(texts.join("\n  ")))
+    }
+
+    /// The same with what it came after.
+    fn after(self, before: &str) -> Failure {
+        let text = format!("{before}{self}");
+        self.with_text(text)
+    }
+
+    fn with_text(self, text: String) -> Failure {
+        match self {
+            Failure::Usage(_) => Failure::Usage(text),
+            Failure::Runtime(_) => Failure::Runtime(text),
+            Failure::Unreachable(_) => Failure::Unreachable(text),
+            Failure::Missing(_) => Failure::Missing(text),
+            Failure::Refused(_) => Failure::Refused(text),
+            Failure::Damaged(_) => Failure::Damaged(text),
+        }
+    }
+
     fn code(&self) -> u8 {
         match self {
             Failure::Usage(_) => EXIT_USAGE,
@@ -156,9 +181,10 @@ impl From<ClientError> for Failure {
             | ClientError::NoGroup { .. }
             | ClientError::NoPartition { .. }
             | ClientError::OutOfRange { .. } => Failure::Missing(text),
-            ClientError::Refused { .. } | ClientError::NotServed { .. } | ClientError::NoCommonVersion { .. } => {
-                Failure::Refused(text)
-            }
+            ClientError::Refused { .. }
+            | ClientError::NotStored { .. }
+            | ClientError::NotServed { .. }
+            | ClientError::NoCommonVersion { .. } => Failure::Refused(text),
             ClientError::NotKafka { .. }
             | ClientError::Damaged { .. }
             | ClientError::Compress(_)
@@ -239,6 +265,7 @@ mod tests {
             "corelog group reset g --topic t:0,1 --topic u --to-datetime 2026-11-25T10:30:00Z --dry-run",
             "corelog group reset g --shift-by -5",
             "corelog group reset g --by-duration 2h",
+            "corelog group reset g --by-duration PT1H",
             "corelog group delete g h",
             "corelog group offsets export g --to file",
             "corelog group offsets import g file --dry-run",
@@ -305,6 +332,10 @@ mod tests {
             "corelog log import /k --data-dir /d --config corelog.toml",
             "corelog group lag",
             "corelog group lag g --all",
+            "corelog group list --state nonsense",
+            "corelog group reset g --by-duration 3600",
+            "corelog group reset g --to-datetime 2h",
+            "corelog consume t --since 2026-11-27T07:00:00+020",
             "corelog group reset g",
             "corelog group reset g --to-earliest --to-latest",
             "corelog group reset g --topic t:x --to-latest",

@@ -3,6 +3,9 @@
 //! Invariant: a broken pipe is the end of the work, never an error and never a panic.
 
 use std::io::{self, BufWriter, StdoutLock, Write};
+use std::os::fd::AsFd;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::Failure;
 
@@ -22,6 +25,21 @@ impl Printer {
     pub fn stdout() -> Printer {
         Printer { to: BufWriter::with_capacity(64 << 10, io::stdout().lock()) }
     }
+}
+
+impl Printer {
+    /// Whether somebody reads, for a command that has had nothing to write for a while.
+    pub fn reader(&self) -> Reader {
+        reader_of(self.to.get_ref())
+    }
+}
+
+/// The system tells of it beside a write, too; what it does not know of counts as there.
+fn reader_of(to: impl AsFd) -> Reader {
+    let mut polled = [PollFd::new(&to, PollFlags::empty())];
+    let known = poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
+    let gone = known.is_ok() && polled.iter().any(|fd| fd.revents().contains(PollFlags::ERR));
+    if gone { Reader::Gone } else { Reader::There }
 }
 
 impl<W: Write> Printer<W> {
@@ -56,6 +74,16 @@ mod tests {
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
+    }
+
+    #[test]
+    fn a_reader_that_leaves_is_noticed_before_there_is_something_to_write() {
+        let (reader, writer) = io::pipe().expect("a pipe");
+        assert_eq!(reader_of(&writer), Reader::There);
+        drop(reader);
+        assert_eq!(reader_of(&writer), Reader::Gone);
+        let file = std::fs::File::open("/dev/null").expect("it is there");
+        assert_eq!(reader_of(&file), Reader::There);
     }
 
     #[test]

@@ -3,9 +3,13 @@
 //! Invariant: JSON and YAML carry the same names and values in the same order; the table is for eyes and may leave out
 //! some of it.
 
-use serde_json::Value;
+use std::borrow::Cow;
+use std::io::{IsTerminal, stdout};
+
+use serde_json::{Value, json};
 
 use super::printer::{Printer, Reader};
+use super::time::utc;
 use super::{Failure, output};
 
 /// How an answer is written.
@@ -36,23 +40,41 @@ impl Shown {
 
     /// The same for a command that goes on as long as somebody reads.
     pub fn tell(self, data: &Value, table: impl FnOnce() -> String) -> Result<Reader, Failure> {
-        let text = match self.output {
+        print(match self.output {
             Shape::Table => table(),
             Shape::Json => format!("{data:#}"),
             Shape::Yaml => yaml(data),
-        };
-        let mut out = Printer::stdout();
-        out.write(text.as_bytes())?;
-        if !text.is_empty() {
-            out.write(b"\n")?;
-        }
-        out.flush()
+        })
     }
+
+    /// The same for one of many looks: each can be told from the next, and says when it was taken. JSON is one line each, YAML
+    /// one document; a terminal shows the last one only.
+    pub fn look(self, name: &str, data: Value, at_ms: i64, table: impl FnOnce() -> String) -> Result<Reader, Failure> {
+        let data = json!({ "at_ms": at_ms, name: data });
+        print(match self.output {
+            Shape::Table if stdout().is_terminal() => format!("\x1b[H\x1b[2J{}\n\n{}", utc(at_ms), table()),
+            Shape::Table => format!("{}\n\n{}\n", utc(at_ms), table()),
+            Shape::Json => data.to_string(),
+            Shape::Yaml => format!("---\n{}", yaml(&data)),
+        })
+    }
+}
+
+/// Nothing where there is nothing.
+fn print(text: String) -> Result<Reader, Failure> {
+    let mut out = Printer::stdout();
+    out.write(text.as_bytes())?;
+    if !text.is_empty() {
+        out.write(b"\n")?;
+    }
+    out.flush()
 }
 
 /// A table with aligned columns; its head stands out on a terminal.
 pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let head: Vec<String> = head.iter().map(|&name| name.to_owned()).collect();
+    let rows: Vec<Vec<String>> =
+        rows.iter().map(|row| row.iter().map(|cell| visible(cell).into_owned()).collect()).collect();
     let widest = |column: usize| {
         let cells = rows.iter().chain([&head]).filter_map(|row| row.get(column));
         cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
@@ -64,6 +86,21 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     };
     let head = output::strong(&line(&head));
     std::iter::once(head).chain(rows.iter().map(line)).collect::<Vec<_>>().join("\n")
+}
+
+/// A text of somebody else's for a terminal, which obeys control characters: they are written out, as in `\x1b` and `\n`.
+pub fn visible(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return Cow::Borrowed(text);
+    }
+    let written = |c: char| match c {
+        '\n' => "\\n".to_owned(),
+        '\r' => "\\r".to_owned(),
+        '\t' => "\\t".to_owned(),
+        c if c.is_control() => format!("\\x{:02x}", u32::from(c)),
+        c => c.to_string(),
+    };
+    Cow::Owned(text.chars().map(written).collect())
 }
 
 /// Numbers with commas between them.
@@ -155,14 +192,19 @@ fn scalar(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {
         let row = |cells: [&str; 2]| cells.map(str::to_owned).to_vec();
         assert_eq!(table(&["NAME", "N"], &[row(["a-topic", "12"]), row(["b", ""])]), "NAME     N\na-topic  12\nb");
+    }
+
+    #[test]
+    fn what_a_terminal_would_obey_is_written_out_in_a_table() {
+        let row = ["\x1b[31mred", "a\nb\t\u{9b}2J"].map(str::to_owned).to_vec();
+        assert_eq!(table(&["GROUP", "N"], &[row]), "GROUP        N\n\\x1b[31mred  a\\nb\\t\\x9b2J");
+        assert!(matches!(visible("größe ☃"), Cow::Borrowed("größe ☃")));
     }
 
     #[test]

@@ -6,6 +6,8 @@ const SECOND_MS: i64 = 1000;
 const MINUTE_MS: i64 = 60 * SECOND_MS;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
 const DAY_MS: i64 = 24 * HOUR_MS;
+/// No zone is farther from UTC, with room; Java takes as much.
+const ZONE_HOURS_MAX: i64 = 18;
 
 /// A point in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,13 +19,24 @@ pub enum When {
 }
 
 impl When {
-    /// `1700000000000`, `2026-11-25`, `2026-11-25T10:30`, `2026-11-25T10:30:05.250Z`, `2026-11-25T10:30:05+02:00` (UTC
-    /// if it does not say), or `90s`, `15m`, `2h`, `7d` ago.
+    /// `1700000000000`, `2026-11-25`, `2026-11-25T10:30`, `2026-11-25T10:30:05.250Z`, `2026-11-25T10:30:05+02:00`, `+0200` or
+    /// `+02` (UTC if it does not say), or `90s`, `15m`, `2h`, `7d` ago.
     pub fn parse(text: &str) -> Result<When, String> {
-        let number = text.parse().ok().filter(|ms: &i64| *ms >= 0).map(When::At);
-        number.or_else(|| ago(text)).or_else(|| date_time(text).map(When::At)).ok_or_else(|| {
+        span_ms(text).map(When::Ago).or_else(|| point_ms(text).map(When::At)).ok_or_else(|| {
             format!("\"{text}\" is no time: write 2026-11-25T10:30:00Z, 2h (ago), or milliseconds since 1970")
         })
+    }
+
+    /// As [`When::parse`], without spans.
+    pub fn parse_point(text: &str) -> Result<When, String> {
+        let point = point_ms(text).map(When::At);
+        point.ok_or_else(|| format!("\"{text}\" is no time: write 2026-11-25T10:30:00Z, or milliseconds since 1970"))
+    }
+
+    /// So long ago: `90s`, `15m`, `2h`, `7d`, or as ISO 8601 and Kafka's tools have it, `P1DT2H`.
+    pub fn parse_span(text: &str) -> Result<When, String> {
+        let span = span_ms(text).or_else(|| iso_span_ms(text)).map(When::Ago);
+        span.ok_or_else(|| format!("\"{text}\" is no length of time: write 90s, 15m, 2h, 7d, or P1DT2H30M"))
     }
 
     pub fn ms(self, now_ms: i64) -> i64 {
@@ -53,13 +66,34 @@ pub fn span(ms: i64) -> String {
     }
 }
 
+/// A point in time for eyes, to the second: `2026-11-25 10:30:05 UTC`.
+pub fn utc(ms: i64) -> String {
+    let (mut day, in_day_ms) = (ms.div_euclid(DAY_MS), ms.rem_euclid(DAY_MS));
+    let (mut year, mut month) = (1970, 1);
+    while day >= 365 + i64::from(is_leap(year)) {
+        day -= 365 + i64::from(is_leap(year));
+        year += 1;
+    }
+    while day >= days_in(year, month) {
+        day -= days_in(year, month);
+        month += 1;
+    }
+    let clock = |unit_ms: i64, of: i64| in_day_ms / unit_ms % of;
+    let (hour, minute, second) = (clock(HOUR_MS, 24), clock(MINUTE_MS, 60), clock(SECOND_MS, 60));
+    format!("{year:04}-{month:02}-{:02} {hour:02}:{minute:02}:{second:02} UTC", day + 1)
+}
+
 /// Milliseconds since 1970.
 pub fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
-fn ago(text: &str) -> Option<When> {
+fn point_ms(text: &str) -> Option<i64> {
+    text.parse().ok().filter(|ms: &i64| *ms >= 0).or_else(|| date_time(text))
+}
+
+fn span_ms(text: &str) -> Option<i64> {
     let unit = match text.chars().next_back()? {
         's' => SECOND_MS,
         'm' => MINUTE_MS,
@@ -67,7 +101,34 @@ fn ago(text: &str) -> Option<When> {
         'd' => DAY_MS,
         _ => return None,
     };
-    digits(&text[..text.len() - 1])?.checked_mul(unit).map(When::Ago)
+    digits(&text[..text.len() - 1])?.checked_mul(unit)
+}
+
+/// `P1DT2H3M4.5S`, of which any part may be left out, but not all.
+fn iso_span_ms(text: &str) -> Option<i64> {
+    let mut rest = text.strip_prefix('P')?;
+    let (mut total_ms, mut in_day, mut past) = (0_i64, false, 0);
+    while !rest.is_empty() {
+        if let Some(time) = rest.strip_prefix('T').filter(|time| !in_day && !time.is_empty()) {
+            (rest, in_day) = (time, true);
+            continue;
+        }
+        let at = rest.find(|c: char| c.is_ascii_alphabetic())?;
+        let (number, unit) = rest.split_at(at);
+        // In this order, each once.
+        let (order, ms) = match (unit.chars().next()?, in_day) {
+            ('D', false) => (1, digits(number)?.checked_mul(DAY_MS)?),
+            ('H', true) => (2, digits(number)?.checked_mul(HOUR_MS)?),
+            ('M', true) => (3, digits(number)?.checked_mul(MINUTE_MS)?),
+            ('S', true) => (4, second_ms(number)?),
+            _ => return None,
+        };
+        if order <= past {
+            return None;
+        }
+        (past, total_ms, rest) = (order, total_ms.checked_add(ms)?, &unit[1..]);
+    }
+    (past > 0).then_some(total_ms)
 }
 
 fn date_time(text: &str) -> Option<i64> {
@@ -94,8 +155,19 @@ fn zone(time: &str) -> Option<(&str, i64)> {
         return Some((clock, 0));
     }
     let Some(at) = time.rfind(['+', '-']) else { return Some((time, 0)) };
-    let (hours, minutes) = time[at + 1..].split_once(':').unwrap_or((&time[at + 1..], "0"));
-    let ahead = digits(hours)? * HOUR_MS + digits(minutes)? * MINUTE_MS;
+    // `+02`, `+0200` as `date +%z` writes it, or `+02:00`.
+    let (hours, minutes) = match &time[at + 1..] {
+        both if both.len() == 4 => both.split_at_checked(2)?,
+        both => both.split_once(':').unwrap_or((both, "00")),
+    };
+    if hours.len() != 2 || minutes.len() != 2 {
+        return None;
+    }
+    let (hours, minutes) = (digits(hours)?, digits(minutes)?);
+    if hours > ZONE_HOURS_MAX || minutes > 59 {
+        return None;
+    }
+    let ahead = hours * HOUR_MS + minutes * MINUTE_MS;
     Some((&time[..at], if time[at..].starts_with('-') { -ahead } else { ahead }))
 }
 
@@ -149,6 +221,9 @@ mod tests {
             ("2026-11-25 10:30:05.25", 1_795_602_605_250),
             ("2024-02-29T23:59:59Z", 1_709_251_199_000),
             ("2026-11-25T10:30:05+02:00", 1_795_595_405_000),
+            ("2026-11-25T10:30:05+0200", 1_795_595_405_000),
+            ("2026-11-25T10:30:05+02", 1_795_595_405_000),
+            ("2026-11-25T10:30:05-0130", 1_795_608_005_000),
             ("2026-11-25T10:30:05.123456-01:30", 1_795_608_005_123),
             ("2000-03-01T00:00:00z", 951_868_800_000),
         ] {
@@ -156,6 +231,20 @@ mod tests {
         }
         assert_eq!(When::parse("15m").map(|when| when.ms(1_000_000)), Ok(100_000));
         assert_eq!(When::parse("7d").map(|when| when.ms(1_000_000)), Ok(0));
+    }
+
+    #[test]
+    fn a_point_in_time_is_told_as_it_is_read() {
+        for (ms, told) in [
+            (0, "1970-01-01 00:00:00 UTC"),
+            (1_709_251_199_999, "2024-02-29 23:59:59 UTC"),
+            (1_795_602_605_250, "2026-11-25 10:30:05 UTC"),
+            (951_868_800_000, "2000-03-01 00:00:00 UTC"),
+        ] {
+            assert_eq!(utc(ms), told);
+            let read = told.strip_suffix(" UTC").map(|told| When::parse_point(told).map(|when| when.ms(0)));
+            assert_eq!(read, Some(Ok(ms / SECOND_MS * SECOND_MS)));
+        }
     }
 
     #[test]
@@ -191,8 +280,39 @@ mod tests {
             "26-11-25",
             "1é",
             "2026-11-25T10:30+é",
+            "2026-11-25T10:30+020",
+            "2026-11-25T10:30+2",
+            "2026-11-25T10:30+200",
+            "2026-11-25T10:30+2:00",
+            "2026-11-25T10:30+02:0",
+            "2026-11-25T10:30+99:99",
+            "2026-11-25T10:30+1901",
+            "2026-11-25T10:30+0060",
+            "2026-11-25T10:30+02:00:00",
+            "2026-11-25T10:30+1é1",
         ] {
             assert!(When::parse(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_span_is_no_point_in_time_and_a_number_without_a_unit_is_no_span() {
+        for (text, ms) in [
+            ("90s", 90_000),
+            ("7d", 7 * DAY_MS),
+            ("PT1H", HOUR_MS),
+            ("P1DT2H", 26 * HOUR_MS),
+            ("P7D", 7 * DAY_MS),
+            ("PT2H3M4.5S", 7_384_500),
+        ] {
+            assert_eq!(When::parse_span(text), Ok(When::Ago(ms)), "{text}");
+        }
+        let wrong =
+            ["3600", "2026-11-27", "", "P", "PT", "P1DT", "P1H", "PT1D", "PT1M2H", "PT1H1H", "1h30m", "PT-1H", "P1é"];
+        for wrong in wrong {
+            assert!(When::parse_span(wrong).is_err_and(|why| why.contains("90s, 15m, 2h, 7d")), "{wrong}");
+        }
+        assert_eq!(When::parse_point("1970-01-02"), Ok(When::At(DAY_MS)));
+        assert!(When::parse_point("2h").is_err());
     }
 }

@@ -17,6 +17,8 @@ use crate::wire::{ErrorCode, Str, TopicId};
 /// From this version on FindCoordinator asks for several at once (KIP-699).
 const SEVERAL_COORDINATORS: i16 = 4;
 
+/// How often somebody who reads on and on looks whether a topic has grown. A small request; Kafka's clients wait for 5 minutes.
+pub const GROWTH_EVERY: Duration = Duration::from_secs(10);
 /// How long passing errors are tried again.
 const RETRY_MAX: Duration = Duration::from_secs(30);
 const BACKOFF_MIN: Duration = Duration::from_millis(50);
@@ -90,6 +92,11 @@ impl Cluster {
         })
     }
 
+    /// Where it was connected to, and as whom.
+    pub(super) fn origin(&self) -> (String, String) {
+        (self.bootstrap.clone(), self.client_id.clone())
+    }
+
     /// Those that are known so far.
     pub fn brokers(&self) -> &[BrokerInfo] {
         &self.brokers
@@ -134,6 +141,12 @@ impl Cluster {
         Ok(found)
     }
 
+    /// The topic as it is now, whatever is known of it: it may have grown.
+    pub fn topic_anew(&mut self, name: &str) -> Result<TopicInfo, ClientError> {
+        self.topics.remove(name);
+        self.topic(name, false)
+    }
+
     /// The number of the broker that leads a partition.
     pub fn leader(&mut self, topic: &str, partition: i32) -> Result<i32, ClientError> {
         let leaders = self.leaders(topic, &[partition])?;
@@ -165,10 +178,27 @@ impl Cluster {
     /// Asks this broker.
     pub fn call(&mut self, broker: i32, request: impl Into<Request>) -> Result<Response, ClientError> {
         let reply = self.connection(broker)?.call(request);
+        self.drop_if_broken(broker, &reply);
+        reply
+    }
+
+    /// Asks each of these brokers at once. All replies are waited for, in the order of the requests.
+    pub fn call_each(&mut self, requests: Vec<(i32, Request)>) -> Vec<Result<Response, ClientError>> {
+        let send =
+            |(broker, request): (i32, Request)| (broker, self.connection(broker).and_then(|there| there.send(request)));
+        let sent: Vec<(i32, Result<(), ClientError>)> = requests.into_iter().map(send).collect();
+        let receive = |(broker, sent): (i32, Result<(), ClientError>)| {
+            let reply = sent.and_then(|()| self.connection(broker)?.receive());
+            self.drop_if_broken(broker, &reply);
+            reply
+        };
+        sent.into_iter().map(receive).collect()
+    }
+
+    fn drop_if_broken(&mut self, broker: i32, reply: &Result<Response, ClientError>) {
         if matches!(reply, Err(ClientError::Broken { .. } | ClientError::NotKafka { .. })) {
             self.connections.remove(&broker);
         }
-        reply
     }
 
     /// The version that an API is spoken in with this broker.

@@ -64,14 +64,33 @@ impl Connection {
 
     /// Sends a request and waits for its reply.
     pub fn call(&mut self, request: impl Into<Request>) -> Result<Response, ClientError> {
+        self.send(request)?;
+        self.receive()
+    }
+
+    /// Sends a request, whose reply is to be received before another request is sent.
+    pub fn send(&mut self, request: impl Into<Request>) -> Result<(), ClientError> {
         let frame = self.link.request(&request.into())?;
-        self.exchange(frame)
+        self.write(&frame)
+    }
+
+    /// Waits for the reply to what was sent.
+    pub fn receive(&mut self) -> Result<Response, ClientError> {
+        let frame = read_frame(&mut self.stream).map_err(|e| self.broken(e))?;
+        self.link.reply(&frame)
     }
 
     fn exchange(&mut self, request: Vec<Bytes>) -> Result<Response, ClientError> {
-        let frame = write_all(&mut self.stream, &request).and_then(|()| read_frame(&mut self.stream));
-        let frame = frame.map_err(|source| ClientError::Broken { address: self.link.address().to_owned(), source })?;
-        self.link.reply(&frame)
+        self.write(&request)?;
+        self.receive()
+    }
+
+    fn write(&mut self, frame: &[Bytes]) -> Result<(), ClientError> {
+        write_all(&mut self.stream, frame).map_err(|e| self.broken(e))
+    }
+
+    fn broken(&self, source: io::Error) -> ClientError {
+        ClientError::Broken { address: self.link.address().to_owned(), source }
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use shards::batch::{BatchHeader, CRC_FROM, Compression, HEADER_BYTES, Records, TimestampType, crc, decompress, walk};
 
-use super::admin::{OffsetAt, offset_at};
+use super::admin::{OffsetAt, offset_at, offsets_at};
 use super::cluster::{Cluster, unasked};
 use super::error::ClientError;
 use crate::wire::messages::Response;
@@ -66,6 +66,17 @@ impl Consumer {
     /// Reads this partition too, from this offset.
     pub fn assign(&mut self, partition: i32, offset: i64) {
         self.positions.insert(partition, offset);
+    }
+
+    /// Reads partitions too that are not read yet, from their beginning.
+    pub fn assign_new(&mut self) -> Result<(), ClientError> {
+        let info = self.cluster.topic_anew(&self.topic)?;
+        let new = info.partitions.iter().map(|known| known.index).filter(|index| !self.positions.contains_key(index));
+        let new: Vec<i32> = new.collect();
+        for (partition, first) in offsets_at(&mut self.cluster, &self.topic, &new, OffsetAt::Beginning)? {
+            self.positions.insert(partition, first.unwrap_or(0));
+        }
+        Ok(())
     }
 
     pub fn unassign(&mut self, partition: i32) {

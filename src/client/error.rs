@@ -49,6 +49,11 @@ pub enum ClientError {
         "{topic}-{partition} holds bytes at offset {offset} that are no records: {what}; read on behind them with --from"
     )]
     Damaged { topic: String, partition: i32, offset: i64, what: String },
+    #[error(
+        "group \"{group}\" went on without this member, which had taken too long, so what it read last is not stored as read \
+         and comes again; take the output faster, or less of it at once with --count"
+    )]
+    NotStored { group: String },
     #[error("the records cannot be compressed: {0}; choose another --compression")]
     Compress(#[from] shards::batch::CodecError),
     #[error("the request cannot be written: {0}; ask for less at once")]
@@ -108,7 +113,7 @@ impl ClientError {
 }
 
 /// Errors of one partition that go away by themselves. What a full disk gets is among them: space comes back.
-fn is_passing(code: ErrorCode) -> bool {
+pub(super) fn is_passing(code: ErrorCode) -> bool {
     matches!(
         code,
         ErrorCode::LeaderNotAvailable

@@ -21,7 +21,10 @@ const ANSWER_BYTES_MAX: u64 = 64 << 20;
 pub enum HttpError {
     #[error("no HTTP at {address}: {source}; give the address that the broker tells at its start with --admin")]
     Unreachable { address: String, source: io::Error },
-    #[error("{address} does not answer: it hangs")]
+    #[error(
+        "{address} takes connections and does not answer within {} s; look at the broker's log, and at its processors with `top`",
+        ANSWER_MAX.as_secs()
+    )]
     Hangs { address: String },
     #[error("{address} does not answer as a corelog broker does")]
     NotOurs { address: String },

@@ -1,29 +1,28 @@
-//! A member of a classic consumer group that reads one topic: it joins, takes its share, says that it lives, and stores
-//! how far it has come. Blocking; it speaks only between two reads, which are short.
+//! A member of a classic consumer group that reads one topic: it joins, takes its share, and stores how far it has come.
+//! Blocking; its heartbeats go on by themselves (`pulse`).
 //!
-//! Invariant: only offsets that its user has marked as done are stored, and before a share is given up they are.
+//! Invariant: only offsets that its user has marked as done are stored, and before a share is given up they are. What is
+//! done and could not be stored does not come again, unless somebody else has read there since.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::admin::{OffsetAt, offset_at, offsets_at};
-use super::cluster::{Cluster, unasked};
+use super::cluster::{Cluster, GROWTH_EVERY, unasked};
 use super::consumer::{Consumer, Received};
 use super::error::ClientError;
 use super::groups::CONSUMER;
 use super::offsets::{Committer, commit_offsets, committed_offsets};
+use super::pulse::{Pulse, leaving};
 use super::subscription::{Assignment, RANGE, Subscription, by_ranges};
 use crate::wire::messages::Response;
-use crate::wire::messages::heartbeat::HeartbeatRequest;
 use crate::wire::messages::join_group::{JoinGroupRequest, JoinGroupRequestProtocol, JoinGroupResponse};
-use crate::wire::messages::leave_group::{LeaveGroupRequest, MemberIdentity};
 use crate::wire::messages::sync_group::{SyncGroupRequest, SyncGroupRequestAssignment};
 use crate::wire::{Bytes, ErrorCode, Str};
 
 const SESSION: Duration = Duration::from_secs(10);
 /// How long the others wait for this member in a rebalance; below the time that a reply is waited for.
 const REBALANCE: Duration = Duration::from_secs(45);
-const HEARTBEAT: Duration = Duration::from_secs(3);
 /// How often what is done is stored.
 const COMMIT: Duration = Duration::from_secs(1);
 
@@ -37,25 +36,32 @@ pub struct Member {
     id: String,
     /// `None`: it has to join.
     generation: Option<i32>,
-    heard: Instant,
+    pulse: Pulse,
     committed: Instant,
     /// Next offsets that are done and not stored yet.
     done: BTreeMap<i32, i64>,
+    /// What the group has stored of each partition of its share, as far as it knows.
+    stored: BTreeMap<i32, i64>,
+    /// Of a leader: how many partitions there were of each topic when it shared them out.
+    counted: BTreeMap<Str, i32>,
+    looked: Instant,
 }
 
 impl Member {
     pub fn new(cluster: Cluster, group: &str, topic: &str, otherwise: OffsetAt) -> Member {
-        let now = Instant::now();
         Member {
+            pulse: Pulse::start(cluster.origin(), group),
             consumer: Consumer::new(cluster, topic),
             group: group.to_owned(),
             topic: topic.to_owned(),
             otherwise,
             id: String::new(),
             generation: None,
-            heard: now,
-            committed: now,
+            committed: Instant::now(),
             done: BTreeMap::new(),
+            stored: BTreeMap::new(),
+            counted: BTreeMap::new(),
+            looked: Instant::now(),
         }
     }
 
@@ -71,13 +77,7 @@ impl Member {
 
     /// What has come for its share; waits for it no longer than `wait`, beside the time that a rebalance takes.
     pub fn poll(&mut self, wait: Duration) -> Result<Vec<Received>, ClientError> {
-        if self.generation.is_some() && self.committed.elapsed() >= COMMIT {
-            self.commit()?;
-        }
-        if self.generation.is_some() && self.heard.elapsed() >= HEARTBEAT {
-            self.heartbeat()?;
-        }
-        if self.generation.is_none() {
+        if !self.keeps_its_share()? {
             self.join()?;
         }
         if self.consumer.positions().is_empty() {
@@ -88,6 +88,23 @@ impl Member {
         self.consumer.poll(wait)
     }
 
+    /// For whoever takes long over what it was handed, in between: stores what is done. False: the share is given up, and
+    /// what is left of it comes again, to this member or to another.
+    pub fn keeps_its_share(&mut self) -> Result<bool, ClientError> {
+        let told = self.pulse.alive();
+        if self.committed.elapsed() >= COMMIT || told == Some(ErrorCode::RebalanceInProgress) {
+            self.commit()?;
+        }
+        match told {
+            None => {}
+            Some(code) => self.rejoin_after(ClientError::refused(format!("group \"{}\"", self.group), code))?,
+        }
+        if self.generation.is_some() && !self.counted.is_empty() && self.looked.elapsed() >= GROWTH_EVERY {
+            self.look_for_growth()?;
+        }
+        Ok(self.generation.is_some())
+    }
+
     /// Stores what is done.
     pub fn commit(&mut self) -> Result<(), ClientError> {
         self.committed = Instant::now();
@@ -95,51 +112,43 @@ impl Member {
         let offsets = self.done.iter().map(|(partition, offset)| ((self.topic.clone(), *partition), *offset)).collect();
         let committer = Committer { member: &self.id, generation };
         match commit_offsets(self.consumer.cluster(), &self.group, committer, &offsets) {
-            Ok(()) => self.done.clear(),
-            // The share is somebody else's by now, who reads these records again.
+            Ok(()) => self.stored.append(&mut self.done),
             Err(e) => self.rejoin_after(e)?,
         }
         Ok(())
     }
 
-    /// Stores what is done and gives its share to the others at once.
+    /// Stores what is done and gives its share to the others at once. An error where it could not be stored, because the
+    /// group has gone on without this member.
     pub fn leave(mut self) -> Result<(), ClientError> {
         self.commit()?;
         if self.generation.is_none() {
-            return Ok(());
+            return match self.done.is_empty() {
+                true => Ok(()),
+                false => Err(ClientError::NotStored { group: self.group }),
+            };
         }
-        let member = MemberIdentity { member_id: self.id.as_str().into(), ..Default::default() };
-        let request =
-            LeaveGroupRequest { group_id: self.group.as_str().into(), members: vec![member], ..Default::default() };
-        match self.consumer.cluster().call_coordinator(&self.group, request)? {
+        self.pulse.rest();
+        match self.consumer.cluster().call_coordinator(&self.group, leaving(&self.group, &self.id))? {
             Response::LeaveGroup(_) => Ok(()),
             other => Err(unasked("the coordinator", &other)),
         }
     }
 
-    fn heartbeat(&mut self) -> Result<(), ClientError> {
-        let request = HeartbeatRequest {
-            group_id: self.group.as_str().into(),
-            generation_id: self.generation.unwrap_or(-1),
-            member_id: self.id.as_str().into(),
-            ..Default::default()
-        };
-        let group = self.group.as_str();
-        let code =
-            self.consumer.cluster().retrying(|cluster| match cluster.call_coordinator(group, request.clone())? {
-                Response::Heartbeat(reply) => passing(group, reply.error_code),
-                other => Err(unasked("the coordinator", &other)),
-            })?;
-        self.heard = Instant::now();
-        match code {
-            ErrorCode::None => Ok(()),
-            ErrorCode::RebalanceInProgress => {
-                self.commit()?;
-                self.generation = None;
-                Ok(())
-            }
-            code => self.rejoin_after(ClientError::refused(format!("group \"{group}\""), code)),
+    /// The leader shares out anew when a topic has another number of partitions: when it joins again, all do.
+    fn look_for_growth(&mut self) -> Result<(), ClientError> {
+        self.looked = Instant::now();
+        let Member { consumer, counted, .. } = self;
+        let mut grown = false;
+        for (topic, count) in counted {
+            grown |= partitions_of(consumer.cluster(), topic)? != *count;
         }
+        if grown {
+            self.commit()?;
+            self.generation = None;
+            self.pulse.rest();
+        }
+        Ok(())
     }
 
     /// Joins anew after an error that only says that the group went on without it.
@@ -152,7 +161,7 @@ impl Member {
             _ => return Err(error),
         }
         self.generation = None;
-        self.done.clear();
+        self.pulse.rest();
         Ok(())
     }
 
@@ -175,7 +184,7 @@ impl Member {
             }
             self.id = joined.member_id.to_string();
             let Some(share) = self.sync(&joined)? else { continue };
-            self.heard = Instant::now();
+            self.pulse.keep(&self.id, joined.generation_id);
             self.generation = Some(joined.generation_id);
             return self.take(&share);
         }
@@ -202,13 +211,15 @@ impl Member {
     /// Its share of the generation; the leader brings everybody's. `None`: the group has moved on meanwhile.
     fn sync(&mut self, joined: &JoinGroupResponse) -> Result<Option<Vec<i32>>, ClientError> {
         let leads = joined.leader == joined.member_id && !joined.skip_assignment;
+        self.counted.clear();
+        let assignments = if leads { self.assign(joined)? } else { Vec::new() };
         let request = SyncGroupRequest {
             group_id: self.group.as_str().into(),
             generation_id: joined.generation_id,
             member_id: joined.member_id.clone(),
             protocol_type: Some(CONSUMER.into()),
             protocol_name: Some(RANGE.into()),
-            assignments: if leads { self.assign(joined)? } else { Vec::new() },
+            assignments,
             ..Default::default()
         };
         let group = self.group.as_str();
@@ -245,18 +256,14 @@ impl Member {
         let mut partitions: BTreeMap<Str, i32> = BTreeMap::new();
         for topic in readers.values().flatten() {
             if !partitions.contains_key(topic) {
-                let count = match cluster.topic(topic, false) {
-                    Ok(info) => i32::try_from(info.partitions.len()).unwrap_or(i32::MAX),
-                    Err(ClientError::NoTopic { .. }) => 0,
-                    Err(e) => return Err(e),
-                };
-                partitions.insert(topic.clone(), count);
+                partitions.insert(topic.clone(), partitions_of(cluster, topic)?);
             }
         }
         let mut assignments = Vec::new();
         for (member_id, share) in by_ranges(&readers, &partitions) {
             assignments.push(SyncGroupRequestAssignment { member_id, assignment: share.write()? });
         }
+        (self.counted, self.looked) = (partitions, Instant::now());
         Ok(assignments)
     }
 
@@ -267,12 +274,21 @@ impl Member {
         }
         let (group, topic, otherwise) = (self.group.as_str(), self.topic.as_str(), self.otherwise);
         let cluster = self.consumer.cluster();
-        let stored = committed_offsets(cluster, group)?;
+        // Its leader may know of partitions that this member has not heard of.
+        cluster.topic_anew(topic)?;
+        let mut stored = committed_offsets(cluster, group)?;
         let firsts = offsets_at(cluster, topic, share, OffsetAt::Beginning)?;
+        let known = std::mem::take(&mut self.stored);
+        self.done.retain(|partition, _| share.contains(partition));
         for &partition in share {
-            let stored = stored.get(&(topic.to_owned(), partition)).copied();
+            let stored = stored.remove(&(topic.to_owned(), partition));
+            self.stored.extend(stored.map(|offset| (partition, offset)));
             let first = firsts.get(&partition).copied().flatten().unwrap_or(0);
-            let offset = match stored {
+            if stored != known.get(&partition).copied() {
+                // Somebody else was there since.
+                self.done.remove(&partition);
+            }
+            let offset = match self.done.get(&partition).copied().or(stored) {
                 // Retention may have passed it.
                 Some(offset) => offset.max(first),
                 None => {
@@ -285,6 +301,15 @@ impl Member {
             self.consumer.assign(partition, offset);
         }
         Ok(())
+    }
+}
+
+/// How many partitions a topic has now; none if it is gone.
+fn partitions_of(cluster: &mut Cluster, topic: &str) -> Result<i32, ClientError> {
+    match cluster.topic_anew(topic) {
+        Ok(info) => Ok(i32::try_from(info.partitions.len()).unwrap_or(i32::MAX)),
+        Err(ClientError::NoTopic { .. }) => Ok(0),
+        Err(e) => Err(e),
     }
 }
 

@@ -23,13 +23,14 @@ mod link;
 mod member;
 mod offsets;
 mod producer;
+mod pulse;
 mod stages;
 mod subscription;
 #[cfg(test)]
 mod tests;
 
 pub use admin::{OffsetAt, create_partitions, create_topic, delete_topic, offset_at, offsets_at};
-pub use cluster::{BrokerInfo, Cluster, PartitionInfo, TopicInfo};
+pub use cluster::{BrokerInfo, Cluster, GROWTH_EVERY, PartitionInfo, TopicInfo};
 pub use configs::{ConfigChange, ConfigEntry, ConfigSource, alter_topic_configs, topic_configs};
 pub use connection::Connection;
 pub use consumer::{Consumer, Received};
@@ -39,6 +40,6 @@ pub use http::{ADMIN_PORT, Http, HttpError};
 pub use inspect::{ClusterInfo, Feature, ServedApi, describe_cluster, features_and_apis};
 pub use link::Link;
 pub use member::Member;
-pub use offsets::{Committer, TopicPartition, commit_offsets, committed_offsets, delete_offsets};
-pub use producer::{Outgoing, Producer, partition_of, producer_identity};
+pub use offsets::{Committer, TopicPartition, check_commit, commit_offsets, committed_offsets, delete_offsets};
+pub use producer::{Outgoing, Producer, Sent, partition_of, producer_identity};
 pub use stages::{StageTimes, stages_between, stages_follow};

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 
 use super::cluster::{Cluster, unasked};
 use super::error::ClientError;
+use super::groups::describe_group;
+use crate::wire::messages::offset_commit::OffsetCommitResponsePartition;
 use crate::wire::messages::offset_commit::{
     OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
@@ -105,14 +107,27 @@ pub fn commit_offsets(
             Response::OffsetCommit(reply) => reply,
             other => return Err(unasked("the coordinator", &other)),
         };
-        for topic in &reply.topics {
-            let wrong = topic.partitions.iter().find(|partition| partition.error_code != ErrorCode::None);
-            if let Some(partition) = wrong {
-                return Err(refused(&topic.name, partition.partition_index, partition.error_code));
-            }
-        }
-        Ok(())
+        let parts = reply.topics.iter().flat_map(|topic| topic.partitions.iter().map(move |part| (&topic.name, part)));
+        let wrong: Vec<_> = parts.filter(|(_, part)| part.error_code != ErrorCode::None).collect();
+        let Some((_, first)) = wrong.first() else { return Ok(()) };
+        let name = |(topic, part): &(&Str, &OffsetCommitResponsePartition)| match part.error_code {
+            code if code == first.error_code => format!("{topic}-{}", part.partition_index),
+            other => format!("{topic}-{} ({other})", part.partition_index),
+        };
+        let names: Vec<String> = wrong.iter().map(name).collect();
+        Err(ClientError::refused(format!("the stored offsets of {}", names.join(", ")), first.error_code))
     })
+}
+
+/// Whether offsets could be stored for a group from outside: an error as the broker would answer it to the attempt.
+pub fn check_commit(cluster: &mut Cluster, group: &str) -> Result<(), ClientError> {
+    match describe_group(cluster, group) {
+        Ok(info) if info.members.is_empty() => Ok(()),
+        Ok(_) => Err(ClientError::refused(format!("the offsets of group \"{group}\""), ErrorCode::UnknownMemberId)),
+        // It would be made.
+        Err(ClientError::NoGroup { .. }) => Ok(()),
+        Err(e) => Err(e),
+    }
 }
 
 /// Removes the stored offsets of these partitions. The group may have members, but none that reads these topics.

@@ -1,8 +1,9 @@
-//! Sends batches of records, each until it is acked by every in-sync replica. Blocking, one batch at a time.
+//! Sends batches of records, each until it is acked by every in-sync replica. Blocking; a batch of each of many partitions
+//! at a time, with one request to each leader.
 //!
 //! Invariant: a batch that is sent again has the same producer, epoch and sequence, so that it is appended once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use shards::batch::{BatchBuilder, Compression, CompressionLevels, NewRecord};
 
@@ -10,7 +11,9 @@ use super::cluster::{Cluster, unasked};
 use super::error::ClientError;
 use crate::wire::messages::Response;
 use crate::wire::messages::init_producer_id::InitProducerIdRequest;
-use crate::wire::messages::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
+use crate::wire::messages::produce::{
+    PartitionProduceData, PartitionProduceResponse, ProduceRequest, TopicProduceData,
+};
 use crate::wire::{Bytes, ErrorCode};
 
 /// How long the broker may wait for replicas, in milliseconds.
@@ -74,8 +77,37 @@ impl Producer {
         self.unkeyed = (self.unkeyed + 1) % self.partitions.max(1);
     }
 
-    /// Sends one batch and waits until it is acked. Its first record's offset, if the broker still knows it.
-    pub fn send(&mut self, partition: i32, records: &[Outgoing]) -> Result<Option<i64>, ClientError> {
+    /// Sends one batch to each of these partitions and waits until all are acked, or one will never be.
+    pub fn send(&mut self, batches: &[(i32, &[Outgoing])]) -> Sent {
+        let mut sent = Sent::default();
+        let mut waiting = BTreeMap::new();
+        for (partition, records) in batches {
+            match self.batch(*partition, records) {
+                Ok(batch) => waiting.extend(batch.map(|batch| (*partition, batch))),
+                Err(e) => sent.failed = Some((Some(*partition), e)),
+            }
+        }
+        if sent.failed.is_some() {
+            return sent;
+        }
+        let Producer { cluster, topic, sequences, .. } = self;
+        let mut refused = None;
+        let outcome = cluster.retrying(|cluster| {
+            append(cluster, topic, &mut waiting, &mut |partition, batch: Batch, offset| {
+                sequences.insert(partition, next_sequence(batch.sequence, batch.count));
+                sent.offsets.insert(partition, offset);
+            })
+            .map_err(|(partition, e)| {
+                refused = partition;
+                e
+            })
+        });
+        sent.failed = outcome.err().map(|e| (refused, e));
+        sent
+    }
+
+    /// `None`: there are no records.
+    fn batch(&self, partition: i32, records: &[Outgoing]) -> Result<Option<Batch>, ClientError> {
         let Some(first) = records.first() else { return Ok(None) };
         let sequence = self.sequences.get(&partition).copied().unwrap_or(0);
         let mut builder = BatchBuilder::new(first.timestamp_ms).compression(self.codec, CompressionLevels::default());
@@ -93,12 +125,23 @@ impl Producer {
             });
         }
         let count = builder.len();
-        let batch = builder.finish()?;
-        let topic = self.topic.as_str();
-        let offset = self.cluster.retrying(|cluster| append(cluster, topic, partition, &batch))?;
-        self.sequences.insert(partition, next_sequence(sequence, count));
-        Ok(offset)
+        Ok(Some(Batch { sequence, count, bytes: builder.finish()? }))
     }
+}
+
+/// What became of batches that were sent together.
+#[derive(Debug, Default)]
+pub struct Sent {
+    /// Those that were acked, by partition: the first record's offset, if the broker still knows it.
+    pub offsets: BTreeMap<i32, Option<i64>>,
+    /// Why the others were not, and the partition whose batch will never be taken, if it is one.
+    pub failed: Option<(Option<i32>, ClientError)>,
+}
+
+struct Batch {
+    sequence: i32,
+    count: i32,
+    bytes: Bytes,
 }
 
 /// From 2^31-1 it goes on at 0.
@@ -127,25 +170,70 @@ fn identity(cluster: &mut Cluster) -> Result<(i64, i16), ClientError> {
     }
 }
 
-fn append(cluster: &mut Cluster, topic: &str, partition: i32, batch: &Bytes) -> Result<Option<i64>, ClientError> {
-    let leader = cluster.leader(topic, partition)?;
-    let data = PartitionProduceData { index: partition, records: Some(batch.clone()) };
-    let topic_data =
-        vec![TopicProduceData { name: topic.into(), partition_data: vec![data], ..TopicProduceData::default() }];
-    let request = ProduceRequest { acks: -1, timeout_ms: TIMEOUT_MS, topic_data, ..ProduceRequest::default() };
-    let reply = match cluster.call(leader, request)? {
-        Response::Produce(reply) => reply,
-        other => return Err(unasked("the leader", &other)),
+/// Sends every batch that waits, and takes out those that are acked. An error of one partition comes with its number.
+fn append(
+    cluster: &mut Cluster,
+    topic: &str,
+    waiting: &mut BTreeMap<i32, Batch>,
+    acked: &mut dyn FnMut(i32, Batch, Option<i64>),
+) -> Result<(), (Option<i32>, ClientError)> {
+    let partitions: Vec<i32> = waiting.keys().copied().collect();
+    let mut requests = Vec::new();
+    for (leader, partitions) in cluster.leaders(topic, &partitions).map_err(|e| (None, e))? {
+        let data = |index: i32| Some(PartitionProduceData { index, records: Some(waiting.get(&index)?.bytes.clone()) });
+        let partition_data = partitions.into_iter().filter_map(data).collect();
+        let topic_data = vec![TopicProduceData { name: topic.into(), partition_data, ..TopicProduceData::default() }];
+        let request = ProduceRequest { acks: -1, timeout_ms: TIMEOUT_MS, topic_data, ..ProduceRequest::default() };
+        requests.push((leader, request.into()));
+    }
+    let mut failed: Option<(Option<i32>, ClientError)> = None;
+    let mut fail = |partition, error: ClientError| {
+        // What will never be taken counts before what may be the next time.
+        if failed.as_ref().is_none_or(|(_, other)| other.is_passing() && !error.is_passing()) {
+            failed = Some((partition, error));
+        }
     };
-    let Some(part) = reply.responses.first().and_then(|topic| topic.partition_responses.first()) else {
-        return Err(ClientError::NoLeader { topic: topic.to_owned(), partition });
-    };
+    for reply in cluster.call_each(requests) {
+        let parts = match reply {
+            Ok(Response::Produce(reply)) => reply.responses.into_iter().flat_map(|topic| topic.partition_responses),
+            Ok(other) => {
+                fail(None, unasked("the leader", &other));
+                continue;
+            }
+            Err(e) => {
+                fail(None, e);
+                continue;
+            }
+        };
+        for part in parts {
+            match (judged(topic, &part), waiting.remove(&part.index)) {
+                (Ok(offset), Some(batch)) => acked(part.index, batch, offset),
+                (Err(e), Some(batch)) => {
+                    waiting.insert(part.index, batch);
+                    fail(Some(part.index), e);
+                }
+                (_, None) => {
+                    let what = format!("{topic}-{} was answered and not asked", part.index);
+                    fail(None, ClientError::NotKafka { address: "the leader".to_owned(), what });
+                }
+            }
+        }
+    }
+    match (failed, waiting.keys().next()) {
+        (Some(failed), _) => Err(failed),
+        (None, None) => Ok(()),
+        (None, Some(&partition)) => Err((None, ClientError::NoLeader { topic: topic.to_owned(), partition })),
+    }
+}
+
+/// What the broker says of one batch.
+fn judged(topic: &str, part: &PartitionProduceResponse) -> Result<Option<i64>, ClientError> {
     match part.error_code {
         ErrorCode::None => Ok(Some(part.base_offset).filter(|offset| *offset >= 0)),
         // An earlier try was appended, too long ago for the broker to know where.
         ErrorCode::DuplicateSequenceNumber => Ok(None),
         code => Err(ClientError::Refused {
-            what: format!("records for {topic}-{partition} were not taken"),
+            what: format!("records for {topic}-{} were not taken", part.index),
             code,
             message: part.error_message.as_ref().map(|text| text.to_string()),
         }),

@@ -53,6 +53,9 @@ struct State {
     /// Base sequences of the batches that came, in order, retries included.
     sequences: Vec<i32>,
     aborted: Vec<(i64, i64)>,
+    /// Beside the first; their batches are acked, and are not read.
+    more_partitions: i32,
+    produce_requests: usize,
     /// What clients are told to connect to, if not where it listens.
     told_port: Option<u16>,
     /// What was set for the topic.
@@ -153,11 +156,19 @@ impl Fake {
                 CreateTopicsResponse { topics, ..Default::default() }.into()
             }
             Request::Produce(request) => {
-                let records = request.topic_data[0].partition_data[0].records.clone().expect("records");
-                let (error_code, base_offset) = self.append(&records)?;
-                let part = PartitionProduceResponse { error_code, base_offset, ..Default::default() };
-                let topic =
-                    TopicProduceResponse { name: TOPIC.into(), partition_responses: vec![part], ..Default::default() };
+                self.state().produce_requests += 1;
+                let mut partition_responses = Vec::new();
+                for data in &request.topic_data[0].partition_data {
+                    let (error_code, base_offset) = self.append(data.records.as_ref().expect("records"))?;
+                    let index = data.index;
+                    partition_responses.push(PartitionProduceResponse {
+                        index,
+                        error_code,
+                        base_offset,
+                        ..Default::default()
+                    });
+                }
+                let topic = TopicProduceResponse { name: TOPIC.into(), partition_responses, ..Default::default() };
                 ProduceResponse { responses: vec![topic], ..Default::default() }.into()
             }
             Request::ListOffsets(request) => {
@@ -226,16 +237,18 @@ impl Fake {
         let port = i32::from(self.state().told_port.unwrap_or(self.address.port()));
         let broker = MetadataResponseBroker { node_id: 1, host: "127.0.0.1".into(), port, ..Default::default() };
         let unknown = self.fault(|fault| *fault == Fault::NotMadeYet).is_some();
-        let partition = MetadataResponsePartition {
+        let partition = |partition_index| MetadataResponsePartition {
+            partition_index,
             leader_id: 1,
             replica_nodes: vec![1],
             isr_nodes: vec![1],
             ..Default::default()
         };
+        let partitions = (0..=self.state().more_partitions).map(partition).collect();
         let topic = MetadataResponseTopic {
             error_code: if unknown { ErrorCode::UnknownTopicOrPartition } else { ErrorCode::None },
             name: Some(TOPIC.into()),
-            partitions: if unknown { Vec::new() } else { vec![partition] },
+            partitions: if unknown { Vec::new() } else { partitions },
             ..Default::default()
         };
         MetadataResponse { brokers: vec![broker], controller_id: 1, topics: vec![topic], ..Default::default() }
@@ -294,6 +307,15 @@ fn records(values: &[&str]) -> Vec<Outgoing> {
     values.iter().map(record).collect()
 }
 
+/// Sends one batch; its first record's offset.
+fn send(producer: &mut Producer, records: &[Outgoing]) -> Result<Option<i64>, ClientError> {
+    let sent = producer.send(&[(0, records)]);
+    match sent.failed {
+        Some((_, e)) => Err(e),
+        None => Ok(sent.offsets.get(&0).copied().flatten()),
+    }
+}
+
 fn poll(consumer: &mut Consumer) -> Result<Vec<Received>, ClientError> {
     consumer.poll(Duration::from_millis(10))
 }
@@ -312,8 +334,8 @@ fn what_was_produced_is_consumed_in_every_codec_from_any_offset() {
     for codec in [Compression::None, Compression::Gzip, Compression::Snappy, Compression::Lz4, Compression::Zstd] {
         let fake = Fake::start();
         let mut producer = fake.producer(codec);
-        assert_eq!(producer.send(0, &records(&["a", "b"])).expect("acked"), Some(0));
-        assert_eq!(producer.send(0, &records(&["c", "d"])).expect("acked"), Some(2));
+        assert_eq!(send(&mut producer, &records(&["a", "b"])).expect("acked"), Some(0));
+        assert_eq!(send(&mut producer, &records(&["c", "d"])).expect("acked"), Some(2));
         assert_eq!(fake.state().sequences, [0, 2]);
         let mut consumer = fake.consumer(1);
         let received = poll(&mut consumer).expect("records");
@@ -333,16 +355,35 @@ fn a_batch_is_sent_again_as_it_was_until_it_is_acked() {
         Fault::ReplyLost,
     ]);
     let mut producer = fake.producer(Compression::None);
-    assert_eq!(producer.send(0, &records(&["a", "b"])).expect("acked"), Some(0));
-    assert_eq!(producer.send(0, &records(&["c"])).expect("acked"), Some(2));
+    assert_eq!(send(&mut producer, &records(&["a", "b"])).expect("acked"), Some(0));
+    assert_eq!(send(&mut producer, &records(&["c"])).expect("acked"), Some(2));
     assert_eq!(fake.state().sequences, [0, 0, 0, 0, 2]);
     assert_eq!(fake.state().log.len(), 2, "appended once each");
 }
 
 #[test]
+fn partitions_share_a_request_and_only_those_that_failed_are_sent_again() {
+    let fake = Fake::with(&[Fault::Produce(ErrorCode::NotLeaderOrFollower)]);
+    fake.state().more_partitions = 4;
+    let mut producer = fake.producer(Compression::None);
+    let batch = records(&["a"]);
+    let all: Vec<(i32, &[Outgoing])> = (0..5).map(|partition| (partition, batch.as_slice())).collect();
+    let sent = producer.send(&all);
+    assert!(sent.failed.is_none() && sent.offsets.len() == 5, "{sent:?}");
+    assert_eq!((fake.state().produce_requests, fake.state().sequences.len()), (2, 6));
+
+    // The others are acked all the same, and who was refused is named.
+    fake.state().faults = [Fault::Produce(ErrorCode::MessageTooLarge)].into();
+    let sent = producer.send(&all);
+    assert!(matches!(sent.failed, Some((Some(0), ClientError::Refused { .. }))), "{sent:?}");
+    assert_eq!(sent.offsets.into_keys().collect::<Vec<_>>(), [1, 2, 3, 4]);
+    assert_eq!(fake.state().produce_requests, 3);
+}
+
+#[test]
 fn what_will_never_be_taken_is_not_sent_again() {
     let fake = Fake::with(&[Fault::Produce(ErrorCode::MessageTooLarge)]);
-    let refused = fake.producer(Compression::None).send(0, &records(&["a"])).expect_err("refused");
+    let refused = send(&mut fake.producer(Compression::None), &records(&["a"])).expect_err("refused");
     assert!(matches!(refused, ClientError::Refused { code: ErrorCode::MessageTooLarge, .. }), "{refused}");
     assert_eq!(fake.state().sequences.len(), 1);
     let refused = create_topic(&mut fake.cluster(), "x", 1, 1, &[]).expect_err("refused").to_string();
@@ -364,7 +405,7 @@ fn a_topic_that_its_first_use_makes_is_waited_for_and_another_is_not() {
 #[test]
 fn an_offset_that_is_not_there_is_refused_with_those_that_are() {
     let fake = Fake::start();
-    fake.producer(Compression::None).send(0, &records(&["a", "b"])).expect("acked");
+    send(&mut fake.producer(Compression::None), &records(&["a", "b"])).expect("acked");
     let refused = poll(&mut fake.consumer(9)).expect_err("out of range");
     assert!(matches!(refused, ClientError::OutOfRange { asked: 9, first: 0, end: 2, .. }), "{refused}");
 }
@@ -373,8 +414,8 @@ fn an_offset_that_is_not_there_is_refused_with_those_that_are() {
 fn damage_is_named_after_everything_before_it_was_handed_out() {
     let fake = Fake::start();
     let mut producer = fake.producer(Compression::None);
-    producer.send(0, &records(&["good"])).expect("acked");
-    producer.send(0, &records(&["bad"])).expect("acked");
+    send(&mut producer, &records(&["good"])).expect("acked");
+    send(&mut producer, &records(&["bad"])).expect("acked");
     fake.state().faults = [Fault::Flip, Fault::Flip].into();
     let mut consumer = fake.consumer(0);
     assert_eq!(values(&poll(&mut consumer).expect("the good one")), [at(0, "good")]);
@@ -391,7 +432,7 @@ fn records_of_an_aborted_transaction_and_its_end_are_passed_over() {
     let fake = Fake::start();
     let mut producer = fake.producer(Compression::None);
     for value in ["plain", "aborted", "end of the aborted", "committed"] {
-        producer.send(0, &records(&[value])).expect("acked");
+        send(&mut producer, &records(&[value])).expect("acked");
     }
     let mut state = fake.state();
     state.aborted = vec![(7, 1)];

@@ -36,6 +36,21 @@ fn a_run_reads_back_every_record_that_was_acked_at_a_rate_and_at_the_maximum_in_
     assert!(after.code == Some(0) && !after.stdout.contains("end to end"), "{}", after.stdout);
 }
 
+#[test]
+fn records_of_varied_sizes_fill_batches_as_those_of_one_size_do() {
+    let home = Home::new();
+    let _broker = home.dev(&[]);
+    let of = ["bench", "--partitions", "1", "--clients", "1", "--warmup", "0", "--duration", "1s", "--produce-only"];
+    for (number, sizes) in ["20000", "varied:20000", "100..40000"].into_iter().enumerate() {
+        let topic = format!("t{number}");
+        let done = ran(&home, &[&of[..], &["--rate", "max", "--topic", &topic, "--record-size", sizes]].concat());
+        let line = done.stdout.lines().find(|line| line.ends_with(" records a request")).expect(&done.stderr);
+        let each = line.split_whitespace().rev().nth(3).and_then(|each| each.parse::<f64>().ok()).expect(line);
+        // 13 of the mean size fit.
+        assert!((8.0..=14.0).contains(&each), "{sizes}: {line}");
+    }
+}
+
 /// A request takes along what is there of all partitions, so that the next one has to wait for its linger.
 #[test]
 fn a_linger_bounds_the_requests_of_a_client_however_many_partitions_there_are() {
@@ -76,7 +91,8 @@ fn a_report_has_everything_in_files_that_load_nothing() {
     for name in ["percentiles.svg", "throughput.svg", "latency.svg", "report.html"] {
         loads_nothing(name, &text(name));
     }
-    let full = ran(&home, &[&run[..7], &["--duration", "1s", "--out", "/proc/none"]].concat());
+    // Told before the run, which would take its time.
+    let full = ran(&home, &[&run[..7], &["--duration", "1h", "--out", "/proc/none"]].concat());
     assert!(full.code == Some(1) && full.stderr.contains("--out"), "{}", full.stderr);
     assert!(full.stdout.contains("1000 acked"), "the table is there all the same: {}", full.stdout);
 }
@@ -158,6 +174,40 @@ fn two_brokers_are_compared_in_turn() {
         assert!(text(name).contains("B end to end"), "{name}");
         loads_nothing(name, &text(name));
     }
+}
+
+fn compare(args: &[&str]) -> std::process::Command {
+    let mut compare = std::process::Command::new(env!("CARGO_BIN_EXE_corelog"));
+    compare.args(["bench", "compare"]).args(args).args(["--rate", "100", "--warmup", "0"]);
+    compare.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    compare
+}
+
+#[test]
+fn a_comparison_that_cannot_be_measures_nothing_and_one_that_is_stopped_keeps_what_was_measured() {
+    let (one, other) = (Home::new(), Home::new());
+    let broker = one.dev(&[]);
+    let (a, b) = (one.address.to_string(), other.address.to_string());
+    let nobody = Ran::from(compare(&[&a, &b, "--duration", "1h"]).output().expect("the binary runs"));
+    assert!(nobody.code == Some(3) && nobody.stdout.is_empty(), "{} {}", nobody.stdout, nobody.stderr);
+    assert!(nobody.stderr.contains("after 0 of 5 rounds: no broker answers at"), "{}", nobody.stderr);
+
+    let out = one.path().join("report");
+    let dir = out.to_str().expect("UTF-8");
+    let running =
+        compare(&[&a, &a, "--duration", "1h", "--topic", "t", "--out", dir]).spawn().expect("the binary runs");
+    // The first run has begun when its records are there.
+    assert!(!said(&one, &["consume", "t", "--follow", "-n", "1", "-f", "%o"]).is_empty());
+    let pid = rustix::process::Pid::from_child(&running);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("it runs");
+    let stopped = Ran::from(running.wait_with_output().expect("it ends"));
+    assert_eq!(stopped.code, Some(1), "{}", stopped.stderr);
+    assert!(stopped.stderr.contains("it was stopped after 0 of 5 rounds"), "{}", stopped.stderr);
+    assert!(stopped.stdout.contains("(partial)") && stopped.stdout.contains("A in the round that did not end"));
+    let text = std::fs::read_to_string(out.join("compare.json")).expect("a report");
+    let json: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!((&json["partial"], json["not_ended"].as_array().map(Vec::len)), (&serde_json::json!(true), Some(1)));
+    drop(broker);
 }
 
 #[test]

@@ -4,8 +4,11 @@ use std::fs;
 use std::io::Read;
 use std::process::{Command, Output, Stdio};
 
-use crate::broker::Home;
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::broker::{Home, until};
 use crate::commands::{command, ran};
+use crate::http;
 
 fn alone(args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_corelog"));
@@ -83,6 +86,24 @@ fn colours_are_for_terminals_and_not_for_those_who_want_none() {
     ] {
         assert!(!plain.is_empty() && !plain.contains('\x1b'), "{plain:?}");
     }
+}
+
+/// On a terminal of its own, which `top` takes for itself.
+#[test]
+fn a_terminal_is_given_back_by_a_top_that_is_told_to_end() {
+    let home = Home::new();
+    let (_broker, admin) = http::start(&home, &[]);
+    let [pid, seen] = ["pid", "seen"].map(|name| home.path().join(name));
+    let top = format!("echo $$ > {}; exec {} top --admin {}", pid.display(), env!("CARGO_BIN_EXE_corelog"), admin);
+    let mut script = Command::new("script");
+    script.args(["-qfec", &top]).arg(&seen).stdin(Stdio::null()).stdout(Stdio::null());
+    let mut script = script.spawn().expect("script of util-linux");
+    let screen = |mark: &str| fs::read(&seen).is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(mark));
+    until("the screen is taken", || screen("\x1b[?1049h"));
+    let pid = fs::read_to_string(&pid).expect("its number").trim().parse().ok().and_then(Pid::from_raw);
+    kill_process(pid.expect("a number"), Signal::TERM).expect("it runs");
+    script.wait().expect("it ends");
+    assert!(screen("\x1b[?1049l"));
 }
 
 #[test]

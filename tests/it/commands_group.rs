@@ -1,5 +1,6 @@
 //! `corelog group` and `corelog consume --group` against a real broker: who reads, who lags, where a group goes on.
 
+use std::io::{BufRead, BufReader, Read};
 use std::process::Child;
 use std::time::{Duration, Instant};
 
@@ -127,6 +128,33 @@ fn a_watch_ends_when_nobody_reads_it_any_more() {
 }
 
 #[test]
+fn a_watch_says_when_it_looked_and_goes_on_without_a_group_that_ended() {
+    let home = Home::new();
+    let _broker = broker(&home);
+    orders(&home);
+    for group in ["a", "b"] {
+        assert_eq!(fed(&home, &["group", "offsets", "import", group], "orders,0,4\n").code, Some(0));
+    }
+    let flags = ["group", "lag", "a", "b", "--watch", "1", "-o", "json"];
+    let mut watch = command(&home, &flags).spawn().expect("the binary runs");
+    let mut looks = BufReader::new(watch.stdout.take().expect("a pipe")).lines();
+    let mut look = || -> Value { serde_json::from_str(&looks.next().expect("a line").expect("text")).expect("JSON") };
+    let groups = |look: &Value| look["groups"].as_array().map(Vec::len);
+    let first = look();
+    assert_eq!((groups(&first), first["at_ms"].is_i64()), (Some(2), true), "{first}");
+    said(&home, &["group", "delete", "a"]);
+    let deadline = Instant::now() + PATIENCE;
+    let mut last = look();
+    while groups(&last) != Some(1) {
+        assert!(Instant::now() < deadline, "{last}");
+        last = look();
+    }
+    assert!(last["at_ms"].as_i64() > first["at_ms"].as_i64(), "{last}");
+    watch.kill().expect("it runs");
+    watch.wait().expect("a child");
+}
+
+#[test]
 fn two_members_share_and_one_that_is_stopped_leaves_its_part_to_the_other() {
     let home = Home::new();
     let _broker = broker(&home);
@@ -169,7 +197,8 @@ fn stored_offsets_go_out_as_lines_and_in_again() {
         assert!(ended.code == Some(code) && ended.stderr.contains(part), "{:?} {}", ended.code, ended.stderr);
     }
     assert_eq!(fed(&home, &["group", "offsets", "import", "a", "--dry-run"], "orders,0,4").code, Some(0));
-    assert_eq!(said(&home, &["group", "offsets", "export", "a"]), "");
+    let nobody = ran(&home, &["group", "offsets", "export", "a"]);
+    assert!(nobody.code == Some(4) && nobody.stderr.contains("there is no group \"a\""), "{}", nobody.stderr);
     let file = home.path().join("offsets.csv");
     let path = file.to_str().expect("a UTF-8 path");
     assert_eq!(fed(&home, &["group", "offsets", "import", "a"], "orders,0,4\norders,2,1\n").code, Some(0));
@@ -182,4 +211,90 @@ fn stored_offsets_go_out_as_lines_and_in_again() {
     said(&home, &["group", "offsets", "delete", "b", "--topic", "orders"]);
     let none = ran(&home, &["group", "offsets", "delete", "b", "--topic", "orders"]);
     assert!(none.code == Some(4) && none.stderr.contains("no offsets of orders"), "{}", none.stderr);
+
+    let beyond = fed(&home, &["group", "offsets", "import", "a"], "orders,0,9999\norders,1,5\norders,2,0\n");
+    let told = "orders-0 has offsets 0 to 10: 10 instead of 9999\norders-1 has offsets 0 to 0: 0 instead of 5\n";
+    assert_eq!((beyond.code, beyond.stderr.as_str()), (Some(0), told));
+    assert_eq!(said(&home, &["group", "offsets", "export", "a"]), "orders,0,10\norders,1,0\norders,2,0\n");
+
+    assert_eq!(fed(&home, &["group", "offsets", "import", "b"], "orders,0,4\n").code, Some(0));
+    let some = ran(&home, &["group", "delete", "nobody", "a", "b", "-o", "json"]);
+    let deleted: Value = serde_json::from_str(&some.stdout).expect("JSON");
+    let deleted: Vec<_> = deleted.as_array().expect("a list").iter().map(|group| &group["deleted"]).collect();
+    assert_eq!((some.code, deleted), (Some(4), vec![&json!(false), &json!(true), &json!(true)]), "{}", some.stderr);
+    assert_eq!(said(&home, &["group", "list"]), "group  kind  protocol  state\n");
+}
+
+#[test]
+fn what_a_group_reads_and_has_never_stored_is_no_lag_of_nothing() {
+    let home = Home::new();
+    let _broker = broker(&home);
+    orders(&home);
+    let flags = ["consume", "orders", "--group", "billing", "--follow", "-o", "end"];
+    let mut member = command(&home, &flags).spawn().expect("the binary runs");
+    assert_eq!(shares(&home, 1), [[0, 1, 2]]);
+    let lag = json_of(&home, &["group", "lag", "billing"]);
+    assert_eq!((&lag[0]["lag"], &lag[0]["unknown"]), (&Value::Null, &json!(1)), "{lag:#}");
+    assert_eq!(lag[0]["partitions"][1]["lag"], 0, "nothing is there that could be read");
+    let all = said(&home, &["group", "lag", "--all"]);
+    let row: Vec<&str> = all.lines().last().unwrap_or_default().split_whitespace().collect();
+    assert_eq!(row, ["billing", "Stable", "1", "3", "-", "-"]);
+    assert!(said(&home, &["group", "lag", "billing"]).contains("nothing stored of 1 that are read"));
+
+    // What a dry run promises is what would be done.
+    for args in [
+        &["group", "reset", "billing", "--topic", "orders", "--to-earliest", "--dry-run"][..],
+        &["group", "offsets", "import", "billing", "--dry-run"],
+    ] {
+        let refused = fed(&home, args, "orders,0,1\n");
+        assert!(refused.code == Some(5) && refused.stderr.contains("stop its consumers"), "{}", refused.stderr);
+    }
+    member.kill().expect("it runs");
+    member.wait().expect("a child");
+}
+
+/// Longer than the session that a member asks for.
+const SESSION: Duration = Duration::from_secs(13);
+
+/// The pipe is full long before the end, so that the command waits for its reader; its heartbeats must not.
+#[test]
+fn a_member_whose_output_is_taken_slowly_keeps_its_place_and_what_was_taken_is_stored() {
+    let home = Home::new();
+    let _broker = broker(&home);
+    let lines: Vec<String> = (0..20_000).map(|n| format!("{n:080}")).collect();
+    said(&home, &["topic", "create", "big"]);
+    assert_eq!(fed(&home, &["produce", "big"], &(lines.join("\n") + "\n")).code, Some(0));
+    let mut reader = command(&home, &["consume", "big", "-g", "billing"]).spawn().expect("the binary runs");
+    let mut taken = BufReader::with_capacity(100, reader.stdout.take().expect("a pipe"));
+    let mut first = String::new();
+    for _ in 0..100 {
+        taken.read_line(&mut first).expect("a line");
+    }
+    std::thread::sleep(SESSION);
+    let group = json_of(&home, &["group", "describe", "billing"]);
+    assert_eq!((&group["state"], group["members"].as_array().map(Vec::len)), (&json!("Stable"), Some(1)), "{group:#}");
+    taken.read_to_string(&mut first).expect("the other lines");
+    let all: Vec<&str> = first.lines().collect();
+    assert_eq!((all.len(), all == lines), (lines.len(), true), "each line comes once");
+    let ended = reader.wait_with_output().expect("it ends");
+    assert_eq!((ended.status.code(), ended.stderr.as_slice()), (Some(0), &b""[..]));
+    assert_eq!(said(&home, &["group", "offsets", "export", "billing"]), "big,0,20000\n");
+}
+
+#[test]
+fn who_reads_on_reads_partitions_too_that_are_added() {
+    let home = Home::new();
+    let _broker = broker(&home);
+    said(&home, &["topic", "create", "orders"]);
+    let flags = ["consume", "orders", "--follow", "-n", "2", "-f", "%p:%s\\n"];
+    let alone = command(&home, &flags).spawn().expect("the binary runs");
+    let member = command(&home, &[&flags[..], &["-g", "billing"]].concat()).spawn().expect("the binary runs");
+    assert_eq!(shares(&home, 1), [[0]]);
+    assert_eq!(fed(&home, &["produce", "orders"], "a\n").code, Some(0));
+    said(&home, &["topic", "alter", "orders", "--partitions", "2"]);
+    assert_eq!(fed(&home, &["produce", "orders", "-p", "1"], "b\n").code, Some(0));
+    for reader in [alone, member] {
+        let read = reader.wait_with_output().expect("it ends");
+        assert_eq!(String::from_utf8_lossy(&read.stdout), "0:a\n1:b\n", "{}", String::from_utf8_lossy(&read.stderr));
+    }
 }

@@ -1,10 +1,14 @@
 //! `corelog produce` and `corelog consume` against a real broker: every kind of input and every way to choose and print.
 
 use std::fs;
+use std::io::Write;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::broker::Home;
-use crate::commands::{fed, ran, said};
+use crate::commands::{Ran, command, fed, ran, said};
 
 #[test]
 fn json_lines_carry_key_headers_partition_and_time_and_come_back_the_same() {
@@ -50,6 +54,44 @@ fn a_line_that_is_no_record_is_told_with_its_place_and_those_before_it_were_sent
     assert_eq!(said(&home, &["consume", "t"]), "a\nb\n");
     let missing = ran(&home, &["produce", "t", "--file", "nothing-here"]);
     assert!(missing.code == Some(2) && missing.stderr.contains("nothing-here: "), "{}", missing.stderr);
+}
+
+#[test]
+fn a_record_that_the_broker_or_the_topic_has_no_place_for_is_told_with_its_place() {
+    let home = Home::new();
+    let _broker = home.dev(&[]);
+    said(&home, &["topic", "create", "t", "--partitions", "2", "--config", "max.message.bytes=1000"]);
+    let nowhere = fed(
+        &home,
+        &["produce", "t", "-i", "json"],
+        "{\"value\":\"a\",\"partition\":0}\n{\"value\":\"b\",\"partition\":9}\n",
+    );
+    let told = "1 record acked for \"t\"\ncorelog: standard input, line 2: topic \"t\" has no partition 9";
+    assert!(nowhere.code == Some(4) && nowhere.stderr.starts_with(told), "{}", nowhere.stderr);
+    let long = fed(&home, &["produce", "t", "-p", "1"], &format!("{}\n", "x".repeat(2000)));
+    assert!(long.code == Some(5) && long.stderr.contains("corelog: near standard input, line 1: "), "{}", long.stderr);
+}
+
+#[test]
+fn a_signal_ends_a_producer_after_what_it_has_sent_and_tells_where_it_stopped() {
+    let home = Home::new();
+    let _broker = home.dev(&[]);
+    said(&home, &["topic", "create", "t"]);
+    let mut child =
+        command(&home, &["produce", "t", "--rate", "1"]).stdin(Stdio::piped()).spawn().expect("the binary runs");
+    let mut input = child.stdin.take().expect("a pipe");
+    input.write_all("line\n".repeat(1000).as_bytes()).expect("the command reads");
+    assert_eq!(said(&home, &["consume", "t", "--follow", "--count", "1"]), "line\n");
+    kill_process(Pid::from_child(&child), Signal::INT).expect("it runs");
+    let ended: Ran = child.wait_with_output().expect("it ends").into();
+    let sent = said(&home, &["consume", "t"]).lines().count();
+    let plural = if sent == 1 { "" } else { "s" };
+    let told = format!(
+        "{sent} record{plural} acked for \"t\"\ncorelog: it was stopped before standard input, line {}; what came before \
+         that is acked\n",
+        sent + 1
+    );
+    assert_eq!((ended.code, ended.stderr), (Some(1), told));
 }
 
 #[test]

@@ -14,7 +14,7 @@ mod style;
 use std::fs;
 use std::path::Path;
 
-use super::compare::ratios;
+use super::compare::{Comparison, ratios};
 use super::error::BenchError;
 use super::latency::Latency;
 use super::machine::Machine;
@@ -42,17 +42,25 @@ pub fn write(outcome: &Outcome, machines: &[Machine], dir: &Path) -> Result<(), 
 /// The same for a comparison: JSON with every run, a picture and a page.
 pub fn write_comparison(
     brokers: [&str; 2],
-    rounds: &[[Outcome; 2]],
+    compared: &Comparison,
     machine: &Machine,
     dir: &Path,
 ) -> Result<(), BenchError> {
-    let ratios = ratios(rounds);
-    let picture = comparison::picture(rounds);
-    let json = comparison::json(brokers, rounds, &ratios, machine);
-    let page = comparison::page(brokers, rounds, &ratios, machine, picture.as_ref());
+    let ratios = ratios(&compared.rounds);
+    let picture = comparison::picture(&compared.rounds);
+    let json = comparison::json(brokers, compared, &ratios, machine);
+    let page = comparison::page(brokers, compared, &ratios, machine, picture.as_ref());
     let mut files = vec![("compare.json".to_owned(), format!("{json:#}\n")), ("compare.html".to_owned(), page)];
     files.extend(picture.map(|picture| (format!("{}.svg", picture.file), picture.alone())));
     put(dir, files)
+}
+
+/// Makes the directory of a report, and looks whether it can be written: before a run, which may take long.
+pub fn ready(dir: &Path) -> Result<(), BenchError> {
+    let failed = |path: &Path, source| BenchError::Report { path: path.to_owned(), source };
+    fs::create_dir_all(dir).map_err(|e| failed(dir, e))?;
+    let probe = dir.join(".probe.partly");
+    fs::write(&probe, "").and_then(|()| fs::remove_file(&probe)).map_err(|e| failed(&probe, e))
 }
 
 /// Writes files by name into a directory, which is made if need be.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::load::LoadArguments;
 use super::{Live, judge, table};
-use crate::bench::{self, Machine, Outcome, Ratio};
+use crate::bench::{self, Comparison, Machine, Ratio};
 use crate::cli::bootstrap::host_port;
 use crate::cli::{Failure, output, report, signals};
 
@@ -29,29 +29,41 @@ pub struct Arguments {
 
 pub fn run(args: &Arguments) -> Result<(), Failure> {
     let plan = args.load.plan(&args.a).map_err(Failure::Usage)?;
+    args.out.as_deref().map_or(Ok(()), bench::ready_for_report)?;
     let (stop, live) = (signals::stop()?, Live::new());
     let brokers = [args.a.as_str(), args.b.as_str()];
-    let (rounds, failed) = bench::compare(&plan, brokers, args.rounds, &stop, &mut |broker, second| {
+    let done = bench::compare(&plan, brokers, args.rounds, &stop, &mut |broker, second| {
         live.show(&format!("{broker} {}", table::line(&plan, second)));
     });
     live.show("");
-    if !rounds.is_empty() {
-        show(args, brokers, &rounds)?;
+    if !(done.rounds.is_empty() && done.odd.is_empty()) {
+        show(args, brokers, &done)?;
     }
-    if let Some(error) = failed {
-        return Err(error.into());
+    let of = format!("after {} of {} rounds", done.rounds.len(), args.rounds);
+    if let Some(error) = done.failed {
+        return Err(Failure::from(error).after(&format!("the comparison ended {of}: ")));
+    }
+    if done.stopped {
+        return Err(Failure::Runtime(format!("it was stopped {of}: its figures are partial")));
     }
     // The figures of a run that is not valid are no comparison.
-    rounds.iter().flatten().try_for_each(judge)
+    done.rounds.iter().flatten().try_for_each(judge)
 }
 
-fn show(args: &Arguments, brokers: [&str; 2], rounds: &[[Outcome; 2]]) -> Result<(), Failure> {
+fn show(args: &Arguments, brokers: [&str; 2], done: &Comparison) -> Result<(), Failure> {
     let [a, b] = brokers;
-    let rows: Vec<Vec<String>> = bench::ratios(rounds).iter().map(row).collect();
-    output::say(&format!("A is {a}, B is {b}; medians of {} interleaved rounds\n", rounds.len()));
-    output::say(&report::table(&["figure", "A", "B", "A/B", "least", "most", "verdict"], &rows));
+    let rows: Vec<Vec<String>> = bench::ratios(&done.rounds).iter().map(row).collect();
+    let partial = if done.is_partial() { " (partial)" } else { "" };
+    output::say(&format!("A is {a}, B is {b}; medians of {} interleaved rounds{partial}\n", done.rounds.len()));
+    if !rows.is_empty() {
+        output::say(&report::table(&["figure", "A", "B", "A/B", "least", "most", "verdict"], &rows));
+    }
+    for (broker, outcome) in &done.odd {
+        let name = if *broker == 0 { "A" } else { "B" };
+        output::say(&format!("\n{name} in the round that did not end:\n{}", table::of(outcome)));
+    }
     if let Some(dir) = &args.out {
-        bench::write_comparison(brokers, rounds, &Machine::here(), dir)?;
+        bench::write_comparison(brokers, done, &Machine::here(), dir)?;
         output::note(&format!("the report is {}", dir.join("compare.html").display()));
     }
     Ok(())

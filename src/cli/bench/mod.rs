@@ -72,6 +72,7 @@ impl Live {
 
 fn measure(args: &Arguments) -> Result<(), Failure> {
     let plan = args.load.plan(args.bootstrap.address()).map_err(Failure::Usage)?;
+    args.out.as_deref().map_or(Ok(()), bench::ready_for_report)?;
     let plan = Plan { broker_pid: args.broker_pid, admin: args.admin.clone(), ..plan };
     let (stop, live) = (signals::stop()?, Live::new());
     let outcome = bench::run(&plan, &stop, &mut |second| live.show(&table::line(&plan, second)));
@@ -106,7 +107,7 @@ impl From<BenchError> for Failure {
         match error {
             BenchError::Client(e) => e.into(),
             BenchError::Http(e) => e.into(),
-            BenchError::Plan(_) | BenchError::Shape { .. } | BenchError::Unlike { .. } => {
+            BenchError::Plan(_) | BenchError::Shape { .. } | BenchError::Unlike { .. } | BenchError::Same { .. } => {
                 Failure::Usage(error.to_string())
             }
             BenchError::System { .. }

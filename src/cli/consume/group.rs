@@ -1,6 +1,7 @@
 //! Reading as a member of a group: its share, from where the group stands.
 //!
-//! Invariant: an offset is stored only after its record was printed and the output flushed.
+//! Invariant: an offset is stored only after its record was printed and the output flushed; records are printed in slices,
+//! so that a slow reader of standard output holds up neither the offsets of what it took nor a rebalance for longer than one.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -10,7 +11,10 @@ use super::{Arguments, WAIT, print};
 use crate::cli::printer::{Printer, Reader};
 use crate::cli::time::now_ms;
 use crate::cli::{Failure, signals};
-use crate::client::{Cluster, Member, OffsetAt, offsets_at};
+use crate::client::{Cluster, Member, OffsetAt, Received, offsets_at};
+
+/// Bytes printed at once, unless one record has more. A write to a pipe ends when all of it was taken.
+const SLICE_BYTES: usize = 8 << 10;
 
 pub fn run(args: &Arguments, mut cluster: Cluster, group: &str, from: Begin) -> Result<(), Failure> {
     let otherwise = match from {
@@ -31,29 +35,43 @@ pub fn run(args: &Arguments, mut cluster: Cluster, group: &str, from: Begin) -> 
     let mut out = Printer::stdout();
     let mut left = args.count.unwrap_or(u64::MAX);
     let mut printed = Vec::new();
-    while left > 0 && !stop.load(Ordering::Relaxed) {
-        let mut shown = Vec::new();
-        for record in member.poll(WAIT)? {
-            if left == 0 {
-                break;
-            }
-            left -= 1;
-            printed.clear();
-            print(args, &record, &mut printed);
-            if out.write(&printed)? == Reader::Gone {
-                return Ok(member.leave()?);
-            }
-            shown.push(record);
-        }
-        if out.flush()? == Reader::Gone {
+    'reading: while left > 0 && !stop.load(Ordering::Relaxed) {
+        let mut records = member.poll(WAIT)?;
+        records.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+        if records.is_empty() && out.reader() == Reader::Gone {
             break;
         }
-        shown.iter().for_each(|record| member.done(record));
-        if !args.follow && is_through(member.positions(), &ends) {
+        let mut rest = records.as_slice();
+        while !rest.is_empty() && !stop.load(Ordering::Relaxed) {
+            printed.clear();
+            let (slice, behind) = rest.split_at(slice(args, rest, &mut printed));
+            if out.write(&printed)? == Reader::Gone || out.flush()? == Reader::Gone {
+                break 'reading;
+            }
+            slice.iter().for_each(|record| member.done(record));
+            left -= slice.len() as u64;
+            rest = behind;
+            if !member.keeps_its_share()? {
+                continue 'reading;
+            }
+        }
+        if rest.is_empty() && !args.follow && is_through(member.positions(), &ends) {
             break;
         }
     }
     Ok(member.leave()?)
+}
+
+/// Prints the first of these records, as many as make a slice. How many it were.
+fn slice(args: &Arguments, records: &[Received], printed: &mut Vec<u8>) -> usize {
+    let fitting = records.iter().take_while(|record| {
+        let room = printed.len() < SLICE_BYTES;
+        if room {
+            print(args, record, printed);
+        }
+        room
+    });
+    fitting.count()
 }
 
 /// Its share is read up to where it ended when the command began.

@@ -5,7 +5,7 @@ mod group;
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, stdout};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use self::begin::{Begin, Stretch};
 use super::bootstrap::Bootstrap;
@@ -14,7 +14,7 @@ use super::printer::{Printer, Reader};
 use super::progress::Progress;
 use super::time::{When, now_ms};
 use super::{Failure, record_json};
-use crate::client::{Consumer, Received};
+use crate::client::{Consumer, GROWTH_EVERY, Received};
 
 /// How long one fetch waits for records.
 const WAIT: Duration = Duration::from_millis(500);
@@ -22,6 +22,7 @@ const WAIT: Duration = Duration::from_millis(500);
 /// Prints records, from the beginning to the end as it is now unless told otherwise.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
+    /// The topic to read.
     topic: String,
     /// Where to begin: beginning (earliest), end (latest), an offset, -N for the last N of each partition, or @TIME. Or,
     /// as in other commands, how to print: json, text; may be given for both.
@@ -42,18 +43,19 @@ pub struct Arguments {
     /// Stop after so many records.
     #[arg(short = 'n', long, visible_short_alias = 'c', value_name = "N")]
     count: Option<u64>,
-    /// Wait for more at the end, instead of stopping there.
+    /// Wait for more at the end, instead of stopping there; of partitions that are added, too.
     #[arg(short = 'F', long)]
     follow: bool,
     /// How to print a record: %s value, %k key, %S and %K their lengths, %h headers, %t topic, %p partition, %o offset,
-    /// %T timestamp; \n, \t, \xNN.
-    #[arg(short, long, default_value = r"%s\n", value_parser = Format::parse)]
-    format: Format,
+    /// %T timestamp; \n, \t, \xNN. [default: %s\n]
+    #[arg(short, long, value_parser = Format::parse)]
+    format: Option<Format>,
     /// Print the key and this before each value.
     #[arg(short = 'K', long, value_name = "TEXT", value_parser = separator, conflicts_with = "format")]
     key_separator: Option<Separator>,
-    /// Read as a member of this group, from where it stands; all of what comes is stored as read. The beginning counts
-    /// where the group has not been yet: beginning, end or @TIME.
+    /// Read as a member of this group, from where it stands; what was printed is stored as read. The beginning counts
+    /// where the group has not been yet: beginning, end or @TIME. Whatever reads the output may be slow: only after 5
+    /// minutes in which it took nothing (45 s while the group shares out its partitions anew) do others get its share.
     #[arg(short, long, value_name = "GROUP", conflicts_with_all = ["partitions", "until"])]
     group: Option<String>,
     /// How to print: text, or json, one record a line.
@@ -119,6 +121,10 @@ impl Arguments {
 
 pub fn run(args: &Arguments) -> Result<(), Failure> {
     let from = args.begin()?;
+    if args.shape() == Shape::Json && (args.format.is_some() || args.key_separator.is_some()) {
+        let hint = "-o json prints all of a record: leave out --format and --key-separator, or json";
+        return Err(Failure::Usage(hint.to_owned()));
+    }
     let mut cluster = args.bootstrap.connect()?;
     if let Some(name) = &args.group {
         return group::run(args, cluster, name, from);
@@ -139,7 +145,13 @@ pub fn run(args: &Arguments) -> Result<(), Failure> {
     let mut progress = progress(args, &stretches);
     let mut left = args.count.unwrap_or(u64::MAX);
     let mut printed = Vec::new();
+    let grows = args.follow && args.partitions.is_empty();
+    let mut looked = Instant::now();
     while left > 0 {
+        if grows && looked.elapsed() >= GROWTH_EVERY {
+            consumer.assign_new()?;
+            looked = Instant::now();
+        }
         // At the end as it was when the command began, so that it stops under steady writing too.
         let done = consumer.positions().iter().filter(|(partition, position)| beyond(**partition, **position));
         for partition in done.map(|(partition, _)| *partition).collect::<Vec<_>>() {
@@ -162,7 +174,7 @@ pub fn run(args: &Arguments) -> Result<(), Failure> {
             }
         }
         progress.advance(records, records);
-        if out.flush()? == Reader::Gone {
+        if out.flush()? == Reader::Gone || (records == 0 && out.reader() == Reader::Gone) {
             return Ok(());
         }
     }
@@ -178,7 +190,13 @@ fn print(args: &Arguments, record: &Received, out: &mut Vec<u8>) {
                 out.extend_from_slice(record.key.as_deref().unwrap_or_default());
                 out.extend_from_slice(&separator.0);
             }
-            args.format.print(&args.topic, record, out);
+            match &args.format {
+                Some(format) => format.print(&args.topic, record, out),
+                None => {
+                    out.extend_from_slice(record.value.as_deref().unwrap_or_default());
+                    out.push(b'\n');
+                }
+            }
         }
     }
 }

@@ -6,12 +6,13 @@ use serde_json::{Value, json};
 
 use crate::cli::Failure;
 use crate::cli::bootstrap::Bootstrap;
-use crate::cli::report::{Shown, numbers, table};
+use crate::cli::report::{Shown, numbers, table, visible};
 use crate::client::{self, GroupMember};
 
 /// Shows a group's state, coordinator and members, and the partitions of each.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
+    /// The group's name.
     group: String,
     #[command(flatten)]
     shown: Shown,
@@ -34,10 +35,11 @@ pub fn run(args: &Arguments) -> Result<(), Failure> {
     args.shown.show(&data, || {
         let assignor = if info.assignor.is_empty() { "-" } else { &info.assignor };
         let head = format!(
-            "{}  {}  {}  assignor {assignor}  coordinator {}  {} members",
-            info.id,
+            "{}  {}  {}  assignor {}  coordinator {}  {} members",
+            visible(&info.id),
             info.kind,
-            info.state,
+            visible(&info.state),
+            visible(assignor),
             info.coordinator,
             info.members.len()
         );

@@ -9,19 +9,21 @@ use super::progress::{Place, look_at_unread, places};
 use crate::cli::Failure;
 use crate::cli::bootstrap::Bootstrap;
 use crate::cli::printer::Reader;
-use crate::cli::report::{Shown, table};
+use crate::cli::report::{Shown, table, visible};
 use crate::cli::time::{now_ms, span};
 use crate::client::{self, Cluster, GroupInfo};
 
 /// Shows how many records a group has not read yet, since when they wait, and whose they are.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
+    /// Their names.
     #[arg(value_name = "GROUP", required_unless_present = "all", conflicts_with = "all")]
     groups: Vec<String>,
     /// Every group: one line for each.
     #[arg(long)]
     all: bool,
-    /// Again and again, every so many seconds.
+    /// Again and again, every so many seconds, each time with the time: a terminal shows the last look, JSON has one a line,
+    /// YAML one a document.
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2",
           value_parser = clap::value_parser!(u64).range(1..))]
     watch: Option<u64>,
@@ -38,8 +40,27 @@ struct Lag {
 }
 
 impl Lag {
-    fn total(&self) -> i64 {
+    fn known(&self) -> i64 {
         self.places.iter().filter_map(Place::lag).sum()
+    }
+
+    /// Partitions that are read, of which it is not known how far.
+    fn unknown(&self) -> usize {
+        self.places.iter().filter(|place| place.is_unknown()).count()
+    }
+
+    /// `None`: it is not known of all.
+    fn total(&self) -> Option<i64> {
+        (self.unknown() == 0).then(|| self.known())
+    }
+
+    /// For eyes: what is known is the least that it can be.
+    fn told(&self) -> String {
+        match (self.total(), self.known()) {
+            (Some(total), _) => total.to_string(),
+            (None, 0) => "-".to_owned(),
+            (None, known) => format!("≥ {known}"),
+        }
     }
 
     fn oldest_ms(&self, now_ms: i64) -> Option<i64> {
@@ -49,9 +70,10 @@ impl Lag {
 
 pub fn run(args: &Arguments) -> Result<(), Failure> {
     let mut cluster = args.bootstrap.connect()?;
+    let mut first = true;
     loop {
-        let (lags, back) = gather(args, cluster)?;
-        cluster = back;
+        let (lags, back) = gather(args, cluster, first)?;
+        (cluster, first) = (back, false);
         match (show(args, &lags)?, args.watch) {
             (Reader::There, Some(seconds)) => std::thread::sleep(Duration::from_secs(seconds)),
             (Reader::Gone, _) | (_, None) => return Ok(()),
@@ -59,7 +81,8 @@ pub fn run(args: &Arguments) -> Result<(), Failure> {
     }
 }
 
-fn gather(args: &Arguments, mut cluster: Cluster) -> Result<(Vec<Lag>, Cluster), Failure> {
+/// `first`: a group that is not there was never meant. Later it ended, and a watch of the others goes on.
+fn gather(args: &Arguments, mut cluster: Cluster, first: bool) -> Result<(Vec<Lag>, Cluster), Failure> {
     let groups = match args.all {
         false => args.groups.clone(),
         true => client::list_groups(&mut cluster)?.into_iter().map(|group| group.id).collect(),
@@ -68,7 +91,7 @@ fn gather(args: &Arguments, mut cluster: Cluster) -> Result<(Vec<Lag>, Cluster),
     for group in groups {
         let group = match client::describe_group(&mut cluster, &group) {
             // It ended since it was listed.
-            Err(client::ClientError::NoGroup { .. }) if args.all => continue,
+            Err(client::ClientError::NoGroup { .. }) if args.all || !first => continue,
             group => group?,
         };
         let mut places = places(&mut cluster, &group)?;
@@ -86,12 +109,14 @@ fn behind_ms(place: &Place, now_ms: i64) -> Option<i64> {
 fn show(args: &Arguments, lags: &[Lag]) -> Result<Reader, Failure> {
     let now = now_ms();
     let data: Vec<Value> = lags.iter().map(|lag| data(lag, now)).collect();
-    args.shown.tell(&Value::Array(data), || {
-        if args.all {
-            return overview(lags, now);
-        }
-        lags.iter().map(|lag| detail(lag, now)).collect::<Vec<_>>().join("\n\n")
-    })
+    let table = || match args.all {
+        true => overview(lags, now),
+        false => lags.iter().map(|lag| detail(lag, now)).collect::<Vec<_>>().join("\n\n"),
+    };
+    match args.watch {
+        Some(_) => args.shown.look("groups", Value::Array(data), now, table),
+        None => args.shown.tell(&Value::Array(data), table),
+    }
 }
 
 fn data(lag: &Lag, now: i64) -> Value {
@@ -106,7 +131,7 @@ fn data(lag: &Lag, now: i64) -> Value {
     };
     json!({
         "group": lag.group.id, "state": lag.group.state, "members": lag.group.members.len(), "lag": lag.total(),
-        "behind_ms": lag.oldest_ms(now), "partitions": lag.places.iter().map(place).collect::<Value>(),
+        "unknown": lag.unknown(), "behind_ms": lag.oldest_ms(now), "partitions": lag.places.iter().map(place).collect::<Value>(),
     })
 }
 
@@ -117,7 +142,7 @@ fn overview(lags: &[Lag], now: i64) -> String {
             lag.group.state.clone(),
             lag.group.members.len().to_string(),
             lag.places.len().to_string(),
-            lag.total().to_string(),
+            lag.told(),
             lag.oldest_ms(now).map_or_else(|| "-".to_owned(), span),
         ]
     };
@@ -142,7 +167,12 @@ fn detail(lag: &Lag, now: i64) -> String {
         ]
     };
     let behind = lag.oldest_ms(now).map_or_else(String::new, |ms| format!(", behind by {}", span(ms)));
-    let head = format!("{}  {}  lag {}{behind}", lag.group.id, lag.group.state, lag.total());
+    let unknown = match lag.unknown() {
+        0 => String::new(),
+        unknown => format!(", nothing stored of {unknown} that are read"),
+    };
+    let (group, state) = (visible(&lag.group.id), visible(&lag.group.state));
+    let head = format!("{group}  {state}  lag {}{behind}{unknown}", lag.told());
     let rows: Vec<Vec<String>> = lag.places.iter().map(row).collect();
     let columns = ["topic", "partition", "committed", "end", "lag", "behind", "member", "host"];
     format!("{head}\n{}", table(&columns, &rows))

@@ -11,8 +11,8 @@ use serde_json::json;
 
 use super::Failure;
 use super::bootstrap::Bootstrap;
-use super::report::{Shown, table};
-use crate::client::{self, GroupListing};
+use super::report::{Shown, table, visible};
+use crate::client::{self, ClientError, GroupListing};
 
 /// Consumer groups: list, describe, lag, reset, delete, offsets.
 #[derive(Debug, clap::Args)]
@@ -36,8 +36,8 @@ enum Verb {
 #[derive(Debug, clap::Args)]
 struct List {
     /// Only groups in this state, such as Stable or Empty; may be repeated.
-    #[arg(long = "state", value_name = "STATE")]
-    states: Vec<String>,
+    #[arg(long = "state", value_name = "STATE", value_parser = state)]
+    states: Vec<&'static str>,
     #[command(flatten)]
     shown: Shown,
     #[command(flatten)]
@@ -46,12 +46,23 @@ struct List {
 
 #[derive(Debug, clap::Args)]
 struct Delete {
+    /// Their names.
     #[arg(value_name = "GROUP", required = true)]
     groups: Vec<String>,
     #[command(flatten)]
     shown: Shown,
     #[command(flatten)]
     bootstrap: Bootstrap,
+}
+
+/// Those of both protocols.
+const STATES: [&str; 8] =
+    ["PreparingRebalance", "CompletingRebalance", "Stable", "Empty", "Dead", "Assigning", "Reconciling", "NotReady"];
+
+/// In any case.
+fn state(text: &str) -> Result<&'static str, String> {
+    let known = STATES.into_iter().find(|state| state.eq_ignore_ascii_case(text));
+    known.ok_or_else(|| format!("a group's state is one of {}", STATES.join(", ")))
 }
 
 pub fn run(arguments: Arguments) -> Result<(), Failure> {
@@ -82,11 +93,27 @@ fn list(List { states, shown, bootstrap }: &List) -> Result<(), Failure> {
     })
 }
 
+/// Each by itself: what one group has against it says nothing of the others.
 fn delete(Delete { groups, shown, bootstrap }: &Delete) -> Result<(), Failure> {
     let mut cluster = bootstrap.connect()?;
+    let mut done = Vec::new();
     for group in groups {
-        client::delete_group(&mut cluster, group)?;
+        let outcome = client::delete_group(&mut cluster, group);
+        // Without a broker there is no point in asking for the others.
+        let broken =
+            outcome.as_ref().is_err_and(|e| matches!(e, ClientError::Unreachable { .. } | ClientError::Broken { .. }));
+        done.push((group, outcome));
+        if broken {
+            break;
+        }
     }
-    let data = groups.iter().map(|group| json!({ "group": group, "deleted": true }));
-    shown.show(&data.collect(), || groups.iter().map(|group| format!("deleted {group}")).collect::<Vec<_>>().join("\n"))
+    let told = |(group, outcome): &(&String, Result<(), ClientError>)| match outcome {
+        Ok(()) => json!({ "group": group, "deleted": true }),
+        Err(e) => json!({ "group": group, "deleted": false, "error": e.to_string() }),
+    };
+    let deleted = |(group, outcome): &(&String, Result<(), ClientError>)| {
+        outcome.is_ok().then(|| format!("deleted {}", visible(group)))
+    };
+    shown.show(&done.iter().map(told).collect(), || done.iter().filter_map(deleted).collect::<Vec<_>>().join("\n"))?;
+    Failure::of_several(done.into_iter().filter_map(|(_, outcome)| outcome.err()))
 }

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::cli::Failure;
 use crate::cli::bootstrap::Bootstrap;
-use crate::cli::report::{Shape, Shown};
-use crate::client::{self, Committer, TopicPartition};
+use crate::cli::report::{Shape, Shown, visible};
+use crate::cli::{Failure, output};
+use crate::client::{self, ClientError, Cluster, Committer, OffsetAt, TopicPartition};
 
 /// A group's stored offsets: export, import, delete.
 #[derive(Debug, clap::Args)]
@@ -32,6 +32,7 @@ enum Verb {
 
 #[derive(Debug, clap::Args)]
 struct Export {
+    /// The group's name.
     group: String,
     /// Into this file instead of standard output.
     #[arg(long, value_name = "FILE")]
@@ -44,10 +45,11 @@ struct Export {
 
 #[derive(Debug, clap::Args)]
 struct Import {
+    /// The group's name.
     group: String,
     /// Lines as `export` writes them; standard input if left out.
     file: Option<PathBuf>,
-    /// Checks the lines and the topics, and stores nothing.
+    /// Checks the lines, the topics and that the group has no members, and stores nothing.
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
@@ -58,6 +60,7 @@ struct Import {
 
 #[derive(Debug, clap::Args)]
 struct Delete {
+    /// The group's name.
     group: String,
     #[arg(long, value_name = "TOPIC")]
     topic: String,
@@ -76,12 +79,19 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
 }
 
 fn export(args: &Export) -> Result<(), Failure> {
-    let offsets = client::committed_offsets(&mut args.bootstrap.connect()?, &args.group)?;
+    let mut cluster = args.bootstrap.connect()?;
+    let offsets = client::committed_offsets(&mut cluster, &args.group)?;
+    if offsets.is_empty() {
+        // A typing error looks like a group that has stored nothing.
+        client::describe_group(&mut cluster, &args.group)?;
+        output::note(&format!("group \"{}\" is there and has stored no offsets", args.group));
+    }
     let lines = lines(&offsets);
     let Some(file) = &args.to else {
         return args.shown.show(&data(&args.group, &offsets), || lines);
     };
     let text = match args.shown.output {
+        Shape::Table if lines.is_empty() => lines,
         Shape::Table => format!("{lines}\n"),
         Shape::Json | Shape::Yaml => return Err(Failure::Usage("--to writes lines: leave out -o".to_owned())),
     };
@@ -90,15 +100,19 @@ fn export(args: &Export) -> Result<(), Failure> {
 
 fn import(args: &Import) -> Result<(), Failure> {
     let text = read(args.file.as_deref())?;
-    let offsets = parse(&text).map_err(Failure::Usage)?;
+    let mut offsets = parse(&text).map_err(Failure::Usage)?;
     let mut cluster = args.bootstrap.connect()?;
     for (topic, partition) in offsets.keys() {
         // A typing error would otherwise stay in the group for good.
         cluster.topic(topic, false)?;
         cluster.leader(topic, *partition)?;
     }
-    if !args.dry_run {
-        client::commit_offsets(&mut cluster, &args.group, Committer::OUTSIDE, &offsets)?;
+    for told in within_logs(&mut cluster, &mut offsets)? {
+        output::note(&told);
+    }
+    match args.dry_run {
+        true => client::check_commit(&mut cluster, &args.group)?,
+        false => client::commit_offsets(&mut cluster, &args.group, Committer::OUTSIDE, &offsets)?,
     }
     let mut data = data(&args.group, &offsets);
     if let Value::Object(map) = &mut data {
@@ -106,8 +120,40 @@ fn import(args: &Import) -> Result<(), Failure> {
     }
     args.shown.show(&data, || match args.dry_run {
         true => format!("{} offsets are sound; nothing was stored: --dry-run", offsets.len()),
-        false => format!("{}: {} offsets stored", args.group, offsets.len()),
+        false => format!("{}: {} offsets stored", visible(&args.group), offsets.len()),
     })
+}
+
+/// Takes offsets that are not there to the nearest that is, as Kafka's tools do; a reader would fall over them. What was
+/// changed, in words.
+fn within_logs(cluster: &mut Cluster, offsets: &mut BTreeMap<TopicPartition, i64>) -> Result<Vec<String>, ClientError> {
+    let mut topics: BTreeMap<&str, Vec<i32>> = BTreeMap::new();
+    for (topic, partition) in offsets.keys() {
+        topics.entry(topic).or_default().push(*partition);
+    }
+    let mut bounds = BTreeMap::new();
+    for (topic, partitions) in topics {
+        let firsts = client::offsets_at(cluster, topic, &partitions, OffsetAt::Beginning)?;
+        let ends = client::offsets_at(cluster, topic, &partitions, OffsetAt::End)?;
+        for partition in partitions {
+            let of = |offsets: &BTreeMap<i32, Option<i64>>| offsets.get(&partition).copied().flatten().unwrap_or(0);
+            bounds.insert((topic.to_owned(), partition), (of(&firsts), of(&ends)));
+        }
+    }
+    Ok(clamp(offsets, &bounds))
+}
+
+fn clamp(offsets: &mut BTreeMap<TopicPartition, i64>, bounds: &BTreeMap<TopicPartition, (i64, i64)>) -> Vec<String> {
+    let mut told = Vec::new();
+    for (key, offset) in offsets {
+        let Some(&(first, end)) = bounds.get(key) else { continue };
+        let there = (*offset).clamp(first, end.max(first));
+        if there != *offset {
+            told.push(format!("{}-{} has offsets {first} to {end}: {there} instead of {offset}", key.0, key.1));
+            *offset = there;
+        }
+    }
+    told
 }
 
 fn delete(args: &Delete) -> Result<(), Failure> {
@@ -121,7 +167,7 @@ fn delete(args: &Delete) -> Result<(), Failure> {
     let partitions: Vec<TopicPartition> = offsets.keys().cloned().collect();
     client::delete_offsets(&mut cluster, &args.group, &partitions)?;
     args.shown.show(&data(&args.group, &offsets), || {
-        format!("{}: {} offsets of {} removed", args.group, offsets.len(), args.topic)
+        format!("{}: {} offsets of {} removed", visible(&args.group), offsets.len(), args.topic)
     })
 }
 
@@ -174,6 +220,17 @@ mod tests {
     fn what_was_exported_is_imported() {
         let offsets = BTreeMap::from([(("a".to_owned(), 1), 7), (("b.c-d".to_owned(), 0), 0)]);
         assert_eq!(parse(&lines(&offsets)), Ok(offsets));
+    }
+
+    #[test]
+    fn an_offset_that_is_not_there_becomes_the_nearest_that_is_and_is_told() {
+        let key = |partition| ("t".to_owned(), partition);
+        let bounds = BTreeMap::from([(key(0), (5, 11)), (key(1), (5, 11)), (key(2), (5, 11)), (key(3), (0, 0))]);
+        let mut offsets = BTreeMap::from([(key(0), 9999), (key(1), 4), (key(2), 11), (key(3), 1)]);
+        let told = clamp(&mut offsets, &bounds);
+        assert_eq!(offsets.into_values().collect::<Vec<_>>(), [11, 5, 11, 0]);
+        assert_eq!(told.len(), 3);
+        assert_eq!(told.first().map(String::as_str), Some("t-0 has offsets 5 to 11: 11 instead of 9999"));
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub struct Place {
     pub partition: i32,
     /// `None`: nothing is stored.
     pub committed: Option<i64>,
+    /// Where the log begins, of partitions with nothing stored; `None` as with `end`.
+    pub first: Option<i64>,
     /// `None`: the topic is gone, or nobody leads the partition.
     pub end: Option<i64>,
     /// Index among the group's members.
@@ -23,8 +25,19 @@ pub struct Place {
 }
 
 impl Place {
+    /// `None`: nobody knows, as what is there was never read, or is not there any more.
     pub fn lag(&self) -> Option<i64> {
-        Some(self.end?.saturating_sub(self.committed?).max(0))
+        let from = match self.committed {
+            Some(committed) => committed,
+            // Nothing is there that could be read.
+            None => self.end.filter(|end| self.first == Some(*end))?,
+        };
+        Some(self.end?.saturating_sub(from).max(0))
+    }
+
+    /// Somebody reads it, and how far is not stored: where its readers begin is for them to say.
+    pub fn is_unknown(&self) -> bool {
+        self.reader.is_some() && self.end.is_some() && self.lag().is_none()
     }
 }
 
@@ -39,11 +52,18 @@ pub fn places(cluster: &mut Cluster, group: &GroupInfo) -> Result<Vec<Place>, Cl
     }
     let mut places = Vec::new();
     for (topic, partitions) in topics {
-        let ends = ends(cluster, topic, &partitions)?;
+        let ends = offsets(cluster, topic, &partitions, OffsetAt::End)?;
+        let unstored = |partition: &&i32| !committed.contains_key(&(topic.to_owned(), **partition));
+        let unstored: Vec<i32> = partitions.iter().filter(unstored).copied().collect();
+        let firsts = match unstored.is_empty() {
+            true => BTreeMap::new(),
+            false => offsets(cluster, topic, &unstored, OffsetAt::Beginning)?,
+        };
         places.extend(partitions.into_iter().map(|partition| {
             let key = (topic.to_owned(), partition);
             Place {
                 committed: committed.get(&key).copied(),
+                first: firsts.get(&partition).copied().flatten(),
                 end: ends.get(&partition).copied().flatten(),
                 reader: readers.get(&key).copied(),
                 unread_since_ms: None,
@@ -63,8 +83,13 @@ fn readers(members: &[GroupMember]) -> HashMap<TopicPartition, usize> {
     each.collect()
 }
 
-/// Where the partitions end that are still there.
-fn ends(cluster: &mut Cluster, topic: &str, asked: &[i32]) -> Result<BTreeMap<i32, Option<i64>>, ClientError> {
+/// Where the partitions begin or end that are still there.
+fn offsets(
+    cluster: &mut Cluster,
+    topic: &str,
+    asked: &[i32],
+    at: OffsetAt,
+) -> Result<BTreeMap<i32, Option<i64>>, ClientError> {
     let info = match cluster.topic(topic, false) {
         Ok(info) => info,
         Err(ClientError::NoTopic { .. }) => return Ok(BTreeMap::new()),
@@ -72,7 +97,7 @@ fn ends(cluster: &mut Cluster, topic: &str, asked: &[i32]) -> Result<BTreeMap<i3
     };
     let led = info.partitions.iter().filter(|part| part.leader >= 0 && asked.contains(&part.index));
     let led: Vec<i32> = led.map(|part| part.index).collect();
-    client::offsets_at(cluster, topic, &led, OffsetAt::End)
+    client::offsets_at(cluster, topic, &led, at)
 }
 
 /// Looks at the first unread record of each place that has one, for its time. Reads only: no offset moves.
@@ -118,4 +143,32 @@ fn look_at_topic(mut cluster: Cluster, topic: &str, places: &mut [Place]) -> Res
         }
     }
     Ok(consumer.into_cluster())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_never_read_has_no_lag_and_what_is_empty_has_none() {
+        let place = |committed, first, end| Place {
+            topic: "t".to_owned(),
+            partition: 0,
+            committed,
+            first,
+            end,
+            reader: Some(0),
+            unread_since_ms: None,
+        };
+        for (place, lag, unknown) in [
+            (place(Some(4), None, Some(10)), Some(6), false),
+            (place(Some(12), None, Some(10)), Some(0), false),
+            (place(None, Some(0), Some(10)), None, true),
+            (place(None, Some(7), Some(7)), Some(0), false),
+            (place(Some(4), None, None), None, false),
+            (Place { reader: None, ..place(None, Some(0), Some(10)) }, None, false),
+        ] {
+            assert_eq!((place.lag(), place.is_unknown()), (lag, unknown));
+        }
+    }
 }

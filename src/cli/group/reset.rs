@@ -13,13 +13,14 @@ use crate::client::{self, ClientError, Cluster, Committer, OffsetAt, TopicPartit
 /// Stores other offsets for a group, which its consumers then go on from. Stop them first.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
+    /// The group's name; it may have no members.
     group: String,
     /// Only this topic, or only these partitions of it; may be repeated. Otherwise all that the group has offsets of.
     #[arg(long = "topic", value_name = "TOPIC[:N,N]", value_parser = Selected::parse)]
     topics: Vec<Selected>,
     #[command(flatten)]
     to: To,
-    /// Shows what would be stored, and stores nothing.
+    /// Shows what would be stored, and stores nothing. Refused as the change itself would be if the group has members.
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
@@ -41,10 +42,10 @@ struct To {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..))]
     to_offset: Option<i64>,
     /// The first record of this time or later: 2026-11-25T10:30:00Z, or milliseconds since 1970.
-    #[arg(long, value_name = "TIME", value_parser = When::parse)]
+    #[arg(long, value_name = "TIME", value_parser = When::parse_point)]
     to_datetime: Option<When>,
-    /// The first record that is no older than this: 90s, 15m, 2h, 7d.
-    #[arg(long, value_name = "SPAN", value_parser = When::parse)]
+    /// The first record that is no older than this: 90s, 15m, 2h, 7d, or P1DT2H.
+    #[arg(long, value_name = "SPAN", value_parser = When::parse_span)]
     by_duration: Option<When>,
     /// So many records on, or back where it is negative; never beyond what is there.
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
@@ -86,7 +87,9 @@ pub fn run(args: &Arguments) -> Result<(), Failure> {
     for (topic, partitions) in selected(args, &mut cluster, &committed)? {
         steps.extend(plan(&args.to, &mut cluster, &topic, &partitions, &committed)?);
     }
-    if !args.dry_run {
+    if args.dry_run {
+        client::check_commit(&mut cluster, &args.group)?;
+    } else {
         let offsets = steps.iter().map(|step| (step.key.clone(), step.after)).collect();
         commit_offsets(&mut cluster, &args.group, Committer::OUTSIDE, &offsets)?;
     }

@@ -50,7 +50,12 @@ pub fn run(args: &Arguments) -> Result<(), Failure> {
         0 => "nothing is lost by it".to_owned(),
         losses => format!("{losses} with a loss"),
     };
-    Err(Failure::Damaged(format!("{}: {count} found damaged, {lost}", args.directory.display())))
+    let next = match (args.repair, losses) {
+        (_, 1..) => "what is lost is to be had from a copy or from who produced it only",
+        (false, 0) => "--repair makes it anew",
+        (true, 0) => "what keeps it from being made anew is told above",
+    };
+    Err(Failure::Damaged(format!("{}: {count} found damaged, {lost}; {next}", args.directory.display())))
 }
 
 /// Makes anew what can be; what was damaged in those files is no finding any more.

@@ -1,37 +1,43 @@
 //! `corelog produce TOPIC`: each line of standard input or of files, or each file, becomes a record.
 //!
-//! Invariant: the command succeeds only if every record was acked.
+//! Invariant: the command succeeds only if every record was acked that was read.
 
 mod input;
 mod pace;
 
 use std::collections::BTreeMap;
-use std::io::{IsTerminal, stdin};
+use std::io::{self, IsTerminal, stdin};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use shards::batch::Compression;
 
-use self::input::{Input, Piece, Source};
+use self::input::{Input, Piece, Place, Source};
 use self::pace::Pace;
 use super::bootstrap::{Bootstrap, pair};
 use super::progress::Progress;
 use super::time::now_ms;
-use super::{Failure, format, output, record_json};
-use crate::client::{ClientError, Outgoing, Producer};
+use super::{Failure, format, output, record_json, signals};
+use crate::client::{ClientError, Outgoing, Producer, Sent};
 
 /// A batch is sent when it has these bytes, and has more only if one record does; well below Kafka's default limit of 1 MiB.
 const BATCH_BYTES: usize = 256 << 10;
+/// … or when the batches of all partitions have these bytes together: they go out in one request to each leader.
+const GATHERED_BYTES: usize = 1 << 20;
 /// … or when no record came for so long.
 const LINGER: Duration = Duration::from_millis(5);
+/// How long a signal may go unseen.
+const GLANCE: Duration = Duration::from_millis(50);
 /// What a record takes beside key, value and headers, at most.
 const RECORD_BYTES: usize = 32;
 
 /// Sends records, each as soon as it is there.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
+    /// Where the records go; a broker may make it.
     topic: String,
     /// Reads this file instead of standard input; repeatable.
     #[arg(long = "file", value_name = "FILE")]
@@ -94,16 +100,19 @@ pub fn run(args: &Arguments) -> Result<(), Failure> {
     if let Some(partition) = args.partition {
         check(partition, &producer, args)?;
     }
+    // What was read is sent before the command ends.
+    let stop = signals::stop()?;
     let source = input::read(&args.files, args.input)?;
     let typed = args.files.is_empty() && stdin().is_terminal();
     let mut progress = Progress::new(source.bytes, !typed);
     let mut pace = args.rate.map(|rate| Pace::new(rate, Instant::now()));
     let mut sent = 0u64;
     let outcome = loop {
-        let gathered = gather(&source, args, &producer, pace.as_mut());
+        let gathered = gather(&source, args, &producer, pace.as_mut(), &stop);
         // What came before a record that is wrong is sent all the same.
-        let failed = send(&mut producer, &gathered.batches, &mut sent).err().map(Failure::from).or(gathered.failed);
-        progress.advance(gathered.taken, gathered.batches.values().map(|batch| batch.len() as u64).sum());
+        let failed = send(&mut producer, &gathered.batches, &mut sent).err().or(gathered.failed);
+        let records = gathered.batches.values().map(|batch| batch.records.len() as u64).sum();
+        progress.advance(gathered.taken, records);
         match failed {
             Some(failure) => break Err(failure),
             None if gathered.ended => break Ok(()),
@@ -116,14 +125,38 @@ pub fn run(args: &Arguments) -> Result<(), Failure> {
     outcome
 }
 
-fn send(producer: &mut Producer, batches: &BTreeMap<i32, Vec<Outgoing>>, sent: &mut u64) -> Result<(), ClientError> {
-    for (partition, records) in batches {
-        for batch in split(records) {
-            producer.send(*partition, batch)?;
-            *sent += batch.len() as u64;
+/// The records of one partition, and where each stood.
+#[derive(Default)]
+struct Batch {
+    records: Vec<Outgoing>,
+    places: Vec<Place>,
+    bytes: usize,
+}
+
+/// Sends all; a request has one batch of a partition at most.
+fn send(producer: &mut Producer, batches: &BTreeMap<i32, Batch>, sent: &mut u64) -> Result<(), Failure> {
+    let mut rest: Vec<_> =
+        batches.iter().map(|(partition, batch)| (*partition, split(&batch.records), batch.places.as_slice())).collect();
+    loop {
+        let next = rest.iter_mut().filter_map(|(partition, batches, _)| Some((*partition, batches.next()?)));
+        let together: Vec<(i32, &[Outgoing])> = next.collect();
+        if together.is_empty() {
+            return Ok(());
+        }
+        let Sent { offsets, failed } = producer.send(&together);
+        let acked = together.iter().filter(|(partition, _)| offsets.contains_key(partition));
+        *sent += acked.map(|(_, records)| records.len() as u64).sum::<u64>();
+        if let Some((partition, error)) = failed {
+            let refused = rest.iter().find(|(of, ..)| Some(*of) == partition);
+            let place = refused.and_then(|(.., places)| places.first());
+            let near = place.map_or_else(String::new, |place| format!("near {place}: "));
+            return Err(Failure::from(error).after(&near));
+        }
+        for (partition, _, places) in &mut rest {
+            let records = together.iter().find(|(of, _)| of == partition).map_or(0, |(_, records)| records.len());
+            *places = places.get(records..).unwrap_or_default();
         }
     }
-    Ok(())
 }
 
 /// Batches of records, each as large as may be.
@@ -156,7 +189,7 @@ fn check(partition: i32, producer: &Producer, args: &Arguments) -> Result<(), Cl
 /// The records of the next batches.
 #[derive(Default)]
 struct Gathered {
-    batches: BTreeMap<i32, Vec<Outgoing>>,
+    batches: BTreeMap<i32, Batch>,
     /// Bytes of the input that they took.
     taken: u64,
     ended: bool,
@@ -164,41 +197,82 @@ struct Gathered {
     failed: Option<Failure>,
 }
 
-fn gather(source: &Source, args: &Arguments, producer: &Producer, mut pace: Option<&mut Pace>) -> Gathered {
+/// Why there is no piece.
+enum Without {
+    /// None came in time.
+    Late,
+    /// Somebody wants the command to end.
+    Stopped,
+    Ended,
+}
+
+/// The next piece; waits for it until then, or for ever.
+fn next(source: &Source, deadline: Option<Instant>, stop: &AtomicBool) -> Result<io::Result<Piece>, Without> {
+    loop {
+        if stop.load(Ordering::Relaxed) {
+            return Err(Without::Stopped);
+        }
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        match source.pieces.recv_timeout(left.map_or(GLANCE, |left| left.min(GLANCE))) {
+            Ok(piece) => return Ok(piece),
+            Err(RecvTimeoutError::Disconnected) => return Err(Without::Ended),
+            Err(RecvTimeoutError::Timeout) if left.is_some_and(|left| left <= GLANCE) => return Err(Without::Late),
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+    }
+}
+
+fn gather(
+    source: &Source,
+    args: &Arguments,
+    producer: &Producer,
+    mut pace: Option<&mut Pace>,
+    stop: &AtomicBool,
+) -> Gathered {
     let mut gathered = Gathered::default();
-    let mut bytes = 0;
+    let (mut bytes, mut largest) = (0, 0);
     let mut deadline = None;
-    while bytes < BATCH_BYTES {
+    while largest < BATCH_BYTES && bytes < GATHERED_BYTES {
         if let Some(pace) = &mut pace
             && let Some(early) = pace.early(Instant::now())
         {
             if !gathered.batches.is_empty() {
                 return gathered;
             }
-            std::thread::sleep(early);
+            if !stop.load(Ordering::Relaxed) {
+                std::thread::sleep(early.min(GLANCE));
+                continue;
+            }
         }
-        let piece = match deadline {
-            None => source.pieces.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            Some(deadline) => source.pieces.recv_timeout(Instant::saturating_duration_since(&deadline, Instant::now())),
-        };
-        let piece = match piece {
+        let piece = match next(source, deadline, stop) {
             Ok(Ok(piece)) => piece,
             Ok(Err(e)) => {
                 gathered.failed = Some(Failure::Runtime(format!("the input cannot be read: {e}")));
                 return gathered;
             }
-            Err(RecvTimeoutError::Timeout) => return gathered,
-            Err(RecvTimeoutError::Disconnected) => {
+            Err(Without::Late) => return gathered,
+            Err(Without::Stopped) => {
+                gathered.ended = true;
+                gathered.failed = left_out(source);
+                return gathered;
+            }
+            Err(Without::Ended) => {
                 gathered.ended = true;
                 return gathered;
             }
         };
         deadline = deadline.or_else(|| Some(Instant::now() + LINGER));
         gathered.taken += piece.taken;
+        let place = piece.place.clone();
         match record(piece, args, producer, now_ms()) {
             Ok((partition, record)) => {
-                bytes += bytes_of(&record);
-                gathered.batches.entry(partition).or_default().push(record);
+                let own = bytes_of(&record);
+                let batch = gathered.batches.entry(partition).or_default();
+                batch.records.push(record);
+                batch.places.push(place);
+                batch.bytes += own;
+                bytes += own;
+                largest = largest.max(batch.bytes);
             }
             Err(failure) => {
                 gathered.failed = Some(failure);
@@ -210,6 +284,15 @@ fn gather(source: &Source, args: &Arguments, producer: &Producer, mut pace: Opti
         }
     }
     gathered
+}
+
+/// What a stop leaves of the input; nothing if all that came was sent.
+fn left_out(source: &Source) -> Option<Failure> {
+    let first = source.pieces.try_recv().ok()?;
+    Some(Failure::Runtime(match first {
+        Ok(piece) => format!("it was stopped before {}; what came before that is acked", piece.place),
+        Err(e) => format!("the input cannot be read: {e}"),
+    }))
 }
 
 /// The record of a piece, and the partition that it goes to.
@@ -229,7 +312,7 @@ fn record(piece: Piece, args: &Arguments, producer: &Producer, now_ms: i64) -> R
     let bytes = |text: &str| text.as_bytes().to_vec();
     record.headers.splice(0..0, args.headers.iter().map(|(name, value)| (bytes(name), Some(bytes(value)))));
     let partition = args.partition.or(own).unwrap_or_else(|| producer.partition_of(record.key.as_deref()));
-    check(partition, producer, args)?;
+    check(partition, producer, args).map_err(|e| Failure::from(e).after(&format!("{}: ", piece.place)))?;
     Ok((partition, record))
 }
 

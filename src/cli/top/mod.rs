@@ -8,14 +8,15 @@ mod look;
 mod view;
 
 use std::io::{self, IsTerminal as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-use super::Failure;
 use super::admin::Admin;
+use super::{Failure, signals};
 use frame::{Frame, frame};
 use look::{Look, look};
 
@@ -48,8 +49,10 @@ pub fn run(args: &Arguments) -> Result<(), Failure> {
     }
     // Before the screen is taken: a wrong address is told on it as it was.
     let last = look(&args.admin)?;
+    // Somebody who ends it from elsewhere leaves a terminal that can be used.
+    let stop = signals::stop()?;
     let mut terminal = ratatui::try_init().map_err(|e| Failure::Runtime(format!("no screen to draw on: {e}")))?;
-    let ended = Top { args, last, frame: None, paused: false, asked: None, trouble: None }.run(&mut terminal);
+    let ended = Top { args, last, frame: None, paused: false, asked: None, trouble: None }.run(&mut terminal, &stop);
     ratatui::restore();
     ended.map_err(|e| Failure::Runtime(format!("the terminal failed: {e}")))
 }
@@ -67,13 +70,13 @@ struct Top<'a> {
 }
 
 impl Top<'_> {
-    fn run(&mut self, terminal: &mut DefaultTerminal) -> io::Result<()> {
+    fn run(&mut self, terminal: &mut DefaultTerminal, stop: &AtomicBool) -> io::Result<()> {
         let (asks, looks) = looker(self.args.admin.clone());
         let every = Duration::from_secs(self.args.every);
         // The first rates are there soon.
         let mut next = Instant::now() + every.min(Duration::from_secs(1));
         let mut drawn = None;
-        loop {
+        while !stop.load(Ordering::Relaxed) {
             let told = (self.headline(), self.trouble());
             if drawn.as_ref() != Some(&told) {
                 terminal.draw(|screen| view::draw(screen, self.frame.as_ref(), &told.0, told.1.as_deref()))?;
@@ -94,6 +97,7 @@ impl Top<'_> {
                 drawn = None;
             }
         }
+        Ok(())
     }
 
     fn take(&mut self, look: Result<Look, Failure>) {

@@ -26,6 +26,7 @@ enum Verb {
 
 #[derive(Debug, clap::Args)]
 struct Show {
+    /// The topic's name.
     topic: String,
     /// Only these; all if none is named.
     #[arg(value_name = "KEY")]
@@ -44,6 +45,7 @@ struct Show {
 
 #[derive(Debug, clap::Args)]
 struct Set {
+    /// The topic's name.
     topic: String,
     #[arg(value_name = "KEY=VALUE", required = true, value_parser = pair)]
     configs: Vec<(String, String)>,
@@ -53,6 +55,7 @@ struct Set {
 
 #[derive(Debug, clap::Args)]
 struct Unset {
+    /// The topic's name.
     topic: String,
     #[arg(value_name = "KEY", required = true)]
     keys: Vec<String>,

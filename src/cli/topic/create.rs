@@ -10,6 +10,7 @@ use crate::client;
 /// Makes a topic.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
+    /// The topic's name.
     name: String,
     /// How many partitions; without it, the broker's num.partitions.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]

@@ -12,6 +12,7 @@ use crate::client::{self, OffsetAt};
 /// Shows a topic's id and its partitions: leader, replicas, first and end offset.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
+    /// The topic's name.
     name: String,
     #[command(flatten)]
     shown: Shown,

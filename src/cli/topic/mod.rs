@@ -45,6 +45,7 @@ struct List {
 
 #[derive(Debug, clap::Args)]
 struct Alter {
+    /// The topic's name.
     name: String,
     /// How many there are to be; never fewer than there are.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..))]
@@ -57,6 +58,7 @@ struct Alter {
 
 #[derive(Debug, clap::Args)]
 struct Delete {
+    /// The topic's name.
     name: String,
     #[command(flatten)]
     shown: Shown,

@@ -179,14 +179,19 @@ impl Import {
     /// The setting stays in the file as a comment.
     fn leave(&mut self, property: &Property, why: String) {
         self.note(property, why);
-        self.lines.push(format!("# {} = {}", property.key, property.value.replace(['\n', '\r'], " ")));
+        self.lines.push(format!("# {} = {}", commented(&property.key), commented(&property.value)));
     }
 
     /// Stands above the line that it is about.
     fn note(&mut self, property: &Property, why: String) {
-        self.lines.push(format!("# {}: {why}", property.key));
+        self.lines.push(format!("# {}: {}", commented(&property.key), commented(&why)));
         self.notes.push(Note { line: property.line, key: property.key.clone(), why });
     }
+}
+
+/// A comment of TOML has no control characters but tabs, and no line has an end within.
+fn commented(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\t' { ' ' } else { c }).collect()
 }
 
 /// Only bare keys go without quotes.

@@ -98,6 +98,13 @@ fn what_has_no_meaning_here_stays_as_a_comment_with_the_reason() {
 }
 
 #[test]
+fn characters_that_toml_has_no_comments_with_are_left_out_of_them() {
+    let found = imported("foo.bar=\\u0007x\\ny\tz\nfoo.\\u0008baz=1\nnum.partitions=\\u0007\n");
+    assert!(found.toml.contains("# foo.bar =  x y\tz\n# foo. baz: "), "{:?}", found.toml);
+    assert!(found.toml.chars().all(|c| c == '\n' || c == '\t' || !c.is_control()), "{:?}", found.toml);
+}
+
+#[test]
 fn a_broken_file_is_told_with_its_line() {
     let told = import(Path::new("server.properties"), "a=b\nc=\\uzzzz").expect_err("refused").to_string();
     assert!(told.starts_with("server.properties:2: "), "{told}");
