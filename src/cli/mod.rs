@@ -140,6 +140,7 @@ impl Failure {
             Failure::Missing(_) => Failure::Missing(text),
             Failure::Refused(_) => Failure::Refused(text),
             Failure::Damaged(_) => Failure::Damaged(text),
+            Failure::Signal { signal, .. } => Failure::Signal { signal, text },
         }
     }
 
