@@ -370,7 +370,8 @@ fn partitions_share_a_request_and_only_those_that_failed_are_sent_again() {
     let all: Vec<(i32, &[Outgoing])> = (0..5).map(|partition| (partition, batch.as_slice())).collect();
     let sent = producer.send(&all);
     assert!(sent.failed.is_none() && sent.offsets.len() == 5, "{sent:?}");
-    assert_eq!((fake.state().produce_requests, fake.state().sequences.len()), (2, 6));
+    assert_eq!(fake.state().produce_requests, 2);
+    assert_eq!(fake.state().sequences.len(), 6);
 
     // The others are acked all the same, and who was refused is named.
     fake.state().faults = [Fault::Produce(ErrorCode::MessageTooLarge)].into();

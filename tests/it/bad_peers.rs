@@ -131,7 +131,10 @@ fn each_peer_that_sends_no_request_gets_one_log_line_with_peer_api_and_reason() 
     ];
     for (bytes, api, reason) in cases {
         let peer = until_closed(&broker, bytes).to_string();
-        let lines: Vec<_> = closed_lines(&broker).into_iter().filter(|line| line.contains(&peer)).collect();
+        let told = || closed_lines(&broker).into_iter().filter(|line| line.contains(&peer)).collect::<Vec<_>>();
+        // The log is written beside the cores.
+        until("a line in the log", || !told().is_empty());
+        let lines = told();
         assert_eq!(lines.len(), 1, "{bytes:?}: {lines:?}");
         for part in ["\"peer\"", "\"api\"", "\"reason\"", api, reason] {
             assert!(lines[0].contains(part), "{part:?} is missing after {bytes:?}: {}", lines[0]);
