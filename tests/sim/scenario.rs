@@ -30,7 +30,7 @@ pub struct Stage {
     pub world: World,
     pub clients: Clients,
     pub admin: Admin,
-    /// Files that the last start found half removed.
+    /// Files of no use that were there when the last start was over.
     pub leftovers_at_start: BTreeSet<String>,
 }
 
@@ -69,13 +69,13 @@ impl Stage {
         self.begin_start(shards);
         self.world.wait_ready()?;
         self.admin.survey(&self.world);
+        self.leftovers_at_start = self.leftovers_of_crash();
         self.world.open_gate();
         Ok(())
     }
 
     /// Starts without waiting.
     pub fn begin_start(&mut self, shards: u32) {
-        self.leftovers_at_start = self.half_removed();
         self.world.history.push(Event::Starting);
         self.world.spawn_broker(shards);
     }

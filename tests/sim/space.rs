@@ -13,9 +13,6 @@ use crate::world::ROOT;
 const METADATA_TOPIC: &str = "__cluster_metadata";
 const METADATA_FILE: &str = "partition.metadata";
 
-/// Ends of the names of files that are about to be unlinked, or to replace others.
-const HALF_REMOVED: [&str; 3] = [".deleted", ".new", ".cleaned"];
-
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Retention looks every second at the latest.
@@ -50,17 +47,11 @@ impl Stage {
         self.world.history.push(Event::SpaceKept { what: left.join(", ") });
     }
 
-    /// What a crash left between a rename and its unlink: it goes when its partition is written to the next time, and that may
-    /// never be.
-    pub fn half_removed(&self) -> BTreeSet<String> {
-        let disk = self.world.disk();
-        let data = Path::new(ROOT).join("data");
-        let files_of = |dir: &str| {
-            let files = disk.list(&data.join(dir)).unwrap_or_default();
-            files.into_iter().filter(|file| HALF_REMOVED.iter().any(|ending| file.name.ends_with(ending)))
-        };
-        let dirs = disk.list(&data).unwrap_or_default().into_iter();
-        dirs.flat_map(|dir| files_of(&dir.name).map(move |file| format!("data/{}/{}", dir.name, file.name))).collect()
+    /// What a crash brought back or left half done, as a start found it: a part of it goes when its partition is written to the
+    /// next time, a segment that a power cut brought back does not go at all.
+    pub fn leftovers_of_crash(&self) -> BTreeSet<String> {
+        let found = self.standings().map(|standings| leftovers(&self.world.disk(), &standings));
+        found.unwrap_or_default().into_iter().collect()
     }
 
     /// Of each partition that the broker has, by its directory's name.
@@ -124,19 +115,15 @@ fn leftovers_of(disk: &SimDisk<'_>, dir: &Path, standing: Standing) -> Vec<Strin
     };
     let mut left: Vec<String> =
         files.iter().filter(|file| !is_used(&file.name)).map(|file| file.name.clone()).collect();
-    let bases: Vec<i64> = logs.keys().copied().collect();
-    if let (Some(second), Some(start)) = (bases.get(1), standing.log_start)
-        && *second <= start
-    {
-        left.push(format!("{:020}.log below the log start {start}", bases[0]));
-    }
+    // The last segment that begins at or below the start is the first that has something.
+    let start = standing.log_start.unwrap_or(0);
+    let first = logs.range(..=start).next_back().map_or(0, |(base, _)| *base);
+    left.extend(logs.range(..first).map(|(base, _)| format!("{base:020}.log, wholly below the log start")));
     // Without the first, and without the last, which is not closed: both may be there.
-    let closed: u64 = logs.values().skip(1).take(logs.len().saturating_sub(2)).sum();
-    if let Some(bytes_max) = standing.bytes_max
-        && logs.len() > 2
-        && closed >= bytes_max
-    {
-        left.push(format!("{closed} bytes behind the first segment, and {bytes_max} are to be kept"));
+    let live: Vec<u64> = logs.range(first..).map(|(_, bytes)| *bytes).collect();
+    let closed: u64 = live.iter().skip(1).take(live.len().saturating_sub(2)).sum();
+    if standing.bytes_max.is_some_and(|bytes_max| closed >= bytes_max) {
+        left.push("more than retention.bytes behind its first segment".to_owned());
     }
     left
 }
