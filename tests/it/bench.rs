@@ -94,7 +94,6 @@ fn a_report_has_everything_in_files_that_load_nothing() {
     // Told before the run, which would take its time.
     let full = ran(&home, &[&run[..7], &["--duration", "1h", "--out", "/proc/none"]].concat());
     assert!(full.code == Some(1) && full.stderr.contains("--out"), "{}", full.stderr);
-    assert!(full.stdout.contains("1000 acked"), "the table is there all the same: {}", full.stdout);
 }
 
 #[test]

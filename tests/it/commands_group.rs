@@ -201,11 +201,11 @@ fn stored_offsets_go_out_as_lines_and_in_again() {
     assert!(nobody.code == Some(4) && nobody.stderr.contains("there is no group \"a\""), "{}", nobody.stderr);
     let file = home.path().join("offsets.csv");
     let path = file.to_str().expect("a UTF-8 path");
-    assert_eq!(fed(&home, &["group", "offsets", "import", "a"], "orders,0,4\norders,2,1\n").code, Some(0));
+    assert_eq!(fed(&home, &["group", "offsets", "import", "a"], "orders,0,4\norders,2,0\n").code, Some(0));
     said(&home, &["group", "offsets", "export", "a", "--to", path]);
     said(&home, &["group", "offsets", "import", "b", path]);
     let stored = json!({"group": "b", "offsets": [
-        {"topic": "orders", "partition": 0, "offset": 4}, {"topic": "orders", "partition": 2, "offset": 1},
+        {"topic": "orders", "partition": 0, "offset": 4}, {"topic": "orders", "partition": 2, "offset": 0},
     ]});
     assert_eq!(json_of(&home, &["group", "offsets", "export", "b"]), stored);
     said(&home, &["group", "offsets", "delete", "b", "--topic", "orders"]);
