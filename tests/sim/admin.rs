@@ -8,26 +8,20 @@ use corelog::wire::messages::Response;
 use corelog::wire::messages::create_topics::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
 use corelog::wire::messages::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
 use corelog::wire::messages::fetch::{FetchPartition, FetchRequest, FetchTopic};
-use corelog::wire::messages::metadata::{MetadataRequest, MetadataResponseTopic};
+use corelog::wire::messages::metadata::MetadataRequest;
 use shards::runtime::sim::{HostId, SimRuntime};
 use shards::types::TopicId;
 
 use crate::client::{Clients, Shrinks, Topic, pause};
-use crate::history::{Event, Found, MayLose, Part};
+use crate::history::{Event, Found, Part};
 use crate::link::{Broken, Link};
 use crate::offsets::{EARLIEST, LATEST, offset_at};
 use crate::payload;
-use crate::producer::BATCHES_IN_FLIGHT;
 use crate::world::World;
 
 const REPLY_MAX: Duration = Duration::from_secs(20);
 /// After so many failures of one question the broker is held to be dead.
 const TRIES: usize = 5;
-
-/// On a disk of the usual speed: a commit is on its way, one more is written before the sync.
-const SYNC_MAX: Duration = Duration::from_millis(5);
-/// What one commit can have of a partition: all that the clients have on their way.
-const COMMIT_RECORDS_MAX: usize = 6 * BATCHES_IN_FLIGHT * 6;
 
 /// Asks from a host of its own.
 pub struct Admin {
@@ -85,15 +79,7 @@ impl Admin {
             .chain(configs)
             .map(|(name, value)| CreatableTopicConfig { name: (*name).into(), value: Some((*value).into()) })
             .collect();
-        let number = |wanted: &str| -> Option<u64> {
-            let config = configs.iter().find(|config| &*config.name == wanted)?;
-            Some(config.value.as_ref()?.parse().expect("a number"))
-        };
-        let (records, bytes_max) = (number("flush.messages"), number("retention.bytes"));
-        let age_max = number("flush.ms").map(|ms| Duration::from_millis(ms) + SYNC_MAX);
-        let records_max = |records: u64| usize::try_from(records).expect("a small number") + COMMIT_RECORDS_MAX;
-        let may_lose = records.map(|records| MayLose { records_max: records_max(records), age_max });
-        let relaxed = may_lose.is_some();
+        let relaxed = configs.iter().any(|config| &*config.name == "flush.messages");
         let compacted = configs.iter().any(|config| &*config.name == "cleanup.policy");
         let id = self.run(world, move |clients, mut link, _| {
             let topic = CreatableTopic {
@@ -116,9 +102,9 @@ impl Admin {
                 }
             }
         })??;
-        let topic = Topic { name: name.to_owned(), id, partitions, relaxed, compacted, shrinks, bytes_max };
+        let topic = Topic { name: name.to_owned(), id, partitions, relaxed, compacted, shrinks };
         let expires = shrinks == Shrinks::ByRetention;
-        self.clients.history.push(Event::Created { topic: id, may_lose, compacted, expires });
+        self.clients.history.push(Event::Created { topic: id, relaxed, compacted, expires });
         self.clients.topics.borrow_mut().push(topic.clone());
         Some(topic)
     }
@@ -222,33 +208,6 @@ impl Admin {
                         continue;
                     };
                     clients.history.push(Event::Surveyed { part, high_watermark, epoch: partition.leader_epoch });
-                }
-            }
-            Ok(())
-        });
-    }
-
-    /// The names of all partitions that the broker has; `None` if it does not say.
-    pub fn partitions(&self, world: &World) -> Option<Vec<String>> {
-        self.run(world, |_, mut link, _| async move {
-            let request =
-                MetadataRequest { topics: None, allow_auto_topic_creation: false, ..MetadataRequest::default() };
-            let Response::Metadata(reply) = link.ask(request, 12, REPLY_MAX).await? else {
-                return Err(Broken::Nonsense("another reply than asked for".to_owned()));
-            };
-            let name_of = |topic: &MetadataResponseTopic| topic.name.as_ref().map(ToString::to_string);
-            let names = reply.topics.iter().filter_map(|topic| Some((name_of(topic)?, topic.partitions.len())));
-            Ok(names.flat_map(|(name, count)| (0..count).map(move |index| format!("{name}-{index}"))).collect())
-        })
-    }
-
-    /// Where logs start, noted in the history.
-    pub fn ask_starts(&self, world: &World) {
-        self.run(world, |clients, mut link, _| async move {
-            let topics = clients.topics.borrow().clone();
-            for topic in topics {
-                for part in topic.parts() {
-                    offset_at(&clients, &mut link, &topic, part.index, EARLIEST).await?;
                 }
             }
             Ok(())

@@ -11,7 +11,6 @@ use shards::runtime::sim::SimRuntime;
 use shards::types::TopicId;
 
 use crate::history::{History, Part, Value};
-use crate::liveness::Progress;
 use crate::world::{Gate, World};
 
 /// Who may delete a topic's oldest records.
@@ -34,8 +33,6 @@ pub struct Topic {
     /// `cleanup.policy=compact`: records have keys, and offsets may jump.
     pub compacted: bool,
     pub shrinks: Shrinks,
-    /// `retention.bytes`, if it is bounded.
-    pub bytes_max: Option<u64>,
 }
 
 impl Topic {
@@ -85,12 +82,9 @@ pub struct Clients {
     pub topics: Rc<RefCell<Vec<Topic>>>,
     /// Nobody produces to it for now.
     pub resting: Rc<Cell<Option<TopicId>>>,
-    /// Nobody sends anything for now.
-    pub is_hushed: Rc<Cell<bool>>,
-    pub progress: Rc<RefCell<Progress>>,
     pub load: Rc<Cell<Load>>,
     next_value: Rc<Cell<Value>>,
-    next_client: Rc<Cell<u64>>,
+    next_producer: Rc<Cell<u64>>,
     /// Acks so far, for scenarios that wait for progress.
     pub acks: Rc<Cell<u64>>,
     /// Batches refused for want of space.
@@ -105,11 +99,9 @@ impl Clients {
             gate: world.gate.clone(),
             topics: Rc::default(),
             resting: Rc::default(),
-            is_hushed: Rc::default(),
-            progress: Rc::default(),
             load: Rc::new(Cell::new(load)),
             next_value: Rc::new(Cell::new(1)),
-            next_client: Rc::default(),
+            next_producer: Rc::default(),
             acks: Rc::default(),
             refusals: Rc::default(),
         }
@@ -121,11 +113,10 @@ impl Clients {
         value
     }
 
-    /// A number for a producer or a consumer.
-    pub fn fresh_client(&self) -> u64 {
-        let client = self.next_client.get();
-        self.next_client.set(client + 1);
-        client
+    pub fn fresh_producer(&self) -> u64 {
+        let producer = self.next_producer.get();
+        self.next_producer.set(producer + 1);
+        producer
     }
 
     pub fn topic(&self, id: TopicId) -> Option<Topic> {

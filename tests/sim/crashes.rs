@@ -138,42 +138,6 @@ fn a_power_cut_takes_only_the_end_of_a_relaxed_log() {
     simulate("a_power_cut_takes_only_the_end_of_a_relaxed_log", 4, relaxed_power_cuts);
 }
 
-/// Small records and a large window: nothing makes a sync due but `flush.messages` and `flush.ms`.
-pub fn bounded_losses(seed: u64) -> Outcome {
-    let setup = Setup { window_bytes: 8 << 20, journal_bytes: 8 << 20, ..Setup::default() };
-    let load = Load { filler_max: 10, ..Load::default() };
-    let mut stage = Stage::new(seed, setup, load);
-    let shards = stage.any_shards();
-    stage.start(shards);
-    stage.admin.create(&stage.world, "by-count", 1, &[("flush.messages", "50")]);
-    stage.admin.create(&stage.world, "by-time", 1, &[("flush.messages", "1000000"), ("flush.ms", "40")]);
-    stage.cast();
-    for _ in 0..2 {
-        stage.run_for(60, 400);
-        if stage.world.one_in(4) {
-            stage.world.kill()
-        } else {
-            stage.world.power_cut()
-        }
-        if stage.world.one_in(4) {
-            let shards = stage.any_shards();
-            stage.begin_start(shards);
-            stage.run_for(0, 40);
-            stage.world.power_cut();
-        }
-        let shards = stage.any_shards();
-        if !stage.start(shards) {
-            return stage.verdict();
-        }
-    }
-    stage.finish()
-}
-
-#[test]
-fn a_power_cut_takes_no_more_than_flush_messages_and_flush_ms_allow() {
-    simulate("a_power_cut_takes_no_more_than_flush_messages_and_flush_ms_allow", 4, bounded_losses);
-}
-
 pub fn crashes_during_start(seed: u64) -> Outcome {
     let mut stage = Stage::new(seed, Setup::default(), Load::default());
     let shards = stage.several_shards();

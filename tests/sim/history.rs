@@ -5,7 +5,6 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::time::Duration;
 
 use shards::types::{Mono, TopicId};
 
@@ -30,22 +29,13 @@ pub struct Found {
 /// Number of events before one.
 pub type At = usize;
 
-/// What `flush.messages` and `flush.ms` allow a power cut to take of a partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MayLose {
-    /// Acked records.
-    pub records_max: usize,
-    /// From an ack to the end of the process.
-    pub age_max: Option<Duration>,
-}
-
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// The broker said so. With `may_lose` not all of its acks need outlive a power cut; with `compacted` a record may go when a newer
+    /// The broker said so. With `relaxed` its acks need not outlive a power cut; with `compacted` a record may go when a newer
     /// one has its key; with `expires` retention may move its log starts.
     Created {
         topic: TopicId,
-        may_lose: Option<MayLose>,
+        relaxed: bool,
         compacted: bool,
         expires: bool,
     },
@@ -70,8 +60,6 @@ pub enum Event {
         offset: Option<i64>,
         /// When the request went out.
         sent: Mono,
-        /// When the answer was there.
-        when: Mono,
     },
     Read {
         part: Part,
@@ -94,15 +82,10 @@ pub enum Event {
         high_watermark: i64,
         log_start: i64,
     },
-    /// About to be deleted: everything below `upto`, at most; without it, all that the log has when it arrives.
+    /// About to be deleted: everything below `upto`, at most.
     DeletionAsked {
         part: Part,
-        upto: Option<i64>,
-    },
-    /// The broker said that all is deleted that the log had.
-    AllDeleted {
-        part: Part,
-        log_start: i64,
+        upto: i64,
     },
     /// The broker said so, by itself or because of a deletion.
     Starts {
@@ -129,30 +112,13 @@ pub enum Event {
     Starting,
     /// An orderly stop has ended.
     Stopped,
-    PowerCut {
-        when: Mono,
-    },
-    Killed {
-        when: Mono,
-    },
+    PowerCut,
     /// A write or sync has failed.
     Fenced {
         when: Mono,
     },
     /// An answer that this broker must not give here.
     Unexpected {
-        what: String,
-    },
-    /// A client waits for what never comes, for so long that it gave up.
-    Stuck {
-        what: String,
-    },
-    /// A fetch leaves out what comes next, or brings nothing of it.
-    Skipped {
-        what: String,
-    },
-    /// Files of no use that do not go away.
-    SpaceKept {
         what: String,
     },
 }

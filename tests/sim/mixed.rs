@@ -9,7 +9,7 @@ use shards::runtime::sim::DiskSpeed;
 use crate::client::{Load, Shrinks, Topic};
 use crate::compaction;
 use crate::disks::strike;
-use crate::offsets::{delete_all, delete_records};
+use crate::offsets::delete_records;
 use crate::scenario::{Outcome, Stage, simulate};
 use crate::world::Setup;
 
@@ -135,7 +135,7 @@ pub fn resting(seed: u64) -> Outcome {
     let load = Load { filler_max: 8_000, pause_max: Duration::from_micros(500), ..Load::default() };
     let mut stage = Stage::new(seed, Setup { window_bytes: 2 << 20, ..Setup::default() }, load);
     stage.start(1);
-    let quiet = stage.admin.create_that(&stage.world, Shrinks::ByRequest, "quiet", 4, &[]);
+    let quiet = stage.admin.create(&stage.world, "quiet", 4, &[]);
     stage.admin.create(&stage.world, "busy", 4, &[]);
     stage.cast();
     stage.run_for(10, 30);
@@ -143,16 +143,7 @@ pub fn resting(seed: u64) -> Outcome {
         stage.clients.resting.set(quiet.as_ref().map(|topic| topic.id));
         stage.run_for(150, 300);
         stage.clients.resting.set(None);
-        if let Some(quiet) = quiet.clone().filter(|_| stage.world.one_in(2)) {
-            // All that it has goes while the first append after the rest is on its way.
-            let (clients, host) = (stage.clients.clone(), stage.world.clients[0]);
-            stage.world.sim.spawn(host, |rt| delete_all(rt, clients, quiet));
-        }
-        if stage.world.one_in(2) {
-            stage.expect_progress();
-        } else {
-            stage.run_for(0, 20);
-        }
+        stage.run_for(0, 20);
         stage.world.power_cut();
         if !stage.start(1) {
             return stage.verdict();

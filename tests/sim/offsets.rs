@@ -88,23 +88,10 @@ async fn delete_on_one_connection(rt: &SimRuntime, clients: &Clients, round: u64
     Ok(())
 }
 
-/// Deletes all that the topic's partitions have, one after the other.
-pub async fn delete_all(rt: SimRuntime, clients: Clients, topic: Topic) {
-    let delete = async {
-        let mut link = Link::open(&rt, clients.addr).await?;
-        for index in 0..topic.partitions {
-            delete_upto(&clients, &mut link, &topic, index, ALL).await?;
-        }
-        Ok::<(), Broken>(())
-    };
-    if let Err(Broken::Nonsense(what)) = delete.await {
-        clients.history.unexpected(what);
-    }
-}
-
 async fn delete_upto(clients: &Clients, link: &mut Link, topic: &Topic, index: i32, offset: i64) -> Result<(), Broken> {
     let part = Part { topic: topic.id, index };
-    let upto = (offset != ALL).then_some(offset);
+    // Where the log ends when it arrives, nobody knows.
+    let upto = if offset == ALL { i64::MAX } else { offset };
     clients.history.push(Event::DeletionAsked { part, upto });
     let request = DeleteRecordsRequest {
         topics: vec![DeleteRecordsTopic {
@@ -122,9 +109,6 @@ async fn delete_upto(clients: &Clients, link: &mut Link, topic: &Topic, index: i
         Some((ErrorCode::None, log_start)) => {
             if log_start < offset {
                 clients.history.unexpected(format!("DeleteRecords of {part:?} to {offset} ends at {log_start}"));
-            }
-            if upto.is_none() {
-                clients.history.push(Event::AllDeleted { part, log_start });
             }
             clients.history.push(Event::Starts { part, asked, log_start });
         }

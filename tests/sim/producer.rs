@@ -23,7 +23,7 @@ use crate::history::{Event, Part, Value};
 use crate::link::{Broken, Link};
 use crate::payload::{self, Identity};
 
-pub const BATCHES_IN_FLIGHT: usize = 5;
+const BATCHES_IN_FLIGHT: usize = 5;
 const REQUESTS_IN_FLIGHT: usize = 4;
 
 struct Batch {
@@ -61,8 +61,7 @@ pub struct Producer {
 
 impl Producer {
     pub fn new(rt: SimRuntime, clients: Clients) -> Producer {
-        let number = clients.fresh_client();
-        clients.progress.borrow_mut().add_producer(number);
+        let number = clients.fresh_producer();
         // By name below 13, by id from there on.
         let version = 9 + i16::try_from(pick(&rt, 5)).expect("small");
         Producer { rt, clients, number, identity: None, lanes: BTreeMap::new(), requests: VecDeque::new(), version }
@@ -148,9 +147,6 @@ impl Producer {
         let parts: Vec<Part> =
             self.clients.topics.borrow().iter().flat_map(|topic| topic.parts().collect::<Vec<_>>()).collect();
         self.lanes.retain(|part, lane| lane.outstanding > 0 || parts.contains(part));
-        if self.clients.is_hushed.get() {
-            return Vec::new();
-        }
         let resting = self.clients.resting.get();
         let parts: Vec<Part> = parts.into_iter().filter(|part| Some(part.topic) != resting).collect();
         if parts.is_empty() {
@@ -265,14 +261,10 @@ impl Producer {
                 lane.sent = lane.sent.saturating_sub(1);
                 let base =
                     (answer.error_code == ErrorCode::None && answer.base_offset >= 0).then_some(answer.base_offset);
-                let when = self.rt.now();
-                let mut end = 0;
                 for (offset, value) in (0..).zip(batch.values) {
                     let offset = base.map(|base| base + offset);
-                    end = offset.map_or(0, |offset| offset + 1);
-                    self.clients.history.push(Event::Acked { part, value, offset, sent, when });
+                    self.clients.history.push(Event::Acked { part, value, offset, sent });
                 }
-                self.clients.progress.borrow_mut().acked(self.number, part, sent, end);
                 self.clients.acks.set(self.clients.acks.get() + 1);
             }
             ErrorCode::KafkaStorageError if may_be_full || may_be_damaged => {

@@ -6,7 +6,7 @@ use crate::client::Load;
 use crate::scenario::{Outcome, Stage, simulate};
 use crate::world::{ROOT, Setup};
 
-pub fn deletions(seed: u64) -> Outcome {
+fn deletions(seed: u64) -> Outcome {
     let mut stage = Stage::new(seed, Setup::default(), Load::default());
     let shards = stage.several_shards();
     stage.start(shards);

@@ -298,7 +298,7 @@ impl World {
         self.gate.set(false);
         self.sim.crash(self.broker);
         self.running = None;
-        self.history.push(Event::PowerCut { when: self.sim.now() });
+        self.history.push(Event::PowerCut);
     }
 
     /// The process is killed; the machine goes on.
@@ -306,7 +306,6 @@ impl World {
         self.gate.set(false);
         self.sim.kill(self.broker);
         self.running = None;
-        self.history.push(Event::Killed { when: self.sim.now() });
     }
 
     /// The orderly stop; whether it left nothing to replay.

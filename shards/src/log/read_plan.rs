@@ -8,7 +8,6 @@ use smallvec::SmallVec;
 use super::index::Entry;
 use super::segment::Segment;
 use super::state::PartitionLog;
-use crate::planted::{PlantedFault, is_planted};
 use crate::types::Offset;
 
 /// What a read takes.
@@ -68,8 +67,7 @@ impl PartitionLog {
         let first = self.tail.index_at(from);
         match self.tail.get(first) {
             Some(piece) if !piece.fragment && piece.base_offset <= from => {
-                let skipped = usize::from(is_planted(PlantedFault::BatchSkipped));
-                self.memory_from(first + skipped, max_bytes, upto, at_least_one)
+                self.memory_from(first, max_bytes, upto, at_least_one)
             }
             _ => self.disk_from(from, max_bytes, upto, at_least_one),
         }

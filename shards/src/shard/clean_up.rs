@@ -4,7 +4,6 @@
 
 use super::Shard;
 use super::core::Dropped;
-use crate::planted::{PlantedFault, is_planted};
 use crate::runtime::Runtime;
 
 /// Works off `dropped` in order. What is left at a stop goes with the next start.
@@ -22,9 +21,6 @@ pub async fn run<R: Runtime>(shard: Shard<R>) {
 }
 
 async fn remove<R: Runtime>(shard: &Shard<R>, dropped: Dropped) {
-    if is_planted(PlantedFault::RemovalForgotten) {
-        return;
-    }
     let outcome = match &dropped {
         Dropped::Partition { dir } => shard.store().remove_partition(dir).await,
         Dropped::Segments { slot, bases } => {
