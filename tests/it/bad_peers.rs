@@ -111,8 +111,15 @@ fn until_closed(broker: &Broker, bytes: &[u8]) -> SocketAddr {
 }
 
 /// The lines on closed connections so far.
-pub fn closed_lines(broker: &Broker) -> Vec<String> {
+fn closed_lines(broker: &Broker) -> Vec<String> {
     broker.stderr().lines().filter(|line| line.contains(LINE)).map(str::to_owned).collect()
+}
+
+/// The lines on this peer's connection, once there is one: the log is written beside the cores.
+pub fn closed_lines_of(broker: &Broker, peer: &str) -> Vec<String> {
+    let told = || closed_lines(broker).into_iter().filter(|line| line.contains(peer)).collect::<Vec<_>>();
+    until("a line in the log", || !told().is_empty());
+    told()
 }
 
 #[test]
@@ -131,10 +138,7 @@ fn each_peer_that_sends_no_request_gets_one_log_line_with_peer_api_and_reason() 
     ];
     for (bytes, api, reason) in cases {
         let peer = until_closed(&broker, bytes).to_string();
-        let told = || closed_lines(&broker).into_iter().filter(|line| line.contains(&peer)).collect::<Vec<_>>();
-        // The log is written beside the cores.
-        until("a line in the log", || !told().is_empty());
-        let lines = told();
+        let lines = closed_lines_of(&broker, &peer);
         assert_eq!(lines.len(), 1, "{bytes:?}: {lines:?}");
         for part in ["\"peer\"", "\"api\"", "\"reason\"", api, reason] {
             assert!(lines[0].contains(part), "{part:?} is missing after {bytes:?}: {}", lines[0]);

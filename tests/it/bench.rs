@@ -1,6 +1,6 @@
 //! `corelog bench` against a real broker. Nothing here asserts a time: the machine may be busy with other tests.
 
-use crate::broker::Home;
+use crate::broker::{Home, until};
 use crate::commands::{Ran, ran, said};
 use crate::http;
 
@@ -195,6 +195,7 @@ fn a_comparison_that_cannot_be_measures_nothing_and_one_that_is_stopped_keeps_wh
     let dir = out.to_str().expect("UTF-8");
     let running =
         compare(&[&a, &a, "--duration", "1h", "--topic", "t", "--out", dir]).spawn().expect("the binary runs");
+    until("the topic is made", || ran(&one, &["topic", "describe", "t"]).code == Some(0));
     // The first run has begun when its records are there.
     assert!(!said(&one, &["consume", "t", "--follow", "-n", "1", "-f", "%o"]).is_empty());
     let pid = rustix::process::Pid::from_child(&running);

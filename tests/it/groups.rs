@@ -22,7 +22,7 @@ use corelog::wire::messages::{ApiKey, Response};
 use corelog::wire::{ErrorCode, Str};
 use shards::batch::{self, CRC_FROM, PREFIX_BYTES};
 
-use crate::broker::{Broker, Connection, Home};
+use crate::broker::{Broker, Connection, Home, until};
 use crate::peer::reply;
 
 /// No waiting for more members, which these tests know not to come.
@@ -266,8 +266,10 @@ fn a_record_that_is_none_stops_the_load_of_its_partition_and_is_named_with_its_o
     };
     assert_eq!(described, ErrorCode::CoordinatorNotAvailable);
     assert_eq!(commit(&mut peer, "a", "t", 7, None), ErrorCode::CoordinatorNotAvailable);
+    let is_told = |line: &&str| line.contains("__consumer_offsets cannot be read");
+    until("a word on it", || broker.stderr().lines().any(|line| is_told(&line)));
     let told = broker.stderr();
-    let line = told.lines().find(|line| line.contains("__consumer_offsets cannot be read")).expect("a word on it");
+    let line = told.lines().find(is_told).expect("it was there");
     assert!(line.contains(&format!("\"partition\":{OF_A},\"offset\":{base_offset},")), "{line}");
     assert!(broker.terminate().status.success());
 }

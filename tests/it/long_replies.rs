@@ -15,7 +15,7 @@ use corelog::wire::messages::find_coordinator::FindCoordinatorRequest;
 use corelog::wire::messages::join_group::{JoinGroupRequest, JoinGroupRequestProtocol};
 use corelog::wire::messages::sync_group::SyncGroupRequest;
 
-use crate::bad_peers::{Bystander, broker_with, closed_lines, connect};
+use crate::bad_peers::{Bystander, broker_with, closed_lines_of, connect};
 use crate::broker::{Broker, Home, until};
 use crate::peer::{frame, reply};
 
@@ -53,7 +53,7 @@ fn check_refused(broker: &Broker, request: &[u8], api: &str) {
     stream.read_to_end(&mut answer).expect("an orderly end");
     assert!(answer.is_empty(), "{} bytes", answer.len());
     let peer = stream.local_addr().expect("an address").to_string();
-    let lines: Vec<_> = closed_lines(broker).into_iter().filter(|line| line.contains(&peer)).collect();
+    let lines = closed_lines_of(broker, &peer);
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(lines[0].contains(api) && lines[0].contains("the reply would take more than"), "{}", lines[0]);
 }
