@@ -1,10 +1,10 @@
 //! Kafka's APIs, one file each: a request becomes calls on `shards`, their answers a reply. Runs on the connection's core.
 //!
 //! A request has two stages. The first is the call of its handler, and what that leaves to be done with turns for others: it
-//! decodes, checks and takes its place in the owners' order before the connection's next request is looked at (R4). The second is the future that the handler
-//! returns: it waits for the answers and makes the reply. Those of one connection run one after the other; what they tell
-//! that is not fixed by their first stage, no request behind them changes before it is told ([`Submitted::tells`]); but for
-//! the records that a fetch reads, and their topics.
+//! decodes, checks and takes its place in the owners' order before the connection's next request is looked at (R4). The
+//! second is the future that the handler returns: it waits for the answers and makes the reply. Those of one connection run
+//! one after the other; what they tell that is not fixed by their first stage, no request behind them changes before it is
+//! told ([`Submitted::tells`]); but for the records that a fetch reads, and their topics.
 //!
 //! Invariant: what a peer sends can end its own connection, never more; every error has one code, chosen in an
 //! exhaustive match in [`errors`] or beside the API that alone has it.

@@ -1,8 +1,8 @@
 //! The broker's own HTTP: health, metrics, where the time goes, settings in force, the log's level. One thread of its own,
 //! the control thread, which nothing on the way of a record waits for.
 //!
-//! `serve` takes connections, `routes` answers, `collect` asks the cores, `pulse` hears whether they live; `health`, `stages`, `slow` and `metrics` make answers out
-//! of what they said, without waiting for anything.
+//! `serve` takes connections, `routes` answers, `collect` asks the cores, `pulse` hears whether they live; `health`, `stages`,
+//! `slow` and `metrics` make answers out of what they said, without waiting for anything.
 //!
 //! Invariant: whatever is asked here, a core is asked for one report at most every [`collect::ROUND_EVERY`].
 

@@ -109,16 +109,17 @@ impl<R: Runtime> Reader<R> {
     async fn read_block(&mut self) -> Result<(), End> {
         let lease = self.link.while_open(self.server.budget.take(Held::ByUs, BLOCK_BYTES)).await.ok_or(End::Stopped)?;
         let mut block = self.server.blocks.take();
+        let shared_bytes_min = self.server.blocks.shared_bytes_min();
         let read = read_some(&self.link.conn, &mut block);
         let block = block.freeze();
         let chunk = read.map(|read| block.slice(..read));
         self.server.blocks.give(block);
-        self.take_frames(chunk?, lease).await
+        self.take_frames(chunk?, lease, shared_bytes_min).await
     }
 
-    async fn take_frames(&mut self, mut chunk: Bytes, mut lease: Lease) -> Result<(), End> {
+    async fn take_frames(&mut self, mut chunk: Bytes, mut lease: Lease, shared_bytes_min: usize) -> Result<(), End> {
         loop {
-            let next = self.frames.next(&mut chunk);
+            let next = self.frames.next(&mut chunk, shared_bytes_min);
             match next.map_err(|reason| End::Refused(Refusal { api: "-", reason: reason.to_string() }))? {
                 Next::Nothing => return Ok(()),
                 Next::Frame(frame) => {
@@ -186,7 +187,8 @@ impl<R: Runtime> Reader<R> {
         let mut submitted = api::dispatch(&self.server.api, &self.peer, &frame, arrival).map_err(End::Refused)?;
         drop(frame);
         if let Some(rest) = submitted.rest.take() {
-            link.while_answering(rest).await.ok_or(End::Stopped)?;
+            // Whatever becomes of the connection: work that is done beside the core holds the request's bytes, and they are lent.
+            rest.await;
         }
         trace.decoded(runtime.now());
         self.link.active_at.set(since);

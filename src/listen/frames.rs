@@ -5,9 +5,6 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use crate::wire::{FrameError, PREFIX_BYTES, frame_len};
 
-/// Produce requests from this size on stay where they were read, so that their records are not copied. All else is
-/// copied out of the block: it is small, and a request that waits must not keep a whole block from its next use.
-const SHARED_BYTES_MIN: usize = 8 * 1024;
 /// Bytes of a large frame's buffer that are cleared for the next reads.
 const STEP_BYTES: usize = 256 * 1024;
 
@@ -43,8 +40,10 @@ impl Frames {
         Frames { bytes_max, prefix: [0; PREFIX_BYTES], prefix_filled: 0, body: None }
     }
 
-    /// Takes the next frame from the front of `chunk`. Not while a partial frame is open.
-    pub fn next(&mut self, chunk: &mut Bytes) -> Result<Next, FrameError> {
+    /// Takes the next frame from the front of `chunk`. Not while a partial frame is open. Produce requests of at least
+    /// `shared_bytes_min` stay where they were read, so that their records are not copied. All else is copied out of the block: it is
+    /// small, and a request that waits must not keep a whole block from its next use.
+    pub fn next(&mut self, chunk: &mut Bytes, shared_bytes_min: usize) -> Result<Next, FrameError> {
         let missing = PREFIX_BYTES - self.prefix_filled;
         if chunk.len() < missing {
             let filled = self.prefix_filled + chunk.len();
@@ -63,7 +62,8 @@ impl Frames {
             return Ok(Next::Partial(len));
         }
         let frame = chunk.split_to(len);
-        Ok(Next::Frame(if stays_in_block(&frame) { frame } else { Bytes::copy_from_slice(&frame) }))
+        let stays = frame.len() >= shared_bytes_min && is_produce(&frame);
+        Ok(Next::Frame(if stays { frame } else { Bytes::copy_from_slice(&frame) }))
     }
 
     /// Opens the partial frame of `len` bytes that starts with all of `chunk`.
@@ -103,8 +103,8 @@ impl Frames {
 }
 
 /// Produce has key 0, in the first two bytes of the header.
-fn stays_in_block(frame: &Bytes) -> bool {
-    frame.len() >= SHARED_BYTES_MIN && frame.starts_with(&[0, 0])
+fn is_produce(frame: &Bytes) -> bool {
+    frame.starts_with(&[0, 0])
 }
 
 #[cfg(test)]
@@ -112,6 +112,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    const SHARED: usize = 8 * 1024;
 
     fn framed(body: &[u8]) -> Vec<u8> {
         let len = i32::try_from(body.len()).expect("a test's frame is small");
@@ -136,7 +138,7 @@ mod tests {
             let mut chunk = Bytes::copy_from_slice(&rest[..size]);
             rest = &rest[size..];
             loop {
-                match frames.next(&mut chunk).expect("good lengths") {
+                match frames.next(&mut chunk, SHARED).expect("good lengths") {
                     Next::Frame(frame) => out.push(frame),
                     Next::Partial(len) => frames.begin(len, &mut chunk),
                     Next::Nothing => break,
@@ -181,20 +183,23 @@ mod tests {
             (i32::MAX, FrameError::TooLarge { len: i32::MAX as usize, max: 100 }),
         ] {
             let mut frames = Frames::new(100);
-            assert_eq!(frames.next(&mut Bytes::copy_from_slice(&len.to_be_bytes())), Err(error));
+            assert_eq!(frames.next(&mut Bytes::copy_from_slice(&len.to_be_bytes()), SHARED), Err(error));
         }
     }
 
     #[test]
     fn a_large_produce_request_shares_the_block_and_all_else_is_copied_out_of_it() {
-        let produce = framed(&vec![0; SHARED_BYTES_MIN]);
-        let other = framed(&vec![1; SHARED_BYTES_MIN]);
-        let mut chunk = Bytes::from([produce, other].concat());
+        let produce = framed(&vec![0; SHARED]);
+        let small = framed(&vec![0; SHARED - 1]);
+        let other = framed(&vec![1; SHARED]);
+        let mut chunk = Bytes::from([produce, small, other].concat());
         let memory = chunk.as_ptr_range();
         let mut frames = Frames::new(1 << 20);
-        let Ok(Next::Frame(first)) = frames.next(&mut chunk) else { panic!("a whole frame") };
+        let Ok(Next::Frame(first)) = frames.next(&mut chunk, SHARED) else { panic!("a whole frame") };
         assert!(memory.contains(&first.as_ptr()));
-        let Ok(Next::Frame(second)) = frames.next(&mut chunk) else { panic!("a whole frame") };
-        assert!(!memory.contains(&second.as_ptr()));
+        for _ in 0..2 {
+            let Ok(Next::Frame(other)) = frames.next(&mut chunk, SHARED) else { panic!("a whole frame") };
+            assert!(!memory.contains(&other.as_ptr()));
+        }
     }
 }

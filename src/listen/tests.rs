@@ -369,7 +369,7 @@ fn a_large_frame_that_hardly_comes_is_cut_off_once_another_waits_for_its_memory(
     with_broker(plan(), |broker, rt| async move {
         let mut first = Client::connect(&rt, broker.addr).await;
         assert!(first.send(&claim(4 << 20)).await);
-        broker.sleep(Duration::from_secs(4)).await;
+        broker.sleep(Duration::from_secs(2)).await;
         assert_eq!(broker.server.connections(), 1, "nobody waits");
         let second = Client::connect(&rt, broker.addr).await;
         assert!(second.send(&claim(4 << 20)).await);

@@ -14,6 +14,7 @@ use shards::batch::{Compression, walk};
 
 use crate::broker::{Broker, Connection, Home, until};
 use crate::compaction::{OFTEN, Seen, keyed, read_all};
+use crate::dice::given;
 use crate::groups::{commit, committed, find, heartbeat, join_for, state, sync};
 use crate::http;
 use crate::ledger::{Appended, Ledger};
@@ -134,7 +135,7 @@ fn days_ahead_and_back_lose_nothing_and_stop_nothing() {
     let stays = join_for(&mut peer, "stays", 60_000);
     assert_eq!(sync(&mut peer, "stays", &stays), "all");
 
-    let jumps = std::env::var("JUMPS").map_or(JUMPS, |jumps| jumps.parse().expect("a number"));
+    let jumps = given("JUMPS", JUMPS);
     let (ended, address) = (AtomicBool::new(false), broker.address);
     let append = |topic: &str| {
         let (mut ledger, mut peer) = (Ledger::new(topic, 300), Connection::to(address));

@@ -1,4 +1,12 @@
-//! Numbers that look random. Invariant: one seed gives the same numbers in every run.
+//! Numbers that look random, and numbers that a run is given. Invariant: one seed gives the same numbers in every run.
+
+use std::str::FromStr;
+
+/// The number in this variable, if it is set.
+pub fn given<T: FromStr>(variable: &str, otherwise: T) -> T {
+    let number = |text: String| text.parse().unwrap_or_else(|_| panic!("{variable} is no number: {text}"));
+    std::env::var(variable).map_or(otherwise, number)
+}
 
 pub struct Dice(u64);
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use corelog::wire::ErrorCode;
 
 use crate::broker::{Broker, Home, copy_all};
-use crate::dice::Dice;
+use crate::dice::{Dice, given};
 use crate::ledger::{Appended, Ledger};
 
 /// Flips of one run; `FLIPS=100000` for a release.
@@ -103,9 +103,8 @@ fn check(broker: &Broker, ledgers: &[Ledger]) -> bool {
 
 #[test]
 fn a_flipped_bit_is_harmless_or_named_and_never_read() {
-    let flips = std::env::var("FLIPS").map_or(FLIPS, |count| count.parse().expect("FLIPS is a number"));
-    let seed = std::env::var("FLIPS_SEED").map_or(1, |seed| seed.parse().expect("FLIPS_SEED is a number"));
-    let mut dice = Dice::new(seed);
+    let flips = given("FLIPS", FLIPS);
+    let mut dice = Dice::new(given("FLIPS_SEED", 1));
     let mut outcomes = Outcomes::default();
     let homes = [true, false].map(|killed| {
         let home = Home::new();

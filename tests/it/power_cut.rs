@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::block_log::{BlockLog, Replay, copy_sparse};
 use crate::broker::{Broker, Home, until};
 use crate::device::{Mounted, StorageImage};
-use crate::dice::Dice;
+use crate::dice::{Dice, given};
 use crate::ledger::Ledger;
 use crate::power_history::{History, LogEnd, Trail};
 
@@ -148,8 +148,8 @@ fn keep(image: &Path, name: &str) -> PathBuf {
 
 #[test]
 fn after_a_power_cut_at_any_point_everything_that_was_acked_is_there() {
-    let cuts = std::env::var("POWER_CUTS").map_or(CUTS, |count| count.parse().expect("POWER_CUTS is a number"));
-    let seed = std::env::var("POWER_CUTS_SEED").map_or(1, |seed| seed.parse().expect("POWER_CUTS_SEED is a number"));
+    let cuts = given("POWER_CUTS", CUTS);
+    let seed = given("POWER_CUTS_SEED", 1);
     let mut dice = Dice::new(seed);
     let mut done = 0;
     while done < cuts {

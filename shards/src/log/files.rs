@@ -16,8 +16,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(super) use self::gates::Gate;
 pub use self::gates::Gates;
-use self::gates::{Gate, Inside};
+use self::gates::Inside;
 pub use self::removed::Removed;
 use super::lru::Lru;
 use crate::runtime::Runtime;

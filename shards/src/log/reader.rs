@@ -73,8 +73,8 @@ impl<R: Runtime> Store<R> {
             let (Some(first), Some(last)) = (intervals.first(), intervals.last()) else {
                 return Err(open.corrupt(at, read.from, "the index has no entry for it"));
             };
-            let rope = open.fetch(first.start(), last.end()).await?;
-            if let Some((from, upto)) = pick(&open, &rope, &intervals, read)? {
+            let rope = self.fetch_large(&open, first.start(), last.end()).await?;
+            if let Some((from, upto)) = self.pick(&open, &rope, &intervals, read).await? {
                 return Ok(DiskBatches::Found(rope.slices(from, upto)));
             }
             // Compaction took the batches that these intervals had from there on.
@@ -203,31 +203,43 @@ impl<R: Runtime> Store<R> {
         }
         Ok(found)
     }
-}
 
-/// Which bytes of the intervals a read gives: from the first batch that it wants as far as its limits go, perhaps none. `None` if
-/// they hold no batch that it wants.
-fn pick<R: Runtime>(
-    open: &OpenSource<'_, R>,
-    rope: &Rope,
-    intervals: &[Entry],
-    read: &DiskRead,
-) -> ReadResult<Option<(u64, u64)>> {
-    let mut given: Option<(u64, u64)> = None;
-    let mut full = false;
-    for interval in intervals {
-        open.check(rope, interval, |batch| {
-            if batch.last_offset() < read.from || full {
-                return false;
-            }
-            let (from, upto) = given.unwrap_or((batch.position, batch.position));
-            let fits = batch.end() - from <= u64::from(read.max_bytes) || (read.at_least_one && from == upto);
-            full = !fits || batch.last_offset() >= read.upto;
-            given = Some((from, if full { upto } else { batch.end() }));
-            !full
-        })?;
+    /// As `OpenSource::fetch`, but only one at a time of those that the disk needs long for: what many of them ask for at once
+    /// lies before the next commit, and brings no reader more bytes a second.
+    async fn fetch_large(&self, open: &OpenSource<'_, R>, start: u64, end: u64) -> ReadResult<Rope> {
+        let _alone = match end - start > READ_BYTES_MAX as u64 {
+            true => Some(self.large_reads().enter().await),
+            false => None,
+        };
+        open.fetch(start, end).await
     }
-    Ok(given)
+
+    /// Which bytes of the intervals a read gives: from the first batch that it wants as far as its limits go, perhaps none. `None`
+    /// if they hold no batch that it wants. The checksums of megabytes take milliseconds: others have their turn in between.
+    async fn pick(
+        &self,
+        open: &OpenSource<'_, R>,
+        rope: &Rope,
+        intervals: &[Entry],
+        read: &DiskRead,
+    ) -> ReadResult<Option<(u64, u64)>> {
+        let mut given: Option<(u64, u64)> = None;
+        let mut full = false;
+        for interval in intervals {
+            open.check(rope, interval, |batch| {
+                if batch.last_offset() < read.from || full {
+                    return false;
+                }
+                let (from, upto) = given.unwrap_or((batch.position, batch.position));
+                let fits = batch.end() - from <= u64::from(read.max_bytes) || (read.at_least_one && from == upto);
+                full = !fits || batch.last_offset() >= read.upto;
+                given = Some((from, if full { upto } else { batch.end() }));
+                !full
+            })?;
+            self.rt().quantum().await;
+        }
+        Ok(given)
+    }
 }
 
 impl SegmentSource {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::files::{Files, Gates, PartitionDir, Removed, StoreError};
+use super::files::{Files, Gate, Gates, PartitionDir, Removed, StoreError};
 use super::index::Entry;
 use super::lru::Lru;
 use crate::runtime::{OpenMode, Runtime};
@@ -34,6 +34,8 @@ struct Inner<R: Runtime> {
     rt: R,
     files: Files<R>,
     indexes: RefCell<Lru<IndexKey, Rc<LoadedIndex>>>,
+    /// Who is inside enters none of the names' gates.
+    large_reads: Gate,
 }
 
 impl<R: Runtime> Clone for Store<R> {
@@ -47,7 +49,8 @@ impl<R: Runtime> Store<R> {
     /// `gates` are those of all cores that have partitions in `root`.
     pub fn new(rt: R, root: PathBuf, open_files: usize, index_cache_bytes: usize, gates: Arc<Gates>) -> Store<R> {
         let files = Files::new(rt.clone(), root, open_files, gates);
-        Store { inner: Rc::new(Inner { rt, files, indexes: RefCell::new(Lru::new(index_cache_bytes)) }) }
+        let indexes = RefCell::new(Lru::new(index_cache_bytes));
+        Store { inner: Rc::new(Inner { rt, files, indexes, large_reads: Gate::new() }) }
     }
 
     pub(super) fn rt(&self) -> &R {
@@ -56,6 +59,11 @@ impl<R: Runtime> Store<R> {
 
     pub(super) fn files(&self) -> &Files<R> {
         &self.inner.files
+    }
+
+    /// Lets one large read in at a time.
+    pub(super) fn large_reads(&self) -> &Gate {
+        &self.inner.large_reads
     }
 
     /// Partitions whose files nobody may touch by name any more; who learns of a deletion adds them at once.

@@ -96,11 +96,11 @@ pub trait Runtime: Clone + 'static {
     async fn read_whole(&self, path: &Path) -> io::Result<Vec<u8>>;
     /// Creates or replaces the file, writes all, syncs it. Not atomic: write beside and rename.
     async fn write_whole(&self, path: &Path, content: &[u8]) -> io::Result<()>;
-    /// Sorted by name. NotFound when the directory is missing.
     /// Makes a directory with one small file in it, in one trip; `false` if the directory is there already. The file's
     /// content is not sure before `sync_file`, nor are the names before their directories are synced.
     async fn make_dir_with(&self, path: &Path, name: &str, content: &[u8]) -> io::Result<bool>;
     async fn sync_file(&self, path: &Path) -> io::Result<()>;
+    /// Sorted by name. NotFound when the directory is missing.
     async fn read_dir(&self, path: &Path) -> io::Result<Vec<DirEntry>>;
     async fn create_dir_all(&self, path: &Path) -> io::Result<()>;
     async fn sync_dir(&self, path: &Path) -> io::Result<()>;

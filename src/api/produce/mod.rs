@@ -55,8 +55,9 @@ pub(super) fn serve(
     ctx.go_on(place(ctx, request, placed.clone()));
     let trace = ctx.arrival.trace.clone();
     async move {
-        // It is there: the first stage has ended.
-        let Placed { topics, answers } = placed.take().unwrap_or(Placed { topics: Vec::new(), answers: None });
+        let Some(Placed { topics, answers }) = placed.take() else {
+            return Served::Close("its batches were never looked at".to_owned());
+        };
         let answers = match answers {
             Some(answers) => answers.await,
             None => Vec::new(),

@@ -34,21 +34,21 @@ impl Gates {
 
 /// Lets one in at a time.
 #[derive(Debug)]
-pub(super) struct Gate {
+pub struct Gate {
     token: flume::Receiver<()>,
     back: flume::Sender<()>,
 }
 
-pub(super) struct Inside<'a>(&'a Gate);
+pub struct Inside<'a>(&'a Gate);
 
 impl Gate {
-    pub(super) fn new() -> Gate {
+    pub fn new() -> Gate {
         let (back, token) = flume::bounded(1);
         back.try_send(()).expect("the channel is empty");
         Gate { token, back }
     }
 
-    pub(super) async fn enter(&self) -> Inside<'_> {
+    pub async fn enter(&self) -> Inside<'_> {
         self.token.recv_async().await.expect("the gate holds its own sender");
         Inside(self)
     }

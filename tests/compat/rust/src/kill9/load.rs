@@ -17,6 +17,23 @@ use crate::client::{Cluster, code_of};
 use crate::payload::{Place, Value, key_bytes, value_bytes};
 use crate::report::Failure;
 
+/// How a producer writes that lives across restarts, and gives up on no record.
+pub const STEADY: [(&str, &str); 10] = [
+    ("enable.idempotence", "true"),
+    ("acks", "all"),
+    ("linger.ms", "2"),
+    ("batch.size", "65536"),
+    ("message.max.bytes", "1048000"),
+    ("queue.buffering.max.kbytes", "4096"),
+    ("queue.buffering.max.messages", "2000"),
+    ("message.timeout.ms", "300000"),
+    ("retry.backoff.ms", "20"),
+    ("reconnect.backoff.max.ms", "100"),
+];
+
+/// Between two rounds over the partitions during a check.
+const CHECK_PAUSE: Duration = Duration::from_millis(20);
+
 /// One topic under load.
 #[derive(Clone, Debug)]
 pub struct Target {
@@ -25,6 +42,8 @@ pub struct Target {
     pub era: u32,
     pub partitions: i32,
     pub history: Arc<History>,
+    /// Somebody reads all that is new: what is written meanwhile is read as well, so producers leave it some time.
+    pub is_checked: Arc<AtomicBool>,
 }
 
 /// How a producer ends. None may give up on a record and go on: librdkafka then takes a new epoch and sends the records
@@ -72,20 +91,7 @@ impl Load {
     /// Starts a producer; `number` is unique in the run and names its records.
     pub fn start(target: &Target, number: u32, ending: Ending) -> Result<Self, Failure> {
         let codec = CODECS[number as usize % CODECS.len()];
-        let settings = [
-            ("enable.idempotence", "true"),
-            ("acks", "all"),
-            ("compression.type", codec),
-            ("linger.ms", "2"),
-            ("batch.size", "65536"),
-            ("message.max.bytes", "1048000"),
-            ("queue.buffering.max.kbytes", "4096"),
-            ("queue.buffering.max.messages", "2000"),
-            ("message.timeout.ms", "300000"),
-            ("retry.backoff.ms", "20"),
-            ("retry.backoff.max.ms", "100"),
-            ("reconnect.backoff.max.ms", "100"),
-        ];
+        let settings = [&STEADY[..], &[("compression.type", codec)]].concat();
         let producer: ThreadedProducer<Acks> =
             target.cluster.config(&settings).create_with_context(Acks(target.history.clone()))?;
         let stop = Arc::new(AtomicBool::new(false));
@@ -114,6 +120,9 @@ fn feed(
             send(target, producer, partition, Value { producer: number, n }, stop)?;
         }
         n += 1;
+        if target.is_checked.load(Ordering::Relaxed) {
+            std::thread::sleep(CHECK_PAUSE);
+        }
     }
     match ending {
         Ending::AllAcked => producer.flush(Duration::from_secs(60)).map_err(|e| format!("unacked at the end: {e}"))?,

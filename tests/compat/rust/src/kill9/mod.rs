@@ -6,5 +6,6 @@
 pub mod broker;
 pub mod history;
 pub mod load;
+pub mod newest;
 pub mod readers;
 pub mod run;

@@ -14,7 +14,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::load::Target;
 use crate::checker::Event;
-use crate::client::{STEP, code_of};
+use crate::client::{Cluster, STEP, code_of};
 use crate::payload::{Found, Place, read};
 use crate::report::Failure;
 
@@ -77,7 +77,7 @@ pub fn read_to_end(target: &Target, from: &[i64]) -> Result<Stamps, Failure> {
     let mut ends = Vec::with_capacity(from.len());
     for (partition, from) in (0..).zip(from) {
         target.history.apply(partition, Event::EndAsked { reader: READ_TO_END });
-        let end = end_of(target, &consumer, partition, deadline)?;
+        let end = end_of(&target.topic, &consumer, partition, deadline)?;
         target.history.apply(partition, Event::ReadStarted { reader: READ_TO_END, from: *from, end });
         ends.push(end);
     }
@@ -98,6 +98,37 @@ pub fn read_to_end(target: &Target, from: &[i64]) -> Result<Stamps, Failure> {
     Ok(stamps)
 }
 
+/// Reads one partition from its start to the end that it has when asked, which it gives. The last record below it must be there, as
+/// compaction leaves it.
+pub fn read_partition(
+    cluster: &Cluster,
+    topic: &str,
+    partition: i32,
+    mut take: impl FnMut(&BorrowedMessage<'_>),
+) -> Result<i64, Failure> {
+    let consumer = reader(cluster)?;
+    let deadline = Instant::now() + READ;
+    let end = end_of(topic, &consumer, partition, deadline)?;
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(topic, partition, Offset::Beginning)?;
+    consumer.assign(&list)?;
+    let mut next = 0;
+    while next < end {
+        if Instant::now() > deadline {
+            return Err(format!("reading {topic} to {end} got to {next} in {READ:?}").into());
+        }
+        match consumer.poll(Duration::from_millis(100)) {
+            Some(Ok(message)) => {
+                next = message.offset() + 1;
+                take(&message);
+            }
+            Some(Err(error)) if !passing(&error) => return Err(format!("reading {topic}: {error}").into()),
+            _ => {}
+        }
+    }
+    Ok(end)
+}
+
 /// Asks for the first offset at or after `timestamp_ms`, as ListOffsets finds it; `None` when no record is as late.
 pub fn offset_at(target: &Target, timestamp_ms: i64) -> Result<Vec<Option<i64>>, Failure> {
     let mut list = TopicPartitionList::new();
@@ -113,9 +144,9 @@ pub fn offset_at(target: &Target, timestamp_ms: i64) -> Result<Vec<Option<i64>>,
     (0..target.partitions).map(offset).collect()
 }
 
-fn end_of(target: &Target, consumer: &BaseConsumer<Quiet>, partition: i32, deadline: Instant) -> Result<i64, Failure> {
+fn end_of(topic: &str, consumer: &BaseConsumer<Quiet>, partition: i32, deadline: Instant) -> Result<i64, Failure> {
     loop {
-        match consumer.fetch_watermarks(&target.topic, partition, Duration::from_secs(5)) {
+        match consumer.fetch_watermarks(topic, partition, Duration::from_secs(5)) {
             Ok((_, end)) => return Ok(end),
             Err(error) if Instant::now() > deadline => return Err(error.into()),
             Err(_) => std::thread::sleep(Duration::from_millis(20)),
@@ -123,7 +154,7 @@ fn end_of(target: &Target, consumer: &BaseConsumer<Quiet>, partition: i32, deadl
     }
 }
 
-fn assigned(target: &Target, from: &[i64]) -> Result<BaseConsumer<Quiet>, Failure> {
+fn reader(cluster: &Cluster) -> Result<BaseConsumer<Quiet>, Failure> {
     let settings = [
         ("group.id", "kill9"),
         ("enable.auto.commit", "false"),
@@ -135,7 +166,11 @@ fn assigned(target: &Target, from: &[i64]) -> Result<BaseConsumer<Quiet>, Failur
         ("fetch.error.backoff.ms", "20"),
         ("queued.max.messages.kbytes", "16384"),
     ];
-    let consumer: BaseConsumer<Quiet> = target.cluster.config(&settings).create_with_context(Quiet)?;
+    Ok(cluster.config(&settings).create_with_context(Quiet)?)
+}
+
+fn assigned(target: &Target, from: &[i64]) -> Result<BaseConsumer<Quiet>, Failure> {
+    let consumer = reader(&target.cluster)?;
     let mut list = TopicPartitionList::new();
     for (partition, from) in (0..).zip(from) {
         list.add_partition_offset(&target.topic, partition, Offset::Offset(*from))?;

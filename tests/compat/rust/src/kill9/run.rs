@@ -3,11 +3,13 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::broker::{Broker, Shape};
 use super::history::History;
 use super::load::{Ending, Load, Target};
+use super::newest::Newest;
 use super::readers::{Follower, Stamps, offset_at, read_to_end};
 use crate::client::Cluster;
 use crate::random::Random;
@@ -19,7 +21,7 @@ const SHARDS: (u64, u64) = (2, 4);
 const STEADY_PRODUCERS: u32 = 3;
 const BRIEF_PRODUCERS: u32 = 2;
 /// A topic is given up after this many cycles, so that a long run needs no more disk or memory than a short one.
-const CYCLES_PER_ERA: u32 = 20;
+const CYCLES_PER_ERA: u32 = 10;
 /// Read again with each check, to see that old records stay.
 const OVERLAP: i64 = 200;
 /// Every byte acked passes the journal once: this many times its size means three recyclings at least.
@@ -83,7 +85,8 @@ struct Run {
 
 /// Runs all cycles, or ends at the first fault.
 pub fn run(plan: &Plan) -> Result<Tally, Failure> {
-    let settings = [format!("journal.bytes={}", plan.journal_bytes)];
+    // Compaction is at work all the time.
+    let settings = [format!("journal.bytes={}", plan.journal_bytes), "log.cleaner.backoff.ms=20".into()];
     let mut broker = plan.binary.as_ref().map(|binary| Broker::new(binary, &plan.dir, &settings)).transpose()?;
     let bootstrap = match (&broker, &plan.bootstrap) {
         (Some(broker), _) => broker.bootstrap(),
@@ -121,21 +124,27 @@ pub fn run(plan: &Plan) -> Result<Tally, Failure> {
 impl Run {
     fn era(&mut self, era: u32, cycles: u32) -> Result<(), Failure> {
         // Clients know what happens to a topic that is there; one name for all eras also proves that nothing old comes back.
-        let topic = self.cluster.create("kill9", PARTITIONS, &[("segment.bytes", "1048576")])?;
+        // What a kill may not take from records that were synced, it may not from those that were only written.
+        let settings = [("segment.bytes", "1048576"), ("flush.messages", "100000")];
+        let settings = if era % 2 == 0 { &settings[..1] } else { &settings[..] };
+        let topic = self.cluster.create("kill9", PARTITIONS, settings)?;
+        let newest = Newest::start(&self.cluster)?;
         let history = Arc::new(History::new(PARTITIONS));
-        let target = Target { cluster: self.cluster.clone(), topic, era, partitions: PARTITIONS, history };
+        let (cluster, is_checked) = (self.cluster.clone(), Arc::default());
+        let target = Target { cluster, topic, era, partitions: PARTITIONS, history, is_checked };
         let follower = Follower::start(&target)?;
         let steady: Vec<Load> =
             (0..STEADY_PRODUCERS).map(|_| self.load(&target, Ending::AllAcked)).collect::<Result<_, _>>()?;
         let mut checked = vec![0; PARTITIONS as usize];
         for _ in 0..cycles {
-            self.cycle(&target, &mut checked)?;
+            self.cycle(&target, &mut checked, &newest)?;
         }
         steady.into_iter().try_for_each(Load::finish)?;
         let read = read_to_end(&target, &vec![0; PARTITIONS as usize]);
         judge(&target)?;
         self.check_times(&target, &read?)?;
         follower.finish()?;
+        newest.finish(self.broker.is_some())?;
         let counts = target.history.counts();
         self.tally.acked += counts.acked;
         self.tally.acked_bytes += target.history.acked_bytes();
@@ -143,7 +152,7 @@ impl Run {
         self.cluster.delete(&target.topic)?.map_err(|code| format!("deleting the topic: {code}").into())
     }
 
-    fn cycle(&mut self, target: &Target, checked: &mut [i64]) -> Result<(), Failure> {
+    fn cycle(&mut self, target: &Target, checked: &mut [i64], newest: &Newest) -> Result<(), Failure> {
         let begun = Instant::now();
         let before = target.history.acked_bytes();
         let brief: Vec<Load> =
@@ -159,15 +168,19 @@ impl Run {
         let loaded = begun.elapsed();
         let ended = self.end_and_start(brief)?;
         let from: Vec<i64> = checked.iter().map(|end| (end - OVERLAP).max(0)).collect();
+        target.is_checked.store(true, Ordering::Relaxed);
         let read = read_to_end(target, &from);
         // What the history says comes first: a fault may well be why the reader failed.
         judge(target)?;
         for ((end, from), stamps) in checked.iter_mut().zip(from).zip(read?) {
             *end = from + stamps.len() as i64;
         }
+        let (left, written) = newest.check()?;
+        target.is_checked.store(false, Ordering::Relaxed);
         self.tally.cycles += 1;
         println!(
-            "cycle {}: {} MiB acked in {:.1} s, {ended}; {} records so far, read and checked in {:.1} s",
+            "cycle {}: {} MiB acked in {:.1} s, {ended}; {} records so far and {left} of {written} by key, read and checked in \
+             {:.1} s",
             self.tally.cycles,
             (target.history.acked_bytes() - before) >> 20,
             loaded.as_secs_f64(),
