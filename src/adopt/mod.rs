@@ -17,6 +17,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use shards::catalog::kafka::{Adopted, Image, ImageError, KafkaTopic, LeftOut};
+use shards::group::OFFSETS_TOPIC;
 use shards::journal::checkpoint::PartitionCheckpoint;
 use shards::log::PartitionDir;
 use shards::shard::adopted::{self, Forget, Unfit};
@@ -37,7 +38,10 @@ pub enum AdoptError {
     NotKafkas { dir: PathBuf, what: String },
     #[error("a Kafka runs on {}: stop it first, or work on a copy of the directory", dir.display())]
     Running { dir: PathBuf },
-    #[error("{} cannot be read: {source}", path.display())]
+    #[error(
+        "{} cannot be read: {source}{}", path.display(),
+        if source.kind() == io::ErrorKind::PermissionDenied { "; run this as Kafka's user, or as root" } else { "" }
+    )]
     Read { path: PathBuf, source: io::Error },
     #[error("{}: {source}; run the same command again when that is mended: it begins anew", path.display())]
     Write { path: PathBuf, source: io::Error },
@@ -74,6 +78,8 @@ pub enum AdoptError {
          kafka-console-consumer.sh and kafka-console-producer.sh). {}", path.display(), place.0, place.1, skip(path)
     )]
     OldFormat { path: PathBuf, place: (u64, i64), format: u8 },
+    #[error("{} is missing, which says whose the directory is. {DAMAGED}", path.display())]
+    NoOwner { path: PathBuf },
     #[error("{} is not of the topic with id {topic}, which the metadata log names. {DAMAGED}", path.display())]
     OtherTopic { path: PathBuf, topic: TopicId },
     #[error(
@@ -128,7 +134,14 @@ fn skip(path: &Path) -> String {
     let dir = if path.extension().is_some_and(|ending| ending == "log") { path.parent() } else { Some(path) };
     let name = dir.and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let topic = name.rsplit_once('-').map_or(name.as_str(), |(topic, _)| topic);
-    format!("Leave the topic out with --skip {topic}, or import it when such records are deleted")
+    let cost = match topic {
+        OFFSETS_TOPIC => {
+            ": no group has its offsets then, unless you take them over by yourself (kafka-consumer-groups.sh --export, and `corelog \
+             group offsets import` afterwards)"
+        }
+        _ => "",
+    };
+    format!("Leave the topic out with --skip {topic}, or import it when such records are deleted{cost}")
 }
 
 impl AdoptError {
@@ -151,6 +164,7 @@ impl AdoptError {
             AdoptError::Damaged { .. }
                 | AdoptError::Unfinished { .. }
                 | AdoptError::OtherTopic { .. }
+                | AdoptError::NoOwner { .. }
                 | AdoptError::NoPartition { .. }
                 | AdoptError::EndsEarly { .. }
         )
@@ -273,6 +287,8 @@ impl Import {
         }
         let filling = Filling::take(to, &self.source.meta, &PARTS)?;
         self.check_room(to)?;
+        // Opened before anything is written, so that it learns of every write that fails.
+        let synced = fs::File::open(to).map_err(|e| AdoptError::write(to, e))?;
         let layout = Layout { root: to.to_owned() };
         for dir in [layout.partitions(), layout.checkpoints(), layout.journals(), layout.journal(0), layout.catalog()] {
             fs::create_dir(&dir).map_err(|e| AdoptError::write(&dir, e))?;
@@ -295,7 +311,6 @@ impl Import {
             epochs.entry(dir.id.topic).and_modify(|epoch| *epoch = last.max(*epoch));
             lines.push(line);
         }
-        partition::sync_dir(&layout.partitions())?;
         let Adopted { catalog, left_out } = self.image.catalog(self.source.meta.node_id, &epochs)?;
         self.left_out.extend(left_out);
         let run_id = u128::from_le_bytes(crate::launch::random());
@@ -303,9 +318,8 @@ impl Import {
         for (path, content) in files.map_err(|e| AdoptError::Encode(e.to_string()))? {
             partition::store(&path, &content)?;
         }
-        for dir in [layout.checkpoints(), layout.journals(), layout.journal(0), layout.catalog(), layout.root] {
-            partition::sync_dir(&dir)?;
-        }
+        // Each by itself, thousands of small files would take minutes.
+        rustix::fs::syncfs(&synced).map_err(|e| AdoptError::write(to, e.into()))?;
         filling.finish()?;
         let mut topics: Vec<AdoptedTopic> = topics.into_values().collect();
         topics.sort_by(|a, b| a.name.cmp(&b.name));

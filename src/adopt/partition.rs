@@ -1,6 +1,6 @@
 //! Copies one partition's log into a data directory of ours, batch by batch as it is. Blocking.
 //!
-//! Invariant: what is copied is synced when it is told of; bytes behind the last batch are not copied.
+//! Invariant: bytes behind the last batch are not copied. Nothing is synced: whoever fills a directory does that once for all of it.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write as _};
@@ -71,7 +71,6 @@ pub fn copy(
             let index = index.map_err(|unfit| AdoptError::unfit(&segment.path, None, unfit))?;
             store(&to.join(FileKind::Index.name(segment.base)), &index)?;
         }
-        sync_dir(&to)?;
     }
     if let Some(told) = source.high_watermark(&name).filter(|told| *told > log_end) {
         return Err(AdoptError::EndsEarly { path: from, end: log_end, told });
@@ -107,22 +106,11 @@ fn copy_segment(
         copied.bytes += bytes;
         advance(bytes, records);
     }
-    let file = file.into_inner().map_err(|e| write(e.into_error()))?;
-    file.sync_all().map_err(write)
+    file.flush().map_err(write)
 }
 
-/// Writes a whole file and syncs it.
+/// Writes a whole file.
 pub fn store(path: &Path, content: &[u8]) -> Result<(), AdoptError> {
-    let stored = || {
-        let mut file = File::create_new(path)?;
-        file.write_all(content)?;
-        file.sync_all()
-    };
-    stored().map_err(|e| AdoptError::write(path, e))
-}
-
-/// The names in a directory outlive a power cut.
-pub fn sync_dir(dir: &Path) -> Result<(), AdoptError> {
-    let synced: io::Result<()> = File::open(dir).and_then(|dir| dir.sync_all());
-    synced.map_err(|e| AdoptError::write(dir, e))
+    let stored = || File::create_new(path)?.write_all(content);
+    stored().map_err(|e: io::Error| AdoptError::write(path, e))
 }

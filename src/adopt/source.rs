@@ -15,6 +15,7 @@ use shards::partition::epochs::EpochStart;
 use shards::types::{LeaderEpoch, Offset, TopicId};
 
 use super::{AdoptError, ONE_DIR};
+use crate::config::import::properties;
 use crate::disk::read_at;
 use crate::launch::meta::Meta;
 
@@ -69,7 +70,9 @@ impl Source {
             }
             Err(source) => return Err(AdoptError::Read { path, source }),
         };
-        let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=')).map(str::trim);
+        let written = properties::parse(&text)
+            .map_err(|(line, why)| not_kafkas(format!("line {line} of its meta.properties: {why}")))?;
+        let value = |key: &str| written.iter().rev().find(|one| one.key == key).map(|one| one.value.trim());
         let version = value("version").unwrap_or("none");
         if version != VERSION {
             return Err(not_kafkas(format!(
@@ -85,7 +88,8 @@ impl Source {
         if !root.join(METADATA_LOG).is_dir() {
             return Err(not_kafkas(format!(
                 "there is no {METADATA_LOG} in it: give the directory of the node that is both broker and controller, and of \
-                 several log.dirs the one that holds it"
+                 several log.dirs the one that holds it; if Kafka's metadata.log.dir is another one, copy its {METADATA_LOG} into \
+                 this one while Kafka is stopped"
             )));
         }
         let lock = hold(root)?;
@@ -119,7 +123,10 @@ impl Source {
     pub fn partition(&self, name: &str, topic: TopicId) -> Result<PathBuf, AdoptError> {
         let dir = self.root.join(name);
         let path = dir.join(METADATA_FILE);
-        let text = fs::read_to_string(&path).map_err(|source| AdoptError::Read { path: path.clone(), source })?;
+        let text = match fs::read_to_string(&path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(AdoptError::NoOwner { path }),
+            read => read.map_err(|source| AdoptError::Read { path: path.clone(), source })?,
+        };
         if text.trim_end() != metadata_text(topic).trim_end() {
             return Err(AdoptError::OtherTopic { path, topic });
         }
@@ -256,7 +263,8 @@ fn hold(root: &Path) -> Result<Option<File>, AdoptError> {
     }
 }
 
-/// The lines of one of Kafka's checkpoint files: a version, a count, and so many lines. None if there is no such file.
+/// The lines of one of Kafka's checkpoint files: a version, a count, and so many lines. None if there is no such file, or nothing
+/// in it yet, as Kafka makes it.
 fn checkpoint(path: &Path) -> Result<Vec<String>, AdoptError> {
     let damaged = |what: &str| AdoptError::Damaged { path: path.to_owned(), place: None, what: what.to_owned() };
     let text = match fs::read_to_string(path) {
@@ -264,6 +272,9 @@ fn checkpoint(path: &Path) -> Result<Vec<String>, AdoptError> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(source) => return Err(AdoptError::Read { path: path.to_owned(), source }),
     };
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
     let mut lines = text.lines();
     if lines.next() != Some("0") {
         return Err(damaged("it does not begin with version 0"));

@@ -69,7 +69,14 @@ impl fmt::Display for Origin {
 pub enum ConfigError {
     #[error("{}: {source}; check the path given with --config", path.display())]
     Unreadable { path: PathBuf, source: std::io::Error },
-    #[error("{}:{line}: this is no TOML: {why}", path.display())]
+    #[error(
+        "{}:{line}: this is no TOML: {why}{}", path.display(),
+        if path.extension().is_some_and(|ending| ending == "properties") {
+            "; `corelog config import` makes a file for corelog out of Kafka's"
+        } else {
+            ""
+        }
+    )]
     Toml { path: PathBuf, line: usize, why: String },
     #[error("{}:{line}: {why}; correct this line", path.display())]
     Properties { path: PathBuf, line: usize, why: String },

@@ -173,7 +173,8 @@ pub fn listeners(text: &str) -> Result<Vec<Listener>, Wrong> {
 fn listener(text: &str) -> Result<Listener, Wrong> {
     let bad = || format!("\"{text}\" is no listener; one looks like PLAINTEXT://0.0.0.0:9092");
     let (name, address) = text.split_once("://").ok_or_else(bad)?;
-    if SECURED.contains(&name) {
+    let name = listener_name(name);
+    if SECURED.contains(&name.as_str()) {
         return Err(format!("{name} is not there yet: use PLAINTEXT, on a network that you trust"));
     }
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
@@ -181,7 +182,12 @@ fn listener(text: &str) -> Result<Listener, Wrong> {
         return Err(format!("\"{name}\" is no name: letters, digits, _ and - only"));
     }
     let (host, port) = host_port(address).ok_or_else(bad)?;
-    Ok(Listener { name: name.to_owned(), host, port })
+    Ok(Listener { name, host, port })
+}
+
+/// A listener's name, or a protocol's, whatever its case: in capitals, as Kafka has them.
+pub fn listener_name(text: &str) -> String {
+    text.trim().to_ascii_uppercase()
 }
 
 /// `HOST:PORT`, with an IPv6 address in brackets; the host may be empty.
@@ -227,7 +233,7 @@ mod tests {
     fn listeners_have_names_hosts_and_ports() {
         let found = listeners("PLAINTEXT://:9092, inside://[::1]:0,OUT-1://broker.example:9094").expect("three");
         let texts: Vec<_> = found.iter().map(|l| (l.name.as_str(), l.host.as_str(), l.port)).collect();
-        assert_eq!(texts, [("PLAINTEXT", "", 9092), ("inside", "::1", 0), ("OUT-1", "broker.example", 9094)]);
+        assert_eq!(texts, [("PLAINTEXT", "", 9092), ("INSIDE", "::1", 0), ("OUT-1", "broker.example", 9094)]);
         let wrong = [
             "",
             "localhost:9092",
@@ -243,6 +249,9 @@ mod tests {
         for wrong in wrong {
             assert!(listeners(wrong).is_err(), "{wrong}");
         }
-        assert!(listeners("SSL://:9093").expect_err("not there yet").contains("not there yet"));
+        for secured in ["SSL://:9093", "ssl://:9093", "Sasl_Ssl://:9093"] {
+            assert!(listeners(secured).expect_err("not there yet").contains("not there yet"), "{secured}");
+        }
+        assert!(listeners("in://:1,IN://:2").expect_err("one name").contains("called IN"));
     }
 }

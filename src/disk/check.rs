@@ -3,9 +3,10 @@
 //!
 //! Invariant: nothing is written. Damage ends the check of what follows only as far as nothing says where to go on.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use shards::batch::{Compression, Records, decompress};
@@ -13,6 +14,8 @@ use shards::group::{GroupRecord, OFFSETS_TOPIC};
 use shards::log::{
     FileKind, IndexEntry, METADATA_FILE, PartitionDir, SegmentAtRest, StoredBatch, WalkError, metadata_text,
 };
+use shards::runtime::is_out_of_descriptors;
+use shards::shard::at_rest;
 use shards::types::{Offset, PartitionId, TopicId};
 
 use super::directory::{Directory, NamedPartition};
@@ -20,6 +23,7 @@ use super::files::{file_bytes, read_at};
 use super::finding::{Finding, Lost};
 use super::index::{Intervals, check_index};
 use super::repair::Repair;
+use crate::launch::meta::MetaError;
 
 /// Most that a batch may decompress to, in bytes.
 const DECOMPRESSED_BYTES_MAX: usize = 1 << 30;
@@ -39,20 +43,32 @@ pub struct Report {
 }
 
 /// Checks all of it. `advance` is told of bytes and records as they pass.
-pub fn check(directory: &Directory, advance: &mut dyn FnMut(u64, u64)) -> Report {
+///
+/// # Errors
+/// Something may not be read by this user: that says nothing of what is in it.
+pub fn check(directory: &Directory, advance: &mut dyn FnMut(u64, u64)) -> Result<Report, MetaError> {
     let report =
         Report { findings: directory.findings.clone(), repairs: directory.repairs.clone(), ..Report::default() };
     let mut checker = Checker { directory, report, advance };
     if directory.run.is_some() {
-        for partition in directory.named() {
-            checker.partition(&partition);
+        let named = directory.named();
+        for partition in &named {
+            checker.partition(partition)?;
+        }
+        // Nothing says whose the others are.
+        if !matches!(directory.partitions.get(&at_rest::METADATA), Some(Ok(_))) {
+            let known: BTreeSet<String> = named.iter().map(|partition| partition.dir.name()).collect();
+            for dir in lone_directories(directory)?.iter().filter(|dir| !known.contains(&dir.name())) {
+                checker.report.partitions += 1;
+                checker.lone_segments(dir)?;
+            }
         }
     } else {
-        for dir in lone_directories(directory) {
-            checker.lone_segments(&dir);
+        for dir in lone_directories(directory)? {
+            checker.lone_segments(&dir)?;
         }
     }
-    checker.report
+    Ok(checker.report)
 }
 
 /// How many bytes `check` will look at.
@@ -68,7 +84,7 @@ struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    fn partition(&mut self, partition: &NamedPartition<'_>) {
+    fn partition(&mut self, partition: &NamedPartition<'_>) -> Result<(), MetaError> {
         self.report.partitions += 1;
         let dir = &partition.dir;
         let state = match partition.state {
@@ -76,8 +92,11 @@ impl Checker<'_> {
             Err(why) => {
                 // Without the journal it cannot be whole: that was told.
                 if !self.directory.lacks_a_journal() {
-                    let lost =
-                        Lost::Words("what no file of it holds; the broker serves all other partitions".to_owned());
+                    let effect = match dir.id == at_rest::METADATA {
+                        true => "no broker starts on it: put its files back from a copy",
+                        false => "the broker serves all other partitions",
+                    };
+                    let lost = Lost::Words(format!("what no file of it holds; {effect}"));
                     let file = PathBuf::from("data").join(dir.name());
                     let finding = Finding::in_file(file, format!("it cannot be put together: {why}"), lost);
                     self.report.findings.push(Finding { partition: Some(dir.name()), ..finding });
@@ -86,49 +105,47 @@ impl Checker<'_> {
             }
         };
         if state.has_directory {
-            self.owner(dir);
+            self.owner(dir)?;
         }
-        for segment in &state.segments {
-            self.segment(dir, segment, true);
-        }
+        state.segments.iter().try_for_each(|segment| self.segment(dir, segment, true))
     }
 
     /// Whose the directory is.
-    fn owner(&mut self, dir: &PartitionDir) {
+    fn owner(&mut self, dir: &PartitionDir) -> Result<(), MetaError> {
         let path = self.directory.layout().partitions().join(dir.name()).join(METADATA_FILE);
         let what = match file_bytes(&path) {
-            Ok(Some(bytes)) if *bytes == *metadata_text(dir.id.topic).as_bytes() => return,
+            Ok(Some(bytes)) if *bytes == *metadata_text(dir.id.topic).as_bytes() => return Ok(()),
             Ok(Some(_)) => "it names another topic, or none".to_owned(),
             Ok(None) => "it is missing".to_owned(),
-            Err(e) => e.to_string(),
+            Err(e) => may_be_read(&path, e)?.to_string(),
         };
         let why = "the catalog says whose the directory is; the next write or `--repair` makes the file anew";
         let finding = Finding::in_file(self.directory.inside(&path), what, Lost::Nothing(why.to_owned()));
         self.report.findings.push(Finding { partition: Some(dir.name()), ..finding });
         self.report.repairs.push(Repair::Owner { path, topic: dir.id.topic });
+        Ok(())
     }
 
     /// Files of which nothing but their names is known.
-    fn lone_segments(&mut self, dir: &PartitionDir) {
+    fn lone_segments(&mut self, dir: &PartitionDir) -> Result<(), MetaError> {
         let path = self.directory.layout().partitions().join(dir.name());
-        let segments = lone_segments(&path);
+        let segments = lone_segments(&path)?;
         let count = segments.len();
-        for (n, segment) in segments.iter().enumerate() {
-            // Where the last one ends is for the journal to say.
-            self.segment(dir, segment, n + 1 < count);
-        }
+        // Where the last one ends is for the journal to say.
+        segments.iter().enumerate().try_for_each(|(n, segment)| self.segment(dir, segment, n + 1 < count))
     }
 
     /// `ends_whole`: all of its batches are wholly there.
-    fn segment(&mut self, dir: &PartitionDir, segment: &SegmentAtRest, ends_whole: bool) {
+    fn segment(&mut self, dir: &PartitionDir, segment: &SegmentAtRest, ends_whole: bool) -> Result<(), MetaError> {
         self.report.segments += 1;
         let file = match self.directory.open_segment(dir, segment) {
             Ok(file) => file,
             Err(e) => {
+                let e = may_be_read(&self.directory.segment_path(dir, segment, FileKind::Log), e)?;
                 let what = if e.kind() == io::ErrorKind::NotFound { "it is missing".to_owned() } else { e.to_string() };
                 let lost = lost(segment.base, segment.end_offset);
                 self.log_finding(dir, segment, what, lost, None);
-                return;
+                return Ok(());
             }
         };
         let length = file.as_ref().map_or(Ok(0), |file| file.metadata().map(|file| file.len())).unwrap_or(0);
@@ -159,7 +176,7 @@ impl Checker<'_> {
             }
             let Some(error) = stopped else { break };
             if !ends_whole && segment.end_offset.is_none() {
-                return;
+                return Ok(());
             }
             let (at, offset, what) = match error {
                 WalkError::Flaw { position, offset, what } => (position, offset, what.to_owned()),
@@ -182,6 +199,7 @@ impl Checker<'_> {
         if index.is_remade && self.report.findings.len() == before {
             self.report.repairs.push(Repair::Index { dir: dir.clone(), segment: segment.clone() });
         }
+        Ok(())
     }
 
     fn batch(&mut self, dir: &PartitionDir, segment: &SegmentAtRest, batch: &StoredBatch) {
@@ -252,8 +270,24 @@ impl Checker<'_> {
         finding.partition = Some(dir.name());
         finding.position = at.map(|(position, _)| position);
         finding.offset = at.and_then(|(_, offset)| offset).map(|offset| offset.0);
+        // A million batches that are damaged alike, one behind the other, are one finding.
+        if let Some(last) = self.report.findings.last_mut()
+            && (&last.file, &last.what) == (&finding.file, &finding.what)
+            && let (Lost::Records { through, .. }, Lost::Records { from, through: last }) =
+                (&mut last.lost, &finding.lost)
+            && (*through + 1 == *from || segment.has_gaps && *through < *from)
+        {
+            *through = *last;
+            return;
+        }
         self.report.findings.push(finding);
     }
+}
+
+/// An error that says something of the file itself.
+fn may_be_read(path: &Path, error: io::Error) -> Result<io::Error, MetaError> {
+    let is_about_us = error.kind() == io::ErrorKind::PermissionDenied || is_out_of_descriptors(&error);
+    if is_about_us { Err(MetaError::Unreadable { path: path.to_owned(), source: error }) } else { Ok(error) }
 }
 
 /// The records from one offset to below another, if there is one.
@@ -265,21 +299,30 @@ fn lost(from: Offset, end: Option<Offset>) -> Lost {
 }
 
 /// The files of logs in a partition's directory, each by itself.
-pub fn lone_segments(path: &std::path::Path) -> Vec<SegmentAtRest> {
+pub fn lone_segments(path: &Path) -> Result<Vec<SegmentAtRest>, MetaError> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+    for entry in entries(path)? {
         if let Some((FileKind::Log, base)) = entry.file_name().to_str().and_then(FileKind::of) {
             found.push(SegmentAtRest::lone(base, entry.metadata().map_or(0, |file| file.len())));
         }
     }
     found.sort_by_key(|segment| segment.base);
-    found
+    Ok(found)
+}
+
+/// What is in a directory; nothing is in one that is not there.
+fn entries(dir: &Path) -> Result<Vec<fs::DirEntry>, MetaError> {
+    let read = match fs::read_dir(dir) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        read => read.and_then(Iterator::collect),
+    };
+    read.map_err(|source| MetaError::Unreadable { path: dir.to_owned(), source })
 }
 
 /// The directories of partitions, of which only the names are known.
-fn lone_directories(directory: &Directory) -> Vec<PartitionDir> {
+fn lone_directories(directory: &Directory) -> Result<Vec<PartitionDir>, MetaError> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(directory.layout().partitions()).into_iter().flatten().flatten() {
+    for entry in entries(&directory.layout().partitions())? {
         let name = entry.file_name().to_string_lossy().into_owned();
         if let Some((topic, index)) = name.rsplit_once('-')
             && let Ok(index) = index.parse()
@@ -289,5 +332,5 @@ fn lone_directories(directory: &Directory) -> Vec<PartitionDir> {
         }
     }
     found.sort_by_key(PartitionDir::name);
-    found
+    Ok(found)
 }

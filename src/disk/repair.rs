@@ -4,6 +4,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -62,7 +63,16 @@ fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");
     let beside = PathBuf::from(beside);
-    let mut file = File::create(&beside)?;
+    // Whatever an earlier repair left. A link that somebody put there is not followed.
+    match fs::remove_file(&beside) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    let mut file = File::create_new(&beside)?;
+    // Root repairs what the broker's own user must be able to write.
+    if let Ok(owned) = path.parent().map_or_else(|| fs::metadata(path), fs::metadata) {
+        std::os::unix::fs::fchown(&file, Some(owned.uid()), Some(owned.gid()))?;
+    }
     file.write_all(content)?;
     file.sync_all()?;
     fs::rename(&beside, path)?;

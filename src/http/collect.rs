@@ -29,6 +29,11 @@ impl<T> Round<T> {
     pub fn answered(&self) -> impl Iterator<Item = (usize, &T)> {
         self.cores.iter().enumerate().filter_map(|(index, core)| Some((index, core.as_ref()?)))
     }
+
+    /// Every core answered.
+    pub fn is_whole(&self) -> bool {
+        self.cores.iter().all(Option::is_some)
+    }
 }
 
 /// Asks on behalf of one request after the other.

@@ -1,7 +1,6 @@
 //! The control thread: takes HTTP connections and gives them to the routes.
 //!
-//! Invariant: at most [`CONNECTIONS_MAX`] connections at once; one that sends no request for [`IDLE_MAX`], or nothing
-//! at all for [`FIRST_MAX`], is closed.
+//! Invariant: at most [`CONNECTIONS_MAX`] connections at once; one that sends no head of a request within [`HEAD_MAX`] is closed.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -23,10 +22,9 @@ use super::{HttpPlan, LogLevel, Progress};
 
 /// Scrapers, probes and people; more wait in the kernel's queue.
 const CONNECTIONS_MAX: usize = 64;
-/// How long a connection may take to send the head of its next request.
-const IDLE_MAX: Duration = Duration::from_secs(30);
-/// … and the first byte of its first: who only connects holds a place of probes and scrapers no longer.
-const FIRST_MAX: Duration = Duration::from_secs(5);
+/// How long a connection may take to send the head of its next request, the first one included: who only connects, or sends a byte
+/// now and then, holds a place of probes and scrapers no longer.
+const HEAD_MAX: Duration = Duration::from_secs(5);
 /// A connection is told to end after this time, and cut off a little later: a reader that takes nothing keeps its place no longer.
 const CONNECTION_MAX: Duration = Duration::from_secs(300);
 const ENDING_MAX: Duration = Duration::from_secs(10);
@@ -96,13 +94,13 @@ async fn accept(listener: TcpListener, site: Arc<Site>) {
 }
 
 async fn serve(stream: TcpStream, service: TowerToHyperService<axum::Router>) {
-    match timeout(FIRST_MAX, stream.readable()).await {
+    match timeout(HEAD_MAX, stream.readable()).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => return tracing::debug!(%error, "an HTTP connection broke"),
         Err(_) => return,
     }
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(IDLE_MAX);
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_MAX);
     let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(stream), service));
     let ended = match timeout(CONNECTION_MAX, connection.as_mut()).await {
         Ok(ended) => ended,

@@ -2,7 +2,7 @@
 //!
 //! Invariant: what the parts of a shard's memory come to is never over its share of `memory`.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -344,7 +344,7 @@ fn addresses(config: &Config) -> Result<Vec<(Listener, SocketAddr)>, BrokerError
             why,
         };
         let mut addr = if listener.host.is_empty() {
-            SocketAddr::from((Ipv4Addr::UNSPECIFIED, listener.port))
+            SocketAddr::from((all_addresses(), listener.port))
         } else {
             let mut all =
                 (listener.host.as_str(), listener.port).to_socket_addrs().map_err(|e| failed(e.to_string()))?;
@@ -362,6 +362,14 @@ fn addresses(config: &Config) -> Result<Vec<(Listener, SocketAddr)>, BrokerError
         found.push((listener, addr));
     }
     Ok(found)
+}
+
+/// What takes the connections of every address: of both families, where this machine has IPv6.
+fn all_addresses() -> IpAddr {
+    match TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0)) {
+        Ok(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        Err(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+    }
 }
 
 /// Whether a connection could come to either. `[::]` takes those of IPv4 as well.
@@ -449,7 +457,7 @@ mod tests {
     #[test]
     fn listeners_get_addresses_and_port_0_one_port_for_all() {
         let found = addresses(&config(&["listeners=A://:19092,B://127.0.0.1:0"])).expect("two");
-        assert_eq!(found[0].1, "0.0.0.0:19092".parse().expect("an address"));
+        assert_eq!(found[0].1, SocketAddr::new(all_addresses(), 19092));
         assert!(found[1].1.port() > 0);
         let told = config(&["listeners=A://:19092,B://127.0.0.1:1", "advertised.listeners=B://broker.example:7"]);
         let known = endpoints(&told, &addresses(&told).expect("two"));
@@ -469,7 +477,8 @@ mod tests {
         for meeting in ["A://127.0.0.1:19092,B://[::]:19092", "A://:19092,B://[::]:19092"] {
             assert!(refused(meeting).is_configuration(), "{meeting}");
         }
-        for apart in ["A://127.0.0.1:19092,B://127.0.0.2:19092", "A://:19092,B://[::1]:19092", "A://:19092,B://:19093"]
+        for apart in
+            ["A://127.0.0.1:19092,B://127.0.0.2:19092", "A://0.0.0.0:19092,B://[::1]:19092", "A://:19092,B://:19093"]
         {
             assert!(addresses(&config(&[&format!("listeners={apart}")])).is_ok(), "{apart}");
         }

@@ -29,8 +29,9 @@ pub enum MetaError {
     #[error("{} is in use by another corelog: stop that one first, or choose another directory (--data-dir)", dir.display())]
     Locked { dir: PathBuf },
     #[error(
-        "{} is not empty and not a data directory of corelog (it holds {found}): nothing was changed; choose an empty one",
-        dir.display()
+        "{} is not empty and not a data directory of corelog (it holds {found}): nothing was changed; choose an empty one{}",
+        dir.display(),
+        if dir.join("meta.properties").exists() { ", and take Kafka's topics over with `corelog log import`" } else { "" }
     )]
     Foreign { dir: PathBuf, found: String },
     #[error("{} has format {format}; this build knows format {FORMAT}. Nothing was changed; run the version that wrote it", path.display())]
@@ -50,7 +51,10 @@ pub enum MetaError {
     Occupied { dir: PathBuf },
     #[error("{}: {what}. Nothing was changed; run the version that wrote it", path.display())]
     Newer { path: PathBuf, what: String },
-    #[error("{} cannot be read: {source}", path.display())]
+    #[error(
+        "{} cannot be read: {source}{}", path.display(),
+        if source.kind() == io::ErrorKind::PermissionDenied { "; run this as the broker's user, or as root" } else { "" }
+    )]
     Unreadable { path: PathBuf, source: io::Error },
     #[error("{} belongs to node {theirs}, and node.id is {ours}: set node.id = {theirs}, or choose another directory", path.display())]
     OtherNode { path: PathBuf, theirs: i32, ours: i32 },
@@ -88,7 +92,7 @@ pub struct Meta {
 pub struct DataDir {
     pub path: PathBuf,
     pub meta: Meta,
-    _lock: File,
+    _lock: Lock,
 }
 
 impl DataDir {
@@ -104,6 +108,8 @@ impl DataDir {
         } else {
             let meta = Meta { cluster_id: new_cluster_id(), node_id };
             write(path, &meta_path, &meta).map_err(|e| MetaError::at(path, &meta_path, e))?;
+            // Where a disk was meant to be mounted, this is how it shows.
+            tracing::info!(data_dir = %path.display(), cluster_id = meta.cluster_id, "a new data directory");
             meta
         };
         if meta.node_id != node_id {
@@ -118,7 +124,7 @@ impl DataDir {
 #[derive(Debug)]
 pub struct Filling {
     path: PathBuf,
-    _lock: File,
+    _lock: Lock,
 }
 
 impl Filling {
@@ -167,7 +173,7 @@ impl Filling {
 pub struct AtRest {
     /// Or what is wrong with the file.
     pub meta: Result<Meta, MetaError>,
-    _lock: Option<File>,
+    _lock: Lock,
 }
 
 impl AtRest {
@@ -185,18 +191,22 @@ impl AtRest {
             return Err(MetaError::NotOurs { dir: path.to_owned() });
         }
         let lock_path = path.join("lock");
-        let lock = match File::open(&lock_path) {
+        let file = match File::open(&lock_path) {
             Ok(lock) => Some(lock),
             Err(e) if e.kind() == io::ErrorKind::NotFound => None,
             Err(source) => return Err(MetaError::Unreadable { path: lock_path, source }),
         };
         let how =
             if changed { FlockOperation::NonBlockingLockExclusive } else { FlockOperation::NonBlockingLockShared };
-        match lock.as_ref().map_or(Ok(()), |lock| flock(lock, how)) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => return Err(MetaError::InUse { dir: path.to_owned() }),
-            Err(e) => return Err(MetaError::Unreadable { path: lock_path, source: e.into() }),
+        let dir = File::open(path).map_err(|source| MetaError::Unreadable { path: path.to_owned(), source })?;
+        for (taken, at) in file.iter().map(|file| (file, lock_path.as_path())).chain([(&dir, path)]) {
+            match flock(taken, how) {
+                Ok(()) => {}
+                Err(rustix::io::Errno::WOULDBLOCK) => return Err(MetaError::InUse { dir: path.to_owned() }),
+                Err(e) => return Err(MetaError::Unreadable { path: at.to_owned(), source: e.into() }),
+            }
         }
+        let lock = Lock { _dir: dir, _file: file };
         let meta = match File::open(&meta_path) {
             Ok(_) => read(path, &meta_path),
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
@@ -222,15 +232,25 @@ fn create_durably(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn lock(dir: &Path) -> Result<File, MetaError> {
+/// The directory and a file in it are locked: the file can be removed, and the next one is another file; tools of others look at it.
+#[derive(Debug)]
+struct Lock {
+    _dir: File,
+    _file: Option<File>,
+}
+
+fn lock(dir: &Path) -> Result<Lock, MetaError> {
     let path = dir.join("lock");
-    let opened = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
-    let lock = opened.map_err(|e| MetaError::at(dir, &path, e))?;
-    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(lock),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(MetaError::Locked { dir: dir.to_owned() }),
-        Err(error) => Err(MetaError::at(dir, &path, error.into())),
-    }
+    let take = |file: io::Result<File>, path: &Path| {
+        let file = file.map_err(|e| MetaError::at(dir, path, e))?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(file),
+            Err(rustix::io::Errno::WOULDBLOCK) => Err(MetaError::Locked { dir: dir.to_owned() }),
+            Err(error) => Err(MetaError::at(dir, path, error.into())),
+        }
+    };
+    let file = take(OpenOptions::new().create(true).truncate(false).write(true).open(&path), &path)?;
+    Ok(Lock { _dir: take(File::open(dir), dir)?, _file: Some(file) })
 }
 
 /// Whether the directory is one of corelog's; if not, it is empty.

@@ -208,6 +208,10 @@ fn bound(addr: SocketAddr, sharing: Sharing) -> io::Result<OwnedFd> {
         Sharing::Nobody => sockopt::set_socket_reuseaddr(&socket, true)?,
         Sharing::Ours => sockopt::set_socket_reuseport(&socket, true)?,
     }
+    if addr.is_ipv6() {
+        // As the shards' sockets.
+        sockopt::set_ipv6_v6only(&socket, false)?;
+    }
     net::bind(&socket, &addr)?;
     Ok(socket)
 }

@@ -282,13 +282,16 @@ fn wait_for_stop(events: &flume::Receiver<Event>, controls: &[Control]) {
     }
 }
 
+/// How long a core may take to tell its stages.
+const STAGES_MAX: Duration = Duration::from_secs(5);
+
 fn print_stages(controls: &[Control]) {
     for (index, control) in controls.iter().enumerate() {
         let (tx, rx) = flume::bounded(1);
-        if control.asks.send(Ask::Report(tx)).is_ok()
-            && let Ok(report) = rx.recv()
-        {
-            log::tell(&format!("shard {index}\n{}", report.table()));
+        // A core that hangs is what one asks about, and must not keep the process from hearing of its end.
+        match control.asks.try_send(Ask::Report(tx)).ok().and_then(|()| rx.recv_timeout(STAGES_MAX).ok()) {
+            Some(report) => log::tell(&format!("shard {index}\n{}", report.table())),
+            None => log::tell(&format!("shard {index} does not answer")),
         }
     }
 }

@@ -271,6 +271,8 @@ fn what_is_no_whole_directory_of_one_kafka_is_refused_with_what_to_do() {
         fs::copy(dir.join("codecs-0/partition.metadata"), dir.join("orders-1/partition.metadata")).expect("copied");
     };
     refused(foreign, &[], 6, &["orders-1/partition.metadata", "topic with id"]);
+    let nobodys = |dir: &Path| fs::remove_file(dir.join("orders-1/partition.metadata")).expect("removed");
+    refused(nobodys, &[], 6, &["orders-1/partition.metadata is missing", "Let Kafka start"]);
     refused(|_| {}, &["--skip", "nothing"], 4, &["no topic nothing"]);
     let metadata = |dir: &Path| {
         let log = dir.join("__cluster_metadata-0/00000000000000000000.log");
@@ -280,6 +282,26 @@ fn what_is_no_whole_directory_of_one_kafka_is_refused_with_what_to_do() {
         });
     };
     refused(metadata, &[], 6, &["__cluster_metadata-0/00000000000000000000.log", "CRC"]);
+}
+
+#[test]
+fn what_java_writes_is_read_as_java_reads_it() {
+    let (_dir, kafka) = kafkas();
+    let path = kafka.join("meta.properties");
+    let text = fs::read_to_string(&path).expect("read");
+    let other = |line: &str| match line.split_once('=') {
+        Some(("cluster.id", _)) => "cluster.id=abc\\=\\=\n".to_owned(),
+        Some((key, value)) => format!("{key} = {value}\n"),
+        None => format!("{line}\n"),
+    };
+    fs::write(&path, text.lines().map(other).collect::<String>()).expect("written");
+    // Kafka makes them before it has anything to say.
+    fs::write(kafka.join("replication-offset-checkpoint"), "").expect("written");
+    fs::write(kafka.join("orders-0/leader-epoch-checkpoint"), "").expect("written");
+    let home = Home::new();
+    let ran = import(&kafka, &home.data, &["-o", "json"]);
+    let told: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap_or_else(|e| panic!("{e}: {}", ran.stderr));
+    assert_eq!((ran.code, told["cluster"].as_str()), (Some(0), Some("abc==")), "{told}");
 }
 
 #[test]

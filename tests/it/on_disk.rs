@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::SystemTime;
@@ -259,6 +260,107 @@ fn files_that_are_cut_or_missing_are_named_with_the_records_that_are_lost() {
     let text = corelog_log(&["verify", data(&home)]);
     assert!(text.stdout.contains("large-0/00000000000000000000.log: it is missing\n  lost: "), "{}", text.stdout);
     assert!(text.stderr.contains("damaged"), "{}", text.stderr);
+}
+
+#[test]
+fn batches_that_are_damaged_alike_are_one_finding_and_what_may_not_be_read_is_none() {
+    let home = Home::new();
+    filled(&home, false);
+    let log = file_like(&home, "data/orders-0/", "0000.log");
+    let all = dumped(&home, &["orders-0"]);
+    for batch in &of_kind(&all, "batch")[1..3] {
+        flip(&log, batch["position"].as_u64().expect("a number") as usize + 65);
+    }
+    let (ran, answer) = verified(&home, &[]);
+    let findings = answer["findings"].as_array().expect("a list");
+    assert_eq!((ran.code, findings.len()), (Some(6), 1), "{answer}");
+    assert_eq!(findings[0]["lost"], "lost: at most the records 2 to 5 of orders-0");
+    if rustix::process::geteuid().is_root() {
+        fs::set_permissions(home.path(), fs::Permissions::from_mode(0o755)).expect("set");
+        fs::set_permissions(home.data.join("data"), fs::Permissions::from_mode(0o700)).expect("set");
+        let nobody = ["--reuid", "65534", "--regid", "65534", "--clear-groups", env!("CARGO_BIN_EXE_corelog")];
+        let run = Command::new("setpriv").args(nobody).args(["log", "verify", data(&home)]).output().expect("it runs");
+        let told = String::from_utf8_lossy(&run.stderr);
+        assert!(
+            run.status.code() == Some(1) && told.contains("run this as the broker's user"),
+            "{}: {told}",
+            run.status
+        );
+    }
+}
+
+#[test]
+fn what_others_put_into_a_data_directory_is_left_alone() {
+    let home = Home::new();
+    filled(&home, false);
+    let theirs = [
+        "data/my-backup/x",
+        "data/orders-0.bak/x",
+        "data/copies-7/orders-0/x",
+        "data/lost+found/x",
+        "checkpoint/1-0.a.bak",
+        "checkpoint/bak/x",
+        "catalog/x.bak",
+        "journal/7/x",
+    ];
+    for path in theirs.map(|path| home.data.join(path)) {
+        fs::create_dir_all(path.parent().expect("above")).expect("made");
+        fs::write(path, "theirs").expect("written");
+    }
+    // What a deleted topic has left goes.
+    let gone = home.data.join("data/gone-0");
+    fs::create_dir_all(&gone).expect("made");
+    fs::copy(home.data.join("data/large-0/partition.metadata"), gone.join("partition.metadata")).expect("copied");
+    let broker = home.dev(&["--set", "shards=1"]);
+    assert_eq!(said(&home, &["consume", "large", "-f", "%o\\n"]).lines().count(), 60);
+    assert!(broker.terminate().status.success());
+    for path in theirs {
+        assert_eq!(fs::read_to_string(home.data.join(path)).ok().as_deref(), Some("theirs"), "{path}");
+    }
+    assert!(!gone.exists());
+}
+
+#[test]
+fn a_directory_is_one_brokers_whatever_becomes_of_its_lock_file() {
+    let home = Home::new();
+    let broker = home.dev(&[]);
+    fs::remove_file(home.data.join("lock")).expect("removed");
+    let mut other = Home::new();
+    other.data = home.data.clone();
+    let left = other.dev_refused(&[]);
+    assert!(left.stderr.contains("is in use by another corelog"), "{}", left.stderr);
+    let ran = corelog_log(&["verify", data(&home)]);
+    assert!(ran.code == Some(1) && ran.stderr.contains("running broker"), "{}", ran.stderr);
+    assert!(broker.terminate().status.success());
+}
+
+#[test]
+fn a_directory_that_lost_the_file_of_its_run_is_refused_untouched() {
+    let (many, young) = (Home::new(), Home::new());
+    filled(&many, true);
+    // Of this one all is in the journal of its first run.
+    let broker = young.dev(&[]);
+    said(&young, &["topic", "create", "orders"]);
+    broker.kill();
+    for (home, topics) in [(&many, "large"), (&young, "orders")] {
+        let run = home.data.join("run");
+        let kept = fs::read(&run).expect("a file");
+        fs::remove_file(&run).expect("removed");
+        let before = contents(&home.data);
+        let left = home.dev_refused(&[]);
+        assert!(
+            left.stderr.contains("run is missing") && left.stderr.contains("nothing was changed"),
+            "{}",
+            left.stderr
+        );
+        let after = contents(&home.data);
+        assert_eq!(before.keys().collect::<Vec<_>>(), after.keys().collect::<Vec<_>>());
+        assert!(before.iter().all(|(path, (_, content))| after[path].1 == *content), "{}", left.stderr);
+        fs::write(&run, kept).expect("put back");
+        let broker = home.dev(&[]);
+        assert!(said(home, &["topic", "list"]).contains(topics));
+        drop(broker);
+    }
 }
 
 #[test]

@@ -61,6 +61,9 @@ pub struct WholeBatch {
     header: BatchHeader,
 }
 
+/// Least length in front of a message of format 0: its checksum, magic, attributes, and the lengths of key and value.
+const LEGACY_BYTES_MIN: i32 = 14;
+
 /// One record batch, checked. Owns its bytes (a slice of the frame that it came in).
 #[derive(Clone, Debug)]
 pub struct ValidBatch {
@@ -71,8 +74,7 @@ pub struct ValidBatch {
 }
 
 impl WholeBatch {
-    /// Finds the batch in what a producer sent for one partition. Bytes behind the first batch that make no whole batch are
-    /// ignored, as Kafka does.
+    /// Finds the batch in what a producer sent for one partition. A batch behind it that is cut off is ignored, as by Kafka.
     pub fn parse(bytes: Bytes) -> Result<WholeBatch, BatchError> {
         if bytes.is_empty() {
             return Err(BatchError::Empty);
@@ -88,11 +90,7 @@ impl WholeBatch {
             return Err(BatchError::Length { length: header.batch_length });
         }
         let total = whole(&header, bytes.len()).ok_or(BatchError::Truncated { bytes: bytes.len() })?;
-        if let Ok(next) = BatchHeader::parse(bytes.get(total..).unwrap_or_default())
-            && whole(&next, bytes.len() - total).is_some()
-        {
-            return Err(BatchError::Several);
-        }
+        refuse_more(bytes.get(total..).unwrap_or_default())?;
         Ok(WholeBatch { bytes: bytes.slice(..total), header })
     }
 
@@ -124,6 +122,22 @@ impl WholeBatch {
         }
         let codec = Compression::from_code(header.compression_code())?;
         Ok(ValidBatch { bytes, header, codec, log_append_time_ms: -1 })
+    }
+}
+
+/// What follows the batch must be nothing, or too little to be looked at. Kafka judges by the length and the magic alone, in this
+/// order (`ByteBufferLogInputStream`).
+fn refuse_more(rest: &[u8]) -> Result<(), BatchError> {
+    let Some(length) = rest.get(8..12).and_then(|bytes| bytes.try_into().ok()).map(i32::from_be_bytes) else {
+        return Ok(());
+    };
+    if length < LEGACY_BYTES_MIN {
+        return Err(BatchError::Length { length });
+    }
+    match rest.get(16).map(|magic| magic.cast_signed()) {
+        Some(magic) if !(0..=2).contains(&magic) => Err(BatchError::UnknownMagic { magic }),
+        Some(_) if i64::from(length) + 12 <= rest.len() as i64 => Err(BatchError::Several),
+        _ => Ok(()),
     }
 }
 
@@ -231,6 +245,24 @@ mod tests {
         assert!(matches!(refused(good[..good.len() - 1].to_vec()), BatchError::Truncated { .. }));
         assert!(matches!(refused(good[..10].to_vec()), BatchError::Truncated { .. }));
         assert_eq!(refused([good.clone(), good.clone()].concat()), BatchError::Several);
+        // As Kafka judges them: by length and magic, whatever else they are.
+        let behind = |length: i32, magic: u8, bytes: usize| {
+            let mut more = [&[0; 8], &length.to_be_bytes()[..], &[0; 4], &[magic]].concat();
+            more.resize(bytes, 0);
+            WholeBatch::parse([good.clone(), more].concat().into()).err()
+        };
+        for (length, magic, bytes, expected) in [
+            (0, 0, 11, None),
+            (13, 2, 12, Some(BatchError::Length { length: 13 })),
+            (-1, 0, 100, Some(BatchError::Length { length: -1 })),
+            (14, 3, 16, None),
+            (14, 3, 17, Some(BatchError::UnknownMagic { magic: 3 })),
+            (14, 0, 26, Some(BatchError::Several)),
+            (14, 1, 25, None),
+            (i32::MAX, 2, 100, None),
+        ] {
+            assert_eq!(behind(length, magic, bytes), expected, "{length} {magic} {bytes}");
+        }
         for (magic, error) in [(1, BatchError::OldMagic { magic: 1 }), (3, BatchError::UnknownMagic { magic: 3 })] {
             let mut bytes = good.clone();
             bytes[16] = magic;

@@ -3,14 +3,14 @@
 //! Invariant: what the current run points to stays, and so does what was kept for mending by hand.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::settings::ShardSettings;
 use super::start::StartError;
 use crate::journal::checkpoint::Checkpoint;
 use crate::journal::files;
 use crate::journal::run::Run;
-use crate::runtime::{File, OpenMode, Runtime};
+use crate::runtime::{BLOCK_BYTES, DirEntry, File, OpenMode, Runtime};
 
 /// Ends the name of a journal that a partition may be mended from.
 const KEPT: &str = "kept";
@@ -25,7 +25,8 @@ pub async fn remove<R: Runtime>(
 ) -> Result<(), StartError> {
     let checkpoints = settings.layout.checkpoints();
     for entry in rt.read_dir(&checkpoints).await.map_err(at(&checkpoints))? {
-        if Checkpoint::run_of(&entry.name) != Some(current.number) {
+        // Other names are not ours: somebody's copy of a file, made before he mended something.
+        if Checkpoint::run_of(&entry.name).is_some_and(|run| run != current.number) {
             let path = checkpoints.join(&entry.name);
             rt.remove_file(&path).await.map_err(at(&path))?;
         }
@@ -36,11 +37,61 @@ pub async fn remove<R: Runtime>(
         let Ok(shard) = entry.name.parse::<u32>() else { continue };
         let dir = journals.join(&entry.name);
         let kept = remove_journals(rt, &dir, current, keep_journals).await.map_err(at(&dir))?;
-        if shard >= current.shards && !kept {
+        let is_empty = async || rt.read_dir(&dir).await.map(|left| left.is_empty()).map_err(at(&dir));
+        if shard >= current.shards && !kept && is_empty().await? {
             rt.remove_dir_all(&dir).await.map_err(at(&dir))?;
         }
     }
     Ok(())
+}
+
+/// What only a run can have left that was current once, if there is anything of it: then the directory is not a new one, though no
+/// file says which run is current. A first start that did not get so far leaves checkpoints and journals of run 1, and no commit.
+pub async fn of_a_lost_run<R: Runtime>(rt: &R, settings: &ShardSettings) -> Result<Option<PathBuf>, StartError> {
+    let layout = &settings.layout;
+    for dir in [layout.partitions(), layout.catalog()] {
+        // A file system's own directory is nobody's data.
+        let first = entries(rt, &dir).await?.into_iter().find(|entry| entry.name != "lost+found");
+        if let Some(entry) = first {
+            return Ok(Some(dir.join(entry.name)));
+        }
+    }
+    let checkpoints = layout.checkpoints();
+    let later = |entry: &DirEntry| Checkpoint::run_of(&entry.name).is_some_and(|run| run > 1);
+    if let Some(entry) = entries(rt, &checkpoints).await?.into_iter().find(later) {
+        return Ok(Some(checkpoints.join(entry.name)));
+    }
+    for shard in entries(rt, &layout.journals()).await? {
+        let dir = layout.journals().join(&shard.name);
+        if !shard.is_dir || shard.name.parse::<u32>().is_err() {
+            continue;
+        }
+        for file in entries(rt, &dir).await? {
+            let path = dir.join(&file.name);
+            match files::run_of(&file.name) {
+                None => {}
+                Some(1) if begins_with_zeros(rt, &path).await.map_err(at(&path))? => {}
+                Some(_) => return Ok(Some(path)),
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// None are in a directory that is not there.
+async fn entries<R: Runtime>(rt: &R, dir: &Path) -> Result<Vec<DirEntry>, StartError> {
+    match rt.read_dir(dir).await {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        read => read.map_err(at(dir)),
+    }
+}
+
+/// No commit was ever written to a journal file.
+async fn begins_with_zeros<R: Runtime>(rt: &R, path: &Path) -> io::Result<bool> {
+    let file = rt.open(path, OpenMode::Read).await?;
+    let block = file.read(0, BLOCK_BYTES).await?;
+    file.close().await?;
+    Ok(block.iter().all(|byte| *byte == 0))
 }
 
 /// Removes what is not the current run's in one directory; whether something was kept, now or before.

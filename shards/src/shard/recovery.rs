@@ -7,6 +7,7 @@
 //! offline and nothing else.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -27,12 +28,14 @@ use crate::journal::checkpoint::{Checkpoint, PartitionCheckpoint};
 use crate::journal::format::{Entry, EntryKind};
 use crate::journal::replay;
 use crate::journal::run::Run;
-use crate::log::{DiskBatches, LogSnapshot, PartitionDir, ReadPlan, Replacement, Replay, Replayed, Store, StoreError};
+use crate::log::{
+    DiskBatches, LogSnapshot, METADATA_FILE, PartitionDir, ReadPlan, Replacement, Replay, Replayed, Store, StoreError,
+};
 use crate::partition::epochs::Epochs;
 use crate::partition::producers::ProducerRoom;
 use crate::planted::{PlantedFault, is_planted};
 use crate::router::placement::owner;
-use crate::runtime::Runtime;
+use crate::runtime::{DirEntry, Runtime};
 use crate::types::{LeaderEpoch, Offset, PartitionId};
 
 /// What is known of one partition from the last run.
@@ -165,7 +168,7 @@ async fn read_catalog<R: Runtime>(
         restore_partition(metadata, topic.name.clone(), topic.config.clone(), LeaderEpoch(0), rt.wall_ms(), &mut room);
     let damaged = |offset: Offset, what: String| StartError::MetadataRecord { offset: offset.0, what };
     if let Some(why) = partition.offline_reason() {
-        return Err(damaged(partition.log.log_end(), why));
+        return Err(StartError::MetadataOffline(why));
     }
     let dir = partition.directory();
     let (start, end) = (partition.log.log_start(), partition.log.log_end());
@@ -315,17 +318,42 @@ async fn hide_orphans<R: Runtime>(
     catalog: &Catalog,
     known: &BTreeMap<PartitionId, RestoredPartition>,
 ) -> Result<(), StartError> {
-    let io = |source| StartError::Io { path: dir.to_owned(), source };
-    for entry in rt.read_dir(dir).await.map_err(io)? {
+    let at = |source| StartError::Io { path: dir.to_owned(), source };
+    for entry in rt.read_dir(dir).await.map_err(at)? {
         if !entry.is_dir || is_known(&entry.name, catalog, known) {
+            continue;
+        }
+        if !is_ours(rt, &dir.join(&entry.name), &entry.name).await.map_err(at)? {
+            tracing::warn!(
+                directory = entry.name,
+                "was not made by a broker: it is left alone, and better kept elsewhere"
+            );
             continue;
         }
         tracing::info!(directory = entry.name, "belongs to no topic any more: removed");
         let hidden = dir.join(format!("{}{DELETED_SUFFIX}", entry.name.trim_end_matches(DELETED_SUFFIX)));
-        rt.rename(&dir.join(&entry.name), &hidden).await.map_err(io)?;
-        rt.remove_dir_all(&hidden).await.map_err(io)?;
+        rt.rename(&dir.join(&entry.name), &hidden).await.map_err(at)?;
+        rt.remove_dir_all(&hidden).await.map_err(at)?;
     }
     Ok(())
+}
+
+/// Whether a directory was a partition's: by its name, and by what says so in it. A power cut may have taken the latter, or have come
+/// while it was being removed: then there is nothing else in it than what a partition has.
+async fn is_ours<R: Runtime>(rt: &R, path: &Path, name: &str) -> io::Result<bool> {
+    let index = name.trim_end_matches(DELETED_SUFFIX).rsplit_once('-').map(|(_, index)| index.parse::<i32>());
+    if !matches!(index, Some(Ok(0..))) {
+        return Ok(false);
+    }
+    let inside = rt.read_dir(path).await?;
+    let is_a_partitions = |entry: &DirEntry| !entry.is_dir && files_segment(&entry.name);
+    Ok(inside.iter().any(|entry| entry.name == METADATA_FILE) || inside.iter().all(is_a_partitions))
+}
+
+/// A segment's file, whatever it was to become or to give way to.
+fn files_segment(name: &str) -> bool {
+    let base = name.split('.').next().unwrap_or_default();
+    base.len() == 20 && base.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Whether a directory is that of a partition which has data.

@@ -49,12 +49,21 @@ pub enum StartError {
     Replay(#[from] ReplayError),
     #[error("the metadata log cannot be read: {0}")]
     MetadataLog(#[from] ReadFailure),
+    #[error(
+        "the metadata log cannot be put together: {0}; `corelog log verify` names what is damaged: put that back from a copy"
+    )]
+    MetadataOffline(String),
     #[error("the metadata log has a record at offset {offset} that this build cannot take: {what}")]
     MetadataRecord { offset: i64, what: String },
     #[error("{}: {why}", path.display())]
     Snapshot { path: PathBuf, why: String },
     #[error("the catalog could not be changed at the start: {0}")]
     Catalog(#[from] crate::catalog::CatalogError),
+    #[error(
+        "{} is missing, which says what of this directory counts, and {} is of a run that did: nothing was changed; put the file \
+         back from a copy, or choose an empty directory", run.display(), found.display()
+    )]
+    RunLost { run: PathBuf, found: PathBuf },
     #[error("{0}")]
     Fenced(String),
     #[error("another core could not start")]
@@ -281,7 +290,10 @@ async fn deal_out<R: Runtime>(
         shards: settings.shards,
     };
     let last = match last {
-        None => None,
+        None => match leftovers::of_a_lost_run(rt, settings).await? {
+            Some(found) => return Err(StartError::RunLost { run: root.join("run"), found }),
+            None => None,
+        },
         Some(last) => {
             let checkpoints = recovery::checkpoints(rt, &settings.layout, last).await?;
             // A crash between the switch to that run and the new names of the journals that it keeps left them as they were.

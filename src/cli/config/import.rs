@@ -24,9 +24,11 @@ pub struct Arguments {
 }
 
 pub fn run(args: &Arguments) -> Result<(), Failure> {
-    let text = fs::read_to_string(&args.file).map_err(|e| {
+    let bytes = fs::read(&args.file).map_err(|e| {
         Failure::Usage(format!("{}: {e}; give the path of Kafka's server.properties", args.file.display()))
     })?;
+    // As Java reads it, unless it is what most editors write.
+    let text = String::from_utf8(bytes).unwrap_or_else(|e| e.as_bytes().iter().copied().map(char::from).collect());
     let Imported { toml, taken, notes } = import(&args.file, &text)?;
     match &args.to {
         Some(path) => write_new(path, &toml)?,

@@ -125,7 +125,7 @@ impl Dump<'_> {
     fn lone_segments(&mut self, dir: &PartitionDir) -> Result<(), Failure> {
         let path = self.directory.layout().partitions().join(dir.name());
         let mut left = self.args.count.unwrap_or(u64::MAX);
-        for segment in lone_segments(&path) {
+        for segment in lone_segments(&path)? {
             self.segment(dir, &segment, &mut left)?;
         }
         Ok(())

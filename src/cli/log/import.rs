@@ -7,7 +7,7 @@ use shards::shard::adopted::Forget;
 
 use crate::adopt::{AdoptError, Import, Report};
 use crate::cli::progress::Progress;
-use crate::cli::report::{Shown, table};
+use crate::cli::report::{Shown, table, visible};
 use crate::cli::run::variables;
 use crate::cli::time::now_ms;
 use crate::cli::{Failure, output};
@@ -51,6 +51,7 @@ pub fn run(args: &Arguments) -> Result<(), Failure> {
     drop(progress);
     let report = report?;
     for name in &report.unknown {
+        let name = visible(name);
         output::note(&format!("{name}: the metadata log knows no such partition, so it is not carried over"));
     }
     if report.log_dirs > 1 {
@@ -125,7 +126,8 @@ fn lines(args: &Arguments, to: &std::path::Path, report: &Report) -> String {
     let (from, to, node) = (args.directory.display(), to.display(), report.meta.node_id);
     text.push_str(&format!(
         "\n{from}: {} topics are in {to}\nnext: start corelog with data_dir = \"{to}\" and node.id = {node}; settings of Kafka's \
-         server.properties are read by `corelog config import`",
+         server.properties are read by `corelog config import`, and topics without a retention of their own are kept as long as \
+         log.retention.* say, 7 days unless they are set",
         report.topics.len()
     ));
     text

@@ -30,7 +30,7 @@ pub struct Arguments {
 pub fn run(args: &Arguments) -> Result<(), Failure> {
     let directory = Directory::open(&args.directory, args.repair, now_ms())?;
     let mut progress = Progress::new(Some(bytes_to_check(&directory)), true);
-    let mut report = check(&directory, &mut |bytes, records| progress.advance(bytes, records));
+    let mut report = check(&directory, &mut |bytes, records| progress.advance(bytes, records))?;
     drop(progress);
     let repaired = if args.repair { repair(&directory, &mut report) } else { Vec::new() };
     let losses = report.findings.iter().filter(|finding| finding.is_loss()).count();

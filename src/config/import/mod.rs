@@ -3,7 +3,7 @@
 //! Invariant: every setting of the file is in the result, as a setting or in a comment that says why it is none.
 
 mod foreign;
-mod properties;
+pub mod properties;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -69,12 +69,14 @@ impl Kafka {
             |name: &str| all.iter().rev().find(|property| property.key == name).map(|p| p.value.trim().to_owned());
         let parts = |text: &str| text.split(',').map(|part| part.trim().to_owned()).collect::<Vec<_>>();
         let protocols = parts(&get("listener.security.protocol.map").unwrap_or_default());
+        let controller = parts(&get("controller.listener.names").unwrap_or_default());
+        let pair = |pair: &String| {
+            let (name, protocol) = pair.split_once(':')?;
+            Some((value::listener_name(name), value::listener_name(protocol)))
+        };
         Kafka {
-            controller: parts(&get("controller.listener.names").unwrap_or_default()).into_iter().collect(),
-            protocols: protocols
-                .iter()
-                .filter_map(|pair| pair.split_once(':').map(|(name, protocol)| (name.to_owned(), protocol.to_owned())))
-                .collect(),
+            controller: controller.iter().map(|name| value::listener_name(name)).collect(),
+            protocols: protocols.iter().filter_map(pair).collect(),
             listeners: get("listeners"),
             named: all.iter().map(|property| property.key.clone()).collect(),
         }
@@ -84,11 +86,13 @@ impl Kafka {
     fn parted(&self, text: &str) -> (Vec<String>, Vec<String>) {
         let (mut kept, mut left) = (Vec::new(), Vec::new());
         for listener in text.split(',').map(str::trim).filter(|listener| !listener.is_empty()) {
-            let name = listener.split("://").next().unwrap_or_default();
-            let protocol = self.protocols.get(name).map_or(name, String::as_str);
-            if self.controller.contains(name) {
+            let name = name_of(listener);
+            let protocol = self.protocols.get(&name).unwrap_or(&name);
+            if self.controller.contains(&name) {
                 left.push(format!("{listener} is the controller's, and there is none here"));
-            } else if self.protocols.contains_key(name) && protocol != "PLAINTEXT" || value::SECURED.contains(&name) {
+            } else if self.protocols.contains_key(&name) && protocol != "PLAINTEXT"
+                || value::SECURED.contains(&name.as_str())
+            {
                 left.push(format!("{listener} is {protocol}, which is not there yet"));
             } else {
                 kept.push(listener.to_owned());
@@ -96,6 +100,10 @@ impl Kafka {
         }
         (kept, left)
     }
+}
+
+fn name_of(listener: &str) -> String {
+    value::listener_name(listener.split("://").next().unwrap_or_default())
 }
 
 struct Import {
@@ -108,6 +116,10 @@ struct Import {
 impl Import {
     fn take(&mut self, property: &Property) {
         let value = property.value.trim();
+        if value.contains("${") {
+            return self
+                .leave(property, "it names what Kafka puts in when it starts: write the value itself".to_owned());
+        }
         match property.key.as_str() {
             "log.dir" if self.kafka.named.contains("log.dirs") => self.leave(property, "log.dirs counts".to_owned()),
             "log.dir" | "log.dirs" => self.data_dir(property, value),
@@ -128,7 +140,10 @@ impl Import {
         let mut dirs = value.split(',').map(str::trim).filter(|dir| !dir.is_empty());
         let first = dirs.next().unwrap_or_default().to_owned();
         let others: Vec<&str> = dirs.collect();
-        let mut why = "it must be empty at the first start: Kafka's own files are not taken over".to_owned();
+        let mut why =
+            "a directory of Kafka's is refused: choose another one, empty at the first start, and take Kafka's topics \
+                       over with `corelog log import DIR --config FILE` if you want them"
+                .to_owned();
         if !others.is_empty() {
             why = format!("there is one data directory, so {} is left out; {why}", others.join(", "));
         }
@@ -140,9 +155,8 @@ impl Import {
         let (mut kept, mut left) = self.kafka.parted(value);
         if property.key == "advertised.listeners" {
             let there = self.kafka.parted(self.kafka.listeners.as_deref().unwrap_or("PLAINTEXT://:9092")).0;
-            let name = |listener: &str| listener.split("://").next().unwrap_or_default().to_owned();
             kept.retain(|told| {
-                let known = there.iter().any(|listener| name(listener) == name(told));
+                let known = there.iter().any(|listener| name_of(listener) == name_of(told));
                 if !known {
                     left.push(format!("{told} is none of `listeners`"));
                 }

@@ -98,6 +98,31 @@ fn what_has_no_meaning_here_stays_as_a_comment_with_the_reason() {
 }
 
 #[test]
+fn names_of_listeners_and_protocols_are_known_in_any_case() {
+    let found = imported(concat!(
+        "listeners=EXTERNAL://0.0.0.0:9093,INTERNAL://10.0.0.1:9092,ssl://:9094,controller://:9095\n",
+        "listener.security.protocol.map=external:SSL,internal:plaintext,Controller:PLAINTEXT\n",
+        "advertised.listeners=internal://broker:9092\ncontroller.listener.names=CONTROLLER\n",
+    ));
+    assert!(found.toml.contains("\nlisteners = \"INTERNAL://10.0.0.1:9092\"\n"), "{}", found.toml);
+    assert!(found.toml.contains("\n\"advertised.listeners\" = \"internal://broker:9092\"\n"), "{}", found.toml);
+    let why = note(&found, "listeners");
+    for left in ["EXTERNAL://0.0.0.0:9093 is SSL", "ssl://:9094 is SSL", "controller://:9095 is the controller's"] {
+        assert!(why.contains(left), "{why}");
+    }
+}
+
+#[test]
+fn what_kafka_would_put_in_is_not_taken_as_it_stands() {
+    let found = imported("log.dirs=${env:LOGS}\n");
+    assert!(
+        !found.toml.contains("\ndata_dir") && note(&found, "log.dirs").contains("write the value itself"),
+        "{}",
+        found.toml
+    );
+}
+
+#[test]
 fn characters_that_toml_has_no_comments_with_are_left_out_of_them() {
     let found = imported("foo.bar=\\u0007x\\ny\tz\nfoo.\\u0008baz=1\nnum.partitions=\\u0007\n");
     assert!(found.toml.contains("# foo.bar =  x y\tz\n# foo. baz: "), "{:?}", found.toml);

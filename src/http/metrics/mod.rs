@@ -67,6 +67,15 @@ pub mod tests {
     }
 
     #[test]
+    fn sums_are_left_out_while_a_core_says_nothing() {
+        let page = |cores| text(&Round { cores }, true, "/");
+        let sum = "\nkafka_server_brokertopicmetrics_messagesin_total";
+        assert!(page(vec![Some(report()), Some(report())]).contains(sum));
+        let partly = page(vec![Some(report()), None]);
+        assert!(!partly.contains(sum) && partly.contains("\ncorelog_shard_answers{shard=\"1\"} 0"), "{partly}");
+    }
+
+    #[test]
     fn counters_end_in_total_and_nothing_else_does() {
         let page = text(&Round { cores: vec![Some(report())] }, true, "/");
         for line in page.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {

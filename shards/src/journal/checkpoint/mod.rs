@@ -121,9 +121,13 @@ impl Checkpoint {
         COPIES.map(|copy| path(dir, run, shard, copy))
     }
 
-    /// Run number of a checkpoint file's name.
+    /// Run number of a checkpoint file's name, or of one that was to become its content.
     pub fn run_of(name: &str) -> Option<u64> {
-        name.split_once('-')?.0.parse().ok()
+        let (run, rest) = name.split_once('-')?;
+        let (shard, copy) = rest.split_once('.')?;
+        let copy = copy.strip_suffix(".new").unwrap_or(copy);
+        shard.parse::<u32>().ok().filter(|_| COPIES.contains(&copy))?;
+        run.parse().ok()
     }
 }
 

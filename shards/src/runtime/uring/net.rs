@@ -47,6 +47,10 @@ impl UringListener {
         let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_reuse_address(true)?;
         socket.set_reuse_port(true)?;
+        if addr.is_ipv6() {
+            // `[::]` takes connections of both families, whatever this machine's default is.
+            socket.set_only_v6(false)?;
+        }
         socket.bind(&addr.into())?;
         socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
         let addr = inet(socket.local_addr()?);

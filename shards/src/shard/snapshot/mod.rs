@@ -171,9 +171,11 @@ async fn remove_others<R: Runtime>(rt: &R, layout: &Layout, kept: Option<(Offset
         entries => entries.at(&dir)?,
     };
     for entry in entries {
-        let is_kept =
-            offset_of(&entry.name).zip(kept).is_some_and(|(offset, (first, last))| first <= offset && offset <= last);
-        if !is_kept {
+        let is_kept = |offset| kept.is_some_and(|(first, last)| first <= offset && offset <= last);
+        let is_unfinished =
+            entry.name.strip_suffix(".new").is_some_and(|name| offset_of(&format!("{name}{ENDING}")).is_some());
+        // Other names are not ours.
+        if is_unfinished || offset_of(&entry.name).is_some_and(|offset| !is_kept(offset)) {
             let path = dir.join(&entry.name);
             rt.remove_file(&path).await.at(&path)?;
         }
