@@ -57,8 +57,7 @@ impl ShardCore {
         plan
     }
 
-    /// The bytes that a start has replayed leave memory, as far as files hold them: they pin the buffers that the journals were
-    /// read into.
+    /// The bytes that a start has replayed leave memory, as far as files hold them: no budget counts them.
     fn let_go_of_replayed(&mut self, slots: &[Slot]) {
         for slot in slots {
             if let Some(partition) = self.get_mut(*slot) {
@@ -78,7 +77,7 @@ pub async fn settle<R: Runtime>(shard: &Shard<R>, plan: Plan) -> Result<(), Stri
         return Err(why.to_owned());
     }
     shard.step(|core, _, _| {
-        // Replayed bytes pin the buffers that the journals were read into.
+        // No budget counts them.
         let all = core.slots().collect();
         core.let_go_of(&all);
         // What a crash kept from being removed.
