@@ -18,7 +18,7 @@ use crate::catalog::CatalogSettings;
 use crate::journal::format::HEADER_BYTES;
 use crate::journal::open::OpenCommit;
 use crate::request::{AppendPart, Upto};
-use crate::runtime::sim::{Sim, SimRuntime};
+use crate::runtime::sim::{DiskOp, Fault, Sim, SimRuntime};
 use crate::runtime::{File, OpenMode, Runtime};
 use crate::types::{LeaderEpoch, Offset, PartitionId, TopicId};
 
@@ -133,6 +133,42 @@ fn the_ballast_grows_with_what_the_next_start_needs() {
         bench.rt.sleep_until(bench.rt.now().after(SOON)).await;
         let ballast = bench.rt.open(&settings().layout.ballast(0), OpenMode::Read).await.expect("it is there");
         assert_eq!(ballast.len().await.expect("told"), wanted);
+    });
+}
+
+/// A batch that no file of the journal is large enough for.
+fn larger_than_a_file() -> ValidBatch {
+    batch_of(3 << 19)
+}
+
+#[test]
+fn an_error_while_the_journal_or_the_ballast_grows_is_the_end_and_no_full_disk() {
+    for (op, path) in [(DiskOp::Write, "1-5.journal"), (DiskOp::Sync, "1-5.journal"), (DiskOp::Other, "ballast")] {
+        with_shard(move |bench| async move {
+            let fault = Fault { op, path_contains: path.into(), after: 0, times: 1 };
+            bench.rt.disk().add_fault(fault);
+            assert_ne!(bench.soon(bench.append(BIG, larger_than_a_file())).await, Some(Some(Offset(0))));
+            let why = bench.started.shard.fence().why().unwrap_or_default().to_owned();
+            assert!(why.contains("journal/0") && why.contains("check the disk"), "{path}: {why:?}");
+        });
+    }
+}
+
+#[test]
+fn an_append_that_there_is_no_space_for_a_file_for_is_refused_and_the_others_go_on_once_there_is() {
+    with_shard(|bench| async move {
+        let disk = bench.rt.disk();
+        // There is space for the file, or for the ballast that belongs to it.
+        disk.set_capacity(disk.used_bytes() + (3 << 20));
+        assert_eq!(bench.soon(bench.append(BIG, larger_than_a_file())).await, Some(None));
+        disk.set_capacity(u64::MAX);
+        let resumed = async {
+            while bench.append(SMALL, batch_of(200)).await.is_none() {
+                bench.rt.sleep_until(bench.rt.now().after(Duration::from_secs(1))).await;
+            }
+        };
+        assert!(bench.soon(resumed).await.is_some());
+        assert_eq!(bench.soon(bench.append(BIG, larger_than_a_file())).await, Some(Some(Offset(0))));
     });
 }
 

@@ -221,6 +221,9 @@ pub async fn start<R: Runtime>(rt: R, plan: ShardPlan) -> Result<StartedShard<R>
     }
     shard.step(|core, _, _| core.starting = false);
     shard.fill_ballast(0).await;
+    if let Some(why) = shard.fence().why() {
+        return Err(StartError::Fenced(why.to_owned()));
+    }
     shard.signals().turn.notify();
 
     let (shards, postboxes) = connect(&rt, index, &core, catalog, &posts, catalog_leader, settings.mailbox_bytes);

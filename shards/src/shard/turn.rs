@@ -22,7 +22,7 @@ use crate::journal::space::FILES_MIN;
 use crate::log::{StoreError, WriteKind};
 use crate::planted::{PlantedFault, is_planted};
 use crate::router::oneshot::{Asked, oneshot};
-use crate::runtime::{BLOCK_BYTES, Runtime};
+use crate::runtime::{BLOCK_BYTES, Runtime, is_shortage};
 use crate::types::{Mono, Offset};
 
 use super::commit::Release;
@@ -81,8 +81,9 @@ pub async fn run<R: Runtime>(shard: Shard<R>) {
         if let Some(bytes) = shard.step(|core, _, _| core.file_wanted.take().filter(|b| !core.space.could_hold(*b)))
             && !grow(&shard, bytes).await
         {
-            // An append waits that no file of the journal is large enough for.
-            shard.fill_ballast(bytes).await;
+            // An append waits that no file of the journal is large enough for: it is refused if there is no space for one, and
+            // for as much ballast.
+            shard.fill_ballast(2 * bytes.next_multiple_of(files::FILL_BYTES)).await;
         }
         while shard.now() >= next_growth
             && let Some(bytes) = shard.step(|core, _, _| core.journal_bytes_wanted(false))
@@ -371,7 +372,11 @@ async fn grow<R: Runtime>(shard: &Shard<R>, bytes: u64) -> bool {
         return false;
     }
     if let Err(error) = shard.resize_ballast(bytes).await {
-        tracing::warn!(%error, "no space for a larger journal: it stays as it is");
+        if is_shortage(&error.source) {
+            tracing::warn!(%error, "no space for a larger journal: it stays as it is");
+        } else {
+            shard.fence().trip(fail(&error.path, "making the ballast", &error.source));
+        }
         return false;
     }
     let (dir, index) = shard.step(|core, _, _| (core.settings.layout.journal(core.index.0), core.space.files()));
@@ -394,9 +399,13 @@ async fn grow<R: Runtime>(shard: &Shard<R>, bytes: u64) -> bool {
             shard.step(|core, now, wall_ms| core.admit_waiting(now, wall_ms));
             true
         }
-        Err(error) => {
+        Err(error) if is_shortage(&error) => {
             tracing::warn!(dir = %dir.display(), %error, "the journal could not grow");
             shard.fill_ballast(0).await;
+            false
+        }
+        Err(error) => {
+            shard.fence().trip(fail(&dir, "making a journal file", &error));
             false
         }
     }

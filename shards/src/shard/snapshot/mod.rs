@@ -21,7 +21,7 @@ use crate::log::{At, StoreError};
 use crate::request::Upto;
 use crate::router::Shards;
 use crate::router::oneshot::oneshot;
-use crate::runtime::{Runtime, is_full, is_out_of_descriptors};
+use crate::runtime::{Runtime, is_shortage};
 use crate::types::{LeaderEpoch, Offset};
 
 /// Records put into a snapshot in one step, as one batch: below the largest that every reader takes.
@@ -53,7 +53,7 @@ impl Snapshots {
         match take(shard, shards).await {
             Ok(end) => tracing::info!(offset = end.0, log_bytes = bytes, "the catalog is in a snapshot"),
             // The log is whole without it: there is another try when it has grown as much again.
-            Err(Failure::Store(error)) if is_full(&error.source) || is_out_of_descriptors(&error.source) => {
+            Err(Failure::Store(error)) if is_shortage(&error.source) => {
                 tracing::warn!(%error, "no room for a snapshot of the catalog");
             }
             Err(Failure::Store(error)) => {
