@@ -18,6 +18,7 @@ use crate::catalog::CatalogSettings;
 use crate::journal::format::HEADER_BYTES;
 use crate::journal::open::OpenCommit;
 use crate::request::{AppendPart, Upto};
+use crate::router::oneshot::oneshot;
 use crate::runtime::sim::{DiskOp, Fault, Sim, SimRuntime};
 use crate::runtime::{File, OpenMode, Runtime};
 use crate::types::{LeaderEpoch, Offset, PartitionId, TopicId};
@@ -89,10 +90,14 @@ pub async fn start_shard(rt: &SimRuntime) -> StartedShard<SimRuntime> {
 
 /// Runs `test` on a shard with two partitions, the second of which has a record.
 pub fn with_shard<F: Future<Output = ()> + 'static>(test: impl FnOnce(Bench) -> F + 'static) {
+    with_shard_as(settings(), test);
+}
+
+fn with_shard_as<F: Future<Output = ()> + 'static>(settings: ShardSettings, test: impl FnOnce(Bench) -> F + 'static) {
     let sim = Sim::new(1);
     let host = sim.add_host("broker");
     sim.block_on(host, |rt| async move {
-        let started = start_shard(&rt).await;
+        let started = start_shard_as(&rt, &settings).await;
         add_partition(&started.shard, BIG);
         let small = add_partition(&started.shard, SMALL);
         let bench = Bench { rt, started, small };
@@ -133,6 +138,41 @@ fn the_ballast_grows_with_what_the_next_start_needs() {
         bench.rt.sleep_until(bench.rt.now().after(SOON)).await;
         let ballast = bench.rt.open(&settings().layout.ballast(0), OpenMode::Read).await.expect("it is there");
         assert_eq!(ballast.len().await.expect("told"), wanted);
+    });
+}
+
+#[test]
+fn who_wants_a_checkpoint_gets_it_from_turns_that_follow_each_other_without_a_pause() {
+    // So many files that appends go on beside a turn.
+    let settings = ShardSettings { journal_bytes_max: 4 * JOURNAL_BYTES, ..settings() };
+    with_shard_as(settings, |bench| async move {
+        let shard = &bench.started.shard;
+        // Each fills a file.
+        let load = async { while bench.append(BIG, batch_of(BATCH_BYTES)).await.is_some() {} };
+        // As appends do that wait for room.
+        let pressed = async {
+            loop {
+                shard.step(|core, _, _| core.turn_wanted = true);
+                bench.rt.sleep_until(bench.rt.now().after(Duration::from_micros(100))).await;
+            }
+        };
+        let asked = async {
+            bench.rt.sleep_until(bench.rt.now().after(SOON / 100)).await;
+            let (reply, recorded) = oneshot();
+            let turns = shard.step(|core, _, _| {
+                core.checkpoint_wanted.push(reply);
+                core.signals.turn.notify();
+                core.counters.turns
+            });
+            recorded.await;
+            shard.step(|core, _, _| core.counters.turns) - turns
+        };
+        let other = async {
+            or(load, pressed).await;
+            panic!("the load goes on");
+        };
+        let turns = bench.soon(or(other, asked)).await;
+        assert!(turns.is_some_and(|turns| turns <= 2), "{turns:?}");
     });
 }
 

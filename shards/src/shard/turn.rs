@@ -98,10 +98,8 @@ pub async fn run<R: Runtime>(shard: Shard<R>) {
             }
         }
         shard.keep_ballast().await;
-        let waiting = shard.step(|core, _, _| std::mem::take(&mut core.checkpoint_wanted));
-        if !waiting.is_empty() {
-            turn(&shard, TurnKind::Record).await;
-            waiting.into_iter().for_each(|done| done.send(()));
+        if shard.step(|core, _, _| !core.checkpoint_wanted.is_empty()) {
+            turn_for_waiting(&shard, TurnKind::Record).await;
         }
         if let Some(done) = shard.step(|core, _, _| core.final_turn.take()) {
             turn(&shard, TurnKind::Stop).await;
@@ -115,7 +113,7 @@ pub async fn run<R: Runtime>(shard: Shard<R>) {
                 core.space.turn_target()
             });
             let Some(target) = target else { break };
-            turn(&shard, TurnKind::Free(target)).await;
+            turn_for_waiting(&shard, TurnKind::Free(target)).await;
             last_end = shard.now();
             let wanted = shard.step(|core, _, _| core.journal_bytes_wanted(busy));
             if let Some(bytes) = wanted {
@@ -123,6 +121,13 @@ pub async fn run<R: Runtime>(shard: Shard<R>) {
             }
         }
     }
+}
+
+/// A turn whose checkpoint is also for those who have asked for one: they need not wait until no turn is due.
+async fn turn_for_waiting<R: Runtime>(shard: &Shard<R>, kind: TurnKind) {
+    let waiting = shard.step(|core, _, _| std::mem::take(&mut core.checkpoint_wanted));
+    turn(shard, kind).await;
+    waiting.into_iter().for_each(|done| done.send(()));
 }
 
 pub(super) async fn turn<R: Runtime>(shard: &Shard<R>, kind: TurnKind) {
