@@ -80,11 +80,15 @@ impl Bench {
 
 /// Starts the only shard of a broker, on an empty disk or on what it left there.
 pub async fn start_shard(rt: &SimRuntime) -> StartedShard<SimRuntime> {
+    start_shard_as(rt, &settings()).await
+}
+
+pub async fn start_shard_as(rt: &SimRuntime, settings: &ShardSettings) -> StartedShard<SimRuntime> {
     rt.create_dir_all(Path::new("/broker")).await.expect("made");
     rt.sync_dir(Path::new("/")).await.expect("synced");
     let (told, _why) = flume::unbounded();
     let fence = Arc::new(Fence::new(told));
-    let plan = start::plans(1, &settings(), &CatalogSettings::new("cluster", 1), &[], &fence).remove(0);
+    let plan = start::plans(1, settings, &CatalogSettings::new("cluster", 1), &[], &fence).remove(0);
     start::start(rt.clone(), plan).await.expect("it starts")
 }
 

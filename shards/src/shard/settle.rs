@@ -13,7 +13,7 @@ use super::Shard;
 use super::ballast::JournalSize;
 use super::core::ShardCore;
 use super::partition::Slot;
-use super::turn::{TurnKind, turn};
+use super::turn::{COMMIT_BYTES_OF_START_MAX, TurnKind, turn};
 use super::write_behind::write_out;
 use crate::journal::open::OpenCommit;
 use crate::log::WriteKind;
@@ -28,6 +28,13 @@ pub const CARRIED_BYTES_MAX: u64 = 256 << 10;
 const NOT_OF_THIS_RUN: u64 = 0;
 /// Partitions looked at in one step.
 const PARTITIONS_PER_STEP: usize = 256;
+
+/// How many journal files of `each` bytes take what a start carries.
+pub fn files_for(carried_bytes: u64, each: u64) -> usize {
+    // No commit goes over the end of a file; one at least fits.
+    let filled = each - COMMIT_BYTES_OF_START_MAX.min(each / 2);
+    usize::try_from(carried_bytes.div_ceil(filled)).unwrap_or(usize::MAX)
+}
 
 /// What a start does with the partitions that it has put together.
 pub struct Plan {

@@ -242,13 +242,13 @@ pub async fn start<R: Runtime>(rt: R, plan: ShardPlan) -> Result<StartedShard<R>
     Ok(StartedShard { shard, shards, postboxes })
 }
 
-/// Makes the new run's journal, with room for `carried` bytes beside what it should have.
+/// Makes the new run's journal, with files of their own for `carried` bytes beside those that it should have.
 async fn prepare_journal<R: Runtime>(shard: &Shard<R>, size: JournalSize, carried: u64) -> Result<(), StartError> {
     let (dir, each) =
         shard.step(|core, _, _| (core.settings.layout.journal(core.index.0), core.journal_file_bytes(size)));
-    let each = each + carried.div_ceil(FILES_MIN as u64).next_multiple_of(files::FILL_BYTES);
+    let count = FILES_MIN + settle::files_for(carried, each);
     let prepare = async || {
-        let made = files::prepare(shard.rt(), &dir, shard.run().number, FILES_MIN, each).await;
+        let made = files::prepare(shard.rt(), &dir, shard.run().number, count, each).await;
         made.map_err(|source| StoreError { path: dir.clone(), source })
     };
     let prepared = shard.on_ballast(prepare).await.map_err(|StoreError { path, source }| {

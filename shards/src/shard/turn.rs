@@ -32,10 +32,11 @@ use super::commit::Release;
 const CARRY_BYTES_PER_COMMIT: usize = 256 << 10;
 /// At a start no append is there to wait.
 const CARRY_BYTES_PER_COMMIT_OF_START: usize = 512 << 10;
-const _: () = assert!(
-    CARRY_BYTES_PER_COMMIT_OF_START + settle::CARRIED_BYTES_MAX as usize + BLOCK_BYTES < files::FILL_BYTES as usize,
-    "the smallest file of a journal takes such a commit"
-);
+/// No commit of a start is larger.
+pub(super) const COMMIT_BYTES_OF_START_MAX: u64 =
+    CARRY_BYTES_PER_COMMIT_OF_START as u64 + settle::CARRIED_BYTES_MAX + BLOCK_BYTES as u64;
+const _: () =
+    assert!(COMMIT_BYTES_OF_START_MAX < files::FILL_BYTES, "the smallest file of a journal takes such a commit");
 /// Partitions put into a checkpoint in one step.
 const PARTITIONS_PER_STEP: usize = 256;
 /// A partial block and its entry's head.
@@ -98,22 +99,19 @@ pub async fn run<R: Runtime>(shard: Shard<R>) {
             }
         }
         shard.keep_ballast().await;
-        if shard.step(|core, _, _| !core.checkpoint_wanted.is_empty()) {
-            turn_for_waiting(&shard, TurnKind::Record).await;
-        }
         if let Some(done) = shard.step(|core, _, _| core.final_turn.take()) {
-            turn(&shard, TurnKind::Stop).await;
+            turn_for_waiting(&shard, TurnKind::Stop).await;
             done.send(());
             continue;
         }
-        while shard.step(|core, _, _| core.is_turn_due()) && !shard.fence().is_tripped() {
+        while !shard.fence().is_tripped()
+            && let Some(kind) = shard.step(|core, _, _| core.next_turn())
+        {
             let busy = shard.now().since(last_end) < BUSY && last_end > Mono(0);
-            let target = shard.step(|core, _, _| {
-                core.turn_wanted = false;
-                core.space.turn_target()
-            });
-            let Some(target) = target else { break };
-            turn_for_waiting(&shard, TurnKind::Free(target)).await;
+            turn_for_waiting(&shard, kind).await;
+            if kind == TurnKind::Record {
+                continue;
+            }
             last_end = shard.now();
             let wanted = shard.step(|core, _, _| core.journal_bytes_wanted(busy));
             if let Some(bytes) = wanted {
@@ -185,8 +183,23 @@ pub(super) async fn turn<R: Runtime>(shard: &Shard<R>, kind: TurnKind) {
 }
 
 impl ShardCore {
+    /// Half of the journal is full. What a start has carried goes into segments before, as long as appends find room beside it:
+    /// a turn would write all of it at once.
     fn is_turn_due(&self) -> bool {
-        self.space.is_half_full() || self.turn_wanted
+        let is_full =
+            if self.unsettled.is_empty() { self.space.is_half_full() } else { self.space.is_down_to_reserve() };
+        is_full || self.turn_wanted
+    }
+
+    /// What the one task that makes turns does next.
+    fn next_turn(&mut self) -> Option<TurnKind> {
+        if self.is_turn_due() {
+            self.turn_wanted = false;
+            if let Some(target) = self.space.turn_target() {
+                return Some(TurnKind::Free(target));
+            }
+        }
+        (!self.checkpoint_wanted.is_empty()).then_some(TurnKind::Record)
     }
 
     /// The one task that makes turns is asked for one.
