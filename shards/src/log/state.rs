@@ -127,6 +127,12 @@ impl PartitionLog {
         self.unsealed().all(|s| s.is_active() && s.written == s.durable)
     }
 
+    /// The segment whose next write, if one is due, goes on in its file, and how many bytes that must hold.
+    pub fn goes_on_in(&self) -> Option<(Offset, FilePos)> {
+        let first = self.unsealed().next().filter(|s| s.written > 0)?;
+        (!self.is_settled()).then_some((first.base, FilePos(first.written)))
+    }
+
     /// Gives a batch of `bytes` bytes its place and its offsets, closing the active segment first if it must. The log's end moves: every
     /// placed batch must be attached, in order.
     ///

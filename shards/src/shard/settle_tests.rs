@@ -224,3 +224,39 @@ fn a_start_that_carried_as_much_as_the_journal_puts_it_into_files_one_after_the_
     });
     assert_eq!(logs_after, MANY as usize);
 }
+
+#[test]
+fn a_partition_whose_open_segment_is_gone_is_offline_after_a_start_and_all_others_are_served() {
+    let world = World::crashed();
+    world.run(async |rt, broker, topic| {
+        rt.sleep_until(rt.now().after(LATER)).await;
+        append_to_all(&rt, &broker, topic, Offset(1)).await;
+    });
+    let gone = settings().layout.partitions().join("t-3/00000000000000000000.log");
+    let lost = gone.clone();
+    world.sim.block_on(world.host, |rt| async move { rt.remove_file(&lost).await.expect("it was there") });
+    let others = |offset| {
+        let mut ends = all_at(offset);
+        ends[3] = None;
+        ends
+    };
+    // The next start knows it from the checkpoint.
+    for n in 2..4 {
+        let gone = gone.display().to_string();
+        world.run(async move |rt, broker, topic| {
+            assert_eq!(ends(&broker, topic), others(n));
+            let why = broker.shard.step(|core, _, _| {
+                assert_eq!(core.partitions_offline, 1);
+                let slot = core.slot_of(PartitionId { topic, index: 3 }).expect("it is known");
+                core.get(slot).expect("it is known").offline_reason().expect("it is offline")
+            });
+            assert!(why.starts_with(&gone) && why.contains("8192 bytes") && why.contains("offset 0"), "{why}");
+            let journals = rt.disk().list(&settings().layout.journal(0)).expect("a directory");
+            assert!(journals.iter().any(|file| file.name.ends_with(".kept")), "{journals:?}");
+            for id in ids(topic).filter(|id| id.index != 3) {
+                assert_eq!(append(&rt, &broker, id, BATCH_BYTES).await, Offset(n));
+            }
+            rt.sleep_until(rt.now().after(LATER)).await;
+        });
+    }
+}

@@ -201,13 +201,14 @@ pub async fn start<R: Runtime>(rt: R, plan: ShardPlan) -> Result<StartedShard<R>
     )));
     core.borrow_mut().removed = store.removed().clone();
     let restored = recovery::restore(&mut core.borrow_mut(), &seed.catalog, seed.partitions, rt.wall_ms());
-    restored.map_err(|e| StartError::MetadataRecord { offset: -1, what: e.to_string() })?;
+    let continued = restored.map_err(|e| StartError::MetadataRecord { offset: -1, what: e.to_string() })?;
     let shard = Shard::new(rt.clone(), core.clone(), store, seed.run);
     shard.spawn_tasks(mailbox);
     if index == CATALOG_SHARD && is_planted(PlantedFault::RunSwitchedEarly) {
         make_current(&rt, &settings, seed.run).await?;
     }
 
+    recovery::look_for_files(&shard, continued).await?;
     let plan = shard.step(|core, _, _| core.plan_settling(seed.journal_size));
     prepare_journal(&shard, seed.journal_size, plan.carried_bytes).await?;
     // Everything that was replayed goes into segments and the new journal; then this run's checkpoint may say so.
