@@ -78,7 +78,7 @@ impl Writer {
             let dir = Path::new("/journal");
             rt.create_dir_all(dir).await.expect("made");
             for JournalFile { path, bytes } in files {
-                rt.write_whole(&dir.join(path), &bytes).await.expect("written");
+                rt.write_whole(&dir.join(path), bytes).await.expect("written");
             }
             replay(&rt, dir, RUN, 1).await
         })

@@ -122,6 +122,11 @@ impl PartitionLog {
         self.unsealed().map(|s| s.durable - s.written).sum()
     }
 
+    /// Some of it is in memory; after a padded write, nothing is.
+    pub fn is_in_memory(&self) -> bool {
+        !self.tail.is_empty()
+    }
+
     /// All that is synced is in segments, and those that are closed are finished.
     pub fn is_settled(&self) -> bool {
         self.unsealed().all(|s| s.is_active() && s.written == s.durable)

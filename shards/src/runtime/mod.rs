@@ -100,7 +100,7 @@ pub trait Runtime: Clone + 'static {
     /// Small files, whole: for meta files, checkpoints and the like (not on the hot path).
     async fn read_whole(&self, path: &Path) -> io::Result<Vec<u8>>;
     /// Creates or replaces the file, writes all, syncs it. Not atomic: write beside and rename.
-    async fn write_whole(&self, path: &Path, content: &[u8]) -> io::Result<()>;
+    async fn write_whole(&self, path: &Path, content: impl Into<Bytes>) -> io::Result<()>;
     /// Sorted by name. NotFound when the directory is missing.
     /// Makes a directory with one small file in it, in one trip; `false` if the directory is there already. The file's
     /// content is not sure before `sync_file`, nor are the names before their directories are synced.

@@ -115,7 +115,7 @@ pub async fn run<R: Runtime>(shard: Shard<R>) {
 impl ShardCore {
     /// With less than this the core does not start: a turn carries at most a quarter of it (R12).
     fn journal_bytes_min(&self) -> u64 {
-        JOURNAL_BYTES_MIN.max(self.partitions().count() as u64 * JOURNAL_BYTES_PER_PARTITION)
+        JOURNAL_BYTES_MIN.max(self.partition_count() as u64 * JOURNAL_BYTES_PER_PARTITION)
     }
 
     /// What the journal of this core should have, whatever it does.

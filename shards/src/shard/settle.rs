@@ -13,7 +13,7 @@ use super::Shard;
 use super::ballast::JournalSize;
 use super::core::ShardCore;
 use super::partition::Slot;
-use super::turn::{COMMIT_BYTES_OF_START_MAX, TurnKind, turn};
+use super::turn::{COMMIT_BYTES_OF_START_MAX, TurnKind, let_go_of, turn};
 use super::write_behind::write_out;
 use crate::journal::open::OpenCommit;
 use crate::log::WriteKind;
@@ -83,10 +83,10 @@ pub async fn settle<R: Runtime>(shard: &Shard<R>, plan: Plan) -> Result<(), Stri
     if let Some(why) = shard.fence().why() {
         return Err(why.to_owned());
     }
+    let all: Vec<Slot> = shard.step(|core, _, _| core.slots().collect());
+    // No budget counts them.
+    let_go_of(shard, &all).await;
     shard.step(|core, _, _| {
-        // No budget counts them.
-        let all = core.slots().collect();
-        core.let_go_of(&all);
         // What a crash kept from being removed.
         for slot in all {
             core.drop_segments(slot);

@@ -391,7 +391,7 @@ mod tests {
             checkpoint.store(&rt, &layout.checkpoints()).await.expect("stored");
             let journal = |name: &str| layout.journal(0).join(name);
             for name in ["3-0.journal", "5-0.journal"] {
-                rt.write_whole(&journal(name), b"journal").await.expect("written");
+                rt.write_whole(&journal(name), "journal").await.expect("written");
             }
             let store = Store::new(rt.clone(), layout.partitions(), 4, 1 << 16, Arc::default());
             let (seed, seeds) = flume::bounded(1);

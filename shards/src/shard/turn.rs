@@ -11,10 +11,10 @@ use futures_lite::future::{or, zip};
 
 use super::core::ShardCore;
 use super::pace::Pace;
-use super::partition::Slot;
+use super::partition::{Partition, Slot};
 use super::write_behind::{drain_all, write_out};
 use super::{Shard, fail, settle};
-use crate::journal::checkpoint::Checkpoint;
+use crate::journal::checkpoint::CheckpointEncoder;
 use crate::journal::files;
 use crate::journal::format::ENTRY_BYTES;
 use crate::journal::open::OpenCommit;
@@ -149,13 +149,13 @@ pub(super) async fn turn<R: Runtime>(shard: &Shard<R>, kind: TurnKind) {
         TurnKind::Settle => {}
     }
     let resting = match kind {
-        TurnKind::Free(_) => shard.step(|core, _, _| core.resting_tails()),
-        TurnKind::Settle | TurnKind::Record | TurnKind::Stop => VecDeque::new(),
+        TurnKind::Free(_) => resting_tails(shard).await,
+        TurnKind::Settle | TurnKind::Record | TurnKind::Stop => Vec::new(),
     };
-    write_out(shard, resting.clone(), WriteKind::Everything).await;
+    write_out(shard, resting.iter().copied().collect(), WriteKind::Everything).await;
     tracing::debug!("turn: sync segments");
     sync_segments(shard).await;
-    shard.step(|core, _, _| core.let_go_of(&resting));
+    let_go_of(shard, &resting).await;
     if matches!(kind, TurnKind::Free(_) | TurnKind::Settle) && !is_planted(PlantedFault::NothingCarried) {
         tracing::debug!("turn: carry partial blocks");
         carry_all(shard, kind).await;
@@ -207,31 +207,50 @@ impl ShardCore {
         self.final_turn.is_some() || !self.checkpoint_wanted.is_empty() || self.is_turn_due()
     }
 
-    /// Partitions whose partial block was carried before and has not changed since: they leave memory (R12).
-    fn resting_tails(&self) -> VecDeque<Slot> {
-        self.partitions()
-            .filter(|(_, p)| p.carried_end.is_some_and(|end| end == p.log.log_end()))
-            .map(|(slot, _)| slot)
-            .collect()
-    }
-
-    /// Memory of these partitions goes, as far as their files hold it.
-    pub(super) fn let_go_of(&mut self, slots: &VecDeque<Slot>) {
-        for slot in slots {
-            if let Some(partition) = self.get_mut(*slot) {
-                partition.log.evict_through(u64::MAX);
-            }
-        }
-    }
-
     /// The size of a file that would bring the journal nearer to what this core needs.
     fn journal_bytes_wanted(&mut self, busy: bool) -> Option<u64> {
-        let partitions = self.partitions().count() as u64;
-        self.space.reserve(partitions * CARRY_BYTES_MAX);
+        self.space.reserve(self.partition_count() as u64 * CARRY_BYTES_MAX);
         let total = self.space.total_bytes();
         let wanted = if busy { self.journal_bytes_most() } else { self.journal_bytes_least() };
         (total < wanted).then(|| self.settings.journal_bytes / FILES_MIN as u64)
     }
+}
+
+/// Looks at all partitions, at some in a step: a core may have a hundred thousand.
+async fn each_partition<R: Runtime>(shard: &Shard<R>, look: impl FnMut(&mut ShardCore, Slot)) {
+    let all: Vec<Slot> = shard.step(|core, _, _| core.slots().collect());
+    each_of(shard, &all, look).await;
+}
+
+async fn each_of<R: Runtime>(shard: &Shard<R>, slots: &[Slot], mut look: impl FnMut(&mut ShardCore, Slot)) {
+    for some in slots.chunks(PARTITIONS_PER_STEP) {
+        shard.step(|core, _, _| some.iter().for_each(|slot| look(core, *slot)));
+        shard.rt().quantum().await;
+    }
+}
+
+/// Partitions whose partial block was carried before and has not changed since: it is written, and leaves memory (R12). Not those
+/// of which nothing is there any more.
+async fn resting_tails<R: Runtime>(shard: &Shard<R>) -> Vec<Slot> {
+    let mut resting = Vec::new();
+    let look = |core: &mut ShardCore, slot| {
+        let rests = |p: &Partition| p.carried_end.is_some_and(|end| end == p.log.log_end()) && p.log.is_in_memory();
+        if core.get(slot).is_some_and(rests) {
+            resting.push(slot);
+        }
+    };
+    each_partition(shard, look).await;
+    resting
+}
+
+/// Memory of these partitions goes, as far as their files hold it.
+pub(super) async fn let_go_of<R: Runtime>(shard: &Shard<R>, slots: &[Slot]) {
+    let let_go = |core: &mut ShardCore, slot| {
+        if let Some(partition) = core.get_mut(slot) {
+            partition.log.evict_through(u64::MAX);
+        }
+    };
+    each_of(shard, slots, let_go).await;
 }
 
 /// Waits until everything appended so far is synced, and sees to it that this comes.
@@ -286,9 +305,13 @@ async fn make_place<R: Runtime>(shard: &Shard<R>) {
 
 /// Syncs every segment file that was written to, a few at a time.
 async fn sync_segments<R: Runtime>(shard: &Shard<R>) {
-    let dirty: VecDeque<Slot> = shard.step(|core, _, _| {
-        core.partitions().filter(|(_, p)| p.log.needs_file_sync().is_some()).map(|(slot, _)| slot).collect()
-    });
+    let mut dirty = VecDeque::new();
+    let look = |core: &mut ShardCore, slot| {
+        if core.get(slot).is_some_and(|partition| partition.log.is_file_dirty()) {
+            dirty.push_back(slot);
+        }
+    };
+    each_partition(shard, look).await;
     let queue = RefCell::new(dirty);
     let worker = || async {
         loop {
@@ -323,48 +346,45 @@ async fn sync_segments<R: Runtime>(shard: &Shard<R>) {
 /// Puts all partial blocks, or at a start all that is not in segments, into newer commits and waits until those are synced.
 async fn carry_all<R: Runtime>(shard: &Shard<R>, kind: TurnKind) {
     let mut slots: VecDeque<Slot> = shard.step(|core, _, _| core.slots().collect());
+    let is_start = kind == TurnKind::Settle;
     while !slots.is_empty() && !shard.fence().is_tripped() {
-        shard.step(|core, _, _| {
-            let is_start = kind == TurnKind::Settle;
-            let mut left = if is_start { CARRY_BYTES_PER_COMMIT_OF_START } else { CARRY_BYTES_PER_COMMIT };
-            while let Some(slot) = slots.pop_front() {
-                let carried = if is_start { core.carry_whole(slot) } else { core.carry(slot) };
-                if carried == 0 {
-                    continue;
+        let mut left = if is_start { CARRY_BYTES_PER_COMMIT_OF_START } else { CARRY_BYTES_PER_COMMIT };
+        while left > 0 && !slots.is_empty() {
+            shard.step(|core, _, _| {
+                for _ in 0..PARTITIONS_PER_STEP {
+                    let Some(slot) = slots.pop_front() else { break };
+                    let carried = if is_start { core.carry_whole(slot) } else { core.carry(slot) };
+                    if carried == 0 {
+                        continue;
+                    }
+                    if let Some(partition) = core.get_mut(slot) {
+                        partition.carried_end = Some(partition.log.log_end());
+                    }
+                    left = left.saturating_sub(OpenCommit::entry_bytes(carried));
+                    if left == 0 {
+                        break;
+                    }
                 }
-                if let Some(partition) = core.get_mut(slot) {
-                    partition.carried_end = Some(partition.log.log_end());
-                }
-                left = left.saturating_sub(OpenCommit::entry_bytes(carried));
-                if left == 0 {
-                    break;
-                }
-            }
-        });
+            });
+            shard.rt().quantum().await;
+        }
         sync_journal(shard).await;
     }
 }
 
 /// Writes where all partitions stand, in two synced copies (R13).
 pub async fn write_checkpoint<R: Runtime>(shard: &Shard<R>, first_generation: u64) -> Result<(), String> {
-    let mut checkpoint = Checkpoint {
-        run: shard.inner.run,
-        shard: shard.step(|core, _, _| core.index.0),
-        first_generation,
-        partitions: Vec::new(),
-    };
-    let slots: Vec<Slot> = shard.step(|core, _, _| core.slots().collect());
+    let (index, bytes_before) = shard.step(|core, _, _| (core.index.0, core.checkpoint_bytes));
+    let mut checkpoint = CheckpointEncoder::new(shard.inner.run, index, first_generation, bytes_before);
     let mut recorded: Vec<(Slot, Offset)> = Vec::new();
-    for some in slots.chunks(PARTITIONS_PER_STEP) {
-        shard.step(|core, _, _| {
-            let found = some.iter().filter_map(|slot| Some((*slot, core.get(*slot)?)));
-            for (slot, partition) in found.filter(|(_, p)| p.is_worth_a_checkpoint()) {
-                checkpoint.partitions.push(partition.checkpoint());
-                recorded.push((slot, partition.log.sealed_end()));
-            }
-        });
-        shard.rt().quantum().await;
-    }
+    let record = |core: &mut ShardCore, slot| {
+        if let Some(partition) = core.get(slot).filter(|partition| partition.is_worth_a_checkpoint()) {
+            checkpoint.push(&partition.checkpoint());
+            recorded.push((slot, partition.log.sealed_end()));
+        }
+    };
+    each_partition(shard, record).await;
+    let checkpoint = checkpoint.finish(shard.rt()).await;
     let layout = shard.step(|core, _, _| core.settings.layout.clone());
     let dir = layout.checkpoints();
     let stored = shard.on_ballast(async || checkpoint.store(shard.rt(), &dir).await).await;
@@ -428,3 +448,7 @@ async fn grow<R: Runtime>(shard: &Shard<R>, bytes: u64) -> bool {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "turn_tests.rs"]
+mod tests;

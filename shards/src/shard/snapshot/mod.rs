@@ -91,7 +91,7 @@ async fn take<R: Runtime>(shard: &Shard<R>, shards: &Shards) -> Result<Offset, F
     }
     let bytes = writer.finish()?;
     let path = layout.catalog().join(file_name(end, epoch));
-    let stored = store(shard.rt(), &layout, &path, &bytes).await;
+    let stored = store(shard.rt(), &layout, &path, bytes).await;
     if stored.is_err() {
         // Part of it is of no use. What could not be made is not there.
         let _missing = shard.rt().remove_file(&beside(&path)).await;
@@ -117,7 +117,7 @@ fn beside(path: &Path) -> PathBuf {
     path.with_extension("new")
 }
 
-async fn store<R: Runtime>(rt: &R, layout: &Layout, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+async fn store<R: Runtime>(rt: &R, layout: &Layout, path: &Path, bytes: Vec<u8>) -> Result<(), StoreError> {
     let dir = layout.catalog();
     rt.create_dir_all(&dir).await.at(&dir)?;
     rt.sync_dir(&layout.root).await.at(&layout.root)?;
