@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use super::Failure;
 use super::run::{self, Settings};
+use crate::config::machine::Machine;
 use crate::config::{Config, Flag};
-use crate::launch::log;
+use crate::launch::{broker, log};
 
 /// Run a broker to try things with.
 #[derive(Debug, clap::Args)]
@@ -72,8 +73,8 @@ fn with_defaults(mut config: Config) -> Result<(Config, Option<TemporaryDir>), F
     })?;
     config.set_default("dev", "data_dir", &made.0.to_string_lossy())?;
     // What is thrown away should not fill the disk meanwhile.
-    let journal_bytes = config.bytes("journal.bytes").to_string();
-    config.set_default("dev", "journal.bytes.max", &journal_bytes)?;
+    let journal_bytes = broker::outline(&config, &Machine::look())?.journals.least;
+    config.set_default("dev", "journal.bytes.max", &journal_bytes.to_string())?;
     Ok((config, Some(made)))
 }
 
@@ -154,7 +155,8 @@ mod tests {
         let (made, dir) = config(&[]);
         let path = PathBuf::from(made.text("data_dir").expect("one was made"));
         assert!(path.is_dir());
-        assert_eq!(made.bytes("journal.bytes.max"), made.bytes("journal.bytes"));
+        let journals = broker::outline(&made, &Machine::look()).expect("it could run").journals;
+        assert_eq!(journals.most, journals.least);
         drop(dir);
         assert!(!path.exists());
         assert!(config(&["data_dir=/somewhere"]).1.is_none());

@@ -195,17 +195,17 @@ pub static KEYS: &[Key] = &[
         "Of each shard: memory registered with io_uring, for the buffers of journal and segments. What does not fit comes from the heap, and the kernel maps it for each write.",
     ),
     // Journal and files.
-    key(
+    computed_key(
         "journal.bytes",
         bytes(4 * MIB, 64 * GIB),
-        "67108864",
+        "64 MiB, at most the shard's memory",
         "Of each shard: journal files made at start, as disk space. Below 16 KiB for each partition it grows to that. As much again and 4 MiB are reserved, so that a full disk loses nothing that was acked and does not keep the broker from starting.",
     ),
-    key(
+    computed_key(
         "journal.bytes.max",
         bytes(4 * MIB, 64 * GIB),
-        "268435456",
-        "Of each shard: how far the journal grows under load. A start after a crash replays at most this, and its own journal is larger by what it carries over of it, at most as much again. A larger journal is recycled less often.",
+        "256 MiB, at most the shard's memory, and not below `journal.bytes`",
+        "Of each shard: how far the journal grows under load. A start after a crash replays at most this, and its own journal is larger by what it carries over of it, at most as much again. It holds what it replays in memory, beside `memory`: journals that together are larger than the machine or the cgroup are refused. A larger journal is recycled less often.",
     ),
     key(
         "metadata.log.max.record.bytes.between.snapshots",

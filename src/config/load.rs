@@ -242,8 +242,9 @@ impl Config {
         let together = |why: String| Err(ConfigError::Together(why));
         self.topic_defaults()?;
         self.group_defaults()?;
-        let (least, most) = (self.bytes("journal.bytes"), self.bytes("journal.bytes.max"));
-        if least > most {
+        if let (Some(least), Some(most)) = (self.bytes_given("journal.bytes"), self.bytes_given("journal.bytes.max"))
+            && least > most
+        {
             return together(format!(
                 "journal.bytes ({least}) is over journal.bytes.max ({most}): lower the one or raise the other"
             ));
@@ -536,7 +537,8 @@ mod tests {
 
     #[test]
     fn settings_that_do_not_go_together_are_refused() {
-        assert!(file("\"journal.bytes\" = \"512 MiB\"").expect_err("over the maximum").contains("journal.bytes.max"));
+        let journals = "\"journal.bytes\" = \"512 MiB\"\n\"journal.bytes.max\" = \"256 MiB\"";
+        assert!(file(journals).expect_err("over the maximum").contains("journal.bytes.max"));
         assert!(file("\"advertised.listeners\" = \"OTHER://a:1\"").expect_err("no such listener").contains("OTHER"));
         assert!(file("\"advertised.listeners\" = \"PLAINTEXT://0.0.0.0:9092\"").is_err());
         let sessions = "\"group.min.session.timeout.ms\" = 10\n\"group.max.session.timeout.ms\" = 9";

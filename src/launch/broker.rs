@@ -13,6 +13,7 @@ use shards::group::{GroupSettings, Migration};
 use shards::shard::settings::{CleanerSettings, Layout, ShardSettings};
 use tracing::level_filters::LevelFilter;
 
+use super::journals::{Journals, journals};
 use super::meta::{DataDir, MetaError};
 use super::preflight::{self, Descriptors, PreflightError};
 use super::process::ProcessPlan;
@@ -47,6 +48,12 @@ pub enum BrokerError {
          group.memory.bytes or io.memory.bytes"
     )]
     Memory { memory: u64, shards: u64, left: u64 },
+    #[error(
+        "{shards} shards with journals of up to {most} bytes (`journal.bytes.max`) have {total} bytes of them, and a start after \
+         a crash holds what is in them in memory: this machine, or the cgroup, has {machine}; lower journal.bytes.max, \
+         journal.bytes or `shards`"
+    )]
+    Journals { shards: u64, most: u64, total: u64, machine: u64 },
     #[error("{origin}: listener {name}: {host} has no address here: {why}; give an address of this machine")]
     Address { origin: Origin, name: String, host: String, why: String },
     #[error("{origin}: {host} has no address here: {why}; give an address of this machine")]
@@ -91,17 +98,20 @@ impl Memory {
 pub struct Outline {
     pub topology: Topology,
     pub memory: Memory,
+    pub journals: Journals,
     /// Every listener with the address that it binds.
     pub addresses: Vec<(Listener, SocketAddr)>,
 }
 
 /// Works out whether, and how, a broker could run with this configuration.
 pub fn outline(config: &Config, machine: &Machine) -> Result<Outline, BrokerError> {
-    let topology = topology::plan(config, machine)
+    let mut topology = topology::plan(config, machine)
         .map_err(|source| BrokerError::Topology { origin: config.origin("cores"), source })?;
-    let memory = memory(config, machine.memory_bytes, topology.cpus.len() as u64)?;
+    let shards = topology.cpus.len() as u64;
+    let memory = memory(config, machine.memory_bytes, shards)?;
+    let journals = journals(config, memory.share(), machine.memory_bytes, shards, &mut topology.warnings)?;
     let addresses = addresses(config)?;
-    Ok(Outline { topology, memory, addresses })
+    Ok(Outline { topology, memory, journals, addresses })
 }
 
 /// The directory that a broker must be given.
@@ -112,7 +122,8 @@ pub fn data_dir(config: &Config) -> Result<PathBuf, BrokerError> {
 /// Makes the plan, and takes the data directory.
 pub fn plan(config: &Config) -> Result<ProcessPlan, BrokerError> {
     preflight::check_clock(SystemTime::now())?;
-    let Outline { topology: Topology { cpus, warnings }, memory, addresses } = outline(config, &Machine::look())?;
+    let Outline { topology: Topology { cpus, warnings }, memory, journals, addresses } =
+        outline(config, &Machine::look())?;
     let root = data_dir(config)?;
     for warning in warnings {
         tracing::warn!("{warning}");
@@ -132,8 +143,8 @@ pub fn plan(config: &Config) -> Result<ProcessPlan, BrokerError> {
         layout: Layout { root: root.clone() },
         node_id,
         shards: narrow(shards),
-        journal_bytes: config.bytes("journal.bytes"),
-        journal_bytes_max: config.bytes("journal.bytes.max"),
+        journal_bytes: journals.least,
+        journal_bytes_max: journals.most,
         window_bytes: memory.window,
         cache_bytes: memory.cache,
         open_files: narrow(descriptors.segments),
@@ -168,6 +179,8 @@ pub fn plan(config: &Config) -> Result<ProcessPlan, BrokerError> {
         ("index.cache.bytes", memory.index),
         ("group.memory.bytes", memory.groups),
         ("io.memory.bytes", memory.io),
+        ("journal.bytes", journals.least),
+        ("journal.bytes.max", journals.most),
         ("segment.files.open.max", shard.open_files as u64),
     ];
     let described = described(config, &computed).into();

@@ -1,6 +1,7 @@
 //! The order in which a broker starts and stops (R7, R18): locks, executors, shards, listeners; and back.
 //!
-//! `broker` makes the plan out of the configuration; `preflight` looks for what would keep it from starting; `core` is what runs on each core, for any runtime; `process` starts
+//! `broker` makes the plan out of the configuration; `journals` says how
+//! large they may be; `preflight` looks for what would keep it from starting; `core` is what runs on each core, for any runtime; `process` starts
 //! the cores of a real process on io_uring; `log` is its way to stderr.
 //!
 //! Invariant: nothing listens before every shard has recovered; nothing is unlocked before every shard has stopped.
@@ -8,6 +9,7 @@
 pub mod broker;
 mod busiest;
 pub mod core;
+mod journals;
 pub mod log;
 pub mod meta;
 mod port;

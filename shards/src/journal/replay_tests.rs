@@ -8,6 +8,7 @@ use super::*;
 use crate::journal::format::{HEADER_BYTES, RunId};
 use crate::journal::open::{Closing, OpenCommit, Place};
 use crate::runtime::buf::IoBuf;
+use crate::runtime::sim::Sim;
 use crate::types::{FilePos, LeaderEpoch, Offset, PartitionId, TopicId};
 
 const RUN: Run = Run { number: 3, id: RunId(77), shards: 1 };
@@ -58,18 +59,33 @@ impl Writer {
         file.extend_from_slice(&frozen.bytes());
     }
 
+    /// All that was written, in files of their whole length.
+    fn whole_files(&self) -> Vec<JournalFile> {
+        let whole = |(n, bytes): (usize, &Vec<u8>)| {
+            let mut bytes = bytes.clone();
+            bytes.resize(FILE_BYTES.max(bytes.len()), 0);
+            JournalFile { path: PathBuf::from(format!("3-{n}.journal")), bytes: Bytes::from(bytes) }
+        };
+        self.files.iter().enumerate().map(whole).collect()
+    }
+
+    /// As a start reads it, from a disk.
+    fn replay(&self) -> Result<Replayed, ReplayError> {
+        let sim = Sim::new(1);
+        let host = sim.add_host("a");
+        let files = self.whole_files();
+        sim.block_on(host, |rt| async move {
+            let dir = Path::new("/journal");
+            rt.create_dir_all(dir).await.expect("made");
+            for JournalFile { path, bytes } in files {
+                rt.write_whole(&dir.join(path), bytes).await.expect("written");
+            }
+            replay(&rt, dir, RUN, 1).await
+        })
+    }
+
     fn read(&self, first_generation: u64) -> Result<Vec<Vec<u8>>, ReplayError> {
-        let files: Vec<JournalFile> = self
-            .files
-            .iter()
-            .enumerate()
-            .map(|(n, bytes)| {
-                let mut bytes = bytes.clone();
-                bytes.resize(FILE_BYTES.max(bytes.len()), 0);
-                JournalFile { path: PathBuf::from(format!("3-{n}.journal")), bytes: Bytes::from(bytes) }
-            })
-            .collect();
-        let replayed = chain(&files, RUN, first_generation)?;
+        let replayed = chain(&self.whole_files(), RUN, first_generation)?;
         let payload = |entry: Entry| match entry.kind {
             crate::journal::format::EntryKind::Data(bytes) => bytes.to_vec(),
             other => panic!("only data was written: {other:?}"),
@@ -181,5 +197,37 @@ fn every_flipped_bit_of_an_acked_commit_is_noticed() {
         // Refused: the later commits prove that the first one was acked.
         let read = writer.read(1);
         assert!(read.is_err(), "bit {bit}: {read:?} instead of {whole:?}");
+    }
+}
+
+#[test]
+fn a_start_reads_from_the_disk_what_lies_in_the_files() {
+    let (writer, payload) = (three_commits(), |entry: &Entry| entry.kind.clone());
+    let read: Vec<EntryKind> = writer.replay().expect("whole").entries.iter().map(payload).collect();
+    let expected = chain(&writer.whole_files(), RUN, 1).expect("whole");
+    assert_eq!(read, expected.entries.iter().map(payload).collect::<Vec<_>>());
+}
+
+#[test]
+fn an_entry_that_is_kept_longer_keeps_no_file_in_memory() {
+    let entries = three_commits().replay().expect("whole").entries;
+    let kept = entries.into_iter().next().expect("the first one");
+    let EntryKind::Data(bytes) = kept.kind else { panic!("only data was written") };
+    let memory = bytes.try_into_mut().expect("all others are gone").capacity();
+    assert!(memory < BLOCK_BYTES, "{memory} bytes are held for a few");
+}
+
+#[test]
+fn a_file_whose_first_block_is_of_an_earlier_use_still_proves_what_was_synced_in_it() {
+    let mut writer = three_commits();
+    writer.commit(b"four");
+    // The first commit of the file's second use never came to the disk, and the fourth says that it was synced.
+    let mut earlier = Writer::new();
+    earlier.open_file();
+    earlier.commit_of(RunId(5), b"of the run before");
+    for first in [earlier.files[0].clone(), vec![0; BLOCK_BYTES]] {
+        writer.files[1][..BLOCK_BYTES].copy_from_slice(&first);
+        let refused = writer.replay();
+        assert!(matches!(refused, Err(ReplayError::Damaged { sequence: 3, proof: 4, .. })), "{refused:?}");
     }
 }

@@ -77,7 +77,7 @@ impl Run {
     pub async fn store<R: Runtime>(&self, rt: &R, data_dir: &Path) -> io::Result<()> {
         let path = path(data_dir);
         let beside = path.with_extension("new");
-        rt.write_whole(&beside, &self.encode()).await?;
+        rt.write_whole(&beside, self.encode().to_vec()).await?;
         rt.rename(&beside, &path).await?;
         rt.sync_dir(data_dir).await
     }

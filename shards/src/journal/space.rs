@@ -90,7 +90,17 @@ impl JournalSpace {
             return true;
         }
         let fitting = self.free.iter().filter(|&&i| self.slots[i].bytes >= bytes).count();
-        fitting > 0 && (carrying || self.free.len() > self.reserved.min(self.slots.len().saturating_sub(2)))
+        fitting > 0 && (carrying || !self.is_down_to_reserve())
+    }
+
+    /// Appends have what is left of the active file, and no other.
+    pub fn is_down_to_reserve(&self) -> bool {
+        self.free.len() <= self.kept_free()
+    }
+
+    /// Files that appends leave for carrying, of those that there are.
+    fn kept_free(&self) -> usize {
+        self.reserved.min(self.slots.len().saturating_sub(2))
     }
 
     /// Whether a commit of `bytes` finds room now or after a turn, which frees every file but the active one.

@@ -220,7 +220,7 @@ impl<R: Runtime> Files<R> {
                 Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e).at(&metadata),
                 _ if holds_files => {
                     tracing::warn!(path = %metadata.display(), "damaged: it is written anew");
-                    self.rt.write_whole(&metadata, ours.as_bytes()).await.at(&metadata)?;
+                    self.rt.write_whole(&metadata, ours.clone()).await.at(&metadata)?;
                     break;
                 }
                 _ => match self.move_aside(dir, &path).await {
@@ -333,7 +333,7 @@ impl<R: Runtime> Files<R> {
         let mut beside = path.clone().into_os_string();
         beside.push(BESIDE);
         let beside = PathBuf::from(beside);
-        self.rt.write_whole(&beside, content).await.at(&beside)?;
+        self.rt.write_whole(&beside, content.to_vec()).await.at(&beside)?;
         self.rt.rename(&beside, &path).await.at(&path)
     }
 

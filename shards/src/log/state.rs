@@ -122,9 +122,20 @@ impl PartitionLog {
         self.unsealed().map(|s| s.durable - s.written).sum()
     }
 
+    /// Some of it is in memory; after a padded write, nothing is.
+    pub fn is_in_memory(&self) -> bool {
+        !self.tail.is_empty()
+    }
+
     /// All that is synced is in segments, and those that are closed are finished.
     pub fn is_settled(&self) -> bool {
         self.unsealed().all(|s| s.is_active() && s.written == s.durable)
+    }
+
+    /// The segment whose next write, if one is due, goes on in its file, and how many bytes that must hold.
+    pub fn goes_on_in(&self) -> Option<(Offset, FilePos)> {
+        let first = self.unsealed().next().filter(|s| s.written > 0)?;
+        (!self.is_settled()).then_some((first.base, FilePos(first.written)))
     }
 
     /// Gives a batch of `bytes` bytes its place and its offsets, closing the active segment first if it must. The log's end moves: every

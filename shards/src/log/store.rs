@@ -10,10 +10,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::files::{Files, Gate, Gates, PartitionDir, Removed, StoreError};
+use super::files::{At, FileKind, Files, Gate, Gates, PartitionDir, Removed, StoreError};
 use super::index::Entry;
 use super::lru::Lru;
-use crate::runtime::{OpenMode, Runtime};
+use crate::runtime::{File, OpenMode, Runtime};
 use crate::types::{Offset, PartitionId};
 
 /// Entries of one segment below `upto`, without a gap.
@@ -87,6 +87,12 @@ impl<R: Runtime> Store<R> {
     /// Opens a file that is none of a segment's; for want of a descriptor, one that is kept open gives up its own.
     pub async fn open_at(&self, path: &Path, mode: OpenMode) -> io::Result<R::File> {
         self.files().open_at(path, mode).await
+    }
+
+    /// Whether there is a file of this segment: `NotFound` if not. It is not kept open.
+    pub async fn has_segment_file(&self, dir: &PartitionDir, base: Offset) -> Result<(), StoreError> {
+        let path = self.files().path(dir, base, FileKind::Log);
+        self.open_at(&path, OpenMode::Read).await.at(&path)?.close().await.at(&path)
     }
 
     /// The core stops: no name is being changed any more, nor will be.

@@ -154,9 +154,18 @@ impl PartitionLog {
         }
     }
 
+    /// There are writes to a segment file that are not synced.
+    pub fn is_file_dirty(&self) -> bool {
+        self.dirty().is_some()
+    }
+
+    fn dirty(&self) -> Option<&Segment> {
+        self.unsealed().next().filter(|s| s.written > s.file_synced)
+    }
+
     /// The oldest segment file with unsynced writes. Tell `file_synced` when the sync has ended.
     pub fn needs_file_sync(&self) -> Option<SyncJob> {
-        let segment = self.unsealed().next().filter(|s| s.written > s.file_synced)?;
+        let segment = self.dirty()?;
         let block = self.block_from(segment, segment.written, segment.written + BLOCK_BYTES as u64);
         Some(SyncJob { segment_base: segment.base, upto: FilePos(segment.written), block })
     }

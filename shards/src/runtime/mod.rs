@@ -37,6 +37,11 @@ pub fn is_out_of_descriptors(error: &io::Error) -> bool {
     [Errno::MFILE, Errno::NFILE].iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
+/// Whether an operation failed for want of what may be had later: it says nothing of the disk.
+pub fn is_shortage(error: &io::Error) -> bool {
+    is_full(error) || is_out_of_descriptors(error)
+}
+
 /// How a file is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OpenMode {
@@ -95,7 +100,7 @@ pub trait Runtime: Clone + 'static {
     /// Small files, whole: for meta files, checkpoints and the like (not on the hot path).
     async fn read_whole(&self, path: &Path) -> io::Result<Vec<u8>>;
     /// Creates or replaces the file, writes all, syncs it. Not atomic: write beside and rename.
-    async fn write_whole(&self, path: &Path, content: &[u8]) -> io::Result<()>;
+    async fn write_whole(&self, path: &Path, content: impl Into<Bytes>) -> io::Result<()>;
     /// Makes a directory with one small file in it, in one trip; `false` if the directory is there already. The file's
     /// content is not sure before `sync_file`, nor are the names before their directories are synced.
     async fn make_dir_with(&self, path: &Path, name: &str, content: &[u8]) -> io::Result<bool>;

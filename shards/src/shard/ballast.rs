@@ -10,16 +10,16 @@
 //! at most.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::Shard;
 use super::core::ShardCore;
 use super::settings::ShardSettings;
+use super::{Shard, fail};
 use crate::journal::files::FILL_BYTES;
 use crate::journal::space::FILES_MIN;
 use crate::log::{At, StoreError};
-use crate::runtime::{File, OpenMode, Runtime, is_full, is_out_of_descriptors};
+use crate::runtime::{File, OpenMode, Runtime, is_full, is_out_of_descriptors, is_shortage};
 
 /// Journal bytes for each partition of the core, so that a turn carries at most a quarter of the journal (R12).
 const JOURNAL_BYTES_PER_PARTITION: u64 = 16 << 10;
@@ -115,7 +115,7 @@ pub async fn run<R: Runtime>(shard: Shard<R>) {
 impl ShardCore {
     /// With less than this the core does not start: a turn carries at most a quarter of it (R12).
     fn journal_bytes_min(&self) -> u64 {
-        JOURNAL_BYTES_MIN.max(self.partitions().count() as u64 * JOURNAL_BYTES_PER_PARTITION)
+        JOURNAL_BYTES_MIN.max(self.partition_count() as u64 * JOURNAL_BYTES_PER_PARTITION)
     }
 
     /// What the journal of this core should have, whatever it does.
@@ -241,6 +241,10 @@ impl<R: Runtime> Shard<R> {
                 // A start on a full disk made a small journal.
                 core.signals.turn.notify();
             }),
+            // A disk that cannot is a disk that fails (R16).
+            Err(error) if !is_shortage(&error.source) => {
+                self.fence().trip(fail(&error.path, "making the ballast", &error.source));
+            }
             Err(error) => {
                 let was_full = self.step(|core, now, wall_ms| {
                     let was_full = std::mem::replace(&mut core.disk_full, true);
@@ -249,7 +253,7 @@ impl<R: Runtime> Shard<R> {
                     was_full
                 });
                 if !was_full {
-                    self.tell_full(&format!("no space for the ballast ({error})"));
+                    self.tell_full(&format!("no space for the ballast ({})", error.source));
                 }
                 // The rest would be in the way of what was acked.
                 self.shrink_ballast().await;
@@ -259,9 +263,14 @@ impl<R: Runtime> Shard<R> {
 
     /// Holds back what the next start, the journal and `more` bytes need. On an error, what it held before is held, and the
     /// start's share if that can be had.
-    pub(super) async fn resize_ballast(&self, more: u64) -> io::Result<()> {
+    pub(super) async fn resize_ballast(&self, more: u64) -> Result<(), StoreError> {
+        let path = self.ballast_path();
+        self.resize_ballast_at(&path, more).await.at(&path)
+    }
+
+    async fn resize_ballast_at(&self, path: &Path, more: u64) -> io::Result<()> {
         let (share, whole) = self.step(|core, _, _| (core.start_share_bytes(), core.ballast_bytes()));
-        let file = self.store().open_at(&self.ballast_path(), OpenMode::Create).await?;
+        let file = self.store().open_at(path, OpenMode::Create).await?;
         let mut held = file.len().await?;
         let mut resized = Ok(());
         for bytes in [share, whole + more] {

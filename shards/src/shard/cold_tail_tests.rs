@@ -1,17 +1,21 @@
 //! Appends that wait for a cold tail while its segment is closed, on one simulated shard: each is answered, in order.
 
+use std::cell::Cell;
 use std::time::Duration;
+
+use futures_lite::future::or;
 
 use super::append::AppendResult;
 use super::core::ShardCore;
 use super::room_tests::{Bench, SMALL, batch_of, with_shard};
 use super::write_behind::write_out;
+use crate::catalog::{CatalogCommand, NewTopic};
 use crate::log::WriteKind;
 use crate::request::{AppendPart, Upto};
 use crate::router::oneshot::{Asked, oneshot};
 use crate::runtime::Runtime;
 use crate::runtime::sim::{DiskOp, DiskSpeed, Fault};
-use crate::types::{Mono, Offset};
+use crate::types::{Mono, Offset, PartitionId};
 
 /// Of the disk, for one read.
 const READ: Duration = Duration::from_millis(5);
@@ -87,5 +91,41 @@ fn a_tail_that_cannot_be_read_any_more_when_it_is_closed_is_no_damage() {
         shard.step(|core, _, _| close(core));
         assert_eq!(acked(&bench, appended).await, Some(Offset(1)));
         assert!(shard.step(|core, _, _| core.get(bench.small).is_some_and(|p| p.offline.is_none())));
+    });
+}
+
+#[test]
+fn of_many_cold_tails_some_are_read_at_a_time_and_all_are_in_the_end() {
+    const MANY: i32 = 100;
+    with_shard(|bench| async move {
+        let shard = &bench.started.shard;
+        let topics = vec![NewTopic { partitions: MANY, ..NewTopic::named("many") }];
+        let made = bench.started.shards.change(CatalogCommand::CreateTopics { topics, validate_only: false }).await;
+        made.expect("the topic is made");
+        let topic = bench.started.shards.catalog().topic("many").expect("it is known").id;
+        let part = |index| AppendPart { partition: PartitionId { topic, index }, batch: batch_of(200), acks_all: true };
+        let append_to_all = || bench.started.shards.append(bench.rt.now(), (0..MANY).map(part).collect());
+        append_to_all().await;
+        let slots = shard.step(|core, _, _| core.slots().collect());
+        write_out(shard, slots, WriteKind::Everything).await;
+        bench.rt.disk().set_speed(DiskSpeed { read: READ..READ * 2, ..DiskSpeed::default() });
+        let most = Cell::new(0);
+        let watched = async {
+            loop {
+                let waiting = shard.step(|core, _, _| {
+                    let waits = core.partitions().filter(|(_, p)| !p.waiting_for_tail.is_empty()).count();
+                    waits - core.cold_tails.len()
+                });
+                most.set(waiting.max(most.get()));
+                bench.rt.sleep_until(bench.rt.now().after(MOMENT)).await;
+            }
+        };
+        let appended = bench.soon(or(append_to_all(), watched)).await.expect("all are read");
+        assert!(
+            appended.iter().all(|result| result.as_ref().is_ok_and(|a| a.base_offset == Offset(1))),
+            "{appended:?}"
+        );
+        // One more is taken up and waits for its turn.
+        assert!((10..=17).contains(&most.get()), "{} at once", most.get());
     });
 }

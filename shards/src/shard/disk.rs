@@ -1,9 +1,10 @@
 //! Reads from the disk: cold fetches and timestamps, and the partial blocks that appends need back. Owning core only.
 //!
 //! Invariant: what is read is checked before it leaves (R15); what does not check out takes the partition offline and
-//! nothing else. At most `JOBS_AT_ONCE` reads run on a core.
+//! nothing else. At most `JOBS_AT_ONCE` reads run on a core, and as many of partial blocks.
 
 use std::cell::Cell;
+use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -29,22 +30,36 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// Starts the disk jobs of the core, in order, some at once.
 pub async fn run_jobs<R: Runtime>(shard: Shard<R>) {
     let signals = shard.signals();
-    let running = Rc::new(Cell::new(0));
-    let ended = Rc::new(Signal::default());
+    let running = Running::default();
     while !shard.journal_is_closed() {
         signals.disk.wait().await;
         while let Some(job) = shard.step(|core, _, _| core.disk_jobs.pop_front()) {
-            while running.get() >= JOBS_AT_ONCE {
-                ended.wait().await;
-            }
-            running.set(running.get() + 1);
-            let (shard, running, ended) = (shard.clone(), running.clone(), ended.clone());
-            shard.rt().clone().spawn(async move {
-                run_job(&shard, job).await;
-                running.set(running.get() - 1);
-                ended.notify();
-            });
+            let on = shard.clone();
+            running.start(shard.rt(), async move { run_job(&on, job).await }).await;
         }
+    }
+}
+
+/// Tasks that one other starts, `JOBS_AT_ONCE` at most at a time.
+#[derive(Clone, Default)]
+struct Running {
+    count: Rc<Cell<usize>>,
+    ended: Rc<Signal>,
+}
+
+impl Running {
+    /// Waits until there is room for it.
+    async fn start<R: Runtime>(&self, rt: &R, task: impl Future<Output = ()> + 'static) {
+        while self.count.get() >= JOBS_AT_ONCE {
+            self.ended.wait().await;
+        }
+        self.count.set(self.count.get() + 1);
+        let of = self.clone();
+        rt.spawn(async move {
+            task.await;
+            of.count.set(of.count.get() - 1);
+            of.ended.notify();
+        });
     }
 }
 
@@ -168,14 +183,15 @@ pub(super) fn refuse<R: Runtime>(shard: &Shard<R>, slot: Slot, failure: &ReadFai
     })
 }
 
-/// Reads back the partial blocks of partitions whose tail is cold, one after the other for each partition.
+/// Reads back the partial blocks of partitions whose tail is cold, some at once: each has a file open that nobody else counts.
 pub async fn run_tails<R: Runtime>(shard: Shard<R>) {
     let signals = shard.signals();
+    let running = Running::default();
     while !shard.journal_is_closed() {
         signals.tails.wait().await;
         while let Some(slot) = shard.step(|core, _, _| core.cold_tails.pop_front()) {
-            let shard = shard.clone();
-            shard.rt().clone().spawn(async move { warm(&shard, slot).await });
+            let on = shard.clone();
+            running.start(shard.rt(), async move { warm(&on, slot).await }).await;
         }
     }
 }

@@ -6,17 +6,20 @@
 //! Invariant: bytes below the checkpoint, below the log start and of dropped topics are skipped; a gap takes the partition
 //! offline and nothing else.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use futures_lite::future::zip;
 use hashbrown::HashMap;
 
+use super::Shard;
 use super::catalog::{METADATA_PARTITION, fresh};
 use super::core::ShardCore;
 use super::hash::FixedState;
-use super::partition::Partition;
+use super::partition::{Partition, Slot};
 use super::settings::{Layout, ShardSettings};
 use super::snapshot;
 use super::snapshot::format::records_in;
@@ -36,7 +39,7 @@ use crate::partition::producers::ProducerRoom;
 use crate::planted::{PlantedFault, is_planted};
 use crate::router::placement::owner;
 use crate::runtime::{DirEntry, Runtime};
-use crate::types::{LeaderEpoch, Offset, PartitionId};
+use crate::types::{FilePos, LeaderEpoch, Offset, PartitionId};
 
 /// What is known of one partition from the last run.
 pub struct RestoredPartition {
@@ -115,7 +118,7 @@ async fn finish_replacements<R: Runtime>(
             let installed = store.install_cleaned(dir, by, &joined).await;
             match installed {
                 // Of a directory that somebody removed, readers will complain.
-                Err(e) if e.source.kind() == std::io::ErrorKind::NotFound => {}
+                Err(e) if e.source.kind() == io::ErrorKind::NotFound => {}
                 installed => installed.map_err(|StoreError { path, source }| StartError::Io { path, source })?,
             }
         }
@@ -215,27 +218,94 @@ fn restore_partition(
     let found_now = known.is_none();
     let outcome = match known {
         Some(why) => Err(why.to_string()),
-        None => put_together(&mut partition, from, now_ms, room).map_err(|why| {
-            format!("{why}. Its files are untouched and the last run's journals are kept: restore the data directory from a copy, or delete the topic")
-        }),
+        None => put_together(&mut partition, from, now_ms, room).map_err(|why| with_advice(&why)),
     };
     if let Err(why) = outcome {
-        tracing::error!(topic = %partition.topic_name, partition = from.id.index, why, "partition is offline");
-        let why: Arc<str> = why.into();
-        // Half of it may be in place.
-        partition.producers.clear(room);
-        partition = fresh(from.id, partition.topic_name, partition.config, epoch);
-        // The run that could have explained it ends here: every later checkpoint says what is known, and its files stay.
-        partition.unreadable = Some(Box::new(PartitionCheckpoint {
-            offline: Some(why.clone()),
-            ..from.checkpoint.clone().unwrap_or_else(|| partition.checkpoint())
-        }));
-        partition.keeps_journals = found_now;
-        partition.offline = Some(why);
+        set_aside(&mut partition, from.checkpoint.clone(), &why, found_now, room);
+        return partition;
     }
     partition.high_watermark = partition.log.log_end();
     partition.durable_log_start = partition.log.log_start();
     partition
+}
+
+fn with_advice(why: &str) -> String {
+    format!(
+        "{why}. What there is of it is untouched, and the last run's journals are kept: restore the data directory from a copy, or \
+         delete the topic. `corelog log verify DIR`, with the broker stopped, tells what of the data directory is whole"
+    )
+}
+
+/// Puts a partition out of service that cannot be put together, though half of it may be in place.
+fn set_aside(
+    partition: &mut Partition,
+    known: Option<PartitionCheckpoint>,
+    why: &str,
+    keeps_journals: bool,
+    room: &mut ProducerRoom,
+) {
+    tracing::error!(topic = %partition.topic_name, partition = partition.id.index, why, "partition is offline");
+    partition.producers.clear(room);
+    let mut empty = fresh(partition.id, partition.topic_name.clone(), partition.config.clone(), partition.epoch);
+    // The run that could have explained it ends here: every later checkpoint says what is known, and its files stay.
+    let known = known.unwrap_or_else(|| empty.checkpoint());
+    empty.unreadable = Some(Box::new(PartitionCheckpoint { offline: Some(why.into()), ..known }));
+    empty.keeps_journals = keeps_journals;
+    empty.offline = Some(why.into());
+    *partition = empty;
+}
+
+/// A partition that was put together, and whose next write goes on in a file that the last run has made.
+pub struct Continued {
+    slot: Slot,
+    segment_base: Offset,
+    /// In the file.
+    synced: FilePos,
+    /// What the checkpoint says of it.
+    known: PartitionCheckpoint,
+}
+
+/// Looks whether the files are there in which partitions go on, before the last run's journals are given up for it. A partition
+/// whose file is gone is out of service.
+///
+/// # Errors
+/// Those of the disk; and of a lost file of the metadata log, without which there is no broker.
+pub async fn look_for_files<R: Runtime>(shard: &Shard<R>, continued: Vec<Continued>) -> Result<(), StartError> {
+    let queue = RefCell::new(continued);
+    let worker = || async {
+        loop {
+            let next = queue.borrow_mut().pop();
+            let Some(next) = next else { return Ok(()) };
+            let dir = shard.step(|core, _, _| core.get(next.slot).map(Partition::directory));
+            let Some(dir) = dir else { continue };
+            let found = shard.store().has_segment_file(&dir, next.segment_base).await;
+            match found {
+                Ok(()) => {}
+                Err(error) if error.source.kind() == io::ErrorKind::NotFound && dir.id != METADATA_PARTITION => {
+                    let why = format!(
+                        "{}: the file is gone, and with it {} bytes that were synced in it, of records from offset {} on",
+                        error.path.display(),
+                        next.synced.0,
+                        next.segment_base.0
+                    );
+                    shard.step(|core, _, _| core.lose(next.slot, next.known, &with_advice(&why)));
+                }
+                Err(error) => return Err(StartError::from(error)),
+            }
+        }
+    };
+    let ((a, b), (c, d)) = zip(zip(worker(), worker()), zip(worker(), worker())).await;
+    a.and(b).and(c).and(d)
+}
+
+impl ShardCore {
+    fn lose(&mut self, slot: Slot, known: PartitionCheckpoint, why: &str) {
+        let mut room = self.producer_room;
+        let Some(partition) = self.get_mut(slot) else { return };
+        set_aside(partition, Some(known), why, true, &mut room);
+        self.producer_room = room;
+        self.partitions_offline += 1;
+    }
 }
 
 /// Gives a partition what the checkpoint and the journal say of it.
@@ -276,14 +346,15 @@ pub(super) fn put_together(
     Ok(())
 }
 
-/// Makes this shard's catalog and partitions.
+/// Makes this shard's catalog and partitions; gives those whose files must be there.
 pub fn restore(
     core: &mut ShardCore,
     catalog: &[CatalogRecord],
     partitions: Vec<RestoredPartition>,
     now_ms: i64,
-) -> Result<(), ApplyError> {
+) -> Result<Vec<Continued>, ApplyError> {
     let known = core.catalog.clone();
+    let mut continued = Vec::new();
     let mut from: HashMap<PartitionId, RestoredPartition, FixedState> = HashMap::with_hasher(FixedState);
     from.extend(partitions.into_iter().map(|partition| (partition.id, partition)));
     for record in catalog {
@@ -295,17 +366,24 @@ pub fn restore(
         let epoch = known.leader_epoch(topic);
         for id in topic.partition_ids().filter(|id| owner(*id, shards) == index) {
             let (name, config) = (topic.name.clone(), topic.config.clone());
-            let partition = match from.remove(&id) {
-                Some(line) => restore_partition(&line, name, config, epoch, now_ms, &mut core.producer_room),
+            let line = from.remove(&id);
+            let partition = match &line {
+                Some(line) => restore_partition(line, name, config, epoch, now_ms, &mut core.producer_room),
                 None => fresh(id, name, config, epoch),
             };
-            core.insert(partition);
+            let goes_on = partition.log.goes_on_in();
+            let slot = core.insert(partition);
+            if let Some((segment_base, synced)) = goes_on
+                && let Some(known) = line.and_then(|line| line.checkpoint)
+            {
+                continued.push(Continued { slot, segment_base, synced, known });
+            }
             if &*topic.name == OFFSETS_TOPIC {
                 core.add_coordinator(id, false);
             }
         }
     }
-    Ok(())
+    Ok(continued)
 }
 
 /// What a directory is called while it goes.

@@ -18,7 +18,8 @@ use crate::catalog::CatalogSettings;
 use crate::journal::format::HEADER_BYTES;
 use crate::journal::open::OpenCommit;
 use crate::request::{AppendPart, Upto};
-use crate::runtime::sim::{Sim, SimRuntime};
+use crate::router::oneshot::oneshot;
+use crate::runtime::sim::{DiskOp, Fault, Sim, SimRuntime};
 use crate::runtime::{File, OpenMode, Runtime};
 use crate::types::{LeaderEpoch, Offset, PartitionId, TopicId};
 
@@ -79,20 +80,28 @@ impl Bench {
 
 /// Starts the only shard of a broker, on an empty disk or on what it left there.
 pub async fn start_shard(rt: &SimRuntime) -> StartedShard<SimRuntime> {
+    start_shard_as(rt, &settings()).await
+}
+
+pub async fn start_shard_as(rt: &SimRuntime, settings: &ShardSettings) -> StartedShard<SimRuntime> {
     rt.create_dir_all(Path::new("/broker")).await.expect("made");
     rt.sync_dir(Path::new("/")).await.expect("synced");
     let (told, _why) = flume::unbounded();
     let fence = Arc::new(Fence::new(told));
-    let plan = start::plans(1, &settings(), &CatalogSettings::new("cluster", 1), &[], &fence).remove(0);
+    let plan = start::plans(1, settings, &CatalogSettings::new("cluster", 1), &[], &fence).remove(0);
     start::start(rt.clone(), plan).await.expect("it starts")
 }
 
 /// Runs `test` on a shard with two partitions, the second of which has a record.
 pub fn with_shard<F: Future<Output = ()> + 'static>(test: impl FnOnce(Bench) -> F + 'static) {
+    with_shard_as(settings(), test);
+}
+
+fn with_shard_as<F: Future<Output = ()> + 'static>(settings: ShardSettings, test: impl FnOnce(Bench) -> F + 'static) {
     let sim = Sim::new(1);
     let host = sim.add_host("broker");
     sim.block_on(host, |rt| async move {
-        let started = start_shard(&rt).await;
+        let started = start_shard_as(&rt, &settings).await;
         add_partition(&started.shard, BIG);
         let small = add_partition(&started.shard, SMALL);
         let bench = Bench { rt, started, small };
@@ -133,6 +142,77 @@ fn the_ballast_grows_with_what_the_next_start_needs() {
         bench.rt.sleep_until(bench.rt.now().after(SOON)).await;
         let ballast = bench.rt.open(&settings().layout.ballast(0), OpenMode::Read).await.expect("it is there");
         assert_eq!(ballast.len().await.expect("told"), wanted);
+    });
+}
+
+#[test]
+fn who_wants_a_checkpoint_gets_it_from_turns_that_follow_each_other_without_a_pause() {
+    // So many files that appends go on beside a turn.
+    let settings = ShardSettings { journal_bytes_max: 4 * JOURNAL_BYTES, ..settings() };
+    with_shard_as(settings, |bench| async move {
+        let shard = &bench.started.shard;
+        // Each fills a file.
+        let load = async { while bench.append(BIG, batch_of(BATCH_BYTES)).await.is_some() {} };
+        // As appends do that wait for room.
+        let pressed = async {
+            loop {
+                shard.step(|core, _, _| core.turn_wanted = true);
+                bench.rt.sleep_until(bench.rt.now().after(Duration::from_micros(100))).await;
+            }
+        };
+        let asked = async {
+            bench.rt.sleep_until(bench.rt.now().after(SOON / 100)).await;
+            let (reply, recorded) = oneshot();
+            let turns = shard.step(|core, _, _| {
+                core.checkpoint_wanted.push(reply);
+                core.signals.turn.notify();
+                core.counters.turns
+            });
+            recorded.await;
+            shard.step(|core, _, _| core.counters.turns) - turns
+        };
+        let other = async {
+            or(load, pressed).await;
+            panic!("the load goes on");
+        };
+        let turns = bench.soon(or(other, asked)).await;
+        assert!(turns.is_some_and(|turns| turns <= 2), "{turns:?}");
+    });
+}
+
+/// A batch that no file of the journal is large enough for.
+fn larger_than_a_file() -> ValidBatch {
+    batch_of(3 << 19)
+}
+
+#[test]
+fn an_error_while_the_journal_or_the_ballast_grows_is_the_end_and_no_full_disk() {
+    for (op, path) in [(DiskOp::Write, "1-5.journal"), (DiskOp::Sync, "1-5.journal"), (DiskOp::Other, "ballast")] {
+        with_shard(move |bench| async move {
+            let fault = Fault { op, path_contains: path.into(), after: 0, times: 1 };
+            bench.rt.disk().add_fault(fault);
+            assert_ne!(bench.soon(bench.append(BIG, larger_than_a_file())).await, Some(Some(Offset(0))));
+            let why = bench.started.shard.fence().why().unwrap_or_default().to_owned();
+            assert!(why.contains("journal/0") && why.contains("check the disk"), "{path}: {why:?}");
+        });
+    }
+}
+
+#[test]
+fn an_append_that_there_is_no_space_for_a_file_for_is_refused_and_the_others_go_on_once_there_is() {
+    with_shard(|bench| async move {
+        let disk = bench.rt.disk();
+        // There is space for the file, or for the ballast that belongs to it.
+        disk.set_capacity(disk.used_bytes() + (3 << 20));
+        assert_eq!(bench.soon(bench.append(BIG, larger_than_a_file())).await, Some(None));
+        disk.set_capacity(u64::MAX);
+        let resumed = async {
+            while bench.append(SMALL, batch_of(200)).await.is_none() {
+                bench.rt.sleep_until(bench.rt.now().after(Duration::from_secs(1))).await;
+            }
+        };
+        assert!(bench.soon(resumed).await.is_some());
+        assert_eq!(bench.soon(bench.append(BIG, larger_than_a_file())).await, Some(Some(Offset(0))));
     });
 }
 

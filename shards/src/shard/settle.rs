@@ -13,7 +13,7 @@ use super::Shard;
 use super::ballast::JournalSize;
 use super::core::ShardCore;
 use super::partition::Slot;
-use super::turn::{TurnKind, turn};
+use super::turn::{COMMIT_BYTES_OF_START_MAX, TurnKind, let_go_of, turn};
 use super::write_behind::write_out;
 use crate::journal::open::OpenCommit;
 use crate::log::WriteKind;
@@ -28,6 +28,13 @@ pub const CARRIED_BYTES_MAX: u64 = 256 << 10;
 const NOT_OF_THIS_RUN: u64 = 0;
 /// Partitions looked at in one step.
 const PARTITIONS_PER_STEP: usize = 256;
+
+/// How many journal files of `each` bytes take what a start carries.
+pub fn files_for(carried_bytes: u64, each: u64) -> usize {
+    // No commit goes over the end of a file; one at least fits.
+    let filled = each - COMMIT_BYTES_OF_START_MAX.min(each / 2);
+    usize::try_from(carried_bytes.div_ceil(filled)).unwrap_or(usize::MAX)
+}
 
 /// What a start does with the partitions that it has put together.
 pub struct Plan {
@@ -57,8 +64,7 @@ impl ShardCore {
         plan
     }
 
-    /// The bytes that a start has replayed leave memory, as far as files hold them: they pin the buffers that the journals were
-    /// read into.
+    /// The bytes that a start has replayed leave memory, as far as files hold them: no budget counts them.
     fn let_go_of_replayed(&mut self, slots: &[Slot]) {
         for slot in slots {
             if let Some(partition) = self.get_mut(*slot) {
@@ -77,10 +83,10 @@ pub async fn settle<R: Runtime>(shard: &Shard<R>, plan: Plan) -> Result<(), Stri
     if let Some(why) = shard.fence().why() {
         return Err(why.to_owned());
     }
+    let all: Vec<Slot> = shard.step(|core, _, _| core.slots().collect());
+    // No budget counts them.
+    let_go_of(shard, &all).await;
     shard.step(|core, _, _| {
-        // Replayed bytes pin the buffers that the journals were read into.
-        let all = core.slots().collect();
-        core.let_go_of(&all);
         // What a crash kept from being removed.
         for slot in all {
             core.drop_segments(slot);

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::partition::Slot;
-use super::room_tests::{batch_of, settings, start_shard};
+use super::room_tests::{batch_of, settings, start_shard, start_shard_as};
+use super::settings::ShardSettings;
 use super::start::StartedShard;
 use crate::catalog::{CatalogCommand, NewTopic};
 use crate::request::AppendPart;
@@ -32,15 +33,21 @@ type Broker = StartedShard<SimRuntime>;
 impl World {
     /// A broker that crashed after one batch for each partition.
     fn crashed() -> World {
+        World::crashed_as(settings(), PARTITIONS, BATCH_BYTES)
+    }
+
+    fn crashed_as(settings: ShardSettings, partitions: i32, batch_bytes: usize) -> World {
         let sim = Sim::new(1);
         let host = sim.add_host("broker");
         let topic = sim.block_on(host, |rt| async move {
-            let broker = start_shard(&rt).await;
-            let topics = vec![NewTopic { partitions: PARTITIONS, ..NewTopic::named("t") }];
+            let broker = start_shard_as(&rt, &settings).await;
+            let topics = vec![NewTopic { partitions, ..NewTopic::named("t") }];
             let made = broker.shards.change(CatalogCommand::CreateTopics { topics, validate_only: false }).await;
             made.expect("the topic is made");
             let topic = broker.shards.catalog().topic("t").expect("it is known").id;
-            append_to_all(&rt, &broker, topic, Offset(0)).await;
+            for index in 0..partitions {
+                assert_eq!(append(&rt, &broker, PartitionId { topic, index }, batch_bytes).await, Offset(0));
+            }
             assert!(logs(&rt).is_empty(), "the window is far from full");
             topic
         });
@@ -189,4 +196,67 @@ fn a_start_on_a_disk_that_is_nearly_full_puts_all_into_files_first() {
         assert!(broker.shard.step(|core, _, _| core.unsettled.is_empty()));
         assert_eq!(ends(&broker, topic), all_at(1));
     });
+}
+
+#[test]
+fn a_start_that_carried_as_much_as_the_journal_puts_it_into_files_one_after_the_other() {
+    const MANY: i32 = 16;
+    let large = 32 << 20;
+    let settings = ShardSettings { journal_bytes: large, journal_bytes_max: large, window_bytes: large, ..settings() };
+    let world = World::crashed_as(settings, MANY, 250_000);
+    let logs_after = world.run(async |rt, broker, topic| {
+        let ms = Duration::from_millis;
+        rt.disk().set_speed(DiskSpeed { write: ms(5)..ms(10), ..DiskSpeed::default() });
+        let left = || broker.shard.step(|core, _, _| core.unsettled.len());
+        let all = left();
+        assert_eq!(all, MANY as usize + 1, "they and the metadata log fit into the journal");
+        let mut appended = 1;
+        while left() > 0 {
+            // There is room for appends meanwhile.
+            assert_eq!(append(&rt, &broker, PartitionId { topic, index: 15 }, 1_000).await, Offset(appended));
+            appended += 1;
+            let (written, waiting) = (logs(&rt).len(), left());
+            assert!(written + waiting <= all, "{written} are in files, {waiting} still wait");
+            assert_eq!(broker.shard.step(|core, _, _| core.counters.turns), 0);
+            rt.sleep_until(rt.now().after(LOOK)).await;
+        }
+        logs(&rt).len()
+    });
+    assert_eq!(logs_after, MANY as usize);
+}
+
+#[test]
+fn a_partition_whose_open_segment_is_gone_is_offline_after_a_start_and_all_others_are_served() {
+    let world = World::crashed();
+    world.run(async |rt, broker, topic| {
+        rt.sleep_until(rt.now().after(LATER)).await;
+        append_to_all(&rt, &broker, topic, Offset(1)).await;
+    });
+    let gone = settings().layout.partitions().join("t-3/00000000000000000000.log");
+    let lost = gone.clone();
+    world.sim.block_on(world.host, |rt| async move { rt.remove_file(&lost).await.expect("it was there") });
+    let others = |offset| {
+        let mut ends = all_at(offset);
+        ends[3] = None;
+        ends
+    };
+    // The next start knows it from the checkpoint.
+    for n in 2..4 {
+        let gone = gone.display().to_string();
+        world.run(async move |rt, broker, topic| {
+            assert_eq!(ends(&broker, topic), others(n));
+            let why = broker.shard.step(|core, _, _| {
+                assert_eq!(core.partitions_offline, 1);
+                let slot = core.slot_of(PartitionId { topic, index: 3 }).expect("it is known");
+                core.get(slot).expect("it is known").offline_reason().expect("it is offline")
+            });
+            assert!(why.starts_with(&gone) && why.contains("8192 bytes") && why.contains("offset 0"), "{why}");
+            let journals = rt.disk().list(&settings().layout.journal(0)).expect("a directory");
+            assert!(journals.iter().any(|file| file.name.ends_with(".kept")), "{journals:?}");
+            for id in ids(topic).filter(|id| id.index != 3) {
+                assert_eq!(append(&rt, &broker, id, BATCH_BYTES).await, Offset(n));
+            }
+            rt.sleep_until(rt.now().after(LATER)).await;
+        });
+    }
 }

@@ -210,13 +210,14 @@ pub async fn start<R: Runtime>(rt: R, plan: ShardPlan) -> Result<StartedShard<R>
     )));
     core.borrow_mut().removed = store.removed().clone();
     let restored = recovery::restore(&mut core.borrow_mut(), &seed.catalog, seed.partitions, rt.wall_ms());
-    restored.map_err(|e| StartError::MetadataRecord { offset: -1, what: e.to_string() })?;
+    let continued = restored.map_err(|e| StartError::MetadataRecord { offset: -1, what: e.to_string() })?;
     let shard = Shard::new(rt.clone(), core.clone(), store, seed.run);
     shard.spawn_tasks(mailbox);
     if index == CATALOG_SHARD && is_planted(PlantedFault::RunSwitchedEarly) {
         make_current(&rt, &settings, seed.run).await?;
     }
 
+    recovery::look_for_files(&shard, continued).await?;
     let plan = shard.step(|core, _, _| core.plan_settling(seed.journal_size));
     prepare_journal(&shard, seed.journal_size, plan.carried_bytes).await?;
     // Everything that was replayed goes into segments and the new journal; then this run's checkpoint may say so.
@@ -230,6 +231,9 @@ pub async fn start<R: Runtime>(rt: R, plan: ShardPlan) -> Result<StartedShard<R>
     }
     shard.step(|core, _, _| core.starting = false);
     shard.fill_ballast(0).await;
+    if let Some(why) = shard.fence().why() {
+        return Err(StartError::Fenced(why.to_owned()));
+    }
     shard.signals().turn.notify();
 
     let (shards, postboxes) = connect(&rt, index, &core, catalog, &posts, catalog_leader, settings.mailbox_bytes);
@@ -248,13 +252,13 @@ pub async fn start<R: Runtime>(rt: R, plan: ShardPlan) -> Result<StartedShard<R>
     Ok(StartedShard { shard, shards, postboxes })
 }
 
-/// Makes the new run's journal, with room for `carried` bytes beside what it should have.
+/// Makes the new run's journal, with files of their own for `carried` bytes beside those that it should have.
 async fn prepare_journal<R: Runtime>(shard: &Shard<R>, size: JournalSize, carried: u64) -> Result<(), StartError> {
     let (dir, each) =
         shard.step(|core, _, _| (core.settings.layout.journal(core.index.0), core.journal_file_bytes(size)));
-    let each = each + carried.div_ceil(FILES_MIN as u64).next_multiple_of(files::FILL_BYTES);
+    let count = FILES_MIN + settle::files_for(carried, each);
     let prepare = async || {
-        let made = files::prepare(shard.rt(), &dir, shard.run().number, FILES_MIN, each).await;
+        let made = files::prepare(shard.rt(), &dir, shard.run().number, count, each).await;
         made.map_err(|source| StoreError { path: dir.clone(), source })
     };
     let prepared = shard.on_ballast(prepare).await.map_err(|StoreError { path, source }| {
@@ -399,7 +403,7 @@ mod tests {
             checkpoint.store(&rt, &layout.checkpoints()).await.expect("stored");
             let journal = |name: &str| layout.journal(0).join(name);
             for name in ["3-0.journal", "5-0.journal"] {
-                rt.write_whole(&journal(name), b"journal").await.expect("written");
+                rt.write_whole(&journal(name), "journal").await.expect("written");
             }
             let store = Store::new(rt.clone(), layout.partitions(), 4, 1 << 16, Arc::default());
             let (seed, seeds) = flume::bounded(1);

@@ -11,10 +11,10 @@ use futures_lite::future::{or, zip};
 
 use super::core::ShardCore;
 use super::pace::Pace;
-use super::partition::Slot;
+use super::partition::{Partition, Slot};
 use super::write_behind::{drain_all, write_out};
 use super::{Shard, fail, settle};
-use crate::journal::checkpoint::Checkpoint;
+use crate::journal::checkpoint::CheckpointEncoder;
 use crate::journal::files;
 use crate::journal::format::ENTRY_BYTES;
 use crate::journal::open::OpenCommit;
@@ -22,7 +22,7 @@ use crate::journal::space::FILES_MIN;
 use crate::log::{StoreError, WriteKind};
 use crate::planted::{PlantedFault, is_planted};
 use crate::router::oneshot::{Asked, oneshot};
-use crate::runtime::{BLOCK_BYTES, Runtime};
+use crate::runtime::{BLOCK_BYTES, Runtime, is_shortage};
 use crate::types::{Mono, Offset};
 
 use super::commit::Release;
@@ -32,10 +32,11 @@ use super::commit::Release;
 const CARRY_BYTES_PER_COMMIT: usize = 256 << 10;
 /// At a start no append is there to wait.
 const CARRY_BYTES_PER_COMMIT_OF_START: usize = 512 << 10;
-const _: () = assert!(
-    CARRY_BYTES_PER_COMMIT_OF_START + settle::CARRIED_BYTES_MAX as usize + BLOCK_BYTES < files::FILL_BYTES as usize,
-    "the smallest file of a journal takes such a commit"
-);
+/// No commit of a start is larger.
+pub(super) const COMMIT_BYTES_OF_START_MAX: u64 =
+    CARRY_BYTES_PER_COMMIT_OF_START as u64 + settle::CARRIED_BYTES_MAX + BLOCK_BYTES as u64;
+const _: () =
+    assert!(COMMIT_BYTES_OF_START_MAX < files::FILL_BYTES, "the smallest file of a journal takes such a commit");
 /// Partitions put into a checkpoint in one step.
 const PARTITIONS_PER_STEP: usize = 256;
 /// A partial block and its entry's head.
@@ -81,8 +82,9 @@ pub async fn run<R: Runtime>(shard: Shard<R>) {
         if let Some(bytes) = shard.step(|core, _, _| core.file_wanted.take().filter(|b| !core.space.could_hold(*b)))
             && !grow(&shard, bytes).await
         {
-            // An append waits that no file of the journal is large enough for.
-            shard.fill_ballast(bytes).await;
+            // An append waits that no file of the journal is large enough for: it is refused if there is no space for one, and
+            // for as much ballast.
+            shard.fill_ballast(2 * bytes.next_multiple_of(files::FILL_BYTES)).await;
         }
         while shard.now() >= next_growth
             && let Some(bytes) = shard.step(|core, _, _| core.journal_bytes_wanted(false))
@@ -97,24 +99,19 @@ pub async fn run<R: Runtime>(shard: Shard<R>) {
             }
         }
         shard.keep_ballast().await;
-        let waiting = shard.step(|core, _, _| std::mem::take(&mut core.checkpoint_wanted));
-        if !waiting.is_empty() {
-            turn(&shard, TurnKind::Record).await;
-            waiting.into_iter().for_each(|done| done.send(()));
-        }
         if let Some(done) = shard.step(|core, _, _| core.final_turn.take()) {
-            turn(&shard, TurnKind::Stop).await;
+            turn_for_waiting(&shard, TurnKind::Stop).await;
             done.send(());
             continue;
         }
-        while shard.step(|core, _, _| core.is_turn_due()) && !shard.fence().is_tripped() {
+        while !shard.fence().is_tripped()
+            && let Some(kind) = shard.step(|core, _, _| core.next_turn())
+        {
             let busy = shard.now().since(last_end) < BUSY && last_end > Mono(0);
-            let target = shard.step(|core, _, _| {
-                core.turn_wanted = false;
-                core.space.turn_target()
-            });
-            let Some(target) = target else { break };
-            turn(&shard, TurnKind::Free(target)).await;
+            turn_for_waiting(&shard, kind).await;
+            if kind == TurnKind::Record {
+                continue;
+            }
             last_end = shard.now();
             let wanted = shard.step(|core, _, _| core.journal_bytes_wanted(busy));
             if let Some(bytes) = wanted {
@@ -122,6 +119,13 @@ pub async fn run<R: Runtime>(shard: Shard<R>) {
             }
         }
     }
+}
+
+/// A turn whose checkpoint is also for those who have asked for one: they need not wait until no turn is due.
+async fn turn_for_waiting<R: Runtime>(shard: &Shard<R>, kind: TurnKind) {
+    let waiting = shard.step(|core, _, _| std::mem::take(&mut core.checkpoint_wanted));
+    turn(shard, kind).await;
+    waiting.into_iter().for_each(|done| done.send(()));
 }
 
 pub(super) async fn turn<R: Runtime>(shard: &Shard<R>, kind: TurnKind) {
@@ -145,13 +149,13 @@ pub(super) async fn turn<R: Runtime>(shard: &Shard<R>, kind: TurnKind) {
         TurnKind::Settle => {}
     }
     let resting = match kind {
-        TurnKind::Free(_) => shard.step(|core, _, _| core.resting_tails()),
-        TurnKind::Settle | TurnKind::Record | TurnKind::Stop => VecDeque::new(),
+        TurnKind::Free(_) => resting_tails(shard).await,
+        TurnKind::Settle | TurnKind::Record | TurnKind::Stop => Vec::new(),
     };
-    write_out(shard, resting.clone(), WriteKind::Everything).await;
+    write_out(shard, resting.iter().copied().collect(), WriteKind::Everything).await;
     tracing::debug!("turn: sync segments");
     sync_segments(shard).await;
-    shard.step(|core, _, _| core.let_go_of(&resting));
+    let_go_of(shard, &resting).await;
     if matches!(kind, TurnKind::Free(_) | TurnKind::Settle) && !is_planted(PlantedFault::NothingCarried) {
         tracing::debug!("turn: carry partial blocks");
         carry_all(shard, kind).await;
@@ -179,8 +183,23 @@ pub(super) async fn turn<R: Runtime>(shard: &Shard<R>, kind: TurnKind) {
 }
 
 impl ShardCore {
+    /// Half of the journal is full. What a start has carried goes into segments before, as long as appends find room beside it:
+    /// a turn would write all of it at once.
     fn is_turn_due(&self) -> bool {
-        self.space.is_half_full() || self.turn_wanted
+        let is_full =
+            if self.unsettled.is_empty() { self.space.is_half_full() } else { self.space.is_down_to_reserve() };
+        is_full || self.turn_wanted
+    }
+
+    /// What the one task that makes turns does next.
+    fn next_turn(&mut self) -> Option<TurnKind> {
+        if self.is_turn_due() {
+            self.turn_wanted = false;
+            if let Some(target) = self.space.turn_target() {
+                return Some(TurnKind::Free(target));
+            }
+        }
+        (!self.checkpoint_wanted.is_empty()).then_some(TurnKind::Record)
     }
 
     /// The one task that makes turns is asked for one.
@@ -188,31 +207,50 @@ impl ShardCore {
         self.final_turn.is_some() || !self.checkpoint_wanted.is_empty() || self.is_turn_due()
     }
 
-    /// Partitions whose partial block was carried before and has not changed since: they leave memory (R12).
-    fn resting_tails(&self) -> VecDeque<Slot> {
-        self.partitions()
-            .filter(|(_, p)| p.carried_end.is_some_and(|end| end == p.log.log_end()))
-            .map(|(slot, _)| slot)
-            .collect()
-    }
-
-    /// Memory of these partitions goes, as far as their files hold it.
-    pub(super) fn let_go_of(&mut self, slots: &VecDeque<Slot>) {
-        for slot in slots {
-            if let Some(partition) = self.get_mut(*slot) {
-                partition.log.evict_through(u64::MAX);
-            }
-        }
-    }
-
     /// The size of a file that would bring the journal nearer to what this core needs.
     fn journal_bytes_wanted(&mut self, busy: bool) -> Option<u64> {
-        let partitions = self.partitions().count() as u64;
-        self.space.reserve(partitions * CARRY_BYTES_MAX);
+        self.space.reserve(self.partition_count() as u64 * CARRY_BYTES_MAX);
         let total = self.space.total_bytes();
         let wanted = if busy { self.journal_bytes_most() } else { self.journal_bytes_least() };
         (total < wanted).then(|| self.settings.journal_bytes / FILES_MIN as u64)
     }
+}
+
+/// Looks at all partitions, at some in a step: a core may have a hundred thousand.
+async fn each_partition<R: Runtime>(shard: &Shard<R>, look: impl FnMut(&mut ShardCore, Slot)) {
+    let all: Vec<Slot> = shard.step(|core, _, _| core.slots().collect());
+    each_of(shard, &all, look).await;
+}
+
+async fn each_of<R: Runtime>(shard: &Shard<R>, slots: &[Slot], mut look: impl FnMut(&mut ShardCore, Slot)) {
+    for some in slots.chunks(PARTITIONS_PER_STEP) {
+        shard.step(|core, _, _| some.iter().for_each(|slot| look(core, *slot)));
+        shard.rt().quantum().await;
+    }
+}
+
+/// Partitions whose partial block was carried before and has not changed since: it is written, and leaves memory (R12). Not those
+/// of which nothing is there any more.
+async fn resting_tails<R: Runtime>(shard: &Shard<R>) -> Vec<Slot> {
+    let mut resting = Vec::new();
+    let look = |core: &mut ShardCore, slot| {
+        let rests = |p: &Partition| p.carried_end.is_some_and(|end| end == p.log.log_end()) && p.log.is_in_memory();
+        if core.get(slot).is_some_and(rests) {
+            resting.push(slot);
+        }
+    };
+    each_partition(shard, look).await;
+    resting
+}
+
+/// Memory of these partitions goes, as far as their files hold it.
+pub(super) async fn let_go_of<R: Runtime>(shard: &Shard<R>, slots: &[Slot]) {
+    let let_go = |core: &mut ShardCore, slot| {
+        if let Some(partition) = core.get_mut(slot) {
+            partition.log.evict_through(u64::MAX);
+        }
+    };
+    each_of(shard, slots, let_go).await;
 }
 
 /// Waits until everything appended so far is synced, and sees to it that this comes.
@@ -267,9 +305,13 @@ async fn make_place<R: Runtime>(shard: &Shard<R>) {
 
 /// Syncs every segment file that was written to, a few at a time.
 async fn sync_segments<R: Runtime>(shard: &Shard<R>) {
-    let dirty: VecDeque<Slot> = shard.step(|core, _, _| {
-        core.partitions().filter(|(_, p)| p.log.needs_file_sync().is_some()).map(|(slot, _)| slot).collect()
-    });
+    let mut dirty = VecDeque::new();
+    let look = |core: &mut ShardCore, slot| {
+        if core.get(slot).is_some_and(|partition| partition.log.is_file_dirty()) {
+            dirty.push_back(slot);
+        }
+    };
+    each_partition(shard, look).await;
     let queue = RefCell::new(dirty);
     let worker = || async {
         loop {
@@ -304,48 +346,45 @@ async fn sync_segments<R: Runtime>(shard: &Shard<R>) {
 /// Puts all partial blocks, or at a start all that is not in segments, into newer commits and waits until those are synced.
 async fn carry_all<R: Runtime>(shard: &Shard<R>, kind: TurnKind) {
     let mut slots: VecDeque<Slot> = shard.step(|core, _, _| core.slots().collect());
+    let is_start = kind == TurnKind::Settle;
     while !slots.is_empty() && !shard.fence().is_tripped() {
-        shard.step(|core, _, _| {
-            let is_start = kind == TurnKind::Settle;
-            let mut left = if is_start { CARRY_BYTES_PER_COMMIT_OF_START } else { CARRY_BYTES_PER_COMMIT };
-            while let Some(slot) = slots.pop_front() {
-                let carried = if is_start { core.carry_whole(slot) } else { core.carry(slot) };
-                if carried == 0 {
-                    continue;
+        let mut left = if is_start { CARRY_BYTES_PER_COMMIT_OF_START } else { CARRY_BYTES_PER_COMMIT };
+        while left > 0 && !slots.is_empty() {
+            shard.step(|core, _, _| {
+                for _ in 0..PARTITIONS_PER_STEP {
+                    let Some(slot) = slots.pop_front() else { break };
+                    let carried = if is_start { core.carry_whole(slot) } else { core.carry(slot) };
+                    if carried == 0 {
+                        continue;
+                    }
+                    if let Some(partition) = core.get_mut(slot) {
+                        partition.carried_end = Some(partition.log.log_end());
+                    }
+                    left = left.saturating_sub(OpenCommit::entry_bytes(carried));
+                    if left == 0 {
+                        break;
+                    }
                 }
-                if let Some(partition) = core.get_mut(slot) {
-                    partition.carried_end = Some(partition.log.log_end());
-                }
-                left = left.saturating_sub(OpenCommit::entry_bytes(carried));
-                if left == 0 {
-                    break;
-                }
-            }
-        });
+            });
+            shard.rt().quantum().await;
+        }
         sync_journal(shard).await;
     }
 }
 
 /// Writes where all partitions stand, in two synced copies (R13).
 pub async fn write_checkpoint<R: Runtime>(shard: &Shard<R>, first_generation: u64) -> Result<(), String> {
-    let mut checkpoint = Checkpoint {
-        run: shard.inner.run,
-        shard: shard.step(|core, _, _| core.index.0),
-        first_generation,
-        partitions: Vec::new(),
-    };
-    let slots: Vec<Slot> = shard.step(|core, _, _| core.slots().collect());
+    let (index, bytes_before) = shard.step(|core, _, _| (core.index.0, core.checkpoint_bytes));
+    let mut checkpoint = CheckpointEncoder::new(shard.inner.run, index, first_generation, bytes_before);
     let mut recorded: Vec<(Slot, Offset)> = Vec::new();
-    for some in slots.chunks(PARTITIONS_PER_STEP) {
-        shard.step(|core, _, _| {
-            let found = some.iter().filter_map(|slot| Some((*slot, core.get(*slot)?)));
-            for (slot, partition) in found.filter(|(_, p)| p.is_worth_a_checkpoint()) {
-                checkpoint.partitions.push(partition.checkpoint());
-                recorded.push((slot, partition.log.sealed_end()));
-            }
-        });
-        shard.rt().quantum().await;
-    }
+    let record = |core: &mut ShardCore, slot| {
+        if let Some(partition) = core.get(slot).filter(|partition| partition.is_worth_a_checkpoint()) {
+            checkpoint.push(&partition.checkpoint());
+            recorded.push((slot, partition.log.sealed_end()));
+        }
+    };
+    each_partition(shard, record).await;
+    let checkpoint = checkpoint.finish(shard.rt()).await;
     let layout = shard.step(|core, _, _| core.settings.layout.clone());
     let dir = layout.checkpoints();
     let stored = shard.on_ballast(async || checkpoint.store(shard.rt(), &dir).await).await;
@@ -371,7 +410,11 @@ async fn grow<R: Runtime>(shard: &Shard<R>, bytes: u64) -> bool {
         return false;
     }
     if let Err(error) = shard.resize_ballast(bytes).await {
-        tracing::warn!(%error, "no space for a larger journal: it stays as it is");
+        if is_shortage(&error.source) {
+            tracing::warn!(%error, "no space for a larger journal: it stays as it is");
+        } else {
+            shard.fence().trip(fail(&error.path, "making the ballast", &error.source));
+        }
         return false;
     }
     let (dir, index) = shard.step(|core, _, _| (core.settings.layout.journal(core.index.0), core.space.files()));
@@ -394,10 +437,18 @@ async fn grow<R: Runtime>(shard: &Shard<R>, bytes: u64) -> bool {
             shard.step(|core, now, wall_ms| core.admit_waiting(now, wall_ms));
             true
         }
-        Err(error) => {
+        Err(error) if is_shortage(&error) => {
             tracing::warn!(dir = %dir.display(), %error, "the journal could not grow");
             shard.fill_ballast(0).await;
             false
         }
+        Err(error) => {
+            shard.fence().trip(fail(&dir, "making a journal file", &error));
+            false
+        }
     }
 }
+
+#[cfg(test)]
+#[path = "turn_tests.rs"]
+mod tests;

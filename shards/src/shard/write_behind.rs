@@ -189,6 +189,7 @@ async fn write_spread<R: Runtime>(shard: &Shard<R>, mut slots: VecDeque<Slot>, b
             }
             Due::Nothing => {
                 slots.pop_front();
+                shard.rt().quantum().await;
                 continue;
             }
         };
@@ -233,7 +234,11 @@ pub async fn write_out<R: Runtime>(shard: &Shard<R>, slots: VecDeque<Slot>, kind
                     }
                     Due::InFlight if shard.fence().is_tripped() => return,
                     Due::InFlight => shard.rt().sleep_until(shard.now().after(LOOK_AGAIN)).await,
-                    Due::Nothing => break,
+                    Due::Nothing => {
+                        // There may be thousands of them in a row.
+                        shard.rt().quantum().await;
+                        break;
+                    }
                 }
             }
         }

@@ -102,7 +102,7 @@ pub async fn missing_files_and_directories_are_not_found<R: Runtime>(rt: R, plac
     }
     assert_eq!(rt.open(&below, OpenMode::Create).await.err().unwrap().kind(), ErrorKind::NotFound);
     assert_eq!(rt.read_whole(&missing).await.unwrap_err().kind(), ErrorKind::NotFound);
-    assert_eq!(rt.write_whole(&below, b"x").await.unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(rt.write_whole(&below, "x").await.unwrap_err().kind(), ErrorKind::NotFound);
     assert_eq!(rt.read_dir(&missing).await.unwrap_err().kind(), ErrorKind::NotFound);
     assert_eq!(rt.sync_dir(&missing).await.unwrap_err().kind(), ErrorKind::NotFound);
     assert_eq!(rt.rename(&missing, &place.dir.join("b")).await.unwrap_err().kind(), ErrorKind::NotFound);
@@ -118,7 +118,7 @@ pub async fn opening_a_directory_as_a_file_fails<R: Runtime>(rt: R, place: Place
     }
     assert_eq!(rt.read_whole(&dir).await.unwrap_err().kind(), ErrorKind::IsADirectory);
     assert_eq!(rt.remove_file(&dir).await.unwrap_err().kind(), ErrorKind::IsADirectory);
-    rt.write_whole(&place.dir.join("f"), b"x").await.unwrap();
+    rt.write_whole(&place.dir.join("f"), "x").await.unwrap();
     for e in [
         rt.read_dir(&place.dir.join("f")).await.unwrap_err(),
         rt.sync_dir(&place.dir.join("f")).await.unwrap_err(),
@@ -130,7 +130,7 @@ pub async fn opening_a_directory_as_a_file_fails<R: Runtime>(rt: R, place: Place
 }
 
 pub async fn a_file_opened_to_read_cannot_be_written<R: Runtime>(rt: R, place: Place) {
-    rt.write_whole(&place.dir.join("a"), &[1; BLOCK_BYTES]).await.unwrap();
+    rt.write_whole(&place.dir.join("a"), vec![1; BLOCK_BYTES]).await.unwrap();
     let file = open(&rt, &place, "a", OpenMode::Read).await;
     assert!(file.write(0, &blocks(&rt, b"x")).await.is_err());
     assert_eq!(file.read(0, BLOCK_BYTES).await.unwrap()[0], 1);
@@ -157,7 +157,7 @@ pub async fn a_handle_outlives_unlink_and_rename<R: Runtime>(rt: R, place: Place
 pub async fn opening_while_names_change_fails_or_works_but_never_more<R: Runtime>(rt: R, place: Place) {
     let (here, there) = (place.dir.join("here"), place.dir.join("there"));
     rt.create_dir_all(&here).await.unwrap();
-    rt.write_whole(&here.join("f"), b"it").await.unwrap();
+    rt.write_whole(&here.join("f"), "it").await.unwrap();
     let (stop, stopped) = flume::bounded::<()>(0);
     let (ended, end) = flume::bounded(1);
     rt.spawn({
@@ -211,9 +211,9 @@ pub async fn directories_list_sorted_with_kinds_and_lengths<R: Runtime>(rt: R, p
     rt.create_dir_all(&dir).await.unwrap();
     rt.create_dir_all(&dir).await.expect("an existing directory is fine");
     assert!(rt.read_dir(&dir).await.unwrap().is_empty());
-    rt.write_whole(&dir.join("b"), b"12345").await.unwrap();
+    rt.write_whole(&dir.join("b"), "12345").await.unwrap();
     rt.create_dir_all(&dir.join("c/d")).await.unwrap();
-    rt.write_whole(&dir.join("a"), b"").await.unwrap();
+    rt.write_whole(&dir.join("a"), "").await.unwrap();
     rt.sync_dir(&dir).await.unwrap();
     let listed: Vec<_> =
         rt.read_dir(&dir).await.unwrap().into_iter().map(|entry| (entry.name, entry.is_dir, entry.len)).collect();
@@ -222,14 +222,14 @@ pub async fn directories_list_sorted_with_kinds_and_lengths<R: Runtime>(rt: R, p
 
 pub async fn rename_replaces_the_target<R: Runtime>(rt: R, place: Place) {
     let (a, b) = (place.dir.join("a"), place.dir.join("b"));
-    rt.write_whole(&a, b"new").await.unwrap();
-    rt.write_whole(&b, b"old").await.unwrap();
+    rt.write_whole(&a, "new").await.unwrap();
+    rt.write_whole(&b, "old").await.unwrap();
     rt.rename(&a, &b).await.unwrap();
     assert_eq!(rt.read_whole(&b).await.unwrap(), b"new");
     assert_eq!(rt.read_whole(&a).await.unwrap_err().kind(), ErrorKind::NotFound);
     let (from, to) = (place.dir.join("dir"), place.dir.join("moved"));
     rt.create_dir_all(&from.join("x")).await.unwrap();
-    rt.write_whole(&from.join("x/f"), b"deep").await.unwrap();
+    rt.write_whole(&from.join("x/f"), "deep").await.unwrap();
     rt.rename(&from, &to).await.unwrap();
     assert_eq!(rt.read_whole(&to.join("x/f")).await.unwrap(), b"deep");
     assert_eq!(rt.read_dir(&from).await.unwrap_err().kind(), ErrorKind::NotFound);
@@ -238,15 +238,15 @@ pub async fn rename_replaces_the_target<R: Runtime>(rt: R, place: Place) {
 pub async fn removing_a_directory_takes_all_below_it<R: Runtime>(rt: R, place: Place) {
     let dir = place.dir.join("d");
     rt.create_dir_all(&dir.join("e/f")).await.unwrap();
-    rt.write_whole(&dir.join("e/f/g"), b"x").await.unwrap();
+    rt.write_whole(&dir.join("e/f/g"), "x").await.unwrap();
     rt.remove_dir_all(&dir).await.unwrap();
     assert!(rt.read_dir(&place.dir).await.unwrap().iter().all(|entry| entry.name != "d"));
 }
 
 pub async fn whole_files_are_replaced<R: Runtime>(rt: R, place: Place) {
     let path = place.dir.join("a");
-    rt.write_whole(&path, b"a long one").await.unwrap();
-    rt.write_whole(&path, b"short").await.unwrap();
+    rt.write_whole(&path, "a long one").await.unwrap();
+    rt.write_whole(&path, "short").await.unwrap();
     assert_eq!(rt.read_whole(&path).await.unwrap(), b"short");
     let file = open(&rt, &place, "a", OpenMode::Read).await;
     assert_eq!(&file.read(0, BLOCK_BYTES).await.unwrap()[..], b"short");

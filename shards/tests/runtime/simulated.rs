@@ -202,11 +202,11 @@ fn names_survive_only_when_their_directory_was_synced() {
     for seed in 0..100 {
         let (sim, host) = one_host(seed);
         sim.block_on(host, |rt| async move {
-            rt.write_whole(Path::new("/data/safe"), b"1").await.unwrap();
-            rt.write_whole(Path::new("/data/tmp"), b"new").await.unwrap();
+            rt.write_whole(Path::new("/data/safe"), "1").await.unwrap();
+            rt.write_whole(Path::new("/data/tmp"), "new").await.unwrap();
             rt.sync_dir(Path::new("/data")).await.unwrap();
             rt.rename(Path::new("/data/tmp"), Path::new("/data/safe")).await.unwrap();
-            rt.write_whole(Path::new("/data/unsafe"), b"2").await.unwrap();
+            rt.write_whole(Path::new("/data/unsafe"), "2").await.unwrap();
         });
         sim.crash(host);
         let disk = sim.disk(host);
@@ -294,7 +294,7 @@ fn faults_strike_where_and_when_they_were_planted() {
         assert!(file.write(0, &data).await.is_err());
         assert!(file.sync().await.is_ok());
         assert!(file.sync().await.is_err());
-        rt.write_whole(Path::new("/data/other"), b"x").await.expect("another path");
+        rt.write_whole(Path::new("/data/other"), "x").await.expect("another path");
     });
     sim.disk(host).add_fault(fault(DiskOp::Other, 0, u64::MAX));
     sim.block_on(host, |rt| async move {

@@ -41,7 +41,7 @@ fn an_executor_ends_after_what_its_pool_of_threads_has_under_way() {
     let written = path.clone();
     let executor = launch(config("ends", &dir), None, |rt| async move {
         let task = rt.clone();
-        rt.spawn(async move { task.write_whole(&written, &vec![7; BYTES]).await.expect("the disk takes it") });
+        rt.spawn(async move { task.write_whole(&written, vec![7; BYTES]).await.expect("the disk takes it") });
         rt.sleep_until(rt.now().after(Duration::from_millis(1))).await;
     });
     executor.expect("starts").join();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use super::{Checkpoint, PartitionCheckpoint};
-use crate::batch::crc::crc32c;
+use crate::batch::crc::{Crc32c, crc32c};
 use crate::journal::format::RunId;
 use crate::journal::run::Run;
 use crate::log::{IndexEntry, LogSnapshot, OpenSegment, PrefixSum, Replacement, SealedSegment};
@@ -22,6 +22,8 @@ const VERSION_WITHOUT_CLEANINGS: u16 = 2;
 /// Without the checksums of what is in no index page.
 const VERSION_WITHOUT_RUNS: u16 = 1;
 const CHECKSUM_BYTES: usize = 4;
+/// So many are summed up at a time.
+const PIECE_BYTES: usize = 256 << 10;
 
 /// Why bytes are no checkpoint that a start may use.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -37,22 +39,56 @@ pub fn encode(checkpoint: &Checkpoint) -> Vec<u8> {
 }
 
 fn encode_as(checkpoint: &Checkpoint, version: u16) -> Vec<u8> {
-    let mut out = Vec::with_capacity(64 + checkpoint.partitions.len() * 128);
-    out.extend_from_slice(&MAGIC);
-    out.extend_from_slice(&version.to_le_bytes());
-    out.extend_from_slice(&[0; 2]);
-    out.extend_from_slice(&checkpoint.run.number.to_le_bytes());
-    out.extend_from_slice(&checkpoint.run.id.0.to_le_bytes());
-    out.extend_from_slice(&checkpoint.run.shards.to_le_bytes());
-    out.extend_from_slice(&checkpoint.shard.to_le_bytes());
-    out.extend_from_slice(&checkpoint.first_generation.to_le_bytes());
-    put_count(&mut out, checkpoint.partitions.len());
-    for partition in &checkpoint.partitions {
-        put_partition(&mut out, partition, version);
+    let Checkpoint { run, shard, first_generation, partitions } = checkpoint;
+    let mut encoder = Encoder::new(*run, *shard, *first_generation, 64 + partitions.len() * 128, version);
+    partitions.iter().for_each(|partition| encoder.push(partition));
+    let mut crc = Crc32c::new();
+    encoder.pieces().for_each(|piece| crc.update(piece));
+    encoder.finish(&crc)
+}
+
+/// The bytes of a checkpoint that is made piece by piece, each in a moment.
+pub struct Encoder {
+    out: Vec<u8>,
+    version: u16,
+    /// Where the number of partitions stands, and what it is.
+    count_at: usize,
+    count: u32,
+}
+
+impl Encoder {
+    /// `bytes`: about as many as it will have.
+    pub fn new(run: Run, shard: u32, first_generation: u64, bytes: usize, version: u16) -> Encoder {
+        let mut out = Vec::with_capacity(bytes);
+        out.extend_from_slice(&MAGIC);
+        out.extend_from_slice(&version.to_le_bytes());
+        out.extend_from_slice(&[0; 2]);
+        out.extend_from_slice(&run.number.to_le_bytes());
+        out.extend_from_slice(&run.id.0.to_le_bytes());
+        out.extend_from_slice(&run.shards.to_le_bytes());
+        out.extend_from_slice(&shard.to_le_bytes());
+        out.extend_from_slice(&first_generation.to_le_bytes());
+        let count_at = out.len();
+        put_count(&mut out, 0);
+        Encoder { out, version, count_at, count: 0 }
     }
-    let crc = crc32c(&out);
-    out.extend_from_slice(&crc.to_le_bytes());
-    out
+
+    pub fn push(&mut self, partition: &PartitionCheckpoint) {
+        self.count += 1;
+        self.out[self.count_at..self.count_at + 4].copy_from_slice(&self.count.to_le_bytes());
+        put_partition(&mut self.out, partition, self.version);
+    }
+
+    /// All that the checksum covers, once everything is pushed.
+    pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+        self.out.chunks(PIECE_BYTES)
+    }
+
+    /// With the checksum of all pieces.
+    pub fn finish(mut self, crc: &Crc32c) -> Vec<u8> {
+        self.out.extend_from_slice(&crc.value().to_le_bytes());
+        self.out
+    }
 }
 
 pub fn decode(bytes: &[u8]) -> Result<Checkpoint, DecodeError> {

@@ -7,9 +7,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use thiserror::Error;
 
 use super::run::Run;
+use crate::batch::crc::Crc32c;
 use crate::log::{LogSnapshot, StoreError};
 use crate::partition::epochs::EpochStart;
 use crate::partition::producers::ProducerSnapshot;
@@ -19,6 +21,7 @@ use crate::types::PartitionId;
 mod codec;
 
 pub use codec::DecodeError;
+use codec::Encoder;
 
 /// Both copies' endings.
 const COPIES: [&str; 2] = ["a", "b"];
@@ -64,18 +67,7 @@ impl Checkpoint {
     /// # Errors
     /// Those of the disk, with the file. A full disk leaves the checkpoint before this one in place.
     pub async fn store<R: Runtime>(&self, rt: &R, dir: &Path) -> Result<u64, StoreError> {
-        let bytes = self.encode();
-        for copy in COPIES {
-            let path = path(dir, self.run.number, self.shard, copy);
-            let stored = async {
-                let beside = path.with_extension(format!("{copy}.new"));
-                rt.write_whole(&beside, &bytes).await?;
-                rt.rename(&beside, &path).await?;
-                rt.sync_dir(dir).await
-            };
-            stored.await.map_err(|source| StoreError { path, source })?;
-        }
-        Ok(bytes.len() as u64)
+        EncodedCheckpoint { run: self.run, shard: self.shard, bytes: self.encode().into() }.store(rt, dir).await
     }
 
     /// Reads what shard `shard` wrote in `run`, from whichever copy is whole; the newer one if both are.
@@ -128,6 +120,58 @@ impl Checkpoint {
         let copy = copy.strip_suffix(".new").unwrap_or(copy);
         shard.parse::<u32>().ok().filter(|_| COPIES.contains(&copy))?;
         run.parse().ok()
+    }
+}
+
+/// A checkpoint that is put together partition by partition, so that nothing else on the core waits for all of it.
+pub struct CheckpointEncoder {
+    run: Run,
+    shard: u32,
+    encoder: Encoder,
+}
+
+impl CheckpointEncoder {
+    /// As [`Checkpoint`]; `bytes_before` is what the one before it had.
+    pub fn new(run: Run, shard: u32, first_generation: u64, bytes_before: u64) -> CheckpointEncoder {
+        let bytes = usize::try_from(bytes_before + bytes_before / 8).unwrap_or(0);
+        CheckpointEncoder { run, shard, encoder: Encoder::new(run, shard, first_generation, bytes, codec::VERSION) }
+    }
+
+    pub fn push(&mut self, partition: &PartitionCheckpoint) {
+        self.encoder.push(partition);
+    }
+
+    pub async fn finish<R: Runtime>(self, rt: &R) -> EncodedCheckpoint {
+        let mut crc = Crc32c::new();
+        for piece in self.encoder.pieces() {
+            crc.update(piece);
+            rt.quantum().await;
+        }
+        EncodedCheckpoint { run: self.run, shard: self.shard, bytes: self.encoder.finish(&crc).into() }
+    }
+}
+
+/// A checkpoint as it lies in its files.
+pub struct EncodedCheckpoint {
+    run: Run,
+    shard: u32,
+    bytes: Bytes,
+}
+
+impl EncodedCheckpoint {
+    /// As [`Checkpoint::store`].
+    pub async fn store<R: Runtime>(&self, rt: &R, dir: &Path) -> Result<u64, StoreError> {
+        for copy in COPIES {
+            let path = path(dir, self.run.number, self.shard, copy);
+            let stored = async {
+                let beside = path.with_extension(format!("{copy}.new"));
+                rt.write_whole(&beside, self.bytes.clone()).await?;
+                rt.rename(&beside, &path).await?;
+                rt.sync_dir(dir).await
+            };
+            stored.await.map_err(|source| StoreError { path, source })?;
+        }
+        Ok(self.bytes.len() as u64)
     }
 }
 

@@ -38,7 +38,7 @@ impl<R: Runtime> Files<R> {
         let path = self.cleaned_path(dir, base, number, FileKind::Index);
         let _inside = self.enter(dir).await;
         self.refuse_removed(dir, &path)?;
-        self.rt.write_whole(&path, index).await.at(&path)?;
+        self.rt.write_whole(&path, index.to_vec()).await.at(&path)?;
         let path = self.root.join(dir.name());
         self.rt.sync_dir(&path).await.at(&path)
     }

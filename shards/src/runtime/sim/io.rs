@@ -99,11 +99,11 @@ impl SimRuntime {
     }
 
     /// Makes or replaces a file; returns it, not synced.
-    pub(super) async fn write_content(&self, path: &Path, content: &[u8]) -> io::Result<SimFile> {
+    pub(super) async fn write_content(&self, path: &Path, content: Bytes) -> io::Result<SimFile> {
         let file = self.open_file(path, OpenMode::Create).await?;
         file.changed(|_| Some(Change::Resize(0))).await?;
         if !content.is_empty() {
-            file.write_bytes(0, Bytes::copy_from_slice(content), false).await?;
+            file.write_bytes(0, content, false).await?;
         }
         Ok(file)
     }

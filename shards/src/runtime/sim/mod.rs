@@ -20,6 +20,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
+
 pub use disk::{DiskOp, DiskSpeed, Fault};
 pub use io::SimFile;
 pub use net::{SimConn, SimListener};
@@ -343,15 +345,15 @@ impl Runtime for SimRuntime {
         self.read_whole_file(path).await
     }
 
-    async fn write_whole(&self, path: &Path, content: &[u8]) -> std::io::Result<()> {
-        self.write_content(path, content).await?.sync().await
+    async fn write_whole(&self, path: &Path, content: impl Into<Bytes>) -> std::io::Result<()> {
+        self.write_content(path, content.into()).await?.sync().await
     }
 
     async fn make_dir_with(&self, path: &Path, name: &str, content: &[u8]) -> std::io::Result<bool> {
         let at = path.to_owned();
         let made = self.on_disk(DiskOp::Other, path, move |disk| disk.create_dir(&at)).await?;
         if made {
-            self.write_content(&path.join(name), content).await?;
+            self.write_content(&path.join(name), Bytes::copy_from_slice(content)).await?;
         }
         Ok(made)
     }

@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bytes::Bytes;
 use glommio::timer::Timer;
 
 use super::guard::stop_process;
@@ -69,7 +70,7 @@ pub(super) async fn read_whole(path: PathBuf) -> io::Result<Vec<u8>> {
     blocking(move || fs::read(path)).await
 }
 
-pub(super) async fn write_whole(path: PathBuf, content: Vec<u8>) -> io::Result<()> {
+pub(super) async fn write_whole(path: PathBuf, content: Bytes) -> io::Result<()> {
     blocking(move || {
         let mut file = fs::File::create(path)?;
         file.write_all(&content)?;

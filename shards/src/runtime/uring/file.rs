@@ -119,7 +119,13 @@ impl File for UringFile {
         if len == 0 {
             return Ok(());
         }
-        self.file.pre_allocate(len, false).await.map_err(io_error)
+        loop {
+            // A file system in memory gives up for whatever the kernel's own thread is asked to do meanwhile.
+            match self.file.pre_allocate(len, false).await.map_err(io_error) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                allocated => return allocated,
+            }
+        }
     }
 
     async fn len(&self) -> io::Result<u64> {

@@ -20,6 +20,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
 use glommio::timer::Timer;
 use rustix::rand::{GetRandomFlags, getrandom};
 use rustix::time::{ClockId, clock_gettime};
@@ -179,8 +180,8 @@ impl Runtime for UringRuntime {
         blocking::read_whole(path.to_owned()).await
     }
 
-    async fn write_whole(&self, path: &Path, content: &[u8]) -> io::Result<()> {
-        blocking::write_whole(path.to_owned(), content.to_vec()).await
+    async fn write_whole(&self, path: &Path, content: impl Into<Bytes>) -> io::Result<()> {
+        blocking::write_whole(path.to_owned(), content.into()).await
     }
 
     async fn make_dir_with(&self, path: &Path, name: &str, content: &[u8]) -> io::Result<bool> {

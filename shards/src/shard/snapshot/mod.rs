@@ -21,7 +21,7 @@ use crate::log::{At, StoreError};
 use crate::request::Upto;
 use crate::router::Shards;
 use crate::router::oneshot::oneshot;
-use crate::runtime::{Runtime, is_full, is_out_of_descriptors};
+use crate::runtime::{Runtime, is_shortage};
 use crate::types::{LeaderEpoch, Offset};
 
 /// Records put into a snapshot in one step, as one batch: below the largest that every reader takes.
@@ -53,7 +53,7 @@ impl Snapshots {
         match take(shard, shards).await {
             Ok(end) => tracing::info!(offset = end.0, log_bytes = bytes, "the catalog is in a snapshot"),
             // The log is whole without it: there is another try when it has grown as much again.
-            Err(Failure::Store(error)) if is_full(&error.source) || is_out_of_descriptors(&error.source) => {
+            Err(Failure::Store(error)) if is_shortage(&error.source) => {
                 tracing::warn!(%error, "no room for a snapshot of the catalog");
             }
             Err(Failure::Store(error)) => {
@@ -91,7 +91,7 @@ async fn take<R: Runtime>(shard: &Shard<R>, shards: &Shards) -> Result<Offset, F
     }
     let bytes = writer.finish()?;
     let path = layout.catalog().join(file_name(end, epoch));
-    let stored = store(shard.rt(), &layout, &path, &bytes).await;
+    let stored = store(shard.rt(), &layout, &path, bytes).await;
     if stored.is_err() {
         // Part of it is of no use. What could not be made is not there.
         let _missing = shard.rt().remove_file(&beside(&path)).await;
@@ -117,7 +117,7 @@ fn beside(path: &Path) -> PathBuf {
     path.with_extension("new")
 }
 
-async fn store<R: Runtime>(rt: &R, layout: &Layout, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+async fn store<R: Runtime>(rt: &R, layout: &Layout, path: &Path, bytes: Vec<u8>) -> Result<(), StoreError> {
     let dir = layout.catalog();
     rt.create_dir_all(&dir).await.at(&dir)?;
     rt.sync_dir(&layout.root).await.at(&layout.root)?;
