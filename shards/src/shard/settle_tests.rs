@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::partition::Slot;
 use super::room_tests::{batch_of, settings, start_shard};
 use super::start::StartedShard;
-use crate::catalog::{CatalogCommand, NewTopic};
+use crate::catalog::{CatalogCommand, NewTopic, TopicRef};
+use crate::log::METADATA_FILE;
 use crate::request::AppendPart;
 use crate::runtime::Runtime;
 use crate::runtime::sim::{DiskSpeed, HostId, Sim, SimRuntime};
@@ -32,6 +33,11 @@ type Broker = StartedShard<SimRuntime>;
 impl World {
     /// A broker that crashed after one batch for each partition.
     fn crashed() -> World {
+        World::appended(async |rt: &SimRuntime, _: &Broker| assert!(logs(rt).is_empty(), "the window is far from full"))
+    }
+
+    /// A broker that did that after one batch for each partition, and crashed.
+    fn appended(and_then: impl AsyncFnOnce(&SimRuntime, &Broker) + 'static) -> World {
         let sim = Sim::new(1);
         let host = sim.add_host("broker");
         let topic = sim.block_on(host, |rt| async move {
@@ -41,7 +47,7 @@ impl World {
             made.expect("the topic is made");
             let topic = broker.shards.catalog().topic("t").expect("it is known").id;
             append_to_all(&rt, &broker, topic, Offset(0)).await;
-            assert!(logs(&rt).is_empty(), "the window is far from full");
+            and_then(&rt, &broker).await;
             topic
         });
         let world = World { sim, host, topic };
@@ -188,5 +194,32 @@ fn a_start_on_a_disk_that_is_nearly_full_puts_all_into_files_first() {
         assert_eq!(logs(&rt).len(), PARTITIONS as usize);
         assert!(broker.shard.step(|core, _, _| core.unsettled.is_empty()));
         assert_eq!(ends(&broker, topic), all_at(1));
+    });
+}
+
+#[test]
+fn a_topic_that_is_deleted_right_after_such_a_start_leaves_no_directory_that_no_checkpoint_knew() {
+    let directories = |rt: &SimRuntime| {
+        let names = rt.disk().list(&settings().layout.partitions()).unwrap_or_default();
+        names.into_iter().filter(|entry| entry.name.starts_with("t-")).count()
+    };
+    let world = World::appended(async |rt, broker| {
+        broker.shard.step(|core, _, _| core.want_drained());
+        rt.sleep_until(rt.now().after(LATER)).await;
+        assert_eq!(logs(rt).len(), PARTITIONS as usize);
+        for dir in 0..PARTITIONS {
+            let dir = settings().layout.partitions().join(format!("t-{dir}"));
+            rt.sync_file(&dir.join(METADATA_FILE)).await.expect("synced");
+            rt.sync_dir(&dir).await.expect("synced");
+        }
+        rt.sync_dir(&settings().layout.partitions()).await.expect("synced");
+    });
+    world.run(async move |rt, broker, topic| {
+        rt.disk().set_speed(DiskSpeed { write: LOOK * 100..LOOK * 101, ..DiskSpeed::default() });
+        assert_eq!(directories(&rt), PARTITIONS as usize);
+        let topics = vec![TopicRef::Id(topic)];
+        broker.shards.change(CatalogCommand::DeleteTopics { topics }).await.expect("deleted");
+        rt.sleep_until(rt.now().after(LATER)).await;
+        assert_eq!(directories(&rt), 0);
     });
 }

@@ -219,7 +219,10 @@ pub async fn start<R: Runtime>(rt: R, plan: ShardPlan) -> Result<StartedShard<R>
     } else {
         links.gone.recv_async().await.map_err(|_| StartError::OtherCore)?;
     }
-    shard.step(|core, _, _| core.starting = false);
+    shard.step(|core, _, _| {
+        core.starting = false;
+        core.sweep_all();
+    });
     shard.fill_ballast(0).await;
     shard.signals().turn.notify();
 
