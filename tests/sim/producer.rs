@@ -153,7 +153,10 @@ impl Producer {
             return Vec::new();
         }
         let resting = self.clients.resting.get();
-        let parts: Vec<Part> = parts.into_iter().filter(|part| Some(part.topic) != resting).collect();
+        let progress = self.clients.progress.borrow();
+        let may_send = |part: &Part| Some(part.topic) != resting && progress.may_send(self.number, *part);
+        let parts: Vec<Part> = parts.into_iter().filter(may_send).collect();
+        drop(progress);
         if parts.is_empty() {
             return Vec::new();
         }
