@@ -201,6 +201,8 @@ pub fn errors_anywhere(seed: u64) -> Outcome {
         } else {
             stage.world.power_cut()
         }
+        // Answers that tell of it are still on their way.
+        stage.run_for(20, 21);
         stage.clients.load.set(Load::default());
         let shards = stage.any_shards();
         if !stage.start(shards) {
