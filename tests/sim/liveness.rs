@@ -109,12 +109,16 @@ impl Stage {
             is_answered && progress.read.get(one).is_some_and(|position| *position >= ends[&one.1])
         };
         let mut stuck = consumers;
+        // Who begins anew again and again gets nowhere, either.
+        let mut furthest: BTreeMap<u64, i64> = BTreeMap::new();
         loop {
-            let before: BTreeMap<u64, i64> =
-                stuck.iter().map(|(consumer, _)| (*consumer, progress.borrow().read_by(*consumer))).collect();
+            for (consumer, _) in &stuck {
+                let now = progress.borrow().read_by(*consumer);
+                furthest.entry(*consumer).and_modify(|at| *at = now.max(*at)).or_insert(now);
+            }
             stuck = wait_for_all(&self.world.sim, stuck, is_read);
             // Some are far behind.
-            let gets_on = |(consumer, _): &(u64, Part)| progress.borrow().read_by(*consumer) > before[consumer];
+            let gets_on = |(consumer, _): &(u64, Part)| progress.borrow().read_by(*consumer) > furthest[consumer];
             if stuck.is_empty() || !stuck.iter().all(gets_on) {
                 stuck.retain(|one| !gets_on(one));
                 break;
