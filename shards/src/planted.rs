@@ -8,10 +8,18 @@
 pub enum PlantedFault {
     /// R1: a commit is released when it is written, not when it is synced.
     AckBeforeSync,
+    /// R1: a change of the catalog is applied and told before it is synced.
+    CatalogToldEarly,
     /// R2: the sync of the journal is said to be done, and is not.
     SyncSkipped,
     /// R3: a relaxed append is acked from memory.
     RelaxedAckFromMemory,
+    /// R3: `flush.messages` makes no sync due.
+    FlushCountForgotten,
+    /// R3: `flush.ms` makes no sync due.
+    FlushTimeForgotten,
+    /// R4: an append that waits for a tail is forgotten when the segment is closed meanwhile.
+    TailWaitForgotten,
     /// R4: an append that finds room overtakes those that wait for it.
     AppendsOvertake,
     /// R5, R6: replay takes every commit that looks like one, whatever its run, generation and predecessor.
@@ -22,6 +30,10 @@ pub enum PlantedFault {
     RunSwitchedEarly,
     /// R8: replay brings back what was deleted.
     LogStartForgotten,
+    /// R8: what was given up stays on the disk.
+    RemovalForgotten,
+    /// R8: what a crash brought back stays on the disk.
+    StraysKept,
     /// R8: a deletion is told and its files go before its entry is synced.
     LogStartToldEarly,
     /// R9: segments get bytes that no sync has covered.
@@ -40,6 +52,10 @@ pub enum PlantedFault {
     AdmittedOnFullDisk,
     /// R15: readers see what is not synced.
     ReadAboveHighWatermark,
+    /// R15: a read from memory begins one batch too far.
+    BatchSkipped,
+    /// R15: a fetch for which nothing comes has no end.
+    FetchNeverExpires,
     /// R16: commits go on after a failed write or sync.
     FenceIgnored,
     /// R1: a duplicate is acked although the original is not synced.

@@ -91,6 +91,7 @@ fn on_a_full_disk_appends_are_refused_and_come_back_when_a_topic_is_deleted() {
     kept.check(&mut peer);
     spare.check(&mut peer);
     assert_eq!(delete_records(&mut peer, "kept", 10), (ErrorCode::None, 10));
+    kept.deleted_below(10);
     assert_eq!(peer.topic("spare", false).error_code, ErrorCode::None);
     assert_eq!(peer.delete("spare"), ErrorCode::None);
 

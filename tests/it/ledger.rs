@@ -29,6 +29,8 @@ pub struct Ledger {
     /// Offset → number of the value there.
     acked: BTreeMap<i64, u64>,
     sent: u64,
+    /// Where its log may begin at the most, whatever the broker says.
+    deleted_below: i64,
 }
 
 /// What became of an append.
@@ -43,7 +45,18 @@ pub enum Appended {
 impl Ledger {
     /// Values of so many bytes, at least eight.
     pub fn new(topic: &str, value_bytes: usize) -> Self {
-        Self { topic: topic.to_owned(), value_bytes, keys: None, producer: None, acked: BTreeMap::new(), sent: 0 }
+        let (topic, acked) = (topic.to_owned(), BTreeMap::new());
+        Self { topic, value_bytes, keys: None, producer: None, acked, sent: 0, deleted_below: 0 }
+    }
+
+    /// Its oldest records go all the time: its log may begin wherever the broker says.
+    pub fn shrinking(self) -> Self {
+        Self { deleted_below: i64::MAX, ..self }
+    }
+
+    /// The records below were deleted on purpose.
+    pub fn deleted_below(&mut self, offset: i64) {
+        self.deleted_below = self.deleted_below.max(offset);
     }
 
     /// Of a compacted topic, whose records have so many keys in turn: one may be gone for a newer one of its key.
@@ -140,6 +153,8 @@ impl Ledger {
             (ErrorCode::None, first) => first,
             (code, _) => return Err(code),
         };
+        let may_begin = self.deleted_below;
+        assert!(first <= may_begin, "{} begins at {first}, and nothing above {may_begin} was deleted", self.topic);
         let mut next = first;
         // Key → the last offset with it.
         let mut newest = BTreeMap::new();

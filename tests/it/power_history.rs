@@ -46,12 +46,14 @@ pub struct Trail {
 impl Trail {
     pub fn create(ledger: Ledger, configs: &[(&str, &str)], peer: &mut Connection, log: &LogEnd) -> Self {
         assert_eq!(peer.create_with(&ledger.topic, 1, configs), ErrorCode::None);
+        let is_shrinking = configs.iter().any(|(key, _)| key.starts_with("retention"));
+        let ledger = if is_shrinking { ledger.shrinking() } else { ledger };
         Self { ledger, created_at: log.now(), acked_at: Vec::new(), starts: Vec::new(), kept: None }
     }
 
     /// Its older records are deleted now and then, so that about so many are left.
     pub fn keeping(self, records: i64) -> Self {
-        Self { kept: Some(records), ..self }
+        Self { kept: Some(records), ledger: self.ledger.shrinking(), ..self }
     }
 
     fn append(&mut self, peer: &mut Connection, log: &LogEnd) {

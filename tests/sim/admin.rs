@@ -8,20 +8,27 @@ use corelog::wire::messages::Response;
 use corelog::wire::messages::create_topics::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest};
 use corelog::wire::messages::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
 use corelog::wire::messages::fetch::{FetchPartition, FetchRequest, FetchTopic};
-use corelog::wire::messages::metadata::MetadataRequest;
+use corelog::wire::messages::metadata::{MetadataRequest, MetadataResponseTopic};
 use shards::runtime::sim::{HostId, SimRuntime};
 use shards::types::TopicId;
 
+use crate::changes::{CONFIG, survey_config};
 use crate::client::{Clients, Shrinks, Topic, pause};
-use crate::history::{Event, Found, Part};
+use crate::history::{Event, Found, MayLose, Part, Setting};
 use crate::link::{Broken, Link};
 use crate::offsets::{EARLIEST, LATEST, offset_at};
 use crate::payload;
+use crate::producer::BATCHES_IN_FLIGHT;
 use crate::world::World;
 
 const REPLY_MAX: Duration = Duration::from_secs(20);
 /// After so many failures of one question the broker is held to be dead.
 const TRIES: usize = 5;
+
+/// On a disk of the usual speed: a commit is on its way, one more is written before the sync.
+const SYNC_MAX: Duration = Duration::from_millis(5);
+/// What one commit can have of a partition: all that the clients have on their way.
+const COMMIT_RECORDS_MAX: usize = 6 * BATCHES_IN_FLIGHT * 6;
 
 /// Asks from a host of its own.
 pub struct Admin {
@@ -79,7 +86,16 @@ impl Admin {
             .chain(configs)
             .map(|(name, value)| CreatableTopicConfig { name: (*name).into(), value: Some((*value).into()) })
             .collect();
-        let relaxed = configs.iter().any(|config| &*config.name == "flush.messages");
+        let number = |wanted: &str| -> Option<u64> {
+            let config = configs.iter().find(|config| &*config.name == wanted)?;
+            Some(config.value.as_ref()?.parse().expect("a number"))
+        };
+        let (records, bytes_max) = (number("flush.messages"), number("retention.bytes"));
+        let age_max = number("flush.ms").map(|ms| Duration::from_millis(ms) + SYNC_MAX);
+        let records_max = |records: u64| usize::try_from(records).expect("a small number") + COMMIT_RECORDS_MAX;
+        let may_lose = records.map(|records| MayLose { records_max: records_max(records), age_max });
+        let relaxed = may_lose.is_some();
+        let config = number(CONFIG).map_or(0, |value| i64::try_from(value).expect("a small number"));
         let compacted = configs.iter().any(|config| &*config.name == "cleanup.policy");
         let id = self.run(world, move |clients, mut link, _| {
             let topic = CreatableTopic {
@@ -102,9 +118,12 @@ impl Admin {
                 }
             }
         })??;
-        let topic = Topic { name: name.to_owned(), id, partitions, relaxed, compacted, shrinks };
+        let topic = Topic { name: name.to_owned(), id, partitions, relaxed, compacted, shrinks, bytes_max };
         let expires = shrinks == Shrinks::ByRetention;
-        self.clients.history.push(Event::Created { topic: id, relaxed, compacted, expires });
+        self.clients.history.push(Event::Created { topic: id, may_lose, compacted, expires });
+        for (setting, value) in [(Setting::Partitions, partitions.into()), (Setting::Config, config)] {
+            self.clients.history.push(Event::Changed { topic: id, setting, value });
+        }
         self.clients.topics.borrow_mut().push(topic.clone());
         Some(topic)
     }
@@ -190,12 +209,19 @@ impl Admin {
             clients.history.push(Event::Topics { ids });
             for topic in &reply.topics {
                 let Some(known) = clients.topic(topic.topic_id) else { continue };
-                if topic.partitions.len() != usize::try_from(known.partitions).expect("few") {
-                    clients.history.unexpected(format!("{} has {} partitions", known.name, topic.partitions.len()));
+                let count = i32::try_from(topic.partitions.len()).expect("few");
+                clients.history.push(Event::HasNow {
+                    topic: known.id,
+                    setting: Setting::Partitions,
+                    value: count.into(),
+                });
+                clients.has_partitions(known.id, count);
+                if known.shrinks == Shrinks::Never {
+                    survey_config(&clients, &mut link, &known).await?;
                 }
                 for partition in &topic.partitions {
                     let part = Part { topic: topic.topic_id, index: partition.partition_index };
-                    if clients.is_excused(partition.error_code) {
+                    if clients.is_excused(part, partition.error_code) {
                         continue;
                     }
                     if partition.error_code != ErrorCode::None {
@@ -208,6 +234,33 @@ impl Admin {
                         continue;
                     };
                     clients.history.push(Event::Surveyed { part, high_watermark, epoch: partition.leader_epoch });
+                }
+            }
+            Ok(())
+        });
+    }
+
+    /// The names of all partitions that the broker has; `None` if it does not say.
+    pub fn partitions(&self, world: &World) -> Option<Vec<String>> {
+        self.run(world, |_, mut link, _| async move {
+            let request =
+                MetadataRequest { topics: None, allow_auto_topic_creation: false, ..MetadataRequest::default() };
+            let Response::Metadata(reply) = link.ask(request, 12, REPLY_MAX).await? else {
+                return Err(Broken::Nonsense("another reply than asked for".to_owned()));
+            };
+            let name_of = |topic: &MetadataResponseTopic| topic.name.as_ref().map(ToString::to_string);
+            let names = reply.topics.iter().filter_map(|topic| Some((name_of(topic)?, topic.partitions.len())));
+            Ok(names.flat_map(|(name, count)| (0..count).map(move |index| format!("{name}-{index}"))).collect())
+        })
+    }
+
+    /// Where logs start, noted in the history.
+    pub fn ask_starts(&self, world: &World) {
+        self.run(world, |clients, mut link, _| async move {
+            let topics = clients.topics.borrow().clone();
+            for topic in topics {
+                for part in topic.parts() {
+                    offset_at(&clients, &mut link, &topic, part.index, EARLIEST).await?;
                 }
             }
             Ok(())
@@ -262,7 +315,7 @@ async fn scan_once(clients: &Clients, link: &mut Link, topic: &Topic, part: Part
         if moves && data.as_ref().is_some_and(|data| data.error_code == ErrorCode::OffsetOutOfRange) {
             return Ok(false);
         }
-        if data.as_ref().is_some_and(|data| clients.is_excused(data.error_code)) {
+        if data.as_ref().is_some_and(|data| clients.is_excused(part, data.error_code)) {
             return Ok(true);
         }
         let Some(data) = data.filter(|data| data.error_code == ErrorCode::None) else {

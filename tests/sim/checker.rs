@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use shards::types::{Mono, TopicId};
 
-use crate::history::{At, Event, Found, Part, Value};
+use crate::history::{At, Event, Found, MayLose, Part, Setting, Value};
 use crate::payload::{is_tombstone, key_of};
 
 /// What the checker holds the broker to.
@@ -16,6 +16,8 @@ use crate::payload::{is_tombstone, key_of};
 pub enum Property {
     /// What was acked or read once is there in every later read that covers it.
     AckedIsReadable,
+    /// A power cut takes no more of a relaxed log than `flush.messages` and `flush.ms` allow.
+    LossesAreBounded,
     /// Of a compacted log: a record goes only for a newer one of its key, or when it deletes the key.
     NewestIsKept,
     /// An offset means the same record, of the same epoch, for ever.
@@ -41,6 +43,16 @@ pub enum Property {
     NothingAckedAfterTheFence,
     /// A topic is there from its creation to its deletion, and then no more.
     TopicsAreKept,
+    /// No two producers get the same id.
+    ProducerIdsAreUnique,
+    /// A change of a topic that was told stays, and nothing that nobody asked for comes.
+    ChangesAreKept,
+    /// After the last fault every append and fetch is answered.
+    EverybodyGetsOn,
+    /// A fetch brings what comes next, if there is something.
+    FetchesSkipNothing,
+    /// What was deleted or replaced is gone from the disk in the end.
+    SpaceComesBack,
     /// Every answer is one that this broker may give.
     AnswersAreExpected,
 }
@@ -57,8 +69,8 @@ impl fmt::Display for Violation {
     }
 }
 
-/// Violations that are listed; one is enough to fail.
-const LISTED_MAX: usize = 20;
+/// Violations of each property that are listed; one is enough to fail, and no property hides another.
+const LISTED_MAX: usize = 4;
 
 /// Everything in the history that must not be.
 pub fn check(events: &[Event]) -> Vec<Violation> {
@@ -67,7 +79,12 @@ pub fn check(events: &[Event]) -> Vec<Violation> {
         checker.take(at, event);
     }
     checker.end();
-    checker.violations.truncate(LISTED_MAX);
+    let mut listed: BTreeMap<Property, usize> = BTreeMap::new();
+    checker.violations.retain(|violation| {
+        let listed = listed.entry(violation.property).or_default();
+        *listed += 1;
+        *listed <= LISTED_MAX
+    });
     checker.violations
 }
 
@@ -76,9 +93,15 @@ struct Checker {
     violations: Vec<Violation>,
     parts: BTreeMap<Part, PartState>,
     topics: BTreeMap<TopicId, TopicState>,
+    settings: BTreeMap<(TopicId, Setting), SettingState>,
     sent: BTreeMap<Value, Sent>,
+    producer_ids: BTreeSet<i64>,
     starts: i32,
     fenced: Option<Mono>,
+    /// The last start was surveyed, and its process is there and writes.
+    is_alive: bool,
+    /// When the last of such processes ended.
+    died: Option<Mono>,
     /// An orderly stop synced everything, and nothing ran since.
     stopped: bool,
 }
@@ -92,11 +115,18 @@ struct Sent {
 #[derive(Default)]
 struct TopicState {
     created: bool,
-    relaxed: bool,
+    may_lose: Option<MayLose>,
     compacted: bool,
     expires: bool,
     delete_asked: bool,
     deleted: bool,
+}
+
+#[derive(Default)]
+struct SettingState {
+    told: i64,
+    /// Asked for since then, without an answer.
+    perhaps: Vec<i64>,
 }
 
 #[derive(Default)]
@@ -107,6 +137,8 @@ struct PartState {
     log_start: Rising,
     /// The furthest that anybody asked to delete.
     deletable: i64,
+    /// Requests to delete all that have no answer: nobody knows how far they go.
+    boundless: usize,
     /// And how many starts had been begun by then.
     epoch: Option<(i32, i32)>,
     /// Power was cut since the last survey.
@@ -120,6 +152,8 @@ struct Known {
     value: Value,
     epoch: Option<i32>,
     since: At,
+    /// When its ack was there.
+    acked: Option<Mono>,
 }
 
 /// A number that must not fall, and since when each of its values is known.
@@ -150,19 +184,33 @@ impl Checker {
 
     fn take(&mut self, at: At, event: &Event) {
         match event {
-            Event::Created { topic, relaxed, compacted, expires } => {
-                let (relaxed, compacted, expires) = (*relaxed, *compacted, *expires);
-                let state = TopicState { created: true, relaxed, compacted, expires, ..TopicState::default() };
+            Event::Created { topic, may_lose, compacted, expires } => {
+                let (may_lose, compacted, expires) = (*may_lose, *compacted, *expires);
+                let state = TopicState { created: true, may_lose, compacted, expires, ..TopicState::default() };
                 if self.topics.insert(*topic, state).is_some() {
                     self.fault(Property::TopicsAreKept, format!("the id {topic:?} was used before"));
                 }
             }
             Event::DeleteAsked { topic } => self.topics.entry(*topic).or_default().delete_asked = true,
             Event::Deleted { topic } => self.topics.entry(*topic).or_default().deleted = true,
+            Event::ProducerId { id } => {
+                if !self.producer_ids.insert(*id) {
+                    self.fault(Property::ProducerIdsAreUnique, format!("{id} was given before"));
+                }
+            }
+            Event::ChangeAsked { topic, setting, value } => {
+                self.settings.entry((*topic, *setting)).or_default().perhaps.push(*value);
+            }
+            Event::Changed { topic, setting, value } => {
+                self.settings.insert((*topic, *setting), SettingState { told: *value, perhaps: Vec::new() });
+            }
+            Event::HasNow { topic, setting, value } => self.has_now(*topic, *setting, *value),
             Event::Sent { part, producer, value } => {
                 self.sent.insert(*value, Sent { part: *part, producer: *producer });
             }
-            Event::Acked { part, value, offset, sent } => self.acked(at, *part, *value, *offset, *sent),
+            Event::Acked { part, value, offset, sent, when } => {
+                self.acked(at, *part, *value, *offset, *sent, *when);
+            }
             Event::Read { part, asked, found, high_watermark } => {
                 let gone = self.parts.entry(*part).or_default().log_start.before(*asked);
                 if found.offset < gone {
@@ -181,32 +229,61 @@ impl Checker {
             }
             Event::DeletionAsked { part, upto } => {
                 let state = self.parts.entry(*part).or_default();
-                state.deletable = state.deletable.max(*upto);
+                match upto {
+                    Some(upto) => state.deletable = state.deletable.max(*upto),
+                    None => state.boundless += 1,
+                }
+            }
+            Event::AllDeleted { part, log_start } => {
+                let state = self.parts.entry(*part).or_default();
+                state.deletable = state.deletable.max(*log_start);
+                state.boundless = state.boundless.saturating_sub(1);
             }
             Event::Starts { part, asked, log_start } => self.starts_at(at, *part, *asked, *log_start),
             Event::Surveyed { part, high_watermark, epoch } => self.surveyed(at, *part, *high_watermark, *epoch),
             Event::InSegments { part, end } => self.parts.entry(*part).or_default().in_segments = *end,
-            Event::Topics { ids } => self.topics(ids),
+            Event::Topics { ids } => {
+                self.is_alive = true;
+                self.topics(ids);
+            }
             Event::Starting => {
                 self.starts += 1;
                 (self.fenced, self.stopped) = (None, false);
             }
             Event::Stopped => self.stopped = true,
-            Event::PowerCut => {
+            Event::Killed { when } => self.died(*when),
+            Event::PowerCut { when } => {
+                self.died(*when);
                 let uncertain = !self.stopped;
                 self.parts.values_mut().for_each(|part| part.uncertain |= uncertain);
             }
-            Event::Fenced { when } => self.fenced = Some(*when),
+            Event::Fenced { when } => {
+                self.fenced = Some(*when);
+                self.died(*when);
+            }
             Event::Unexpected { what } => self.fault(Property::AnswersAreExpected, what.clone()),
+            Event::Stuck { what } => self.fault(Property::EverybodyGetsOn, what.clone()),
+            Event::Skipped { what } => self.fault(Property::FetchesSkipNothing, what.clone()),
+            Event::SpaceKept { what } => self.fault(Property::SpaceComesBack, what.clone()),
         }
     }
 
-    fn acked(&mut self, at: At, part: Part, value: Value, offset: Option<i64>, sent: Mono) {
+    fn died(&mut self, when: Mono) {
+        if std::mem::take(&mut self.is_alive) {
+            self.died = Some(when);
+        }
+    }
+
+    fn acked(&mut self, at: At, part: Part, value: Value, offset: Option<i64>, sent: Mono, when: Mono) {
         if self.fenced.is_some_and(|fenced| sent > fenced) {
             self.fault(Property::NothingAckedAfterTheFence, format!("{part:?}: value {value}"));
         }
         if let Some(offset) = offset {
             self.know(at, part, offset, value, None);
+            let known = self.parts.get_mut(&part).and_then(|state| state.known.get_mut(&offset));
+            if let Some(known) = known {
+                known.acked = Some(when);
+            }
         }
     }
 
@@ -223,7 +300,7 @@ impl Checker {
             return;
         }
         let state = self.parts.entry(part).or_default();
-        let known = state.known.entry(offset).or_insert(Known { value, epoch, since: at });
+        let known = state.known.entry(offset).or_insert(Known { value, epoch, since: at, acked: None });
         let before = *known;
         known.epoch = known.epoch.or(epoch);
         let elsewhere = *state.offsets.entry(value).or_insert(offset);
@@ -312,7 +389,7 @@ impl Checker {
         let expires = self.topics.get(&part.topic).is_some_and(|topic| topic.expires);
         let state = self.parts.entry(part).or_default();
         let before = state.log_start.before(asked);
-        let deletable = state.deletable;
+        let deletable = if state.boundless > 0 { i64::MAX } else { state.deletable };
         state.log_start.raise(at, log_start);
         if log_start < before {
             self.fault(Property::LogStartNeverBack, format!("{part:?}: {log_start} after {before}"));
@@ -324,19 +401,25 @@ impl Checker {
     }
 
     fn surveyed(&mut self, at: At, part: Part, high_watermark: i64, epoch: i32) {
-        let relaxed = self.topics.get(&part.topic).is_some_and(|topic| topic.relaxed);
-        let starts = self.starts;
+        let may_lose = self.topics.get(&part.topic).and_then(|topic| topic.may_lose);
+        let (starts, died) = (self.starts, self.died);
         let state = self.parts.entry(part).or_default();
         let before = state.epoch.replace((epoch, starts));
         let lost_from = state.known.range(high_watermark..).next().map(|(offset, known)| (*offset, known.value));
         let known_end = state.high_watermark.before(at);
         let in_segments = std::mem::take(&mut state.in_segments);
-        if std::mem::take(&mut state.uncertain) && relaxed {
+        if std::mem::take(&mut state.boundless) > 0 {
+            // What had no answer was carried out by the last process, or never will be.
+            state.deletable = state.deletable.max(high_watermark);
+        }
+        let is_uncertain = std::mem::take(&mut state.uncertain);
+        if let Some(may_lose) = may_lose.filter(|_| is_uncertain) {
             let gone = state.known.split_off(&high_watermark);
             for known in gone.values() {
                 state.offsets.remove(&known.value);
             }
             state.high_watermark.reset(at, high_watermark);
+            self.losses(part, may_lose, &gone, died);
         } else if let Some((offset, value)) = lost_from {
             let what = format!("{part:?}: offset {offset}, value {value}, is gone: the log ends at {high_watermark}");
             self.fault(Property::AckedIsReadable, what);
@@ -354,6 +437,34 @@ impl Checker {
         {
             let what = format!("{part:?}: epoch {epoch} after {old}, with {} starts between", starts - then);
             self.fault(Property::LeaderEpochGrowsByOnePerStart, what);
+        }
+    }
+
+    /// What a power cut took from a relaxed log.
+    fn losses(&mut self, part: Part, may_lose: MayLose, gone: &BTreeMap<i64, Known>, died: Option<Mono>) {
+        let acked = gone.iter().filter_map(|(offset, known)| Some((*offset, known.acked?)));
+        let count = acked.clone().count();
+        if count > may_lose.records_max {
+            let what = format!("{part:?} lost {count} acked records, and may lose {}", may_lose.records_max);
+            self.fault(Property::LossesAreBounded, what);
+        }
+        let Some((age_max, died)) = may_lose.age_max.zip(died) else { return };
+        let oldest = acked.map(|(offset, when)| (died.since(when), offset)).max();
+        if let Some((age, offset)) = oldest.filter(|(age, _)| *age > age_max) {
+            let what =
+                format!("{part:?} lost offset {offset}, acked for {age:?}, which is to be synced after {age_max:?}");
+            self.fault(Property::LossesAreBounded, what);
+        }
+    }
+
+    fn has_now(&mut self, topic: TopicId, setting: Setting, value: i64) {
+        // What had no answer was carried out by the last process, or never will be.
+        let now = SettingState { told: value, perhaps: Vec::new() };
+        let before = self.settings.insert((topic, setting), now).unwrap_or_default();
+        if value != before.told && !before.perhaps.contains(&value) {
+            let SettingState { told, perhaps } = before;
+            let what = format!("{setting:?} of {topic:?} is {value} after {told}, and {perhaps:?} were asked for");
+            self.fault(Property::ChangesAreKept, what);
         }
     }
 

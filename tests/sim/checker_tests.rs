@@ -1,17 +1,22 @@
 //! Histories with a planted flaw: each must be caught, and a sound one must pass.
 
+use std::time::Duration;
+
 use super::*;
 
 const TOPIC: TopicId = TopicId([7; 16]);
 const PART: Part = Part { topic: TOPIC, index: 0 };
-const CREATED: Event = Event::Created { topic: TOPIC, relaxed: false, compacted: false, expires: false };
+const CREATED: Event = Event::Created { topic: TOPIC, may_lose: None, compacted: false, expires: false };
+
+const CUT: Event = Event::PowerCut { when: Mono(1_000) };
+const ANYTHING: MayLose = MayLose { records_max: usize::MAX, age_max: None };
 
 fn sent(value: Value) -> Event {
     Event::Sent { part: PART, producer: 1, value }
 }
 
 fn acked(value: Value, offset: i64) -> Event {
-    Event::Acked { part: PART, value, offset: Some(offset), sent: Mono(0) }
+    Event::Acked { part: PART, value, offset: Some(offset), sent: Mono(0), when: Mono(0) }
 }
 
 fn read(value: Value, offset: i64) -> Event {
@@ -24,7 +29,7 @@ fn scanned(asked: At, end: i64, values: &[Value]) -> Event {
 }
 
 fn deletable(upto: i64) -> Event {
-    Event::DeletionAsked { part: PART, upto }
+    Event::DeletionAsked { part: PART, upto: Some(upto) }
 }
 
 fn starts(asked: At, log_start: i64) -> Event {
@@ -49,31 +54,62 @@ fn caught(property: Property, events: &[Event]) {
 fn a_sound_history_passes_whatever_is_unknown() {
     let created = CREATED;
     let events = [created, Event::Starting, surveyed(0, 1), sent(1), sent(2), sent(3), acked(1, 0), read(2, 1)];
-    let after = [Event::PowerCut, Event::Starting, surveyed(2, 2), scanned(10, 2, &[1, 2])];
+    let after = [CUT, Event::Starting, surveyed(2, 2), scanned(10, 2, &[1, 2])];
     assert_eq!(check(&[&events[..], &after].concat()), []);
 }
 
 #[test]
 fn a_lost_ack_is_caught_by_the_survey_and_by_the_scan() {
-    caught(Property::AckedIsReadable, &[sent(1), acked(1, 0), Event::PowerCut, Event::Starting, surveyed(0, 1)]);
+    caught(Property::AckedIsReadable, &[sent(1), acked(1, 0), CUT, Event::Starting, surveyed(0, 1)]);
     caught(Property::AckedIsReadable, &[sent(1), acked(1, 0), scanned(2, 0, &[])]);
     caught(Property::AckedIsReadable, &[sent(1), acked(1, 0), scanned(2, 1, &[])]);
 }
 
 #[test]
 fn what_was_read_once_must_stay() {
-    caught(Property::AckedIsReadable, &[sent(1), read(1, 0), Event::PowerCut, Event::Starting, surveyed(0, 1)]);
+    caught(Property::AckedIsReadable, &[sent(1), read(1, 0), CUT, Event::Starting, surveyed(0, 1)]);
 }
 
 #[test]
 fn a_relaxed_log_may_lose_its_end_to_a_power_cut_and_to_nothing_else() {
-    let created = Event::Created { topic: TOPIC, relaxed: true, compacted: false, expires: false };
+    let created = Event::Created { topic: TOPIC, may_lose: Some(ANYTHING), compacted: false, expires: false };
     let before = [created, sent(1), acked(1, 0)];
-    let cut = [Event::PowerCut, Event::Starting, surveyed(0, 1)];
+    let cut = [CUT, Event::Starting, surveyed(0, 1)];
     assert_eq!(check(&[&before[..], &cut].concat()), []);
     caught(Property::AckedIsReadable, &[&before[..], &cut[1..]].concat());
     // An orderly stop left nothing that a power cut could take.
     caught(Property::AckedIsReadable, &[&before[..], &[Event::Stopped], &cut].concat());
+}
+
+#[test]
+fn a_relaxed_log_that_loses_more_than_its_flushing_allows_is_caught() {
+    let lost = |may_lose, end| {
+        let created = Event::Created { topic: TOPIC, may_lose: Some(may_lose), compacted: false, expires: false };
+        let acked = |value, offset, when| Event::Acked { part: PART, value, offset: Some(offset), sent: Mono(0), when };
+        let alive = [created, Event::Topics { ids: vec![TOPIC] }, sent(1), sent(2), sent(3)];
+        let acks = [acked(1, 0, Mono(100)), acked(2, 1, Mono(900)), acked(3, 2, Mono(950))];
+        [&alive[..], &acks, &[CUT, Event::Starting, surveyed(end, 1)]].concat()
+    };
+    let records = |records_max| MayLose { records_max, age_max: None };
+    let age = |nanos| MayLose { records_max: usize::MAX, age_max: Some(Duration::from_nanos(nanos)) };
+    assert_eq!(check(&lost(records(2), 1)), []);
+    caught(Property::LossesAreBounded, &lost(records(2), 0));
+    assert_eq!(check(&lost(age(100), 1)), []);
+    caught(Property::LossesAreBounded, &lost(age(100), 0));
+    assert_eq!(check(&lost(age(900), 0)), []);
+}
+
+#[test]
+fn only_the_life_of_the_process_counts_for_what_it_may_lose() {
+    let may_lose = MayLose { records_max: 1, age_max: Some(Duration::from_nanos(100)) };
+    let created = Event::Created { topic: TOPIC, may_lose: Some(may_lose), compacted: false, expires: false };
+    let acked = Event::Acked { part: PART, value: 1, offset: Some(0), sent: Mono(0), when: Mono(100) };
+    let before = [created, Event::Topics { ids: vec![TOPIC] }, sent(1), acked];
+    let cut = [Event::Starting, CUT, Event::Starting, surveyed(0, 1)];
+    for end in [Event::Killed { when: Mono(200) }, Event::Fenced { when: Mono(200) }] {
+        assert_eq!(check(&[&before[..], &[end], &cut].concat()), []);
+    }
+    caught(Property::LossesAreBounded, &[&before[..], &[Event::Killed { when: Mono(201) }], &cut].concat());
 }
 
 #[test]
@@ -103,7 +139,7 @@ fn a_high_watermark_or_log_start_that_falls_is_caught() {
     caught(Property::HighWatermarkNeverBack, &[answered(0, 5, 0), answered(1, 4, 0)]);
     caught(Property::HighWatermarkNeverBack, &[answered(0, 5, 0), Event::Starting, surveyed(4, 1)]);
     caught(Property::LogStartNeverBack, &[deletable(3), answered(1, 5, 3), answered(2, 5, 2)]);
-    caught(Property::LogStartNeverBack, &[deletable(3), starts(1, 3), Event::PowerCut, Event::Starting, starts(4, 0)]);
+    caught(Property::LogStartNeverBack, &[deletable(3), starts(1, 3), CUT, Event::Starting, starts(4, 0)]);
     // Asked for before the other answer was known: it may be older.
     assert_eq!(check(&[deletable(3), answered(1, 5, 3), answered(1, 4, 2)]), []);
 }
@@ -112,8 +148,21 @@ fn a_high_watermark_or_log_start_that_falls_is_caught() {
 fn a_log_start_that_moves_by_itself_is_caught_unless_retention_may_move_it() {
     caught(Property::OnlyTheDeletedIsGone, &[CREATED, starts(1, 1)]);
     caught(Property::OnlyTheDeletedIsGone, &[CREATED, deletable(3), starts(2, 4)]);
-    let expires = Event::Created { topic: TOPIC, relaxed: false, compacted: false, expires: true };
+    let expires = Event::Created { topic: TOPIC, may_lose: None, compacted: false, expires: true };
     assert_eq!(check(&[expires, starts(1, 4)]), []);
+}
+
+#[test]
+fn a_deletion_of_all_allows_what_it_came_to_and_no_more() {
+    let all = Event::DeletionAsked { part: PART, upto: None };
+    let deleted = Event::AllDeleted { part: PART, log_start: 4 };
+    assert_eq!(check(&[CREATED, all.clone(), starts(2, 4)]), [], "nobody knows yet how far it goes");
+    let done = [CREATED, all.clone(), deleted, starts(3, 4)];
+    assert_eq!(check(&done), []);
+    caught(Property::OnlyTheDeletedIsGone, &[&done[..], &[starts(4, 5)]].concat());
+    let cut = [CREATED, all, CUT, Event::Starting, starts(4, 6), surveyed(6, 1)];
+    assert_eq!(check(&cut), [], "it came to pass, and nobody was told");
+    caught(Property::OnlyTheDeletedIsGone, &[&cut[..], &[starts(6, 7)]].concat());
 }
 
 #[test]
@@ -144,7 +193,7 @@ fn a_read_above_the_high_watermark_is_caught() {
 
 #[test]
 fn an_ack_after_the_fence_is_caught() {
-    let late = Event::Acked { part: PART, value: 1, offset: Some(0), sent: Mono(1) };
+    let late = Event::Acked { part: PART, value: 1, offset: Some(0), sent: Mono(1), when: Mono(1) };
     caught(Property::NothingAckedAfterTheFence, &[sent(1), Event::Fenced { when: Mono(0) }, late]);
 }
 
@@ -158,13 +207,41 @@ fn a_topic_that_is_lost_or_comes_back_is_caught() {
 }
 
 #[test]
-fn an_unexpected_answer_is_caught() {
-    caught(Property::AnswersAreExpected, &[Event::Unexpected { what: "an error".to_owned() }]);
+fn a_producer_id_that_is_given_twice_is_caught() {
+    let given = |id| Event::ProducerId { id };
+    assert_eq!(check(&[given(1), given(2)]), []);
+    caught(Property::ProducerIdsAreUnique, &[given(1), CUT, Event::Starting, given(1)]);
+}
+
+#[test]
+fn a_change_that_is_lost_or_that_nobody_asked_for_is_caught() {
+    let setting = Setting::Config;
+    let asked = |value| Event::ChangeAsked { topic: TOPIC, setting, value };
+    let told = |value| Event::Changed { topic: TOPIC, setting, value };
+    let found = |value| Event::HasNow { topic: TOPIC, setting, value };
+    let before = [asked(1), told(1), asked(2)];
+    for sound in [1, 2] {
+        assert_eq!(check(&[&before[..], &[found(sound)]].concat()), []);
+    }
+    for wrong in [0, 3] {
+        caught(Property::ChangesAreKept, &[&before[..], &[found(wrong)]].concat());
+    }
+    caught(Property::ChangesAreKept, &[&before[..], &[found(2), found(1)]].concat());
+    caught(Property::ChangesAreKept, &[&before[..], &[found(1), found(2)]].concat());
+}
+
+#[test]
+fn what_clients_and_the_world_notice_is_told() {
+    let what = || "it".to_owned();
+    caught(Property::AnswersAreExpected, &[Event::Unexpected { what: what() }]);
+    caught(Property::EverybodyGetsOn, &[Event::Stuck { what: what() }]);
+    caught(Property::FetchesSkipNothing, &[Event::Skipped { what: what() }]);
+    caught(Property::SpaceComesBack, &[Event::SpaceKept { what: what() }]);
 }
 
 #[test]
 fn a_compacted_log_may_lack_what_a_newer_record_replaced_and_nothing_else() {
-    let created = || Event::Created { topic: TOPIC, relaxed: false, compacted: true, expires: false };
+    let created = || Event::Created { topic: TOPIC, may_lose: None, compacted: true, expires: false };
     // Two values that share a key, and between them one that does not.
     let old = 1;
     let other =
@@ -185,7 +262,7 @@ fn a_compacted_log_may_lack_what_a_newer_record_replaced_and_nothing_else() {
 
 #[test]
 fn a_compacted_log_may_lack_a_tombstone_unless_what_it_deletes_is_there() {
-    let created = || Event::Created { topic: TOPIC, relaxed: false, compacted: true, expires: false };
+    let created = || Event::Created { topic: TOPIC, may_lose: None, compacted: true, expires: false };
     let (old, tombstone) = (0..1_000)
         .flat_map(|old| (old + 1..1_000).map(move |new| (old, new)))
         .find(|(old, new)| key_of(*old) == key_of(*new) && !is_tombstone(*old) && is_tombstone(*new))
@@ -204,8 +281,8 @@ fn a_compacted_log_may_lack_a_tombstone_unless_what_it_deletes_is_there() {
 
 #[test]
 fn a_segment_that_held_more_than_the_log_after_a_cut_is_caught() {
-    let relaxed = Event::Created { topic: TOPIC, relaxed: true, compacted: false, expires: false };
-    let cut = |end| [relaxed.clone(), Event::PowerCut, Event::InSegments { part: PART, end }, Event::Starting];
+    let relaxed = Event::Created { topic: TOPIC, may_lose: Some(ANYTHING), compacted: false, expires: false };
+    let cut = |end| [relaxed.clone(), CUT, Event::InSegments { part: PART, end }, Event::Starting];
     caught(Property::SegmentsHoldTheSynced, &[&cut(8)[..], &[surveyed(7, 1)]].concat());
     assert_eq!(check(&[&cut(7)[..], &[surveyed(7, 1)]].concat()), []);
 }

@@ -11,6 +11,7 @@ use shards::runtime::sim::SimRuntime;
 use shards::types::TopicId;
 
 use crate::history::{History, Part, Value};
+use crate::liveness::Progress;
 use crate::world::{Gate, World};
 
 /// Who may delete a topic's oldest records.
@@ -33,6 +34,8 @@ pub struct Topic {
     /// `cleanup.policy=compact`: records have keys, and offsets may jump.
     pub compacted: bool,
     pub shrinks: Shrinks,
+    /// `retention.bytes`, if it is bounded.
+    pub bytes_max: Option<u64>,
 }
 
 impl Topic {
@@ -54,8 +57,28 @@ pub struct Load {
     pub may_be_full: bool,
     /// The broker is about to leave, and may refuse whatever it likes.
     pub may_refuse: bool,
-    /// A file is damaged: its partition may be offline.
-    pub may_be_damaged: bool,
+    /// What may be offline for a damaged file.
+    pub damage: Damage,
+}
+
+/// How far the damage of a file may reach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Damage {
+    Nothing,
+    /// It is one of this partition's files, and all others are served.
+    Of(Part),
+    /// Nobody knows whom the file is for.
+    Any,
+}
+
+impl Damage {
+    pub fn reaches(self, part: Part) -> bool {
+        match self {
+            Damage::Nothing => false,
+            Damage::Of(damaged) => damaged == part,
+            Damage::Any => true,
+        }
+    }
 }
 
 impl Default for Load {
@@ -67,7 +90,7 @@ impl Default for Load {
             reply_limit: Duration::from_secs(2),
             may_be_full: false,
             may_refuse: false,
-            may_be_damaged: false,
+            damage: Damage::Nothing,
         }
     }
 }
@@ -82,9 +105,12 @@ pub struct Clients {
     pub topics: Rc<RefCell<Vec<Topic>>>,
     /// Nobody produces to it for now.
     pub resting: Rc<Cell<Option<TopicId>>>,
+    /// Nobody sends anything for now.
+    pub is_hushed: Rc<Cell<bool>>,
+    pub progress: Rc<RefCell<Progress>>,
     pub load: Rc<Cell<Load>>,
     next_value: Rc<Cell<Value>>,
-    next_producer: Rc<Cell<u64>>,
+    next_client: Rc<Cell<u64>>,
     /// Acks so far, for scenarios that wait for progress.
     pub acks: Rc<Cell<u64>>,
     /// Batches refused for want of space.
@@ -99,9 +125,11 @@ impl Clients {
             gate: world.gate.clone(),
             topics: Rc::default(),
             resting: Rc::default(),
+            is_hushed: Rc::default(),
+            progress: Rc::default(),
             load: Rc::new(Cell::new(load)),
             next_value: Rc::new(Cell::new(1)),
-            next_producer: Rc::default(),
+            next_client: Rc::default(),
             acks: Rc::default(),
             refusals: Rc::default(),
         }
@@ -113,14 +141,20 @@ impl Clients {
         value
     }
 
-    pub fn fresh_producer(&self) -> u64 {
-        let producer = self.next_producer.get();
-        self.next_producer.set(producer + 1);
-        producer
+    /// A number for a producer or a consumer.
+    pub fn fresh_client(&self) -> u64 {
+        let client = self.next_client.get();
+        self.next_client.set(client + 1);
+        client
     }
 
     pub fn topic(&self, id: TopicId) -> Option<Topic> {
         self.topics.borrow().iter().find(|topic| topic.id == id).cloned()
+    }
+
+    /// From now on clients use so many partitions of it.
+    pub fn has_partitions(&self, id: TopicId, count: i32) {
+        self.topics.borrow_mut().iter_mut().filter(|topic| topic.id == id).for_each(|topic| topic.partitions = count);
     }
 
     /// What was at an offset need not be there for ever.
@@ -133,11 +167,11 @@ impl Clients {
     }
 
     /// A refusal that the faults of the scenario explain.
-    pub fn is_excused(&self, error: ErrorCode) -> bool {
-        let Load { may_refuse, may_be_damaged, .. } = self.load.get();
+    pub fn is_excused(&self, part: Part, error: ErrorCode) -> bool {
+        let Load { may_refuse, damage, .. } = self.load.get();
         match error {
             ErrorCode::NotLeaderOrFollower => may_refuse,
-            ErrorCode::KafkaStorageError => may_be_damaged,
+            ErrorCode::KafkaStorageError => damage.reaches(part),
             _ => false,
         }
     }

@@ -50,7 +50,9 @@ fn compacted(seed: u64) -> (Outcome, usize) {
         }
     }
     stage.run_for(50, 300);
+    stage.expect_progress();
     stage.scan();
+    stage.expect_space_back();
     let holes = table.map_or(0, |table| holes(&stage, &table));
     (stage.verdict(), holes)
 }

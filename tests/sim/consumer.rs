@@ -6,6 +6,7 @@ use std::time::Duration;
 use corelog::wire::ErrorCode;
 use corelog::wire::messages::Response;
 use corelog::wire::messages::fetch::{FetchPartition, FetchRequest, FetchTopic, PartitionData};
+use shards::runtime::Runtime;
 use shards::runtime::sim::SimRuntime;
 
 use crate::client::{Clients, one_in, pause, pick};
@@ -16,11 +17,13 @@ use crate::payload;
 
 /// Version by topic id.
 const VERSION: i16 = 16;
-const REPLY_MAX: Duration = Duration::from_secs(30);
+/// Of a fetch that waits for less than half a second, on a disk that takes a tenth of one for a read.
+const REPLY_MAX: Duration = Duration::from_secs(8);
 
 pub struct Consumer {
     rt: SimRuntime,
     clients: Clients,
+    number: u64,
     positions: BTreeMap<Part, i64>,
     /// The session's id and next epoch, and what the broker thinks our positions are.
     session: Option<Session>,
@@ -34,7 +37,9 @@ struct Session {
 
 impl Consumer {
     pub fn new(rt: SimRuntime, clients: Clients) -> Consumer {
-        Consumer { rt, clients, positions: BTreeMap::new(), session: None }
+        let number = clients.fresh_client();
+        clients.progress.borrow_mut().add_consumer(number);
+        Consumer { rt, clients, number, positions: BTreeMap::new(), session: None }
     }
 
     /// Reads for as long as there is a broker and a test.
@@ -42,8 +47,13 @@ impl Consumer {
         while self.clients.wait_open(&self.rt).await {
             let round = self.clients.gate.round.get();
             self.session = None;
-            if let Err(Broken::Nonsense(what)) = self.read_on_one_connection(round).await {
-                self.clients.history.unexpected(what);
+            match self.read_on_one_connection(round).await {
+                Err(Broken::Nonsense(what)) => self.clients.history.unexpected(what),
+                Err(Broken::TimedOut) if self.clients.is_current(round) => {
+                    let what = format!("consumer {} gets no reply", self.number);
+                    self.clients.history.push(Event::Stuck { what });
+                }
+                Ok(()) | Err(Broken::Ended | Broken::TimedOut) => {}
             }
             pause(&self.rt, Duration::from_millis(1 + pick(&self.rt, 10))).await;
         }
@@ -58,7 +68,8 @@ impl Consumer {
             self.positions.retain(|part, _| live.contains(part));
             for part in &live {
                 let position = self.positions.entry(*part).or_insert(0);
-                if one_in(&self.rt, 200) {
+                // Not while all are awaited at the end.
+                if one_in(&self.rt, 200) && !self.clients.is_hushed.get() {
                     *position = 0;
                 }
             }
@@ -67,10 +78,11 @@ impl Consumer {
                 continue;
             }
             let request = self.request(with_session);
-            let asked = self.clients.history.at();
+            let (asked, sent) = (self.clients.history.at(), self.rt.now());
             let Response::Fetch(reply) = link.ask(request, VERSION, REPLY_MAX).await? else {
                 return Err(Broken::Nonsense("another reply than asked for".to_owned()));
             };
+            self.clients.progress.borrow_mut().answered(self.number, sent);
             if reply.error_code != ErrorCode::None {
                 if self.session.take().is_none() {
                     self.clients.history.unexpected(format!("Fetch without a session: {}", reply.error_code.name()));
@@ -86,18 +98,30 @@ impl Consumer {
                 None => {}
             }
             let mut lost = Vec::new();
+            let (mut has_records, mut behind) = (false, None);
             for topic in reply.responses {
                 for data in topic.partitions {
                     let part = Part { topic: topic.topic_id, index: data.partition_index };
+                    has_records |= data.records.as_ref().is_some_and(|records| !records.is_empty());
+                    let position = self.positions.get(&part).filter(|position| **position < data.high_watermark);
+                    if let Some(position) = position.filter(|_| data.error_code == ErrorCode::None) {
+                        behind = behind.or(Some((part, *position, data.high_watermark)));
+                    }
                     if !self.take(part, asked, data) {
                         lost.push(part);
                     }
                 }
             }
+            // The first batch of a reply comes whatever its limits are.
+            if let Some((part, position, end)) = behind.filter(|_| !has_records) {
+                let what = format!("a fetch of {part:?} at {position} brings nothing, and the log goes to {end}");
+                self.clients.history.push(Event::Skipped { what });
+            }
             for part in lost {
                 let Some(topic) = self.clients.topic(part.topic) else { continue };
                 let start = offset_at(&self.clients, &mut link, &topic, part.index, EARLIEST).await?;
                 self.positions.insert(part, start.unwrap_or(0));
+                self.clients.progress.borrow_mut().read(self.number, part, start.unwrap_or(0));
             }
             if one_in(&self.rt, 4) {
                 pause(&self.rt, Duration::from_micros(pick(&self.rt, 20_000))).await;
@@ -153,7 +177,7 @@ impl Consumer {
                 return true;
             }
             ErrorCode::OffsetOutOfRange if self.clients.may_lose_records(part.topic) => return false,
-            error if self.clients.is_excused(error) => return true,
+            error if self.clients.is_excused(part, error) => return true,
             error => {
                 self.clients.history.unexpected(format!("Fetch of {part:?} at {position}: {}", error.name()));
                 return true;
@@ -167,8 +191,14 @@ impl Consumer {
             Ok(read) => {
                 let from = *position;
                 *position = from.max(read.next.unwrap_or_default());
+                self.clients.progress.borrow_mut().read(self.number, part, *position);
+                let has_gaps = self.clients.topic(part.topic).is_none_or(|topic| topic.compacted);
                 // A batch is given whole, whatever of it was asked for.
-                for found in read.found.into_iter().filter(|found| found.offset >= from) {
+                for (next, found) in (from..).zip(read.found.into_iter().filter(|found| found.offset >= from)) {
+                    if found.offset != next && !has_gaps {
+                        let what = format!("Fetch of {part:?} at {from} gives {} where {next} comes", found.offset);
+                        self.clients.history.push(Event::Skipped { what });
+                    }
                     self.clients.history.push(Event::Read { part, asked, found, high_watermark });
                 }
             }

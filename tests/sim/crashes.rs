@@ -5,8 +5,9 @@ use std::time::Duration;
 use shards::runtime::sim::DiskSpeed;
 
 use crate::client::Load;
+use crate::disks::fail_any;
 use crate::scenario::{Outcome, Stage, must_hold, simulate};
-use crate::world::Setup;
+use crate::world::{ROOT, Setup};
 
 pub fn power_cuts(seed: u64) -> Outcome {
     let mut stage = Stage::new(seed, Setup::default(), Load::default());
@@ -138,6 +139,42 @@ fn a_power_cut_takes_only_the_end_of_a_relaxed_log() {
     simulate("a_power_cut_takes_only_the_end_of_a_relaxed_log", 4, relaxed_power_cuts);
 }
 
+/// Small records and a large window: nothing makes a sync due but `flush.messages` and `flush.ms`.
+pub fn bounded_losses(seed: u64) -> Outcome {
+    let setup = Setup { window_bytes: 8 << 20, journal_bytes: 8 << 20, ..Setup::default() };
+    let load = Load { filler_max: 10, ..Load::default() };
+    let mut stage = Stage::new(seed, setup, load);
+    let shards = stage.any_shards();
+    stage.start(shards);
+    stage.admin.create(&stage.world, "by-count", 1, &[("flush.messages", "50")]);
+    stage.admin.create(&stage.world, "by-time", 1, &[("flush.messages", "1000000"), ("flush.ms", "40")]);
+    stage.cast();
+    for _ in 0..2 {
+        stage.run_for(60, 400);
+        if stage.world.one_in(4) {
+            stage.world.kill()
+        } else {
+            stage.world.power_cut()
+        }
+        if stage.world.one_in(4) {
+            let shards = stage.any_shards();
+            stage.begin_start(shards);
+            stage.run_for(0, 40);
+            stage.world.power_cut();
+        }
+        let shards = stage.any_shards();
+        if !stage.start(shards) {
+            return stage.verdict();
+        }
+    }
+    stage.finish()
+}
+
+#[test]
+fn a_power_cut_takes_no_more_than_flush_messages_and_flush_ms_allow() {
+    simulate("a_power_cut_takes_no_more_than_flush_messages_and_flush_ms_allow", 4, bounded_losses);
+}
+
 pub fn crashes_during_start(seed: u64) -> Outcome {
     let mut stage = Stage::new(seed, Setup::default(), Load::default());
     let shards = stage.several_shards();
@@ -148,7 +185,11 @@ pub fn crashes_during_start(seed: u64) -> Outcome {
     stage.world.power_cut();
     for _ in 0..1 + stage.world.pick(4) {
         let shards = stage.any_shards();
-        stage.begin_start(shards);
+        if stage.world.one_in(2) {
+            fail_a_start(&mut stage, shards);
+        } else {
+            stage.begin_start(shards);
+        }
         stage.run_for(0, 60);
         if stage.world.one_in(3) { stage.world.kill() } else { stage.world.power_cut() }
     }
@@ -163,6 +204,18 @@ pub fn crashes_during_start(seed: u64) -> Outcome {
         return stage.verdict();
     }
     stage.finish()
+}
+
+/// An operation fails in the middle of it, or behind it.
+fn fail_a_start(stage: &mut Stage, shards: u32) {
+    fail_any(stage, 120);
+    stage.begin_start(shards);
+    if let Err(why) = stage.world.wait_ready()
+        && !why.contains(ROOT)
+    {
+        stage.world.history.unexpected(format!("an operation on a file failed, and the start says: {why}"));
+    }
+    stage.world.disk().clear_faults();
 }
 
 #[test]

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use shards::runtime::sim::{DiskOp, DiskSpeed, Fault};
 
-use crate::client::{Load, Shrinks};
+use crate::client::{Damage, Load, Shrinks};
+use crate::compaction;
 use crate::history::Event;
+use crate::mixed::SHORT_SEGMENTS;
 use crate::offsets::delete_records;
 use crate::scenario::{Outcome, Stage, simulate};
 use crate::world::Setup;
@@ -107,6 +109,16 @@ const ERRORS: [(DiskOp, &str); 7] = [
     (DiskOp::Write, ".index"),
 ];
 
+/// An operation of any kind on any file fails, some time from now: once, or from then on all.
+pub fn fail_any(stage: &Stage, after_max: u64) {
+    let world = &stage.world;
+    let ops = [DiskOp::Read, DiskOp::Write, DiskOp::Sync, DiskOp::Other];
+    let op = ops[usize::try_from(world.pick(ops.len() as u64)).expect("an index")];
+    let times = if world.one_in(4) { u64::MAX } else { 1 };
+    let after = world.pick(after_max);
+    world.disk().add_fault(Fault { op, path_contains: "/".to_owned(), after, times });
+}
+
 /// One kind of write or sync fails, once or for good, and the process takes its time to leave. If the broker did nothing
 /// of that kind within `limit`, says which.
 pub fn strike(stage: &Stage, limit: Duration) -> Option<String> {
@@ -159,6 +171,51 @@ pub fn io_errors(seed: u64) -> Outcome {
 #[test]
 fn nothing_is_acked_after_a_failed_write_or_sync() {
     simulate("nothing_is_acked_after_a_failed_write_or_sync", 4, io_errors);
+}
+
+/// Whatever a file is for: the broker leaves, or partitions are out of service until the next start, or nothing needed it.
+pub fn errors_anywhere(seed: u64) -> Outcome {
+    let mut stage = Stage::new(seed, Setup { retention_check_ms: 30, ..Setup::default() }, Load::default());
+    let shards = stage.any_shards();
+    stage.start(shards);
+    let (admin, world) = (&stage.admin, &stage.world);
+    admin.create(world, "events", 2, &[]);
+    admin.create_that(world, Shrinks::ByRequest, "trimmed", 1, &[SHORT_SEGMENTS]);
+    admin.create_that(world, Shrinks::ByRetention, "by-size", 1, &[SHORT_SEGMENTS, ("retention.bytes", "60000")]);
+    admin.create(world, "table", 1, &compaction::CONFIGS);
+    stage.cast();
+    let clients = stage.clients.clone();
+    stage.world.sim.spawn(stage.world.clients[0], |rt| delete_records(rt, clients));
+    for _ in 0..2 {
+        stage.run_for(50, 150);
+        fail_any(&stage, 300);
+        stage.clients.load.set(Load { may_refuse: true, damage: Damage::Any, ..Load::default() });
+        let limit = stage.world.between(Duration::from_millis(50), Duration::from_millis(400));
+        if stage.world.run_until_fenced(limit) {
+            stage.world.history.push(Event::Fenced { when: stage.world.sim.now() });
+            stage.run_for(30, 200);
+        }
+        stage.world.disk().clear_faults();
+        if stage.world.one_in(2) {
+            stage.world.kill()
+        } else {
+            stage.world.power_cut()
+        }
+        // Answers that tell of it are still on their way.
+        stage.run_for(20, 21);
+        stage.clients.load.set(Load::default());
+        let shards = stage.any_shards();
+        if !stage.start(shards) {
+            return stage.verdict();
+        }
+    }
+    stage.run_for(20, 100);
+    stage.finish()
+}
+
+#[test]
+fn after_a_failed_operation_on_any_file_the_next_start_has_everything() {
+    simulate("after_a_failed_operation_on_any_file_the_next_start_has_everything", 8, errors_anywhere);
 }
 
 pub fn full_disk(seed: u64) -> Outcome {

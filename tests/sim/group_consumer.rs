@@ -47,10 +47,12 @@ impl GroupMember {
 
     /// One heartbeat, and what it changes.
     async fn beat(&self, link: &mut Link, place: &mut Place) -> Result<Option<Refused>, Broken> {
+        let asked = self.rt.now();
         let heard = self.tell(link, place).await?;
         if let Some(refused) = self.refused("ConsumerGroupHeartbeat", heard.error_code) {
             return Ok(Some(refused));
         }
+        self.ledger.accepted(self.number, place.positions.keys().copied(), asked);
         place.epoch = heard.member_epoch;
         let Some(assignment) = heard.assignment else { return Ok(None) };
         place.topic = assignment.topic_partitions.first().map(|topic| topic.topic_id).or(place.topic);
@@ -62,7 +64,7 @@ impl GroupMember {
             Ok(positions) => place.positions.extend(positions),
             Err(refused) => return Ok(Some(refused)),
         }
-        self.ledger.took(self.number, Share { generation: place.epoch, parts });
+        self.ledger.took(self.number, Share { generation: place.epoch, parts }, self.rt.now());
         Ok(None)
     }
 

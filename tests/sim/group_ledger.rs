@@ -6,6 +6,8 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use shards::types::Mono;
+
 use crate::history::History;
 
 /// Partitions of the topic that the group reads.
@@ -27,13 +29,22 @@ pub struct Ledger {
     acked: Rc<RefCell<BTreeMap<u8, i64>>>,
     /// Member's number → its share, while it believes in it.
     shares: Rc<RefCell<BTreeMap<usize, Share>>>,
+    /// Partition → the number of the member that was given it last, and when.
+    takers: Rc<RefCell<BTreeMap<u8, (usize, Mono)>>>,
     /// No member leaves, dies or sleeps any more.
     calm: Rc<Cell<bool>>,
 }
 
 impl Ledger {
     pub fn new(history: History) -> Ledger {
-        Ledger { history, owners: Rc::default(), acked: Rc::default(), shares: Rc::default(), calm: Rc::default() }
+        Ledger {
+            history,
+            owners: Rc::default(),
+            acked: Rc::default(),
+            shares: Rc::default(),
+            takers: Rc::default(),
+            calm: Rc::default(),
+        }
     }
 
     pub fn is_calm(&self) -> bool {
@@ -45,7 +56,7 @@ impl Ledger {
     }
 
     /// A member was given partitions: nobody else has them in this generation.
-    pub fn gained(&self, number: usize, id: &str, share: Share) {
+    pub fn gained(&self, number: usize, id: &str, share: Share, now: Mono) {
         for part in &share.parts {
             let owner =
                 self.owners.borrow_mut().entry((share.generation, *part)).or_insert_with(|| id.to_owned()).clone();
@@ -54,12 +65,26 @@ impl Ledger {
                 self.history.unexpected(format!("generation {generation}, partition {part}: {owner} and {id} own it"));
             }
         }
-        self.shares.borrow_mut().insert(number, share);
+        self.took(number, share, now);
     }
 
     /// As [`Ledger::gained`], where generations do not tell who was first.
-    pub fn took(&self, number: usize, share: Share) {
+    pub fn took(&self, number: usize, share: Share, now: Mono) {
+        let before = self.shares.borrow().get(&number).map(|share| share.parts.clone()).unwrap_or_default();
+        let added = share.parts.difference(&before).map(|part| (*part, (number, now)));
+        self.takers.borrow_mut().extend(added);
         self.shares.borrow_mut().insert(number, share);
+    }
+
+    /// The broker took what the member sent at `asked`, when it had these: so nobody was given them before.
+    pub fn accepted(&self, number: usize, parts: impl IntoIterator<Item = u8>, asked: Mono) {
+        let takers = self.takers.borrow();
+        for part in parts {
+            if let Some((taker, at)) = takers.get(&part).filter(|(taker, at)| *taker != number && *at < asked) {
+                let what = format!("member {number} reads partition {part} at {asked:?}, and {taker} since {at:?}");
+                self.history.unexpected(what);
+            }
+        }
     }
 
     pub fn lost(&self, number: usize) {

@@ -17,6 +17,7 @@ use corelog::wire::messages::offset_fetch::{OffsetFetchRequest, OffsetFetchReque
 use corelog::wire::messages::sync_group::{SyncGroupRequest, SyncGroupRequestAssignment};
 use corelog::wire::messages::{Request, Response};
 use corelog::wire::{ErrorCode, Str};
+use shards::runtime::Runtime;
 use shards::runtime::sim::SimRuntime;
 
 use crate::client::{Clients, one_in, pause, pick};
@@ -161,9 +162,10 @@ impl GroupMember {
         // The next life of a static member goes on in the generation that it was in.
         if self.habits.changes_protocol {
             // A group that is empty when it changes counts from the start.
-            self.ledger.took(self.number, share.clone());
+            self.ledger.took(self.number, share.clone(), self.rt.now());
         } else {
-            self.ledger.gained(self.number, self.instance.as_ref().unwrap_or(&self.id).as_str(), share.clone());
+            let id = self.instance.as_ref().unwrap_or(&self.id);
+            self.ledger.gained(self.number, id.as_str(), share.clone(), self.rt.now());
         }
         let gives_up = self.owns.iter().any(|part| !share.parts.contains(part));
         self.owns = share.parts.clone();
@@ -194,10 +196,12 @@ impl GroupMember {
                 member_id: self.id.clone(),
                 group_instance_id: self.instance.clone(),
             };
+            let asked = self.rt.now();
             let Response::Heartbeat(heard) = link.ask(beat, 4, REPLY_MAX).await? else { return Err(another()) };
             if let Some(refused) = self.refused("Heartbeat", heard.error_code) {
                 return Ok(Some(refused));
             }
+            self.ledger.accepted(self.number, positions.keys().copied(), asked);
         }
         Ok(None)
     }
@@ -276,12 +280,14 @@ impl GroupMember {
             topics: vec![OffsetCommitRequestTopic { name: TOPIC.into(), partitions, ..Default::default() }],
             ..Default::default()
         };
+        let asked = self.rt.now();
         let Response::OffsetCommit(reply) = link.ask(request, 9, REPLY_MAX).await? else { return Err(another()) };
         for partition in reply.topics.iter().flat_map(|topic| &topic.partitions) {
             if let Some(refused) = self.refused("OffsetCommit", partition.error_code) {
                 return Ok(Some(refused));
             }
             let part = u8::try_from(partition.partition_index).map_err(|_| another())?;
+            self.ledger.accepted(self.number, [part], asked);
             self.ledger.committed(part, positions.get(&part).copied().unwrap_or(0));
             self.clients.acks.set(self.clients.acks.get() + 1);
         }

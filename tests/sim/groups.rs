@@ -68,7 +68,9 @@ fn play(seed: u64, members_max: u64, changes_protocol: bool) -> (Outcome, i64) {
             0 => stage.world.kill(),
             1 => stage.world.power_cut(),
             2 => {
-                stage.world.stop();
+                if !stage.world.stop() {
+                    stage.world.history.unexpected("the stop was not clean".to_owned());
+                }
             }
             _ => continue,
         }

@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::Duration;
 
 use shards::types::{Mono, TopicId};
 
@@ -15,6 +16,11 @@ pub type Value = u64;
 pub struct Part {
     pub topic: TopicId,
     pub index: i32,
+}
+
+impl Part {
+    /// Before all others.
+    pub const FIRST: Part = Part { topic: TopicId([0; 16]), index: i32::MIN };
 }
 
 /// A record as it was read.
@@ -29,13 +35,31 @@ pub struct Found {
 /// Number of events before one.
 pub type At = usize;
 
+/// What `flush.messages` and `flush.ms` allow a power cut to take of a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MayLose {
+    /// Acked records.
+    pub records_max: usize,
+    /// From an ack to the end of the process.
+    pub age_max: Option<Duration>,
+}
+
+/// Of a topic, and changed while it is in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Setting {
+    /// How many it has.
+    Partitions,
+    /// A config; 0 where the topic has none of its own.
+    Config,
+}
+
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// The broker said so. With `relaxed` its acks need not outlive a power cut; with `compacted` a record may go when a newer
+    /// The broker said so. With `may_lose` not all of its acks need outlive a power cut; with `compacted` a record may go when a newer
     /// one has its key; with `expires` retention may move its log starts.
     Created {
         topic: TopicId,
-        relaxed: bool,
+        may_lose: Option<MayLose>,
         compacted: bool,
         expires: bool,
     },
@@ -46,6 +70,28 @@ pub enum Event {
     /// The broker said so.
     Deleted {
         topic: TopicId,
+    },
+    /// About to be changed to something larger. Nobody else changes it.
+    ChangeAsked {
+        topic: TopicId,
+        setting: Setting,
+        value: i64,
+    },
+    /// The broker said so.
+    Changed {
+        topic: TopicId,
+        setting: Setting,
+        value: i64,
+    },
+    /// The broker gave it to a producer.
+    ProducerId {
+        id: i64,
+    },
+    /// What a start found, before any load.
+    HasNow {
+        topic: TopicId,
+        setting: Setting,
+        value: i64,
     },
     /// About to be sent for the first time.
     Sent {
@@ -60,6 +106,8 @@ pub enum Event {
         offset: Option<i64>,
         /// When the request went out.
         sent: Mono,
+        /// When the answer was there.
+        when: Mono,
     },
     Read {
         part: Part,
@@ -82,10 +130,15 @@ pub enum Event {
         high_watermark: i64,
         log_start: i64,
     },
-    /// About to be deleted: everything below `upto`, at most.
+    /// About to be deleted: everything below `upto`, at most; without it, all that the log has when it arrives.
     DeletionAsked {
         part: Part,
-        upto: i64,
+        upto: Option<i64>,
+    },
+    /// The broker said that all is deleted that the log had.
+    AllDeleted {
+        part: Part,
+        log_start: i64,
     },
     /// The broker said so, by itself or because of a deletion.
     Starts {
@@ -112,13 +165,30 @@ pub enum Event {
     Starting,
     /// An orderly stop has ended.
     Stopped,
-    PowerCut,
+    PowerCut {
+        when: Mono,
+    },
+    Killed {
+        when: Mono,
+    },
     /// A write or sync has failed.
     Fenced {
         when: Mono,
     },
     /// An answer that this broker must not give here.
     Unexpected {
+        what: String,
+    },
+    /// A client waits for what never comes, for so long that it gave up.
+    Stuck {
+        what: String,
+    },
+    /// A fetch leaves out what comes next, or brings nothing of it.
+    Skipped {
+        what: String,
+    },
+    /// Files of no use that do not go away.
+    SpaceKept {
         what: String,
     },
 }

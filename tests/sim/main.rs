@@ -6,20 +6,20 @@
 //!
 //! | rule | where it is tested; `planted` breaks it on purpose |
 //! |---|---|
-//! | R1 | `crashes`; planted: ack before the sync, early ack of a duplicate, a log start told early |
+//! | R1 | `crashes`, `changes`, `producer_ids`; planted: ack before the sync, early ack of a duplicate, a log start and a change told early |
 //! | R2 | `crashes`; planted: skipped sync |
-//! | R3 | `crashes` (kill, relaxed topics); planted: ack from memory |
-//! | R4 | every scenario: order per producer; planted: an append that overtakes; names and ids: `topics`, `mixed` |
+//! | R3 | `crashes` (kill, relaxed topics, what a cut may take of them); planted: ack from memory, `flush.*` forgotten |
+//! | R4 | every scenario: order per producer, and everybody gets on; planted: an append that overtakes, one forgotten; names and ids: `topics`, `mixed` |
 //! | R5, R6 | `crashes`; planted: chain ignored, torn commit taken; unit: `journal/replay_tests.rs` |
 //! | R7 | `crashes`: a start that crashes; epochs by one per start; planted: the new run current too early |
-//! | R8 | `mixed`, `topics`; planted: a deletion forgotten, or told before its sync; unit: `log` replay tests |
+//! | R8 | `mixed`, `topics`; space comes back; planted: a deletion forgotten, told before its sync, not carried out; unit: `log` replay tests |
 //! | R9 | `crashes` (heavy): what a cut left in segments; planted: unsynced bytes in a segment, here and in `log/tests/model.rs` |
 //! | R10 | the simulated disk panics on writes that share a block; `mixed` (resting); planted: block not carried |
 //! | R11 | `crashes` (stops); planted: uncut segment |
 //! | R12 | `crashes` (heavy); planted: reused early, nothing carried |
 //! | R13 | `crashes`; planted: checkpoint over unsynced segments |
 //! | R14 | `disks`: full disk, start on one; planted: appends let in |
-//! | R15 | every scenario; planted: read above the high watermark; unit: `log` reader tests |
+//! | R15 | every scenario; planted: read above the high watermark, a batch skipped, no end; unit: `log` reader tests |
 //! | R16 | `disks`: failed writes and syncs; planted: fence ignored |
 //! | R17 | small windows and caches in every scenario; planted: window without bound; unit: `log` tests |
 //! | R18 | `crashes` (stops), `mixed` (clock jumps); planted: nothing synced at the stop, jumps believed |
@@ -30,6 +30,7 @@
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 mod admin;
+mod changes;
 mod checker;
 mod client;
 mod compaction;
@@ -42,13 +43,16 @@ mod group_member;
 mod groups;
 mod history;
 mod link;
+mod liveness;
 mod mixed;
 mod offsets;
 mod payload;
 mod planted;
 mod producer;
+mod producer_ids;
 mod rot;
 mod scenario;
+mod space;
 mod stages;
 mod topics;
 mod trace;

@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use shards::runtime::sim::DiskSpeed;
 
+use crate::changes::change_topics;
 use crate::client::{Load, Shrinks, Topic};
 use crate::compaction;
 use crate::disks::strike;
-use crate::offsets::delete_records;
+use crate::offsets::{delete_all, delete_records};
 use crate::scenario::{Outcome, Stage, simulate};
 use crate::world::Setup;
 
 /// Segments end soon, so that there is something to delete.
-const SHORT_SEGMENTS: (&str, &str) = ("segment.ms", "40");
+pub const SHORT_SEGMENTS: (&str, &str) = ("segment.ms", "40");
 
 pub fn mixed(seed: u64) -> Outcome {
     mixed_at(seed, DiskSpeed::default())
@@ -48,6 +49,8 @@ fn mixed_at(seed: u64, speed: DiskSpeed) -> Outcome {
     stage.cast();
     let clients = stage.clients.clone();
     stage.world.sim.spawn(stage.world.clients[0], |rt| delete_records(rt, clients));
+    let clients = stage.clients.clone();
+    stage.world.sim.spawn(stage.world.clients[1], |rt| change_topics(rt, clients));
     for _ in 0..3 {
         stage.world.disk().set_speed(speed.clone());
         stage.run_for(20, 160);
@@ -135,7 +138,7 @@ pub fn resting(seed: u64) -> Outcome {
     let load = Load { filler_max: 8_000, pause_max: Duration::from_micros(500), ..Load::default() };
     let mut stage = Stage::new(seed, Setup { window_bytes: 2 << 20, ..Setup::default() }, load);
     stage.start(1);
-    let quiet = stage.admin.create(&stage.world, "quiet", 4, &[]);
+    let quiet = stage.admin.create_that(&stage.world, Shrinks::ByRequest, "quiet", 4, &[]);
     stage.admin.create(&stage.world, "busy", 4, &[]);
     stage.cast();
     stage.run_for(10, 30);
@@ -143,7 +146,16 @@ pub fn resting(seed: u64) -> Outcome {
         stage.clients.resting.set(quiet.as_ref().map(|topic| topic.id));
         stage.run_for(150, 300);
         stage.clients.resting.set(None);
-        stage.run_for(0, 20);
+        if let Some(quiet) = quiet.clone().filter(|_| stage.world.one_in(2)) {
+            // All that it has goes while the first append after the rest is on its way.
+            let (clients, host) = (stage.clients.clone(), stage.world.clients[0]);
+            stage.world.sim.spawn(host, |rt| delete_all(rt, clients, quiet));
+        }
+        if stage.world.one_in(2) {
+            stage.expect_progress();
+        } else {
+            stage.run_for(0, 20);
+        }
         stage.world.power_cut();
         if !stage.start(1) {
             return stage.verdict();

@@ -48,7 +48,7 @@ pub async fn offset_at(
             Ok(Some(answer.offset))
         }
         Some(_) if clients.topic(topic.id).is_none() => Ok(None),
-        Some(answer) if clients.is_excused(answer.error_code) => Ok(None),
+        Some(answer) if clients.is_excused(Part { topic: topic.id, index }, answer.error_code) => Ok(None),
         other => {
             let error = other.map(|answer| answer.error_code.name());
             clients.history.unexpected(format!("ListOffsets of {}-{index}: {error:?}", topic.name));
@@ -88,10 +88,23 @@ async fn delete_on_one_connection(rt: &SimRuntime, clients: &Clients, round: u64
     Ok(())
 }
 
+/// Deletes all that the topic's partitions have, one after the other.
+pub async fn delete_all(rt: SimRuntime, clients: Clients, topic: Topic) {
+    let delete = async {
+        let mut link = Link::open(&rt, clients.addr).await?;
+        for index in 0..topic.partitions {
+            delete_upto(&clients, &mut link, &topic, index, ALL).await?;
+        }
+        Ok::<(), Broken>(())
+    };
+    if let Err(Broken::Nonsense(what)) = delete.await {
+        clients.history.unexpected(what);
+    }
+}
+
 async fn delete_upto(clients: &Clients, link: &mut Link, topic: &Topic, index: i32, offset: i64) -> Result<(), Broken> {
     let part = Part { topic: topic.id, index };
-    // Where the log ends when it arrives, nobody knows.
-    let upto = if offset == ALL { i64::MAX } else { offset };
+    let upto = (offset != ALL).then_some(offset);
     clients.history.push(Event::DeletionAsked { part, upto });
     let request = DeleteRecordsRequest {
         topics: vec![DeleteRecordsTopic {
@@ -110,11 +123,14 @@ async fn delete_upto(clients: &Clients, link: &mut Link, topic: &Topic, index: i
             if log_start < offset {
                 clients.history.unexpected(format!("DeleteRecords of {part:?} to {offset} ends at {log_start}"));
             }
+            if upto.is_none() {
+                clients.history.push(Event::AllDeleted { part, log_start });
+            }
             clients.history.push(Event::Starts { part, asked, log_start });
         }
         // The log lost what it had acked, as it may.
         Some((ErrorCode::OffsetOutOfRange, _)) if topic.relaxed => {}
-        Some((error, _)) if clients.is_excused(error) => {}
+        Some((error, _)) if clients.is_excused(part, error) => {}
         other => clients.history.unexpected(format!("DeleteRecords of {part:?} to {offset}: {other:?}")),
     }
     Ok(())

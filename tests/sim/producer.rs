@@ -23,7 +23,7 @@ use crate::history::{Event, Part, Value};
 use crate::link::{Broken, Link};
 use crate::payload::{self, Identity};
 
-const BATCHES_IN_FLIGHT: usize = 5;
+pub const BATCHES_IN_FLIGHT: usize = 5;
 const REQUESTS_IN_FLIGHT: usize = 4;
 
 struct Batch {
@@ -61,7 +61,8 @@ pub struct Producer {
 
 impl Producer {
     pub fn new(rt: SimRuntime, clients: Clients) -> Producer {
-        let number = clients.fresh_producer();
+        let number = clients.fresh_client();
+        clients.progress.borrow_mut().add_producer(number);
         // By name below 13, by id from there on.
         let version = 9 + i16::try_from(pick(&rt, 5)).expect("small");
         Producer { rt, clients, number, identity: None, lanes: BTreeMap::new(), requests: VecDeque::new(), version }
@@ -139,6 +140,7 @@ impl Producer {
             pause(&self.rt, Duration::from_millis(20)).await;
             return Ok(None);
         }
+        self.clients.history.push(Event::ProducerId { id: reply.producer_id });
         Ok(Some(Identity { id: reply.producer_id, epoch: reply.producer_epoch }))
     }
 
@@ -147,8 +149,14 @@ impl Producer {
         let parts: Vec<Part> =
             self.clients.topics.borrow().iter().flat_map(|topic| topic.parts().collect::<Vec<_>>()).collect();
         self.lanes.retain(|part, lane| lane.outstanding > 0 || parts.contains(part));
+        if self.clients.is_hushed.get() {
+            return Vec::new();
+        }
         let resting = self.clients.resting.get();
-        let parts: Vec<Part> = parts.into_iter().filter(|part| Some(part.topic) != resting).collect();
+        let progress = self.clients.progress.borrow();
+        let may_send = |part: &Part| Some(part.topic) != resting && progress.may_send(self.number, *part);
+        let parts: Vec<Part> = parts.into_iter().filter(may_send).collect();
+        drop(progress);
         if parts.is_empty() {
             return Vec::new();
         }
@@ -251,7 +259,7 @@ impl Producer {
     fn take_answer(&mut self, part: Part, first: i32, sent: Mono, answer: &PartitionProduceResponse) {
         let is_relaxed = self.clients.is_relaxed(part.topic);
         let is_known = self.clients.topic(part.topic).is_some();
-        let Load { may_be_full, may_refuse, may_be_damaged, .. } = self.clients.load.get();
+        let Load { may_be_full, may_refuse, damage, .. } = self.clients.load.get();
         let Some(lane) = self.lanes.get_mut(&part) else { return };
         lane.outstanding -= 1;
         match answer.error_code {
@@ -261,13 +269,17 @@ impl Producer {
                 lane.sent = lane.sent.saturating_sub(1);
                 let base =
                     (answer.error_code == ErrorCode::None && answer.base_offset >= 0).then_some(answer.base_offset);
+                let when = self.rt.now();
+                let mut end = 0;
                 for (offset, value) in (0..).zip(batch.values) {
                     let offset = base.map(|base| base + offset);
-                    self.clients.history.push(Event::Acked { part, value, offset, sent });
+                    end = offset.map_or(0, |offset| offset + 1);
+                    self.clients.history.push(Event::Acked { part, value, offset, sent, when });
                 }
+                self.clients.progress.borrow_mut().acked(self.number, part, sent, end);
                 self.clients.acks.set(self.clients.acks.get() + 1);
             }
-            ErrorCode::KafkaStorageError if may_be_full || may_be_damaged => {
+            ErrorCode::KafkaStorageError if may_be_full || damage.reaches(part) => {
                 (lane.failed, lane.was_refused) = (true, true);
                 self.clients.refusals.set(self.clients.refusals.get() + 1);
             }

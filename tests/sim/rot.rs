@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::client::Load;
+use crate::client::{Damage, Load};
 use crate::scenario::{Outcome, Stage, simulate};
 use crate::world::{ROOT, Setup, World};
 
@@ -35,6 +35,16 @@ impl Bit {
         assert!(world.disk().flip_bit(&self.path, self.byte, self.bit), "the file was listed");
     }
 
+    /// Whom its damage may reach: a file of a client's partition is of use to that one alone.
+    fn reach(&self, stage: &Stage) -> Damage {
+        let dir = self.path.parent().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
+        let topics = stage.clients.topics.borrow();
+        let mut parts =
+            topics.iter().flat_map(|topic| topic.parts().map(|part| (format!("{}-{}", topic.name, part.index), part)));
+        let of = parts.find(|(name, _)| dir.as_ref() == Some(name)).map(|(_, part)| part);
+        of.map_or(Damage::Any, Damage::Of)
+    }
+
     /// Whether an error names the file, or the partition that it is of.
     fn is_named_in(&self, why: &str) -> bool {
         let name = |path: &Path| path.file_name().is_some_and(|name| why.contains(&*name.to_string_lossy()));
@@ -57,13 +67,13 @@ pub fn one_bit(seed: u64) -> Outcome {
     stage.admin.create(&stage.world, "orders", 1, &[]);
     stage.cast();
     stage.run_for(100, 400);
-    let damaged = Load { may_be_damaged: true, ..Load::default() };
     let of_segments = |path: &str| path.ends_with(".log") || path.ends_with(".index");
     let bit = match stage.world.pick(3) {
         // While it runs; what the journal has is read after a crash only.
         0 => {
-            stage.clients.load.set(damaged);
             let bit = Bit::flip_any(&stage.world, of_segments);
+            let damage = bit.as_ref().map_or(Damage::Nothing, |bit| bit.reach(&stage));
+            stage.clients.load.set(Load { damage, ..Load::default() });
             stage.run_for(50, 200);
             stage.world.power_cut();
             bit
@@ -82,10 +92,18 @@ pub fn one_bit(seed: u64) -> Outcome {
     };
     let Some(bit) = bit else { return stage.finish() };
     let shards = stage.any_shards();
-    stage.clients.load.set(damaged);
+    let damage = bit.reach(&stage);
+    stage.clients.load.set(Load { damage, ..Load::default() });
     match stage.try_start(shards) {
         Ok(()) => stage.run_for(50, 200),
         Err(why) => {
+            if damage != Damage::Any {
+                let path = bit.path.display();
+                stage
+                    .world
+                    .history
+                    .unexpected(format!("{path} is damaged, and the whole broker refuses to start: {why}"));
+            }
             if !bit.is_named_in(&why) {
                 let (path, byte) = (bit.path.display(), bit.byte);
                 stage.world.history.unexpected(format!("{path}, byte {byte}, is damaged, and the start says: {why}"));

@@ -131,9 +131,11 @@ impl Stage {
         self.world.sim.run_for(time);
     }
 
-    /// Reads everything and judges.
+    /// Everybody gets on, everything is read, space comes back; judges.
     pub fn finish(self) -> Outcome {
+        self.expect_progress();
         self.scan();
+        self.expect_space_back();
         self.verdict()
     }
 

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
+use crate::changes::change_topics;
 use crate::client::Load;
 use crate::scenario::{Outcome, Stage, simulate};
 use crate::world::{ROOT, Setup};
 
-fn deletions(seed: u64) -> Outcome {
+pub fn deletions(seed: u64) -> Outcome {
     let mut stage = Stage::new(seed, Setup::default(), Load::default());
     let shards = stage.several_shards();
     stage.start(shards);
@@ -63,6 +64,8 @@ pub fn snapshots(seed: u64) -> Outcome {
     stage.start(shards);
     stage.admin.create(&stage.world, "kept", 2, &[]);
     stage.cast();
+    let clients = stage.clients.clone();
+    stage.world.sim.spawn(stage.world.clients[0], |rt| change_topics(rt, clients));
     for round in 0..4 {
         let mut passing = Vec::new();
         for n in 0..2 + stage.world.pick(4) {

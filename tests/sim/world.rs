@@ -298,7 +298,7 @@ impl World {
         self.gate.set(false);
         self.sim.crash(self.broker);
         self.running = None;
-        self.history.push(Event::PowerCut);
+        self.history.push(Event::PowerCut { when: self.sim.now() });
     }
 
     /// The process is killed; the machine goes on.
@@ -306,6 +306,7 @@ impl World {
         self.gate.set(false);
         self.sim.kill(self.broker);
         self.running = None;
+        self.history.push(Event::Killed { when: self.sim.now() });
     }
 
     /// The orderly stop; whether it left nothing to replay.

@@ -16,7 +16,7 @@ pub const PREFIX_BYTES: usize = 17;
 
 pub(super) const COMPRESSION_MASK: i16 = 0x07;
 const TIMESTAMP_TYPE_MASK: i16 = 0x08;
-const TRANSACTIONAL_MASK: i16 = 0x10;
+pub(super) const TRANSACTIONAL_MASK: i16 = 0x10;
 pub const CONTROL_MASK: i16 = 0x20;
 /// The base timestamp is the time at which tombstones may go.
 pub(super) const DELETE_HORIZON_MASK: i16 = 0x40;

@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use thiserror::Error;
 
 use super::codec::{CodecError, Compression, CompressionLevels, compress, decompress};
-use super::header::{BatchHeader, HEADER_BYTES, LOG_OVERHEAD_BYTES, TimestampType, put, put_crc};
+use super::header::{BatchHeader, HEADER_BYTES, LOG_OVERHEAD_BYTES, TRANSACTIONAL_MASK, TimestampType, put, put_crc};
 use super::records::{Record, RecordError, Records};
 use super::valid::ValidBatch;
 
@@ -209,15 +209,22 @@ fn rewrite(
 ) -> Result<ValidBatch, RuleError> {
     let mut bytes = Vec::with_capacity(batch.bytes().len());
     bytes.extend_from_slice(batch.bytes().get(..HEADER_BYTES).unwrap_or_default());
-    match payload {
-        PayloadSource::AsSent(sent) => bytes.extend_from_slice(sent),
-        PayloadSource::Plain(plain) => compress(codec, rules.levels, plain, &mut bytes)?,
-    }
+    // Of a batch that it makes anew, Kafka keeps no attributes that it does not know.
+    let kept_attributes = match payload {
+        PayloadSource::AsSent(sent) => {
+            bytes.extend_from_slice(sent);
+            !0x0f
+        }
+        PayloadSource::Plain(plain) => {
+            compress(codec, rules.levels, plain, &mut bytes)?;
+            TRANSACTIONAL_MASK
+        }
+    };
     let Ok(length) = i32::try_from(bytes.len() - LOG_OVERHEAD_BYTES) else {
         return Err(RuleFailure::TooLarge { bytes: bytes.len(), max: rules.max_message_bytes }.into());
     };
     let time_bit = if rules.timestamp_type == TimestampType::LogAppend { 0x08 } else { 0 };
-    let attributes = (batch.header().attributes & !0x0f) | codec.code() | time_bit;
+    let attributes = (batch.header().attributes & kept_attributes) | codec.code() | time_bit;
     let mut out = BytesMut::from(Bytes::from(bytes));
     put(&mut out, 8, &length.to_be_bytes());
     put(&mut out, 21, &attributes.to_be_bytes());
@@ -226,4 +233,36 @@ fn rewrite(
     let bytes = out.freeze();
     let header = BatchHeader::parse(&bytes).map_err(|e| RuleFailure::Decompression { what: e.to_string() })?;
     Ok(ValidBatch::rewritten(bytes, header, codec, log_append_time_ms))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::builder::{BatchBuilder, NewRecord};
+    use super::*;
+
+    #[test]
+    fn attributes_that_nobody_knows_stay_with_a_batch_only_as_long_as_its_records_are_not_compressed_anew() {
+        let mut builder = BatchBuilder::new(1000);
+        builder.push(&NewRecord { timestamp_ms: 1000, value: Some(b"value"), ..NewRecord::default() });
+        let mut out = BytesMut::from(builder.finish().expect("built"));
+        put(&mut out, 21, &0x4050i16.to_be_bytes());
+        put_crc(&mut out);
+        let sent = ValidBatch::parse(out.freeze()).expect("a batch");
+        let attributes = |compression, timestamp_type| {
+            let rules = TopicRules {
+                max_message_bytes: 1 << 20,
+                compression,
+                levels: CompressionLevels::default(),
+                timestamp_type,
+                before_max_ms: i64::MAX,
+                after_max_ms: i64::MAX,
+                needs_keys: false,
+                decompressed_bytes_max: 1 << 20,
+            };
+            apply(sent.clone(), &rules, 5).expect("taken").header().attributes
+        };
+        assert_eq!(attributes(None, TimestampType::Create), 0x4050);
+        assert_eq!(attributes(None, TimestampType::LogAppend), 0x4058);
+        assert_eq!(attributes(Some(Compression::Gzip), TimestampType::Create), 0x11);
+    }
 }

@@ -7,6 +7,7 @@ mod cleaned;
 mod gates;
 mod opening;
 mod removed;
+mod strays;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -21,7 +22,7 @@ pub use self::gates::Gates;
 use self::gates::Inside;
 pub use self::removed::Removed;
 use super::lru::Lru;
-use crate::runtime::Runtime;
+use crate::runtime::{File, OpenMode, Runtime};
 use crate::types::{Offset, PartitionId, TopicId};
 
 /// Says whose the directory is, as Kafka's does.
@@ -242,8 +243,9 @@ impl<R: Runtime> Files<R> {
         Ok(())
     }
 
-    /// What a crash left between a rename and its unlink, and of files that were to replace others.
-    async fn remove_leftovers(&self, dir: &PartitionDir, path: &Path) -> Result<(), StoreError> {
+    /// Removes what a crash left between a rename and its unlink, and of files that were to replace others. Whether there was any.
+    async fn remove_leftovers(&self, dir: &PartitionDir, path: &Path) -> Result<bool, StoreError> {
+        let mut had_any = false;
         let under_way = self.cleaning.borrow().get(&dir.id).map(|number| format!(".{number}{CLEANED}"));
         for entry in self.rt.read_dir(path).await.at(path)? {
             let is_leftover = [DELETED, BESIDE, CLEANED].iter().any(|ending| entry.name.ends_with(ending));
@@ -251,9 +253,10 @@ impl<R: Runtime> Files<R> {
             if is_leftover && !is_needed {
                 let leftover = path.join(entry.name);
                 ignore_missing(self.rt.remove_file(&leftover).await).at(&leftover)?;
+                had_any = true;
             }
         }
-        Ok(())
+        Ok(had_any)
     }
 
     /// Makes the names in a partition's directory durable, and its own, if anything changed.
@@ -287,21 +290,27 @@ impl<R: Runtime> Files<R> {
         for base in bases {
             // Those that were joined to segments before it are older news.
             self.forget_replaced(dir.id, *base);
-            for kind in [FileKind::Log, FileKind::Index] {
-                self.forget(dir.id, *base, kind).await;
-                let path = self.path(dir, *base, kind);
-                let mut aside = path.clone().into_os_string();
-                aside.push(DELETED);
-                let aside = PathBuf::from(aside);
-                let inside = self.enter(dir).await;
-                // Unlinks take long. By now the name may be that of another topic, with segments of the same names.
-                if self.removed.contains(dir.id) {
-                    return Ok(());
-                }
-                ignore_missing(self.rt.rename(&path, &aside).await).at(&path)?;
-                drop(inside);
-                ignore_missing(self.rt.remove_file(&aside).await).at(&aside)?;
+            self.remove_files(dir, *base).await?;
+        }
+        Ok(())
+    }
+
+    /// The batches go before their index: see `replace_index`.
+    async fn remove_files(&self, dir: &PartitionDir, base: Offset) -> Result<(), StoreError> {
+        for kind in [FileKind::Log, FileKind::Index] {
+            self.forget(dir.id, base, kind).await;
+            let path = self.path(dir, base, kind);
+            let mut aside = path.clone().into_os_string();
+            aside.push(DELETED);
+            let aside = PathBuf::from(aside);
+            let inside = self.enter(dir).await;
+            // Unlinks take long. By now the name may be that of another topic, with segments of the same names.
+            if self.removed.contains(dir.id) {
+                return Ok(());
             }
+            ignore_missing(self.rt.rename(&path, &aside).await).at(&path)?;
+            drop(inside);
+            ignore_missing(self.rt.remove_file(&aside).await).at(&aside)?;
         }
         Ok(())
     }
@@ -315,7 +324,8 @@ impl<R: Runtime> Files<R> {
         }
     }
 
-    /// Puts the index that belongs to the file of cleaning `cleaning` in place, by a rename; not if that file was replaced.
+    /// Puts the index that belongs to the file of cleaning `cleaning` in place, by a rename; not if that file was replaced or removed:
+    /// nobody would remove an index that comes behind it.
     pub async fn replace_index(
         &self,
         dir: &PartitionDir,
@@ -328,6 +338,12 @@ impl<R: Runtime> Files<R> {
         let is_replaced = self.replaced.borrow().get(&(dir.id, base)).is_some_and(|newest| *newest != cleaning);
         if self.removed.contains(dir.id) || is_replaced {
             return Ok(());
+        }
+        let log = self.path(dir, base, FileKind::Log);
+        match self.open_at(&log, OpenMode::Read).await {
+            Ok(file) => file.close().await.at(&log)?,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(e) => return Err(e).at(&log),
         }
         self.forget(dir.id, base, FileKind::Index).await;
         let mut beside = path.clone().into_os_string();

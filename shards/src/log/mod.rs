@@ -41,7 +41,7 @@ pub use replay::{Replay, ReplayError, Replayed};
 pub use search::{TimestampPlan, TimestampSearch};
 pub use segment::Stage;
 pub use snapshot::{LogSnapshot, OpenSegment, Replacement, SealedSegment};
-pub use state::{PartitionLog, Piece, Placement, RollRules, Seal};
+pub use state::{KnownSegments, PartitionLog, Piece, Placement, RollRules, Seal};
 pub use store::Store;
 pub use write_plan::{ColdTail, SyncJob, WRITE_JOB_BYTES_MAX, WriteJob, WriteKind};
 

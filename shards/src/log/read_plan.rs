@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 use super::index::Entry;
 use super::segment::Segment;
 use super::state::PartitionLog;
+use crate::planted::{PlantedFault, is_planted};
 use crate::types::Offset;
 
 /// What a read takes.
@@ -67,7 +68,8 @@ impl PartitionLog {
         let first = self.tail.index_at(from);
         match self.tail.get(first) {
             Some(piece) if !piece.fragment && piece.base_offset <= from => {
-                self.memory_from(first, max_bytes, upto, at_least_one)
+                let skipped = usize::from(is_planted(PlantedFault::BatchSkipped));
+                self.memory_from(first + skipped, max_bytes, upto, at_least_one)
             }
             _ => self.disk_from(from, max_bytes, upto, at_least_one),
         }

@@ -38,6 +38,26 @@ pub struct Placement {
     pub base_offset: Offset,
 }
 
+/// Which segments a log has, at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KnownSegments {
+    /// Ascending.
+    bases: Vec<Offset>,
+    /// Every segment that comes begins here or later.
+    end: Offset,
+}
+
+impl KnownSegments {
+    pub fn is_empty(&self) -> bool {
+        self.bases.is_empty()
+    }
+
+    /// No segment of this base is there, nor will one ever be: offsets are given once.
+    pub fn lacks(&self, base: Offset) -> bool {
+        base < self.end && self.bases.binary_search(&base).is_err()
+    }
+}
+
 /// A placed batch whose bytes are frozen in commit `commit`.
 #[derive(Clone, Debug)]
 pub struct Piece {
@@ -100,6 +120,10 @@ impl PartitionLog {
     /// The segment is not dropped. When a job fails for one that is, its file is gone: that is no failure.
     pub fn has_segment(&self, base: Offset) -> bool {
         self.segments.binary_search_by_key(&base, |s| s.base).is_ok()
+    }
+
+    pub fn known_segments(&self) -> KnownSegments {
+        KnownSegments { bases: self.segments.iter().map(|s| s.base).collect(), end: self.log_end }
     }
 
     /// Bytes of all segments.

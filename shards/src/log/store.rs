@@ -13,6 +13,7 @@ use bytes::Bytes;
 use super::files::{At, FileKind, Files, Gate, Gates, PartitionDir, Removed, StoreError};
 use super::index::Entry;
 use super::lru::Lru;
+use super::state::KnownSegments;
 use crate::runtime::{File, OpenMode, Runtime};
 use crate::types::{Offset, PartitionId};
 
@@ -106,6 +107,11 @@ impl<R: Runtime> Store<R> {
             self.forget_indexes(dir, *base);
         }
         self.files().remove_segments(dir, bases).await
+    }
+
+    /// Removes what is in the partition's directory and not in its log; see `Files::remove_strays`.
+    pub async fn remove_strays(&self, dir: &PartitionDir, log: &KnownSegments) -> Result<bool, StoreError> {
+        self.files().remove_strays(dir, log).await
     }
 
     /// Removes all of a partition whose topic is deleted. Writes and reads of it that are under way may fail with `NotFound`.

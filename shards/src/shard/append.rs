@@ -266,7 +266,9 @@ impl ShardCore {
         partition.traffic.appended_records += records.unsigned_abs();
         partition.traffic.appended_bytes += pending.bytes() as u64;
         let strict = partition.is_strict();
-        let sync_due = !strict && partition.unsynced_records >= partition.config.flush_messages;
+        let sync_due = !strict
+            && partition.unsynced_records >= partition.config.flush_messages
+            && !is_planted(PlantedFault::FlushCountForgotten);
         let log_start = partition.log_start_told();
         let last_offset = placement.base_offset.plus(records - 1);
         self.producer_room = room;

@@ -56,7 +56,7 @@ pub struct Signals {
     pub tails: Signal,
     /// A watch came in that ends before all others.
     pub watch: Signal,
-    /// `dropped` has entries.
+    /// `dropped` or `unswept` has entries.
     pub clean_up: Signal,
     /// A coordinator's log is to be read.
     pub group_loads: Signal,
@@ -78,8 +78,17 @@ pub struct CommitBuffer {
 
 /// A partition directory or segment that is to be renamed and unlinked, in this order.
 pub enum Dropped {
-    Partition { dir: PartitionDir },
-    Segments { slot: Slot, bases: Vec<crate::types::Offset> },
+    Partition {
+        dir: PartitionDir,
+    },
+    Segments {
+        slot: Slot,
+        bases: Vec<crate::types::Offset>,
+    },
+    /// What is in the partition's directory and not in its log.
+    Strays {
+        slot: Slot,
+    },
 }
 
 /// A partition's place, and how many had it before.
@@ -161,6 +170,8 @@ pub struct ShardCore {
     pub disk_jobs: VecDeque<DiskJob>,
     pub cold_tails: VecDeque<Slot>,
     pub dropped: VecDeque<Dropped>,
+    /// Crashes may have left files in their directories.
+    pub unswept: VecDeque<Slot>,
     /// Shared with the store: late jobs for these partitions find nothing.
     pub removed: Removed,
     pub watches: Watches,
@@ -235,6 +246,7 @@ impl ShardCore {
             disk_jobs: VecDeque::new(),
             cold_tails: VecDeque::new(),
             dropped: VecDeque::new(),
+            unswept: VecDeque::new(),
             removed: Removed::default(),
             watches: Watches::default(),
             groups,

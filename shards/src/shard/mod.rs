@@ -56,6 +56,8 @@ pub mod start;
 pub mod stop;
 #[cfg(test)]
 mod stop_tests;
+#[cfg(test)]
+mod sweep_tests;
 pub mod timers;
 pub mod trace;
 pub mod turn;

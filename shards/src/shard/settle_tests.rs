@@ -8,7 +8,8 @@ use super::partition::Slot;
 use super::room_tests::{batch_of, settings, start_shard, start_shard_as};
 use super::settings::ShardSettings;
 use super::start::StartedShard;
-use crate::catalog::{CatalogCommand, NewTopic};
+use crate::catalog::{CatalogCommand, NewTopic, TopicRef};
+use crate::log::METADATA_FILE;
 use crate::request::AppendPart;
 use crate::runtime::Runtime;
 use crate::runtime::sim::{DiskSpeed, HostId, Sim, SimRuntime};
@@ -37,6 +38,18 @@ impl World {
     }
 
     fn crashed_as(settings: ShardSettings, partitions: i32, batch_bytes: usize) -> World {
+        let is_in_memory =
+            async |rt: &SimRuntime, _: &Broker| assert!(logs(rt).is_empty(), "the window is far from full");
+        World::appended(settings, partitions, batch_bytes, is_in_memory)
+    }
+
+    /// A broker that did that after one batch for each partition, and crashed.
+    fn appended(
+        settings: ShardSettings,
+        partitions: i32,
+        batch_bytes: usize,
+        and_then: impl AsyncFnOnce(&SimRuntime, &Broker) + 'static,
+    ) -> World {
         let sim = Sim::new(1);
         let host = sim.add_host("broker");
         let topic = sim.block_on(host, |rt| async move {
@@ -48,7 +61,7 @@ impl World {
             for index in 0..partitions {
                 assert_eq!(append(&rt, &broker, PartitionId { topic, index }, batch_bytes).await, Offset(0));
             }
-            assert!(logs(&rt).is_empty(), "the window is far from full");
+            and_then(&rt, &broker).await;
             topic
         });
         let world = World { sim, host, topic };
@@ -259,4 +272,31 @@ fn a_partition_whose_open_segment_is_gone_is_offline_after_a_start_and_all_other
             rt.sleep_until(rt.now().after(LATER)).await;
         });
     }
+}
+
+#[test]
+fn a_topic_that_is_deleted_right_after_such_a_start_leaves_no_directory_that_no_checkpoint_knew() {
+    let directories = |rt: &SimRuntime| {
+        let names = rt.disk().list(&settings().layout.partitions()).unwrap_or_default();
+        names.into_iter().filter(|entry| entry.name.starts_with("t-")).count()
+    };
+    let world = World::appended(settings(), PARTITIONS, BATCH_BYTES, async |rt, broker| {
+        broker.shard.step(|core, _, _| core.want_drained());
+        rt.sleep_until(rt.now().after(LATER)).await;
+        assert_eq!(logs(rt).len(), PARTITIONS as usize);
+        for dir in 0..PARTITIONS {
+            let dir = settings().layout.partitions().join(format!("t-{dir}"));
+            rt.sync_file(&dir.join(METADATA_FILE)).await.expect("synced");
+            rt.sync_dir(&dir).await.expect("synced");
+        }
+        rt.sync_dir(&settings().layout.partitions()).await.expect("synced");
+    });
+    world.run(async move |rt, broker, topic| {
+        rt.disk().set_speed(DiskSpeed { write: LOOK * 100..LOOK * 101, ..DiskSpeed::default() });
+        assert_eq!(directories(&rt), PARTITIONS as usize);
+        let topics = vec![TopicRef::Id(topic)];
+        broker.shards.change(CatalogCommand::DeleteTopics { topics }).await.expect("deleted");
+        rt.sleep_until(rt.now().after(LATER)).await;
+        assert_eq!(directories(&rt), 0);
+    });
 }

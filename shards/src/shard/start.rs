@@ -229,7 +229,10 @@ pub async fn start<R: Runtime>(rt: R, plan: ShardPlan) -> Result<StartedShard<R>
     } else {
         links.gone.recv_async().await.map_err(|_| StartError::OtherCore)?;
     }
-    shard.step(|core, _, _| core.starting = false);
+    shard.step(|core, _, _| {
+        core.starting = false;
+        core.sweep_all();
+    });
     shard.fill_ballast(0).await;
     if let Some(why) = shard.fence().why() {
         return Err(StartError::Fenced(why.to_owned()));

@@ -37,10 +37,14 @@ pub async fn run_deadlines<R: Runtime>(shard: Shard<R>) {
 impl ShardCore {
     /// Fires all deadlines up to now; returns the next one.
     fn fire_due(&mut self, now: Mono) -> Mono {
-        self.watches.expire(now);
+        if !is_planted(PlantedFault::FetchNeverExpires) {
+            self.watches.expire(now);
+        }
         if self.flush_deadline.is_some_and(|at| at <= now) {
             self.flush_deadline = None;
-            self.sync_soon();
+            if !is_planted(PlantedFault::FlushTimeForgotten) {
+                self.sync_soon();
+            }
         }
         if self.closing_at.is_some_and(|at| at <= now) {
             self.closing_at = None;

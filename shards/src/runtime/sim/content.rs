@@ -1,5 +1,6 @@
 //! What is in one simulated file: the view of those who read it now, the part that is sure to survive a power cut, and
-//! the operations between the two. Invariant: `durable` plus all of `pending` in order is `live`, but for writes in flight.
+//! the operations between the two. Invariant: `durable` plus all of `pending` in order is `live`, but for writes in flight and
+//! those that a failed sync gave up.
 
 use std::collections::BTreeMap;
 
@@ -246,6 +247,15 @@ impl FileState {
         for pending in self.pending.drain(..covered) {
             pending.change.apply(&mut self.durable);
         }
+    }
+
+    /// The sync failed. Some of what it was to cover is read like all else and never becomes sure, whatever syncs come after it: so
+    /// does Linux with what it could not write back.
+    pub(super) fn fail_sync(&mut self, point: SyncPoint, random: &mut Random) {
+        self.pending.retain(|pending| {
+            let is_covered = pending.done && pending.id <= point.0;
+            !(is_covered && matches!(pending.change, Change::Write { .. }) && random.one_in(2))
+        });
     }
 
     /// Power is cut: of all that is not sure, a random part survives, in random order, the writes torn into sectors.

@@ -210,12 +210,17 @@ impl File for SimFile {
     async fn sync(&self) -> io::Result<()> {
         let inode = self.inode;
         let point = self.rt.with_disk(|disk| Ok::<_, Errno>(disk.file(inode)?.begin_sync()))?;
-        self.rt
-            .on_disk(DiskOp::Sync, &self.path, move |disk| {
-                disk.file(inode)?.finish_sync(point);
-                Ok(())
-            })
-            .await
+        let (host, path) = (self.rt.host, self.path.clone());
+        let done = later(&self.rt, self.rt.latency(DiskOp::Sync), move |world| {
+            let disk = &mut world.hosts.borrow_mut()[host.0].disk;
+            let outcome = disk.strike(DiskOp::Sync, &path);
+            match outcome {
+                Ok(()) => disk.file(inode)?.finish_sync(point),
+                Err(_) => disk.file(inode)?.fail_sync(point, &mut world.random.borrow_mut()),
+            }
+            outcome
+        });
+        Ok(done.await?)
     }
 
     async fn resize(&self, len: u64) -> io::Result<()> {
