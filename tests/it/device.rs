@@ -12,6 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 const DAEMON_START: Duration = Duration::from_secs(10);
+const UNMOUNTED: Duration = Duration::from_secs(10);
 
 /// A file system that is mounted.
 pub struct Mounted {
@@ -86,11 +87,18 @@ fn mount(device: &Path, at: &Path, flags: &[&str]) -> Option<String> {
     attempt("mount", &[flags, &paths].concat())
 }
 
-/// Also when something still holds a file of it.
+/// Also when something still holds a file of it. The ring of a broker that was killed does for a moment longer than the process lives,
+/// and whoever writes the image anew meanwhile damages the file system below it.
 fn unmount(at: &Path) {
-    let at = at.to_str().expect("a UTF-8 path");
-    if attempt("umount", &[at]).is_none() {
-        attempt("umount", &["--lazy", at]);
+    let is_unmounted =
+        || Command::new("umount").arg(at).stderr(Stdio::null()).status().is_ok_and(|done| done.success());
+    let deadline = Instant::now() + UNMOUNTED;
+    while !is_unmounted() {
+        if Instant::now() > deadline {
+            attempt("umount", &["--lazy", at.to_str().expect("a UTF-8 path")]);
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(50));
     }
 }
 

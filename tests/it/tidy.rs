@@ -40,7 +40,11 @@ const ROOT_MAY_USE: &[(&str, &[&str], &[&str])] = &[
         &["adopt", "bench", "client", "config", "disk", "http", "launch", "wire"],
         &["batch", "catalog", "group", "journal", "log", "router", "runtime", "shard", "types"],
     ),
-    ("adopt", &["disk", "launch"], &["batch", "catalog", "journal", "log", "partition", "shard", "types"]),
+    (
+        "adopt",
+        &["config", "disk", "launch"],
+        &["batch", "catalog", "group", "journal", "log", "partition", "shard", "types"],
+    ),
     ("disk", &["launch"], &["batch", "catalog", "group", "journal", "log", "runtime", "shard", "types"]),
 ];
 
