@@ -18,8 +18,6 @@ pub enum PlantedFault {
     FlushCountForgotten,
     /// R3: `flush.ms` makes no sync due.
     FlushTimeForgotten,
-    /// R4: an append that waits for a tail is forgotten when the segment is closed meanwhile.
-    TailWaitForgotten,
     /// R4: an append that finds room overtakes those that wait for it.
     AppendsOvertake,
     /// R5, R6: replay takes every commit that looks like one, whatever its run, generation and predecessor.
@@ -54,8 +52,6 @@ pub enum PlantedFault {
     ReadAboveHighWatermark,
     /// R15: a read from memory begins one batch too far.
     BatchSkipped,
-    /// R15: a fetch for which nothing comes has no end.
-    FetchNeverExpires,
     /// R16: commits go on after a failed write or sync.
     FenceIgnored,
     /// R1: a duplicate is acked although the original is not synced.

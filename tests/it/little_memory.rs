@@ -101,6 +101,14 @@ fn a_flood_of_large_requests_waits_and_nothing_is_killed() {
     assert!(left.status.success(), "{left:#?}");
 }
 
+/// Of all shards, on the disk.
+fn journal_bytes(home: &Home) -> u64 {
+    let entries = |dir: &Path| fs::read_dir(dir).expect("a directory").map(|entry| entry.expect("its name").path());
+    let files = entries(&home.data.join("journal")).flat_map(|shard| entries(&shard).collect::<Vec<_>>());
+    let journals = files.filter(|path| path.extension().is_some_and(|ending| ending == "journal"));
+    journals.map(|path| fs::metadata(path).expect("a file").len()).sum()
+}
+
 #[test]
 fn what_a_flood_left_in_the_journals_fits_into_as_little_memory_at_the_next_start() {
     let Some(cgroup) = Cgroup::new("start", LIMIT_BYTES) else { return };
@@ -111,6 +119,8 @@ fn what_a_flood_left_in_the_journals_fits_into_as_little_memory_at_the_next_star
     let broker = home.dev(&flags);
     let ledgers = flood(&broker, &mut broker.connect(), ROUNDS);
     broker.kill();
+    let journals = journal_bytes(&home);
+    assert!(journals <= LIMIT_BYTES / 4, "a start may hold all of {journals} bytes");
     for _ in 0..2 {
         let broker = home.dev(&flags);
         let mut peer = broker.connect_patiently();

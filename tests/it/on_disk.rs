@@ -316,13 +316,16 @@ fn what_others_put_into_a_data_directory_is_left_alone() {
     let gone = home.data.join("data/gone-0");
     fs::create_dir_all(&gone).expect("made");
     fs::copy(home.data.join("data/large-0/partition.metadata"), gone.join("partition.metadata")).expect("copied");
+    let aside = home.data.join("data/gone-1.0123456789abcdef0123456789abcdef-delete");
+    fs::create_dir_all(&aside).expect("made");
+    fs::write(aside.join("00000000000000000000.log.deleted"), "").expect("written");
     let broker = home.dev(&["--set", "shards=1"]);
     assert_eq!(said(&home, &["consume", "large", "-f", "%o\\n"]).lines().count(), 60);
     assert!(broker.terminate().status.success());
     for path in theirs {
         assert_eq!(fs::read_to_string(home.data.join(path)).ok().as_deref(), Some("theirs"), "{path}");
     }
-    assert!(!gone.exists());
+    assert!(!gone.exists() && !aside.exists());
 }
 
 #[test]

@@ -98,10 +98,11 @@ impl Consumer {
                 None => {}
             }
             let mut lost = Vec::new();
-            let (mut has_records, mut behind) = (false, None);
+            let (mut has_records, mut has_errors, mut behind) = (false, false, None);
             for topic in reply.responses {
                 for data in topic.partitions {
                     let part = Part { topic: topic.topic_id, index: data.partition_index };
+                    has_errors |= data.error_code != ErrorCode::None;
                     has_records |= data.records.as_ref().is_some_and(|records| !records.is_empty());
                     let position = self.positions.get(&part).filter(|position| **position < data.high_watermark);
                     if let Some(position) = position.filter(|_| data.error_code == ErrorCode::None) {
@@ -112,8 +113,8 @@ impl Consumer {
                     }
                 }
             }
-            // The first batch of a reply comes whatever its limits are.
-            if let Some((part, position, end)) = behind.filter(|_| !has_records) {
+            // The first batch of a reply comes whatever its limits are. What could not be read may have had all of its bytes.
+            if let Some((part, position, end)) = behind.filter(|_| !has_records && !has_errors) {
                 let what = format!("a fetch of {part:?} at {position} brings nothing, and the log goes to {end}");
                 self.clients.history.push(Event::Skipped { what });
             }

@@ -18,7 +18,6 @@ use super::signal::Signal;
 use crate::log::{
     DiskBatches, DiskRead, FileState, PartitionDir, ReadFailure, ReadPlan, TimestampPlan, TimestampSearch,
 };
-use crate::planted::{PlantedFault, is_planted};
 use crate::request::ReadError;
 use crate::runtime::Runtime;
 use crate::types::Listed;
@@ -202,9 +201,6 @@ async fn warm<R: Runtime>(shard: &Shard<R>, slot: Slot) {
         return;
     };
     let Some(tail) = tail else {
-        if is_planted(PlantedFault::TailWaitForgotten) {
-            return;
-        }
         // The segment was closed before its tail was looked at: the next batch begins another.
         return shard.step(|core, now, wall_ms| core.admit_after_tail(now, wall_ms, slot));
     };

@@ -419,8 +419,11 @@ async fn hide_orphans<R: Runtime>(
 /// Whether a directory was a partition's: by its name, and by what says so in it. A power cut may have taken the latter, or have come
 /// while it was being removed: then there is nothing else in it than what a partition has.
 async fn is_ours<R: Runtime>(rt: &R, path: &Path, name: &str) -> io::Result<bool> {
-    let index = name.trim_end_matches(DELETED_SUFFIX).rsplit_once('-').map(|(_, index)| index.parse::<i32>());
-    if !matches!(index, Some(Ok(0..))) {
+    // What was moved aside has its topic's id behind the index, and a point in between.
+    let (name, goes) = name.strip_suffix(DELETED_SUFFIX).map_or((name, false), |name| (name, true));
+    let index = name.rsplit_once('-').map_or("", |(_, index)| index);
+    let index = if goes { index.split('.').next().unwrap_or_default() } else { index };
+    if index.parse::<u32>().is_err() {
         return Ok(false);
     }
     let inside = rt.read_dir(path).await?;

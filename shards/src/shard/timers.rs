@@ -37,9 +37,7 @@ pub async fn run_deadlines<R: Runtime>(shard: Shard<R>) {
 impl ShardCore {
     /// Fires all deadlines up to now; returns the next one.
     fn fire_due(&mut self, now: Mono) -> Mono {
-        if !is_planted(PlantedFault::FetchNeverExpires) {
-            self.watches.expire(now);
-        }
+        self.watches.expire(now);
         if self.flush_deadline.is_some_and(|at| at <= now) {
             self.flush_deadline = None;
             if !is_planted(PlantedFault::FlushTimeForgotten) {
