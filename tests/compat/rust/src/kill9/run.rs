@@ -126,7 +126,7 @@ impl Run {
         // Clients know what happens to a topic that is there; one name for all eras also proves that nothing old comes back.
         // What a kill may not take from records that were synced, it may not from those that were only written.
         let settings = [("segment.bytes", "1048576"), ("flush.messages", "100000")];
-        let settings = if era % 2 == 0 { &settings[..1] } else { &settings[..] };
+        let settings = if era.is_multiple_of(2) { &settings[..1] } else { &settings[..] };
         let topic = self.cluster.create("kill9", PARTITIONS, settings)?;
         let newest = Newest::start(&self.cluster)?;
         let history = Arc::new(History::new(PARTITIONS));
