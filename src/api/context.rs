@@ -126,7 +126,9 @@ impl ApiCore {
 
     /// Counts a request of the row at this place in [`TABLE`].
     pub(super) fn count(&self, row: usize) {
-        self.counts[row].update(|count| count + 1);
+        if let Some(count) = self.counts.get(row) {
+            count.update(|count| count + 1);
+        }
     }
 
     /// Requests so far, by API.

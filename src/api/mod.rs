@@ -9,6 +9,8 @@
 //! Invariant: what a peer sends can end its own connection, never more; every error has one code, chosen in an
 //! exhaustive match in [`errors`] or beside the API that alone has it.
 
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
 mod config_resources;
 mod context;
 mod errors;
@@ -84,6 +86,8 @@ pub struct Submitted {
     /// What the second stage tells of, and others may change. No request of its connection is dispatched that [`changes`] any
     /// of it before the reply is made.
     pub tells: Option<Subject>,
+    /// No request of its connection is dispatched before the reply is made.
+    pub settles: bool,
 }
 
 /// What comes of a request.

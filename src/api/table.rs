@@ -66,8 +66,8 @@ enum Order {
     Tells,
     /// The first stage changes what such a reply tells: it is not before that one is made.
     Changes,
-    /// Both.
-    TellsAndChanges,
+    /// Both, and more: the first stage of whatever is behind looks for topics and configs, so it is not before this one's reply.
+    Settles,
     /// The second stage tells where logs begin and end then, or moves their beginnings.
     TellsOfLogs,
     /// The first stage appends to logs: not before such a reply is made.
@@ -77,7 +77,7 @@ enum Order {
 impl Order {
     fn told(self) -> Option<Subject> {
         match self {
-            Order::Tells | Order::TellsAndChanges => Some(Subject::State),
+            Order::Tells | Order::Settles => Some(Subject::State),
             Order::TellsOfLogs => Some(Subject::Logs),
             Order::Apart | Order::Changes | Order::Appends => None,
         }
@@ -85,7 +85,7 @@ impl Order {
 
     fn changed(self) -> Option<Subject> {
         match self {
-            Order::Changes | Order::TellsAndChanges => Some(Subject::State),
+            Order::Changes | Order::Settles => Some(Subject::State),
             Order::Appends => Some(Subject::Logs),
             Order::Apart | Order::Tells | Order::TellsOfLogs => None,
         }
@@ -131,8 +131,8 @@ rows! {
     DescribeGroups, told from 0, DescribeGroup, Tells, describe_groups::serve;
     ListGroups, told from 0, DescribeGroup, Tells, list_groups::serve;
     ApiVersions, told from 0, Nothing, Apart, api_versions::serve;
-    CreateTopics, told from 2, CreateTopic, TellsAndChanges, create_topics::serve;
-    DeleteTopics, told from 1, DeleteTopic, Changes, delete_topics::serve;
+    CreateTopics, told from 2, CreateTopic, Settles, create_topics::serve;
+    DeleteTopics, told from 1, DeleteTopic, Settles, delete_topics::serve;
     DeleteRecords, told from 0, DeleteTopic, TellsOfLogs, delete_records::serve;
     InitProducerId, told from 0, IdempotentWrite, Apart, init_producer_id::serve;
     OffsetForLeaderEpoch, told from 2, DescribeTopic, TellsOfLogs, offset_for_leader_epoch::serve;
@@ -140,13 +140,13 @@ rows! {
     CreateAcls, told from 1, AlterCluster, Apart, acls::serve_create;
     DeleteAcls, told from 1, AlterCluster, Apart, acls::serve_delete;
     DescribeConfigs, told from 1, DescribeConfigs, Tells, describe_configs::serve;
-    AlterConfigs, told from 0, AlterConfigs, Changes, alter_configs::serve;
+    AlterConfigs, told from 0, AlterConfigs, Settles, alter_configs::serve;
     AlterReplicaLogDirs, told from 1, AlterCluster, Apart, alter_replica_log_dirs::serve;
     DescribeLogDirs, told from 1, DescribeCluster, Tells, describe_log_dirs::serve;
-    CreatePartitions, told from 0, AlterTopic, Changes, create_partitions::serve;
+    CreatePartitions, told from 0, AlterTopic, Settles, create_partitions::serve;
     DeleteGroups, told from 0, DeleteGroup, Changes, delete_groups::serve;
     ElectLeaders, told from 0, AlterCluster, Apart, elect_leaders::serve;
-    IncrementalAlterConfigs, told from 0, AlterConfigs, Changes, incremental_alter_configs::serve;
+    IncrementalAlterConfigs, told from 0, AlterConfigs, Settles, incremental_alter_configs::serve;
     AlterPartitionReassignments, told from 0, AlterCluster, Apart, reassignments::serve_alter;
     ListPartitionReassignments, told from 0, DescribeCluster, Apart, reassignments::serve_list;
     OffsetDelete, told from 0, DeleteGroup, Changes, offset_delete::serve;
@@ -208,7 +208,12 @@ pub fn dispatch(core: &Rc<ApiCore>, peer: &Rc<Peer>, frame: &Bytes, arrival: Arr
             // Its body is of a form that we do not know: the answer tells the peer which forms we do.
             let reply = api_versions::unsupported_version().into();
             let told = outcome(api, encode_response(&reply, 0, start.correlation_id), Vec::new());
-            return Ok(Submitted { rest: None, pending: Box::pin(std::future::ready(told)), tells: None });
+            return Ok(Submitted {
+                rest: None,
+                pending: Box::pin(std::future::ready(told)),
+                tells: None,
+                settles: false,
+            });
         }
         return Err(Refusal { api: api.name(), reason: format!("version {version} is not served") });
     }
@@ -219,7 +224,8 @@ pub fn dispatch(core: &Rc<ApiCore>, peer: &Rc<Peer>, frame: &Bytes, arrival: Arr
     }
     let ctx = RequestContext { core, peer, arrival, version, client_id, rest: Cell::default() };
     let pending = (row.serve)(&ctx, body, start.correlation_id)?;
-    Ok(Submitted { rest: ctx.rest.take(), pending, tells: row.order.told() })
+    let settles = row.order == Order::Settles;
+    Ok(Submitted { rest: ctx.rest.take(), pending, tells: row.order.told(), settles })
 }
 
 /// Bytes of a client id that are kept for `/v1/clients` and the log, as long as the connection lasts: it is in nobody's budget.

@@ -6,6 +6,8 @@
 //!
 //! Invariant: whatever is asked here, a core is asked for one report at most every [`collect::ROUND_EVERY`].
 
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
 mod busiest;
 mod collect;
 mod dashboard;

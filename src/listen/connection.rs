@@ -54,7 +54,7 @@ pub(super) async fn read_requests<R: Runtime>(server: Rc<Server<R>>, link: Rc<Li
         End::Refused(refusal) => {
             // Requests before this one still get their replies.
             let pending = Box::pin(std::future::ready(Outcome::Close(refusal)));
-            let submitted = Submitted { rest: None, pending, tells: None };
+            let submitted = Submitted { rest: None, pending, tells: None, settles: false };
             let trace = Rc::new(Trace::new(server.runtime.now()));
             link.push(Queued { submitted, lease: server.budget.charge(0), trace });
             link.drain();
@@ -155,23 +155,21 @@ impl<R: Runtime> Reader<R> {
 
     /// The frame's request is not dispatched before others have their replies.
     fn must_wait(&self, frame: &Bytes) -> bool {
-        !self.link.has_room() || self.is_held_by(frame).is_some()
+        !self.link.has_room() || self.link.holds_back(self.changed_by(frame))
     }
 
-    /// What the frame's request changes, and a reply to be made tells of.
-    fn is_held_by(&self, frame: &Bytes) -> Option<Subject> {
-        if !self.link.is_telling() {
-            return None;
-        }
-        api::changes(frame).filter(|subject| self.link.tells_of(*subject))
+    /// What the frame's request changes, where replies to be made could tell of it.
+    fn changed_by(&self, frame: &Bytes) -> Option<Subject> {
+        if self.link.is_telling() { api::changes(frame) } else { None }
     }
 
     async fn submit(&mut self, frame: Bytes, lease: Lease) -> Result<(), End> {
         let link = self.link.clone();
         let _answered = link.hold();
         link.while_answering(link.room()).await.ok_or(End::Stopped)?;
-        if let Some(subject) = self.is_held_by(&frame) {
-            link.while_answering(link.told(subject)).await.ok_or(End::Stopped)?;
+        let changed = self.changed_by(&frame);
+        if link.holds_back(changed) {
+            link.while_answering(link.settled(changed)).await.ok_or(End::Stopped)?;
             // That was no reading, of this one and of those behind it.
             self.woken = self.server.runtime.now();
             self.began = self.woken;
@@ -370,7 +368,7 @@ mod tests {
                 let lent: Box<dyn ReadLease> = Box::new(budget.charge(5));
                 let here = std::future::ready(Outcome::Reply(vec![Bytes::from_static(b"reply")], vec![lent]));
                 for pending in [Box::pin(here) as api::Pending, Box::pin(next)] {
-                    let submitted = Submitted { rest: None, pending, tells: None };
+                    let submitted = Submitted { rest: None, pending, tells: None, settles: false };
                     link.push(Queued { submitted, lease: budget.charge(0), trace: Rc::new(Trace::new(Mono(0))) });
                 }
                 let mut gathered = Gathered::default();

@@ -67,6 +67,8 @@ pub struct Link<C: Conn> {
     waiting_bytes: Cell<usize>,
     /// Those of them that [tell](Submitted::tells) of what others may change, by what that is.
     telling: [Cell<usize>; Subject::COUNT],
+    /// Those that [settle](Submitted::settles) something.
+    settling: Cell<usize>,
     /// The reader has a whole request that is not queued yet.
     holds: Cell<bool>,
     in_flight_max: usize,
@@ -96,6 +98,7 @@ impl<C: Conn> Link<C> {
             waiting: Cell::new(0),
             waiting_bytes: Cell::new(0),
             telling: Default::default(),
+            settling: Cell::new(0),
             holds: Cell::new(false),
             in_flight_max,
             reader: RefCell::default(),
@@ -216,14 +219,19 @@ impl<C: Conn> Link<C> {
         self.telling.iter().any(|count| count.get() > 0)
     }
 
-    /// A reply is to be made that tells of this.
-    pub fn tells_of(&self, subject: Subject) -> bool {
-        self.telling[subject as usize].get() > 0
+    /// A reply is to be made before a request that changes this is dispatched, or any request is.
+    pub fn holds_back(&self, changed: Option<Subject>) -> bool {
+        self.settling.get() > 0 || changed.is_some_and(|subject| self.telling_of(subject).get() > 0)
     }
 
     /// Waits until there is none such.
-    pub async fn told(&self, subject: Subject) {
-        self.until(|| !self.tells_of(subject)).await;
+    pub async fn settled(&self, changed: Option<Subject>) {
+        self.until(|| !self.holds_back(changed)).await;
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "there is one for each subject")]
+    fn telling_of(&self, subject: Subject) -> &Cell<usize> {
+        &self.telling[subject as usize]
     }
 
     /// The reader has a request that was read whole: there will be a reply until this is dropped, even where none is queued.
@@ -232,9 +240,12 @@ impl<C: Conn> Link<C> {
         Holding { link: self }
     }
 
-    fn count_telling(&self, submitted: &Submitted, change: impl FnOnce(usize) -> usize) {
+    fn count_telling(&self, submitted: &Submitted, change: impl Fn(usize) -> usize) {
         if let Some(subject) = submitted.tells {
-            self.telling[subject as usize].update(change);
+            self.telling_of(subject).update(&change);
+        }
+        if submitted.settles {
+            self.settling.update(&change);
         }
     }
 

@@ -8,6 +8,8 @@
 //! handing it to a less loaded core costs a hop at accept and knows nothing of the load to come. `Server::open` is the one
 //! place where a connection enters a core, so another placement would be made there.
 
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
 mod acceptor;
 mod blocks;
 mod budget;

@@ -7,6 +7,8 @@
 //! order is enough, the future may be awaited at any time. A request to another core is one message, whatever the number
 //! of its partitions; to the own core it is a plain call.
 
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
 mod fetch;
 pub mod mailbox;
 pub mod oneshot;

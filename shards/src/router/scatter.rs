@@ -56,7 +56,9 @@ impl Shards {
             for (places, asked) in asked {
                 let got = asked.await.unwrap_or_default();
                 for (place, answer) in places.into_iter().zip(got) {
-                    answers[place] = Some(answer);
+                    if let Some(empty) = answers.get_mut(place) {
+                        *empty = Some(answer);
+                    }
                 }
             }
             answers.into_iter().map(|answer| answer.unwrap_or_else(&lost)).collect()

@@ -289,3 +289,39 @@ fn requests_of_one_session_need_not_wait_for_each_others_replies() {
         }
     });
 }
+
+#[test]
+fn what_is_behind_a_change_of_topics_or_configs_finds_it_changed() {
+    with_broker(|rt, addr| async move {
+        let mut client = Client::connect(&rt, addr).await;
+        assert_eq!(create(&mut client, "t", 1).await, ErrorCode::None);
+        let gone =
+            |name: &str| (DeleteTopicsRequest { topic_names: vec![name.into()], ..Default::default() }.into(), 5);
+        let append = |topic: &str| (produce_request(topic, -1, vec![(0, batch(&["a", "b"]))]).into(), 11);
+        let requests = vec![
+            new_topic("u"),
+            append("u"),
+            alter(TOPIC, "u", "max.message.bytes", "60"),
+            append("u"),
+            gone("u"),
+            append("u"),
+            new_topic("u"),
+            append("u"),
+        ];
+        let replies = behind_a_fetch(&mut client, requests).await;
+        let told = replies.into_iter().filter_map(|reply| match reply {
+            Response::Produce(told) => Some((
+                told.responses[0].partition_responses[0].error_code,
+                told.responses[0].partition_responses[0].base_offset,
+            )),
+            _ => None,
+        });
+        let expected = [
+            (ErrorCode::None, 0),
+            (ErrorCode::MessageTooLarge, -1),
+            (ErrorCode::UnknownTopicOrPartition, -1),
+            (ErrorCode::None, 0),
+        ];
+        assert_eq!(told.collect::<Vec<_>>(), expected);
+    });
+}
