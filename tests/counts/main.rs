@@ -42,7 +42,7 @@ fn guard() -> ExitCode {
     };
     limits::checked();
     if let Some(why) = skipped {
-        println!("instructions are not counted: {why}");
+        println!("skipped: instructions are not counted: {why}");
         return ExitCode::SUCCESS;
     }
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(LIMITS);

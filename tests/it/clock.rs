@@ -20,6 +20,7 @@ use crate::http;
 use crate::ledger::{Appended, Ledger};
 use crate::on_disk::verified;
 use crate::peer::{batch, fetch_request};
+use crate::told::skipped;
 
 /// Of one run, ahead and back in turn; `JUMPS=500` for a release.
 const JUMPS: usize = 2;
@@ -38,7 +39,7 @@ impl WallClock {
     /// `None`, with a word on stderr, where there is no library.
     fn new(home: &mut Home) -> Option<WallClock> {
         let Some(library) = library() else {
-            eprintln!("skipped: there is no libfaketime (Debian's package faketime)");
+            skipped("there is no libfaketime (Debian's package faketime)");
             return None;
         };
         let clock = WallClock { told: home.path().join("wall-clock") };

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use crate::told::skipped;
+
 const DAEMON_START: Duration = Duration::from_secs(10);
 const UNMOUNTED: Duration = Duration::from_secs(10);
 
@@ -57,7 +59,7 @@ fn attempt(program: &str, args: &[&str]) -> Option<String> {
         Ok(done) => String::from_utf8_lossy(&done.stderr).trim().to_owned(),
         Err(error) => error.to_string(),
     };
-    eprintln!("skipped: `{program} {}`: {why}", args.join(" "));
+    skipped(&format!("`{program} {}`: {why}", args.join(" ")));
     None
 }
 
@@ -122,7 +124,7 @@ impl StorageImage {
     pub fn new(mib: u64) -> Option<Self> {
         attempt("qemu-storage-daemon", &["--version"])?;
         if !Path::new("/dev/fuse").exists() {
-            eprintln!("skipped: there is no /dev/fuse");
+            skipped("there is no /dev/fuse");
             return None;
         }
         let dir = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory below target/");
@@ -225,7 +227,7 @@ impl Daemon {
         while !daemon.control.exists() || daemon.export.metadata().is_ok_and(|file| file.len() == 0) {
             let gone = daemon.process.try_wait().expect("our child").is_some();
             if gone || Instant::now() > deadline {
-                eprintln!("skipped: qemu-storage-daemon exports nothing");
+                skipped("qemu-storage-daemon exports nothing");
                 return None;
             }
             std::thread::sleep(Duration::from_millis(5));

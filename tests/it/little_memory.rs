@@ -8,6 +8,7 @@ use corelog::wire::ErrorCode;
 
 use crate::broker::{Broker, Connection, Home};
 use crate::ledger::{Appended, Ledger};
+use crate::told::skipped;
 
 const LIMIT_BYTES: u64 = 256 << 20;
 const CLIENTS: usize = 64;
@@ -33,7 +34,7 @@ impl Cgroup {
         match made {
             Ok(()) => Some(cgroup),
             Err(error) => {
-                eprintln!("skipped: {}: {error}", cgroup.path.display());
+                skipped(&format!("{}: {error}", cgroup.path.display()));
                 None
             }
         }

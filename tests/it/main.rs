@@ -41,3 +41,5 @@ mod settings;
 mod startup;
 mod stderr;
 mod tidy;
+mod told;
+mod touched;

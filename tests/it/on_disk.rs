@@ -19,7 +19,7 @@ pub fn corelog_log(args: &[&str]) -> Ran {
     command.output().expect("the binary runs").into()
 }
 
-fn data(home: &Home) -> &str {
+pub fn data(home: &Home) -> &str {
     home.data.to_str().expect("a UTF-8 path")
 }
 
@@ -54,7 +54,7 @@ pub fn contents(dir: &Path) -> BTreeMap<PathBuf, (SystemTime, Vec<u8>)> {
 }
 
 /// A broker with records in every codec, a group, several segments and a topic that was deleted; then it is gone.
-fn filled(home: &Home, killed: bool) {
+pub fn filled(home: &Home, killed: bool) {
     let small = ["shards=2", "journal.bytes=4194304", "journal.bytes.max=4194304", "log.segment.bytes=1048576"];
     let broker = home.dev(&small.iter().flat_map(|flag| ["--set", *flag]).collect::<Vec<_>>());
     said(home, &["topic", "create", "orders", "--partitions", "2"]);
@@ -291,83 +291,6 @@ fn batches_that_are_damaged_alike_are_one_finding_and_what_may_not_be_read_is_no
             "{}: {told}",
             run.status
         );
-    }
-}
-
-#[test]
-fn what_others_put_into_a_data_directory_is_left_alone() {
-    let home = Home::new();
-    filled(&home, false);
-    let theirs = [
-        "data/my-backup/x",
-        "data/orders-0.bak/x",
-        "data/copies-7/orders-0/x",
-        "data/lost+found/x",
-        "checkpoint/1-0.a.bak",
-        "checkpoint/bak/x",
-        "catalog/x.bak",
-        "journal/7/x",
-    ];
-    for path in theirs.map(|path| home.data.join(path)) {
-        fs::create_dir_all(path.parent().expect("above")).expect("made");
-        fs::write(path, "theirs").expect("written");
-    }
-    // What a deleted topic has left goes.
-    let gone = home.data.join("data/gone-0");
-    fs::create_dir_all(&gone).expect("made");
-    fs::copy(home.data.join("data/large-0/partition.metadata"), gone.join("partition.metadata")).expect("copied");
-    let aside = home.data.join("data/gone-1.0123456789abcdef0123456789abcdef-delete");
-    fs::create_dir_all(&aside).expect("made");
-    fs::write(aside.join("00000000000000000000.log.deleted"), "").expect("written");
-    let broker = home.dev(&["--set", "shards=1"]);
-    assert_eq!(said(&home, &["consume", "large", "-f", "%o\\n"]).lines().count(), 60);
-    assert!(broker.terminate().status.success());
-    for path in theirs {
-        assert_eq!(fs::read_to_string(home.data.join(path)).ok().as_deref(), Some("theirs"), "{path}");
-    }
-    assert!(!gone.exists() && !aside.exists());
-}
-
-#[test]
-fn a_directory_is_one_brokers_whatever_becomes_of_its_lock_file() {
-    let home = Home::new();
-    let broker = home.dev(&[]);
-    fs::remove_file(home.data.join("lock")).expect("removed");
-    let mut other = Home::new();
-    other.data = home.data.clone();
-    let left = other.dev_refused(&[]);
-    assert!(left.stderr.contains("is in use by another corelog"), "{}", left.stderr);
-    let ran = corelog_log(&["verify", data(&home)]);
-    assert!(ran.code == Some(1) && ran.stderr.contains("running broker"), "{}", ran.stderr);
-    assert!(broker.terminate().status.success());
-}
-
-#[test]
-fn a_directory_that_lost_the_file_of_its_run_is_refused_untouched() {
-    let (many, young) = (Home::new(), Home::new());
-    filled(&many, true);
-    // Of this one all is in the journal of its first run.
-    let broker = young.dev(&[]);
-    said(&young, &["topic", "create", "orders"]);
-    broker.kill();
-    for (home, topics) in [(&many, "large"), (&young, "orders")] {
-        let run = home.data.join("run");
-        let kept = fs::read(&run).expect("a file");
-        fs::remove_file(&run).expect("removed");
-        let before = contents(&home.data);
-        let left = home.dev_refused(&[]);
-        assert!(
-            left.stderr.contains("run is missing") && left.stderr.contains("nothing was changed"),
-            "{}",
-            left.stderr
-        );
-        let after = contents(&home.data);
-        assert_eq!(before.keys().collect::<Vec<_>>(), after.keys().collect::<Vec<_>>());
-        assert!(before.iter().all(|(path, (_, content))| after[path].1 == *content), "{}", left.stderr);
-        fs::write(&run, kept).expect("put back");
-        let broker = home.dev(&[]);
-        assert!(said(home, &["topic", "list"]).contains(topics));
-        drop(broker);
     }
 }
 

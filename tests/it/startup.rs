@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use crate::broker::{Home, NO_HTTP};
+use crate::told::skipped;
 
 const NOBODY: &str = "65534";
 const IO_URING_DISABLED: &str = "/proc/sys/kernel/io_uring_disabled";
@@ -35,10 +36,6 @@ fn refusal(mut command: Command) -> String {
 
 fn is_root() -> bool {
     rustix::process::geteuid().is_root()
-}
-
-fn skipped(why: &str) {
-    eprintln!("not provoked here: {why}");
 }
 
 #[test]
