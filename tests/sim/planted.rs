@@ -80,6 +80,8 @@ planted! {
         by By::Checker(Property::ProducerIdsAreUnique);
     r2_a_skipped_sync_is_caught: SyncSkipped in power_cuts
         by By::Words("is unreadable, yet commit");
+    r2_a_file_that_is_left_before_its_sync_is_caught: SwitchNotDrained in heavy_relaxed_power_cuts
+        by By::Words("is unreadable, yet commit");
     r3_a_relaxed_ack_from_memory_is_caught: RelaxedAckFromMemory in kills_on_a_slow_disk
         by By::Checker(Property::AckedIsReadable);
     r3_a_flush_messages_that_syncs_nothing_is_caught: FlushCountForgotten in bounded_losses
@@ -103,7 +105,7 @@ planted! {
     r8_a_deletion_that_is_told_before_its_sync_is_caught: LogStartToldEarly in power_cuts_on_a_slow_disk
         by By::Checker(Property::LogStartNeverBack);
     r9_an_unsynced_byte_in_a_segment_is_caught: UnsyncedInSegment in heavy_relaxed_power_cuts
-        by By::Words("attempt to subtract with overflow");
+        by By::Words("only synced bytes are in a segment (R9)");
     r10_a_block_written_again_without_its_copy_is_caught: WarmTailNotCarried in resting
         by By::Words("KAFKA_STORAGE_ERROR");
     r11_an_uncut_segment_is_caught: SealNotCut in stops

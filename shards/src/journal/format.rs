@@ -102,8 +102,6 @@ pub enum EntryKind {
     LogStart(Offset),
     /// The segment `segment_base` ends at `position` bytes.
     Seal,
-    /// The partition's data is gone.
-    Drop,
     /// Compaction puts a file of `position` bytes in the place of segments from `segment_base` on.
     Clean(Replacement),
 }
@@ -132,7 +130,7 @@ pub struct EntryHead {
 pub const KIND_DATA: u8 = 1;
 pub const KIND_LOG_START: u8 = 2;
 pub const KIND_SEAL: u8 = 3;
-pub const KIND_DROP: u8 = 4;
+// 4 is free, as topics go by the metadata log; 6 is kept for large appends that bypass the journal (R10).
 pub const KIND_CLEAN: u8 = 5;
 /// Payload of a `Clean` entry: number, end offset, first and largest timestamp.
 pub const CLEAN_BYTES: usize = 32;
@@ -181,7 +179,6 @@ pub fn entries(mut body: Bytes) -> Result<Vec<Entry>, FormatError> {
             KIND_DATA => EntryKind::Data(payload),
             KIND_LOG_START => EntryKind::LogStart(segment_base),
             KIND_SEAL => EntryKind::Seal,
-            KIND_DROP => EntryKind::Drop,
             KIND_CLEAN if claimed == CLEAN_BYTES => EntryKind::Clean(Replacement {
                 number: le64(&payload, 0),
                 base: segment_base,

@@ -7,8 +7,8 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::format::{
-    CLEAN_BYTES, CommitHeader, ENTRY_BYTES, EntryHead, HEADER_BYTES, KIND_CLEAN, KIND_DATA, KIND_DROP, KIND_LOG_START,
-    KIND_SEAL, RunId,
+    CLEAN_BYTES, CommitHeader, ENTRY_BYTES, EntryHead, HEADER_BYTES, KIND_CLEAN, KIND_DATA, KIND_LOG_START, KIND_SEAL,
+    RunId,
 };
 use crate::batch::crc::Crc32c;
 use crate::log::Replacement;
@@ -108,10 +108,6 @@ impl OpenCommit {
 
     pub fn push_log_start(&mut self, partition: PartitionId, epoch: LeaderEpoch, start: Offset) {
         self.push_bare(KIND_LOG_START, Place { partition, epoch, segment_base: start, position: FilePos(0) });
-    }
-
-    pub fn push_drop(&mut self, partition: PartitionId, epoch: LeaderEpoch) {
-        self.push_bare(KIND_DROP, Place { partition, epoch, segment_base: Offset::ZERO, position: FilePos(0) });
     }
 
     /// Compaction is about to change names.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 
 use super::*;
-use crate::journal::format::{HEADER_BYTES, RunId};
+use crate::journal::format::{CommitHeader, HEADER_BYTES, RunId};
 use crate::journal::open::{Closing, OpenCommit, Place};
 use crate::runtime::buf::IoBuf;
 use crate::runtime::sim::Sim;
@@ -184,6 +184,17 @@ fn an_unknown_version_is_refused() {
     let crc = crc32c(&head[..HEADER_BYTES - 4]);
     head[HEADER_BYTES - 4..].copy_from_slice(&crc.to_le_bytes());
     assert!(matches!(writer.read(1), Err(ReplayError::Format { source: FormatError::Version { version: 9 }, .. })));
+}
+
+#[test]
+fn an_entry_of_an_unknown_kind_is_refused() {
+    let mut writer = three_commits();
+    let (header, _) = CommitHeader::decode(&writer.files[0]).expect("known").expect("a header");
+    let body = HEADER_BYTES..HEADER_BYTES + header.body_bytes as usize;
+    writer.files[0][body.start] = 99;
+    let body_crc = crc32c(&writer.files[0][body]);
+    CommitHeader { body_crc, ..header }.encode(&mut writer.files[0]);
+    assert!(matches!(writer.read(1), Err(ReplayError::Format { source: FormatError::Kind { kind: 99 }, .. })));
 }
 
 #[test]

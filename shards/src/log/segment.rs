@@ -9,6 +9,8 @@ use crate::types::Offset;
 
 /// Timestamp of a segment without one.
 pub const NO_TIMESTAMP: i64 = -1;
+/// What never happens, and ends the broker if it does.
+pub const ONLY_SYNCED: &str = "only synced bytes are in a segment (R9)";
 
 /// How far a segment is from being a finished file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::carry::Kept;
 use super::index::IndexBuilder;
-use super::segment::{NO_TIMESTAMP, Segment, Stage, block_floor};
+use super::segment::{NO_TIMESTAMP, ONLY_SYNCED, Segment, Stage, block_floor};
 use super::snapshot::Replacement;
 use super::tail::{Held, Tail};
 use crate::batch::{BatchHeader, PREFIX_BYTES};
@@ -143,7 +143,7 @@ impl PartitionLog {
 
     /// Bytes that are synced and not yet in segments.
     pub fn unwritten_bytes(&self) -> u64 {
-        self.unsealed().map(|s| s.durable - s.written).sum()
+        self.unsealed().map(|s| s.durable.checked_sub(s.written).expect(ONLY_SYNCED)).sum()
     }
 
     /// Some of it is in memory; after a padded write, nothing is.

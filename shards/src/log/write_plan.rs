@@ -7,7 +7,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::index::PageImage;
-use super::segment::{Segment, Stage, block_floor};
+use super::segment::{ONLY_SYNCED, Segment, Stage, block_floor};
 use super::state::PartitionLog;
 use crate::planted::{PlantedFault, is_planted};
 use crate::runtime::BLOCK_BYTES;
@@ -132,6 +132,7 @@ impl PartitionLog {
         self.directory_is_made = true;
         let Some(segment) = self.unsealed_mut().next().filter(|s| s.base == job.segment_base) else { return };
         assert_eq!(segment.written, job.from.0, "writes of a partition end in order");
+        assert!(job.upto.0 <= segment.durable || is_planted(PlantedFault::UnsyncedInSegment), "{ONLY_SYNCED}");
         segment.index_pages += job.index.iter().filter(|page| !page.is_footer).count() as u32;
         if let Some(index) = &mut segment.index {
             index.forget(job.index.iter().map(|page| page.entries).sum());

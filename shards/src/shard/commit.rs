@@ -28,7 +28,7 @@ use crate::types::{FilePos, Mono, Offset};
 
 /// After so long without a commit, an empty one says that the last one was synced: without it, damage to the last commit
 /// could not be told from a torn write (R6). It costs one unsynced write of a block.
-const IDLE_BEFORE_CLOSING: Duration = Duration::from_secs(1);
+pub const IDLE_BEFORE_CLOSING: Duration = Duration::from_secs(1);
 
 /// A batch in a commit: where its bytes are and where they go.
 pub struct PieceNote {
@@ -156,7 +156,8 @@ impl ShardCore {
 
     /// A switch of files needs a sync of the old one only if something in it is not synced (R2).
     fn keep_switch(&self, mut place: CommitPlace) -> CommitPlace {
-        if self.unsynced_file.is_none_or(|file| file == place.file) {
+        let is_synced = self.unsynced_file.is_none_or(|file| file == place.file);
+        if is_synced || is_planted(PlantedFault::SwitchNotDrained) {
             place.switched_from = None;
         }
         place

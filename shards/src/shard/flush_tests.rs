@@ -1,10 +1,11 @@
-//! `flush.messages` on one simulated shard: a sync is due after so many records, whenever they came.
+//! What makes a commit or a sync due, on one simulated shard: `flush.messages`, and a journal that is quiet.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_lite::future::zip;
 
+use super::commit::IDLE_BEFORE_CLOSING;
 use super::room_tests::{Bench, SMALL, batch_of, with_shard};
 use crate::runtime::Runtime;
 use crate::runtime::sim::DiskSpeed;
@@ -61,5 +62,21 @@ fn records_that_come_while_a_sync_runs_count_for_the_next_one() {
         }
         wait(&bench, SYNCED).await;
         assert_eq!(unsynced(&bench), 0, "the next sync was due");
+    });
+}
+
+#[test]
+fn a_quiet_journal_says_once_that_its_last_commit_was_synced() {
+    with_shard(|bench| async move {
+        let commits = || bench.started.shard.step(|core, _, _| core.counters.commits);
+        wait(&bench, 5 * IDLE_BEFORE_CLOSING).await;
+        let before = commits();
+        append(&bench, 1).await;
+        wait(&bench, IDLE_BEFORE_CLOSING / 2).await;
+        assert_eq!(commits(), before + 1, "more may come");
+        wait(&bench, IDLE_BEFORE_CLOSING).await;
+        assert_eq!(commits(), before + 2, "damage to the last one is damage (R6)");
+        wait(&bench, 5 * IDLE_BEFORE_CLOSING).await;
+        assert_eq!(commits(), before + 2, "it says nothing of itself");
     });
 }

@@ -75,7 +75,6 @@ fn put_entry(entry: &Entry, names: &BTreeMap<PartitionId, String>, lines: &mut L
         }
         EntryKind::LogStart(start) => ("log_start", json!({ "partition": name, "offset": start.0 })),
         EntryKind::Seal => ("seal", json!({ "partition": name, "segment": segment, "size": position })),
-        EntryKind::Drop => ("drop", json!({ "partition": name })),
         EntryKind::Clean(by) => (
             "clean",
             json!({

@@ -70,12 +70,16 @@ impl UringFile {
             }
         };
         let written = file.write_rc_at(buffer, pos).await.map_err(io_error)?;
-        if written != data.len() {
-            let what = format!("short write: {written} of {} bytes at {pos}", data.len());
-            return Err(io::Error::new(io::ErrorKind::WriteZero, what));
-        }
-        Ok(())
+        all(written, data.len(), pos)
     }
+}
+
+/// A short write is an error: what it left out may share a block with what is written next (R10).
+fn all(written: usize, wanted: usize, pos: u64) -> io::Result<()> {
+    if written == wanted {
+        return Ok(());
+    }
+    Err(io::Error::new(io::ErrorKind::WriteZero, format!("short write: {written} of {wanted} bytes at {pos}")))
 }
 
 impl File for UringFile {
@@ -155,5 +159,17 @@ pub(super) fn io_error(e: GlommioError<()>) -> io::Error {
     match e {
         GlommioError::IoError(source) | GlommioError::EnhancedIoError { source, .. } => source,
         other => other.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_write_is_an_error() {
+        assert!(all(4096, 4096, 0).is_ok());
+        let error = all(4096, 8192, 12_288).unwrap_err();
+        assert_eq!(error.to_string(), "short write: 4096 of 8192 bytes at 12288");
     }
 }
