@@ -60,7 +60,11 @@ pub fn reachable(addr: SocketAddr) -> SocketAddr {
 }
 
 fn tell(summary: &Summary) {
-    let next = if summary.clean { "the next start replays nothing" } else { "the next start replays the journal" };
+    let next = if summary.clean {
+        "the next start replays the last blocks only"
+    } else {
+        "the next start replays the journal"
+    };
     let seconds = summary.ran_for.as_secs_f64();
     let state = if summary.clean { "clean" } else { "not clean" };
     log::tell(&format!("corelog: stopped after {seconds:.1} s, {state}: {next}"));

@@ -41,7 +41,7 @@ pub struct Lifecycle {
 /// What a core has to say at its end.
 #[derive(Debug, Default)]
 pub struct CoreSummary {
-    /// All its data is in segments: the next start replays nothing.
+    /// All its data is in segments but for the last, partial block of each partition: the next start replays no more.
     pub clean: bool,
     pub stages: String,
 }

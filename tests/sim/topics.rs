@@ -8,11 +8,13 @@ use crate::scenario::{Outcome, Stage, simulate};
 use crate::world::{ROOT, Setup};
 
 pub fn deletions(seed: u64) -> Outcome {
+    // Nearly as long as Kafka takes them: what is called after it and is removed needs a name, too.
+    let name = "passing".repeat(33);
     let mut stage = Stage::new(seed, Setup::default(), Load::default());
     let shards = stage.several_shards();
     stage.start(shards);
     stage.admin.create(&stage.world, "kept", 2, &[]);
-    let mut passing = stage.admin.create(&stage.world, "passing", 2, &[]);
+    let mut passing = stage.admin.create(&stage.world, &name, 2, &[]);
     stage.cast();
     for _ in 0..4 {
         stage.run_for(20, 250);
@@ -29,7 +31,7 @@ pub fn deletions(seed: u64) -> Outcome {
             None => {}
         }
         if !cut_short && stage.world.one_in(2) {
-            passing = stage.admin.create(&stage.world, "passing", 2, &[]);
+            passing = stage.admin.create(&stage.world, &name, 2, &[]);
             stage.run_for(20, 100);
         }
         if cut_short || stage.world.one_in(2) {
@@ -46,7 +48,7 @@ pub fn deletions(seed: u64) -> Outcome {
         // Its deletion may have been lost: then the name is taken, by what nobody uses any more.
         passing = passing
             .filter(|topic| stage.clients.topic(topic.id).is_some())
-            .or_else(|| stage.admin.create(&stage.world, &format!("passing-{}", stage.world.pick(1 << 40)), 2, &[]));
+            .or_else(|| stage.admin.create(&stage.world, &format!("{name}-{}", stage.world.pick(1 << 40)), 2, &[]));
     }
     stage.run_for(20, 100);
     stage.finish()

@@ -25,7 +25,10 @@ fn file_name(run_number: u64, n: u32) -> String {
 
 /// Run number of a journal file's name.
 pub fn run_of(name: &str) -> Option<u64> {
-    name.strip_suffix(".journal")?.split_once('-')?.0.parse().ok()
+    let (run, n) = name.strip_suffix(".journal")?.split_once('-')?;
+    let run = run.parse().ok()?;
+    // `1-1-copy.journal` is somebody's own.
+    (name == file_name(run, n.parse().ok()?)).then_some(run)
 }
 
 /// The first files of a run, `bytes` each. Files of the last run stay until this one is current (R7); what a start that did

@@ -22,11 +22,13 @@ pub use self::gates::Gates;
 use self::gates::Inside;
 pub use self::removed::Removed;
 use super::lru::Lru;
-use crate::runtime::{File, OpenMode, Runtime};
+use crate::runtime::{DirEntry, File, NAME_BYTES_MAX, OpenMode, Runtime};
 use crate::types::{Offset, PartitionId, TopicId};
 
 /// Says whose the directory is, as Kafka's does.
 pub const METADATA_FILE: &str = "partition.metadata";
+/// How the name of a directory ends that is being removed, as Kafka's.
+pub const GOES: &str = "-delete";
 /// Ends the name of a segment's file that is to be unlinked, as in Kafka.
 const DELETED: &str = ".deleted";
 /// Ends the name of a file that is to replace another.
@@ -218,7 +220,10 @@ impl<R: Runtime> Files<R> {
                     self.remove_leftovers(dir, &path).await?;
                     break;
                 }
-                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e).at(&metadata),
+                // A plain file of that name is in the way.
+                Err(e) if !matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                    return Err(e).at(&metadata);
+                }
                 _ if holds_files => {
                     tracing::warn!(path = %metadata.display(), "damaged: it is written anew");
                     self.rt.write_whole(&metadata, ours.clone()).await.at(&metadata)?;
@@ -236,11 +241,28 @@ impl<R: Runtime> Files<R> {
         drop(inside);
         for aside in others {
             // Its own core finds nothing under the name any more.
-            if let Err(error) = ignore_missing(self.rt.remove_dir_all(&aside).await) {
-                tracing::warn!(path = %aside.display(), %error, "not removed: the next start does it");
+            match self.remove_if_ours(&aside).await {
+                Ok(true) => {}
+                Ok(false) => tracing::warn!(
+                    path = %aside.display(), "was in the way of a partition and not made by a broker: it was moved here and is left alone"
+                ),
+                Err(error) => tracing::warn!(path = %aside.display(), %error, "not removed: the next start does it"),
             }
         }
         Ok(())
+    }
+
+    /// Removes a directory that was moved aside, if it was a partition's.
+    async fn remove_if_ours(&self, aside: &Path) -> io::Result<bool> {
+        let inside = match self.rt.read_dir(aside).await {
+            Err(e) if e.kind() == io::ErrorKind::NotADirectory => return Ok(false),
+            read => read?,
+        };
+        if is_a_partitions(&inside) {
+            ignore_missing(self.rt.remove_dir_all(aside).await)?;
+            return Ok(true);
+        }
+        Ok(false)
     }
 
     /// Removes what a crash left between a rename and its unlink, and of files that were to replace others. Whether there was any.
@@ -248,7 +270,9 @@ impl<R: Runtime> Files<R> {
         let mut had_any = false;
         let under_way = self.cleaning.borrow().get(&dir.id).map(|number| format!(".{number}{CLEANED}"));
         for entry in self.rt.read_dir(path).await.at(path)? {
-            let is_leftover = [DELETED, BESIDE, CLEANED].iter().any(|ending| entry.name.ends_with(ending));
+            let is_leftover = !entry.is_dir
+                && (files_segment(&entry.name) || entry.name.starts_with(METADATA_FILE))
+                && [DELETED, BESIDE, CLEANED].iter().any(|ending| entry.name.ends_with(ending));
             let is_needed = under_way.as_ref().is_some_and(|ending| entry.name.ends_with(ending));
             if is_leftover && !is_needed {
                 let leftover = path.join(entry.name);
@@ -384,11 +408,33 @@ impl<R: Runtime> Files<R> {
 
     /// Renames a directory as Kafka names those that wait for their removal.
     async fn move_aside(&self, dir: &PartitionDir, path: &Path) -> Result<PathBuf, StoreError> {
-        let unique = u128::from(self.rt.random()) << 64 | u128::from(self.rt.random());
-        let aside = self.root.join(format!("{}.{unique:032x}-delete", dir.name()));
+        let aside = self.root.join(aside_name(&self.rt, &dir.name()));
         self.rt.rename(path, &aside).await.at(path)?;
         Ok(aside)
     }
+}
+
+/// What a partition's directory is called while it goes: its topic's name, cut where the whole would be longer than the file system
+/// takes, its index, a number that no other has, and [`GOES`].
+pub fn aside_name<R: Runtime>(rt: &R, dir: &str) -> String {
+    let unique = u128::from(rt.random()) << 64 | u128::from(rt.random());
+    let (topic, index) = dir.rsplit_once('-').unwrap_or((dir, "0"));
+    let ending = format!("-{index}.{unique:032x}{GOES}");
+    let kept = topic.floor_char_boundary(NAME_BYTES_MAX.saturating_sub(ending.len()));
+    format!("{}{ending}", topic.split_at(kept).0)
+}
+
+/// A segment's file by its name, whatever it was to become or to give way to.
+fn files_segment(name: &str) -> bool {
+    let base = name.split('.').next().unwrap_or_default();
+    base.len() == 20 && base.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Whether a directory with this content was made for a partition. A power cut may have taken what says so, or have come while it
+/// was being removed: then there is nothing else in it than what a partition has.
+pub fn is_a_partitions(inside: &[DirEntry]) -> bool {
+    inside.iter().any(|entry| entry.name == METADATA_FILE)
+        || inside.iter().all(|entry| !entry.is_dir && files_segment(&entry.name))
 }
 
 fn ignore_missing(result: io::Result<()>) -> io::Result<()> {

@@ -33,7 +33,10 @@ pub use at_rest::{SegmentAtRest, SegmentWalk, SidecarBuilder, StoredBatch, WalkE
 pub use carry::Carry;
 pub use checksum::PrefixSum;
 pub use compact::replace::FileState;
-pub use files::{At, FileKind, Gates, METADATA_FILE, PartitionDir, Removed, StoreError, metadata_text};
+pub use files::{
+    At, FileKind, GOES, Gates, METADATA_FILE, PartitionDir, Removed, StoreError, aside_name, is_a_partitions,
+    metadata_text,
+};
 pub use index::{Entry as IndexEntry, Page as IndexPage, PageError as IndexPageError};
 pub use read_plan::{DiskBatches, DiskRead, ReadPlan};
 pub use reader::{ReadFailure, ReadFailureKind};

@@ -90,10 +90,13 @@ impl<R: Runtime> Store<R> {
         self.files().open_at(path, mode).await
     }
 
-    /// Whether there is a file of this segment: `NotFound` if not. It is not kept open.
-    pub async fn has_segment_file(&self, dir: &PartitionDir, base: Offset) -> Result<(), StoreError> {
+    /// Length of a segment's file; `NotFound` if there is none. It is not kept open.
+    pub async fn segment_file_len(&self, dir: &PartitionDir, base: Offset) -> Result<u64, StoreError> {
         let path = self.files().path(dir, base, FileKind::Log);
-        self.open_at(&path, OpenMode::Read).await.at(&path)?.close().await.at(&path)
+        let file = self.open_at(&path, OpenMode::Read).await.at(&path)?;
+        let len = file.len().await.at(&path)?;
+        file.close().await.at(&path)?;
+        Ok(len)
     }
 
     /// The core stops: no name is being changed any more, nor will be.

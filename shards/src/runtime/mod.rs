@@ -22,6 +22,8 @@ use buf::{Frozen, IoBuf};
 
 /// Size and alignment of every direct read and write, in bytes.
 pub const BLOCK_BYTES: usize = 4096;
+/// Longest name of a file or directory that Linux's file systems take.
+pub const NAME_BYTES_MAX: usize = 255;
 
 /// Longest single read, in bytes: longer ones hold the device and the memory of the ring for too long.
 pub const READ_BYTES_MAX: usize = 1024 * 1024;

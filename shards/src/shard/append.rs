@@ -123,6 +123,15 @@ impl ShardCore {
         }
     }
 
+    /// Refuses the append that waits in front if no file of the journal is large enough for it.
+    pub fn refuse_too_large(&mut self, now: Mono, wall_ms: i64) {
+        let is_too_large = |pending: &mut PendingPart| !self.space.could_hold(bytes_alone(&pending.part.batch));
+        if let Some(pending) = self.waiting.pop_front_if(is_too_large) {
+            pending.fail(AppendError::DiskFull);
+        }
+        self.admit_waiting(now, wall_ms);
+    }
+
     /// The partial block at the log's end is in memory again: carries it into the journal (R10) and lets the appends in.
     pub fn tail_is_warm(&mut self, now: Mono, wall_ms: i64, slot: Slot, tail: bytes::Bytes) {
         let Some(partition) = self.get_mut(slot) else { return };

@@ -94,7 +94,7 @@ async fn has_space<R: Runtime>(rt: &R, settings: &ShardSettings, bytes: u64) -> 
 /// What to do about an error that kept a start from a file, as the end of a sentence.
 pub fn cure(error: &io::Error) -> &'static str {
     match error {
-        full if is_full(full) => ": make space on this disk, then start again",
+        full if is_full(full) => ": make space on this disk (`df`, or inodes: `df -i`), then start again",
         out if is_out_of_descriptors(out) => {
             ": raise the limit of open files (`ulimit -n`, LimitNOFILE=), then start again"
         }
@@ -160,18 +160,27 @@ impl ShardCore {
 
 impl<R: Runtime> Shard<R> {
     /// Carries out a write that must find space, of what was acked or of a start; on a full disk the ballast makes room for it.
+    /// Where that is not enough, as where inodes are used up, what was acked stays in the journal until there is room: only a
+    /// start and a stop end with the error, after some tries.
     pub async fn on_ballast<T>(&self, write: impl AsyncFn() -> Result<T, StoreError>) -> Result<T, StoreError> {
-        let mut outcome = self.with_descriptors(&write).await;
-        for _ in 0..TRIES {
-            if !outcome.as_ref().is_err_and(|error| is_full(&error.source)) {
-                break;
+        let mut tries = 0;
+        loop {
+            let outcome = self.with_descriptors(&write).await;
+            let Err(error) = outcome else { return outcome };
+            let must_end = || self.step(|core, _, _| core.starting || core.stopping) || self.fence().is_tripped();
+            if !is_full(&error.source) || tries >= TRIES && must_end() {
+                return Err(error);
+            }
+            tries += 1;
+            if tries == TRIES {
+                let path = error.path.display();
+                tracing::error!(%path, error = %error.source, "not written: it waits in the journal for space and inodes (`df`, `df -i`)");
             }
             if !self.release_ballast().await {
-                self.rt().sleep_until(self.now().after(PAUSE)).await;
+                let pause = if tries < TRIES { PAUSE } else { LOOK };
+                self.rt().sleep_until(self.now().after(pause)).await;
             }
-            outcome = self.with_descriptors(&write).await;
         }
-        outcome
     }
 
     /// Gives the journal's part of the ballast to what was acked; appends are refused from now on. `false` if it has gone
@@ -191,8 +200,8 @@ impl<R: Runtime> Shard<R> {
         tracing::error!(
             ballast = %ballast.display(),
             wanted_mib,
-            "{what}: appends are refused until its disk has that much space for this shard; delete topics, or files that \
-             are not the broker's"
+            "{what}: appends are refused until its disk has that much space for this shard, and inodes (`df -i`); delete \
+             topics, or files that are not the broker's"
         );
     }
 
@@ -245,6 +254,8 @@ impl<R: Runtime> Shard<R> {
             Err(error) if !is_shortage(&error.source) => {
                 self.fence().trip(fail(&error.path, "making the ballast", &error.source));
             }
+            // It is tried again, and what was held is held.
+            Err(error) if is_out_of_descriptors(&error.source) => {}
             Err(error) => {
                 let was_full = self.step(|core, now, wall_ms| {
                     let was_full = std::mem::replace(&mut core.disk_full, true);

@@ -34,7 +34,7 @@ pub async fn remove<R: Runtime>(
     let journals = settings.layout.journals();
     for entry in rt.read_dir(&journals).await.map_err(at(&journals))? {
         // Other names are not ours.
-        let Ok(shard) = entry.name.parse::<u32>() else { continue };
+        let Some(shard) = entry.name.parse::<u32>().ok().filter(|_| entry.is_dir) else { continue };
         let dir = journals.join(&entry.name);
         let kept = remove_journals(rt, &dir, current, keep_journals).await.map_err(at(&dir))?;
         let is_empty = async || rt.read_dir(&dir).await.map(|left| left.is_empty()).map_err(at(&dir));

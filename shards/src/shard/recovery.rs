@@ -32,13 +32,14 @@ use crate::journal::format::{Entry, EntryKind};
 use crate::journal::replay;
 use crate::journal::run::Run;
 use crate::log::{
-    DiskBatches, LogSnapshot, METADATA_FILE, PartitionDir, ReadPlan, Replacement, Replay, Replayed, Store, StoreError,
+    DiskBatches, FileKind, GOES, LogSnapshot, METADATA_FILE, PartitionDir, ReadPlan, Replacement, Replay, Replayed,
+    Store, StoreError, aside_name, is_a_partitions, metadata_text,
 };
 use crate::partition::epochs::Epochs;
 use crate::partition::producers::ProducerRoom;
 use crate::planted::{PlantedFault, is_planted};
 use crate::router::placement::owner;
-use crate::runtime::{DirEntry, Runtime};
+use crate::runtime::Runtime;
 use crate::types::{FilePos, LeaderEpoch, Offset, PartitionId};
 
 /// What is known of one partition from the last run.
@@ -97,7 +98,7 @@ pub async fn recover<R: Runtime>(
     for partition in known.values_mut() {
         if let Some(topic) = catalog.topic_with_log(partition.id.topic) {
             let dir = PartitionDir { id: partition.id, topic_name: topic.name.clone() };
-            finish_replacements(store, &dir, partition).await?;
+            finish_replacements(rt, store, &settings.layout, &dir, partition).await?;
         }
     }
     Ok(Recovered { catalog, partitions: known.into_values().collect() })
@@ -105,7 +106,9 @@ pub async fn recover<R: Runtime>(
 
 /// Carries out what compaction had named in the journal when the last run ended, and tells the checkpoint's line.
 async fn finish_replacements<R: Runtime>(
+    rt: &R,
     store: &Store<R>,
+    layout: &Layout,
     dir: &PartitionDir,
     partition: &mut RestoredPartition,
 ) -> Result<(), StartError> {
@@ -117,8 +120,8 @@ async fn finish_replacements<R: Runtime>(
             let joined = line.log.joined_by(by);
             let installed = store.install_cleaned(dir, by, &joined).await;
             match installed {
-                // Of a directory that somebody removed, readers will complain.
-                Err(e) if e.source.kind() == io::ErrorKind::NotFound => {}
+                // Of a file that somebody removed, readers will complain.
+                Err(e) if e.source.kind() == io::ErrorKind::NotFound => refuse_lost(rt, layout, dir).await?,
                 installed => installed.map_err(|StoreError { path, source }| StartError::Io { path, source })?,
             }
         }
@@ -266,10 +269,11 @@ pub struct Continued {
 }
 
 /// Looks whether the files are there in which partitions go on, before the last run's journals are given up for it. A partition
-/// whose file is gone is out of service.
+/// whose file is gone, or was cut, is out of service.
 ///
 /// # Errors
-/// Those of the disk; and of a lost file of the metadata log, without which there is no broker.
+/// Those of the disk; of a directory that is gone, as it comes back when its disk is mounted; and of a lost file of the metadata
+/// log, without which there is no broker.
 pub async fn look_for_files<R: Runtime>(shard: &Shard<R>, continued: Vec<Continued>) -> Result<(), StartError> {
     let queue = RefCell::new(continued);
     let worker = || async {
@@ -278,24 +282,38 @@ pub async fn look_for_files<R: Runtime>(shard: &Shard<R>, continued: Vec<Continu
             let Some(next) = next else { return Ok(()) };
             let dir = shard.step(|core, _, _| core.get(next.slot).map(Partition::directory));
             let Some(dir) = dir else { continue };
-            let found = shard.store().has_segment_file(&dir, next.segment_base).await;
-            match found {
-                Ok(()) => {}
+            let layout = shard.step(|core, _, _| core.settings.layout.clone());
+            let there = match shard.store().segment_file_len(&dir, next.segment_base).await {
+                Ok(len) => len,
                 Err(error) if error.source.kind() == io::ErrorKind::NotFound && dir.id != METADATA_PARTITION => {
-                    let why = format!(
-                        "{}: the file is gone, and with it {} bytes that were synced in it, of records from offset {} on",
-                        error.path.display(),
-                        next.synced.0,
-                        next.segment_base.0
-                    );
-                    shard.step(|core, _, _| core.lose(next.slot, next.known, &with_advice(&why)));
+                    refuse_lost(shard.rt(), &layout, &dir).await?;
+                    0
                 }
                 Err(error) => return Err(StartError::from(error)),
+            };
+            if there < next.synced.0 && dir.id != METADATA_PARTITION {
+                let why = format!(
+                    "{}: of {} bytes that were synced in it {there} are there; it held records from offset {} on",
+                    layout.partitions().join(dir.name()).join(FileKind::Log.name(next.segment_base)).display(),
+                    next.synced.0,
+                    next.segment_base.0
+                );
+                shard.step(|core, _, _| core.lose(next.slot, next.known, &with_advice(&why)));
             }
         }
     };
     let ((a, b), (c, d)) = zip(zip(worker(), worker()), zip(worker(), worker())).await;
     a.and(b).and(c).and(d)
+}
+
+/// A start that went on would give up what the journal has of the partition, for a disk that is not mounted.
+async fn refuse_lost<R: Runtime>(rt: &R, layout: &Layout, dir: &PartitionDir) -> Result<(), StartError> {
+    let path = layout.partitions().join(dir.name());
+    match rt.read_dir(&path).await {
+        Ok(_) => Ok(()),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Err(StartError::DirectoryLost { path }),
+        Err(source) => Err(StartError::Io { path, source }),
+    }
 }
 
 impl ShardCore {
@@ -330,8 +348,6 @@ pub(super) fn put_together(
             EntryKind::LogStart(_) if is_planted(PlantedFault::LogStartForgotten) => {}
             EntryKind::LogStart(start) => replay.log_start(*start),
             EntryKind::Seal => replay.seal(entry.segment_base, entry.position),
-            // Topics are dropped by the catalog, which was replayed before.
-            EntryKind::Drop => {}
             EntryKind::Clean(by) => {
                 return Err(format!("segment {} was compacted, but no checkpoint knows it", by.base.0));
             }
@@ -386,9 +402,6 @@ pub fn restore(
     Ok(continued)
 }
 
-/// What a directory is called while it goes.
-const DELETED_SUFFIX: &str = "-delete";
-
 /// Removes directories that belong to no partition: first the rename, then the unlink (R8).
 async fn hide_orphans<R: Runtime>(
     rt: &R,
@@ -401,40 +414,51 @@ async fn hide_orphans<R: Runtime>(
         if !entry.is_dir || is_known(&entry.name, catalog, known) {
             continue;
         }
-        if !is_ours(rt, &dir.join(&entry.name), &entry.name).await.map_err(at)? {
-            tracing::warn!(
-                directory = entry.name,
-                "was not made by a broker: it is left alone, and better kept elsewhere"
-            );
-            continue;
+        let path = dir.join(&entry.name);
+        match is_ours(rt, &path, &entry.name, catalog).await {
+            Ok(true) => {}
+            Ok(false) => {
+                tracing::warn!(
+                    directory = entry.name,
+                    "was not made by a broker: it is left alone, and better kept elsewhere"
+                );
+                continue;
+            }
+            // A name that is no UTF-8 is not found by what it is listed as.
+            Err(error) if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::NotFound) => {
+                tracing::warn!(directory = entry.name, %error, "cannot be looked into: it is left alone");
+                continue;
+            }
+            Err(source) => return Err(StartError::Io { path, source }),
         }
         tracing::info!(directory = entry.name, "belongs to no topic any more: removed");
-        let hidden = dir.join(format!("{}{DELETED_SUFFIX}", entry.name.trim_end_matches(DELETED_SUFFIX)));
-        rt.rename(&dir.join(&entry.name), &hidden).await.map_err(at)?;
-        rt.remove_dir_all(&hidden).await.map_err(at)?;
+        let aside = if entry.name.ends_with(GOES) { path.clone() } else { dir.join(aside_name(rt, &entry.name)) };
+        let gone = async {
+            rt.rename(&path, &aside).await?;
+            rt.remove_dir_all(&aside).await
+        };
+        gone.await.map_err(|source| StartError::Io { path, source })?;
     }
     Ok(())
 }
 
 /// Whether a directory was a partition's: by its name, and by what says so in it. A power cut may have taken the latter, or have come
 /// while it was being removed: then there is nothing else in it than what a partition has.
-async fn is_ours<R: Runtime>(rt: &R, path: &Path, name: &str) -> io::Result<bool> {
+async fn is_ours<R: Runtime>(rt: &R, path: &Path, name: &str, catalog: &Catalog) -> io::Result<bool> {
     // What was moved aside has its topic's id behind the index, and a point in between.
-    let (name, goes) = name.strip_suffix(DELETED_SUFFIX).map_or((name, false), |name| (name, true));
-    let index = name.rsplit_once('-').map_or("", |(_, index)| index);
+    let (name, goes) = name.strip_suffix(GOES).map_or((name, false), |name| (name, true));
+    let (topic, index) = name.rsplit_once('-').unwrap_or_default();
     let index = if goes { index.split('.').next().unwrap_or_default() } else { index };
-    if index.parse::<u32>().is_err() {
-        return Ok(false);
-    }
+    let Ok(index) = index.parse() else { return Ok(false) };
     let inside = rt.read_dir(path).await?;
-    let is_a_partitions = |entry: &DirEntry| !entry.is_dir && files_segment(&entry.name);
-    Ok(inside.iter().any(|entry| entry.name == METADATA_FILE) || inside.iter().all(is_a_partitions))
-}
-
-/// A segment's file, whatever it was to become or to give way to.
-fn files_segment(name: &str) -> bool {
-    let base = name.split('.').next().unwrap_or_default();
-    base.len() == 20 && base.bytes().all(|byte| byte.is_ascii_digit())
+    if !inside.iter().any(|entry| entry.name == METADATA_FILE) {
+        return Ok(is_a_partitions(&inside));
+    }
+    let metadata = rt.read_whole(&path.join(METADATA_FILE)).await?;
+    // A topic that is there has its partitions under their own names: elsewhere its id is in a copy that somebody made.
+    let mut topics = std::iter::once(catalog.metadata_topic()).chain(catalog.topics());
+    let alive = topics.find(|topic| metadata == metadata_text(topic.id).as_bytes());
+    Ok(goes || alive.is_none_or(|alive| &*alive.name == topic && alive.partition(index).is_some()))
 }
 
 /// Whether a directory is that of a partition which has data.

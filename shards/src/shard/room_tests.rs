@@ -13,6 +13,7 @@ use super::fence::Fence;
 use super::partition::Slot;
 use super::settings::{Layout, ShardSettings};
 use super::start::{self, StartedShard};
+use super::write_behind::drain_all;
 use crate::batch::{BatchBuilder, NewRecord, ValidBatch};
 use crate::catalog::CatalogSettings;
 use crate::journal::format::HEADER_BYTES;
@@ -199,20 +200,40 @@ fn an_error_while_the_journal_or_the_ballast_grows_is_the_end_and_no_full_disk()
 }
 
 #[test]
-fn an_append_that_there_is_no_space_for_a_file_for_is_refused_and_the_others_go_on_once_there_is() {
+fn an_append_that_there_is_no_space_for_a_file_for_is_refused_and_no_other_is() {
     with_shard(|bench| async move {
         let disk = bench.rt.disk();
         // There is space for the file, or for the ballast that belongs to it.
         disk.set_capacity(disk.used_bytes() + (3 << 20));
         assert_eq!(bench.soon(bench.append(BIG, larger_than_a_file())).await, Some(None));
+        assert_eq!(bench.soon(bench.append(SMALL, batch_of(200))).await, Some(Some(Offset(1))));
+        assert_eq!(bench.soon(bench.append(BIG, batch_of(200))).await, Some(Some(Offset(0))));
         disk.set_capacity(u64::MAX);
+        assert_eq!(bench.soon(bench.append(BIG, larger_than_a_file())).await, Some(Some(Offset(1))));
+    });
+}
+
+#[test]
+fn what_was_acked_waits_for_an_inode_and_no_broker_ends_for_want_of_one() {
+    with_shard(|bench| async move {
+        let (disk, shard) = (bench.rt.disk(), &bench.started.shard);
+        assert_eq!(bench.soon(bench.append(BIG, batch_of(9_000))).await, Some(Some(Offset(0))));
+        disk.set_free_inodes(0);
+        let drained = bench.soon(drain_all(shard)).await;
+        assert_eq!(
+            (drained, shard.fence().is_tripped()),
+            (None, false),
+            "its segment cannot be made, and that is no failure"
+        );
+        assert_eq!(bench.soon(bench.append(BIG, batch_of(200))).await, Some(None), "refused");
+        disk.set_free_inodes(usize::MAX);
+        assert!(bench.soon(drain_all(shard)).await.is_some());
         let resumed = async {
-            while bench.append(SMALL, batch_of(200)).await.is_none() {
+            while bench.append(BIG, batch_of(200)).await != Some(Offset(1)) {
                 bench.rt.sleep_until(bench.rt.now().after(Duration::from_secs(1))).await;
             }
         };
         assert!(bench.soon(resumed).await.is_some());
-        assert_eq!(bench.soon(bench.append(BIG, larger_than_a_file())).await, Some(Some(Offset(0))));
     });
 }
 
@@ -243,5 +264,21 @@ fn a_log_start_that_moves_in_a_commit_that_fills_its_file_is_durable_soon() {
         assert_eq!(acked, Some(Some(Offset(0))));
         assert_eq!(moved, Some(vec![Ok(Offset(1))]));
         assert_eq!(bench.soon(bench.started.shard.stop()).await, Some(true), "a clean stop");
+    });
+}
+
+#[test]
+fn every_partition_makes_the_journal_larger_so_that_a_turn_carries_a_quarter_of_it_at_most() {
+    with_shard(|bench| async move {
+        let shard = &bench.started.shard;
+        let least = || shard.step(|core, _, _| core.journal_bytes_least());
+        assert_eq!(least(), JOURNAL_BYTES);
+        for index in 2..1_000 {
+            add_partition(shard, PartitionId { index, ..SMALL });
+        }
+        let partitions = shard.step(|core, _, _| core.partition_count() as u64);
+        assert!(partitions >= 1_000);
+        // Of each, a block less a byte is carried (R12).
+        assert_eq!(least(), partitions * 4 * 4096);
     });
 }

@@ -38,7 +38,7 @@ pub enum StartError {
     #[error("{}: {source}{}", path.display(), ballast::cure(source))]
     Io { path: PathBuf, source: io::Error },
     #[error(
-        "{}: {source}: a start with {shards} as `shards` needs about {needed_mib} MiB on this disk. Nothing that was acked is \
+        "{}: {source}: a start with {shards} as `shards` needs about {needed_mib} MiB on this disk, and inodes (`df -i`). Nothing that was acked is \
          lost: delete files there that are not the broker's, make the disk larger, or lower `shards` to what it was before, \
          then start again", path.display()
     )]
@@ -64,6 +64,11 @@ pub enum StartError {
          back from a copy, or choose an empty directory", run.display(), found.display()
     )]
     RunLost { run: PathBuf, found: PathBuf },
+    #[error(
+        "{}: the directory is gone, and acked records with it: nothing was given up for it. Mount its disk, or put it back from a \
+         copy; or make an empty directory of this name, and the partition alone is out of service", path.display()
+    )]
+    DirectoryLost { path: PathBuf },
     #[error("{0}")]
     Fenced(String),
     #[error("another core could not start")]

@@ -82,9 +82,8 @@ pub async fn run<R: Runtime>(shard: Shard<R>) {
         if let Some(bytes) = shard.step(|core, _, _| core.file_wanted.take().filter(|b| !core.space.could_hold(*b)))
             && !grow(&shard, bytes).await
         {
-            // An append waits that no file of the journal is large enough for: it is refused if there is no space for one, and
-            // for as much ballast.
-            shard.fill_ballast(2 * bytes.next_multiple_of(files::FILL_BYTES)).await;
+            // There is no space for a file that is large enough, and for as much ballast: that append is refused, and no other.
+            shard.step(|core, now, wall_ms| core.refuse_too_large(now, wall_ms));
         }
         while shard.now() >= next_growth
             && let Some(bytes) = shard.step(|core, _, _| core.journal_bytes_wanted(false))

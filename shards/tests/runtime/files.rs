@@ -235,6 +235,19 @@ pub async fn rename_replaces_the_target<R: Runtime>(rt: R, place: Place) {
     assert_eq!(rt.read_dir(&from).await.unwrap_err().kind(), ErrorKind::NotFound);
 }
 
+pub async fn names_have_an_end<R: Runtime>(rt: R, place: Place) {
+    let named = |len: usize| place.dir.join("n".repeat(len));
+    rt.create_dir_all(&named(255)).await.unwrap();
+    for e in [
+        rt.rename(&named(255), &named(256)).await.unwrap_err(),
+        rt.make_dir_with(&named(256), "x", b"").await.unwrap_err(),
+        rt.open(&named(256), OpenMode::Create).await.err().unwrap(),
+        rt.read_whole(&named(256)).await.unwrap_err(),
+    ] {
+        assert_eq!(e.raw_os_error(), Some(rustix::io::Errno::NAMETOOLONG.raw_os_error()));
+    }
+}
+
 pub async fn removing_a_directory_takes_all_below_it<R: Runtime>(rt: R, place: Place) {
     let dir = place.dir.join("d");
     rt.create_dir_all(&dir.join("e/f")).await.unwrap();

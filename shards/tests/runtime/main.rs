@@ -56,6 +56,7 @@ conformance! {
         a_synced_write_is_read_back_beside_plain_ones,
         directories_list_sorted_with_kinds_and_lengths,
         rename_replaces_the_target,
+        names_have_an_end,
         removing_a_directory_takes_all_below_it,
         whole_files_are_replaced,
         a_directory_is_made_with_a_file_in_it_once,

@@ -40,7 +40,8 @@ impl<R: Runtime> Files<R> {
         }
         let had_leftovers = self.remove_leftovers(dir, &path).await?;
         let names = self.rt.read_dir(&path).await.at(&path)?;
-        let bases = names.iter().filter_map(|entry| FileKind::of(&entry.name)).map(|(_, base)| base);
+        let files = names.iter().filter(|entry| !entry.is_dir);
+        let bases = files.filter_map(|entry| FileKind::of(&entry.name)).map(|(_, base)| base);
         let strays: BTreeSet<Offset> = bases.filter(|base| log.lacks(*base)).collect();
         drop(inside);
         for base in &strays {

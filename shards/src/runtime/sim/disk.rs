@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use super::content::FileState;
 use super::random::Random;
-use crate::runtime::{BLOCK_BYTES, DirEntry};
+use crate::runtime::{BLOCK_BYTES, DirEntry, NAME_BYTES_MAX};
 
 pub(super) type InodeId = u64;
 const ROOT: InodeId = 0;
@@ -61,6 +61,7 @@ pub(super) struct Disk {
     changes: u64,
     used_blocks: u64,
     capacity_blocks: u64,
+    inodes_max: usize,
     pub(super) speed: DiskSpeed,
     faults: Vec<Fault>,
 }
@@ -134,6 +135,7 @@ impl Default for Disk {
             changes: 0,
             used_blocks: 0,
             capacity_blocks: u64::MAX,
+            inodes_max: usize::MAX,
             speed: DiskSpeed::default(),
             faults: Vec::new(),
         }
@@ -143,6 +145,11 @@ impl Default for Disk {
 impl Disk {
     pub(super) fn set_capacity(&mut self, bytes: u64) {
         self.capacity_blocks = bytes / BLOCK_BYTES as u64;
+    }
+
+    /// So many more files and directories can be made.
+    pub(super) fn set_free_inodes(&mut self, more: usize) {
+        self.inodes_max = self.inodes.len().saturating_add(more);
     }
 
     pub(super) fn used_bytes(&self) -> u64 {
@@ -190,7 +197,13 @@ impl Disk {
     }
 
     pub(super) fn resolve(&self, path: &Path) -> Result<InodeId, Errno> {
-        components(path).try_fold(ROOT, |dir, name| self.names(dir)?.get(&name).copied().ok_or(Errno::NOENT))
+        components(path).try_fold(ROOT, |dir, name| {
+            let names = self.names(dir)?;
+            if name.len() > NAME_BYTES_MAX {
+                return Err(Errno::NAMETOOLONG);
+            }
+            names.get(&name).copied().ok_or(Errno::NOENT)
+        })
     }
 
     /// The directory that holds the path's last name, and that name.
@@ -198,14 +211,20 @@ impl Disk {
         let name = components(path).last().ok_or(Errno::BUSY)?;
         let dir = self.resolve(path.parent().ok_or(Errno::BUSY)?)?;
         self.names(dir)?;
+        if name.len() > NAME_BYTES_MAX {
+            return Err(Errno::NAMETOOLONG);
+        }
         Ok((dir, name))
     }
 
-    fn add(&mut self, inode: Inode) -> InodeId {
+    fn add(&mut self, inode: Inode) -> Result<InodeId, Errno> {
+        if self.inodes.len() >= self.inodes_max {
+            return Err(Errno::NOSPC);
+        }
         let id = self.next_inode;
         self.next_inode += 1;
         self.inodes.insert(id, inode);
-        id
+        Ok(id)
     }
 
     fn change_names(&mut self, edits: Vec<Edit>) {
@@ -254,7 +273,7 @@ impl Disk {
             Ok(inode) => inode,
             Err(Errno::NOENT) if create => {
                 let (dir, name) = self.parent(path)?;
-                let inode = self.add(Inode::File { state: FileState::default(), open: 0, linked: true });
+                let inode = self.add(Inode::File { state: FileState::default(), open: 0, linked: true })?;
                 self.change_names(vec![Edit::Link { dir, name, inode }]);
                 inode
             }
@@ -291,7 +310,7 @@ impl Disk {
                 Some(inode) if index + 1 == names.len() && !self.is_dir(inode) => return Err(Errno::EXIST),
                 Some(inode) => inode,
                 None => {
-                    let inode = self.add(Inode::Dir { live: BTreeMap::new(), durable: BTreeMap::new() });
+                    let inode = self.add(Inode::Dir { live: BTreeMap::new(), durable: BTreeMap::new() })?;
                     self.change_names(vec![Edit::Link { dir, name: name.clone(), inode }]);
                     inode
                 }
@@ -306,7 +325,7 @@ impl Disk {
         if self.names(dir)?.contains_key(&name) {
             return Ok(false);
         }
-        let inode = self.add(Inode::Dir { live: BTreeMap::new(), durable: BTreeMap::new() });
+        let inode = self.add(Inode::Dir { live: BTreeMap::new(), durable: BTreeMap::new() })?;
         self.change_names(vec![Edit::Link { dir, name, inode }]);
         Ok(true)
     }

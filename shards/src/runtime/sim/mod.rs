@@ -263,6 +263,11 @@ impl SimDisk<'_> {
         self.with(|disk| disk.set_capacity(bytes));
     }
 
+    /// From here on, making more files and directories than so many fails with ENOSPC.
+    pub fn set_free_inodes(&self, more: usize) {
+        self.with(|disk| disk.set_free_inodes(more));
+    }
+
     pub fn set_speed(&self, speed: DiskSpeed) {
         self.with(|disk| disk.speed = speed);
     }
