@@ -5,6 +5,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
@@ -92,7 +93,7 @@ pub struct Meta {
 pub struct DataDir {
     pub path: PathBuf,
     pub meta: Meta,
-    _lock: Lock,
+    lock: Lock,
 }
 
 impl DataDir {
@@ -115,7 +116,18 @@ impl DataDir {
         if meta.node_id != node_id {
             return Err(MetaError::OtherNode { path: meta_path, theirs: meta.node_id, ours: node_id });
         }
-        Ok(DataDir { path: path.to_owned(), meta, _lock: lock })
+        Ok(DataDir { path: path.to_owned(), meta, lock })
+    }
+
+    /// Whether the directory that is locked is still the one that files are opened in, by its path.
+    pub fn is_in_place(&self) -> bool {
+        let same = |ours: fs::Metadata, there: fs::Metadata| (ours.dev(), ours.ino()) == (there.dev(), there.ino());
+        match (self.lock.dir.metadata(), fs::metadata(&self.path)) {
+            (Ok(ours), Ok(there)) => same(ours, there),
+            (_, Err(e)) => e.kind() != io::ErrorKind::NotFound,
+            // Of a disk that fails the shards will tell.
+            (Err(_), Ok(_)) => true,
+        }
     }
 }
 
@@ -206,7 +218,7 @@ impl AtRest {
                 Err(e) => return Err(MetaError::Unreadable { path: at.to_owned(), source: e.into() }),
             }
         }
-        let lock = Lock { _dir: dir, _file: file };
+        let lock = Lock { dir, _file: file };
         let meta = match File::open(&meta_path) {
             Ok(_) => read(path, &meta_path),
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
@@ -235,7 +247,7 @@ fn create_durably(path: &Path) -> io::Result<()> {
 /// The directory and a file in it are locked: the file can be removed, and the next one is another file; tools of others look at it.
 #[derive(Debug)]
 struct Lock {
-    _dir: File,
+    dir: File,
     _file: Option<File>,
 }
 
@@ -250,7 +262,7 @@ fn lock(dir: &Path) -> Result<Lock, MetaError> {
         }
     };
     let file = take(OpenOptions::new().create(true).truncate(false).write(true).open(&path), &path)?;
-    Ok(Lock { _dir: take(File::open(dir), dir)?, _file: Some(file) })
+    Ok(Lock { dir: take(File::open(dir), dir)?, _file: Some(file) })
 }
 
 /// Whether the directory is one of corelog's; if not, it is empty.

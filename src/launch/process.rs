@@ -128,7 +128,7 @@ pub fn run(plan: ProcessPlan, level: LogLevel, ready: impl FnOnce(&Reached)) -> 
     }
     progress.started();
     ready(&Reached { addresses, http });
-    wait_for_stop(&events, &controls);
+    wait_for_stop(&events, &controls, &plan.data, &fence);
     progress.stopping();
 
     std::thread::spawn(move || force_on_second_signal(&events));
@@ -273,11 +273,24 @@ fn wait_for_core(
     }
 }
 
-fn wait_for_stop(events: &flume::Receiver<Event>, controls: &[Control]) {
-    while let Ok(event) = events.recv() {
+/// How often it is looked whether the data directory is in its place.
+const PLACE_EVERY: Duration = Duration::from_secs(1);
+
+fn wait_for_stop(events: &flume::Receiver<Event>, controls: &[Control], data: &DataDir, fence: &Fence) {
+    loop {
+        let event = events.recv_timeout(PLACE_EVERY);
+        if !data.is_in_place() {
+            // A stop would write its checkpoints there.
+            fence.trip(format!(
+                "{}: the data directory was moved or replaced under the broker; put it back, then start again",
+                data.path.display()
+            ));
+            leave_it_to_the_fence(fence);
+        }
         match event {
-            Event::Signal(SIGUSR1) => print_stages(controls),
-            Event::Signal(_) => return,
+            Ok(Event::Signal(SIGUSR1)) => print_stages(controls),
+            Ok(Event::Signal(_)) | Err(flume::RecvTimeoutError::Disconnected) => return,
+            Err(flume::RecvTimeoutError::Timeout) => {}
         }
     }
 }

@@ -156,6 +156,22 @@ fn a_directory_is_one_brokers_whatever_becomes_of_its_lock_file() {
 }
 
 #[test]
+fn a_directory_that_is_moved_under_its_broker_ends_it_before_it_writes_into_another() {
+    let home = Home::new();
+    let broker = home.dev(&[]);
+    said(&home, &["topic", "create", "t"]);
+    assert_eq!(fed(&home, &["produce", "t"], "kept\n").code, Some(0));
+    let moved = home.path().join("moved");
+    fs::rename(&home.data, &moved).expect("moved");
+    let left = broker.wait();
+    assert!(left.status.code() == Some(74) && left.stderr.contains("was moved or replaced"), "{left:#?}");
+    fs::rename(&moved, &home.data).expect("moved back");
+    let broker = home.dev(&[]);
+    assert_eq!(said(&home, &["consume", "t", "-f", "%s\\n"]), "kept\n");
+    assert!(broker.terminate().status.success());
+}
+
+#[test]
 fn a_directory_that_lost_the_file_of_its_run_is_refused_untouched() {
     let (many, young) = (Home::new(), Home::new());
     filled(&many, true);
