@@ -233,7 +233,7 @@ fn groups(config: &Config, memory_bytes: u64) -> GroupSettings {
             Some("disabled") => Migration::Disabled,
             Some(_) | None => Migration::Bidirectional,
         },
-        offset_metadata_max: number(config, "offset.metadata.max.bytes"),
+        offset_metadata_units_max: number(config, "offset.metadata.max.bytes"),
         offsets_retention_ms: config.int("offsets.retention.minutes") * MINUTE_MS,
         retention_check_ms: number(config, "offsets.retention.check.interval.ms"),
     }
