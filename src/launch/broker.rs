@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use shards::catalog::CatalogSettings;
 use shards::group::{GroupSettings, Migration};
 use shards::shard::settings::{CleanerSettings, Layout, ShardSettings};
+use shards::types::base64_url;
 use tracing::level_filters::LevelFilter;
 
 use super::addresses::{addresses, endpoints};
@@ -345,16 +346,9 @@ fn descriptors(config: &Config, shards: u64) -> Result<Descriptors, PreflightErr
     Ok(parted)
 }
 
-/// 16 random bytes as Kafka writes an id: base64 for URLs, without padding.
+/// 16 random bytes, written as Kafka writes an id.
 fn new_cluster_id() -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut bits = u128::from_le_bytes(super::random());
-    let mut text = String::with_capacity(22);
-    for _ in 0..22 {
-        text.push(char::from(DIGITS[(bits & 63) as usize]));
-        bits >>= 6;
-    }
-    text
+    base64_url(super::random())
 }
 
 /// A checked setting in the width of whoever uses it; the table's range fits.
