@@ -1,4 +1,4 @@
-//! The newtypes of the field. Every core; plain values without behaviour beyond what keeps them apart.
+//! The newtypes of the field. Every core; plain values without behaviour beyond what keeps them apart, and how an id is written.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -55,6 +55,18 @@ impl fmt::Display for TopicId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         uuid::Uuid::from_bytes(self.0).hyphenated().fmt(f)
     }
+}
+
+/// 16 bytes as Kafka writes an id in texts: base64 for URLs, without padding.
+pub fn base64_url(id: [u8; 16]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let bits = u128::from_be_bytes(id);
+    // 128 bits are 21 digits of six, and one of two bits that are its upper ones.
+    let digits = (0..22).map(|n| {
+        let six = if n < 21 { bits >> (122 - 6 * n) } else { bits << 4 };
+        char::from(DIGITS[(six & 63) as usize])
+    });
+    digits.collect()
 }
 
 /// A partition, named the way that journals and shard requests name it: by id, never by topic name.

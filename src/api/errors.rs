@@ -39,14 +39,11 @@ pub(super) fn catalog_error(e: &CatalogError) -> ErrorCode {
     match e {
         CatalogError::TopicExists { .. } => ErrorCode::TopicAlreadyExists,
         CatalogError::InvalidTopicName { .. } | CatalogError::TopicCollides { .. } => ErrorCode::InvalidTopicException,
-        CatalogError::InvalidRequest { .. }
-        | CatalogError::InvalidConfig(ConfigError::UnknownOfMetrics { .. } | ConfigError::Interval { .. }) => {
-            ErrorCode::InvalidRequest
-        }
+        CatalogError::InvalidRequest { .. } => ErrorCode::InvalidRequest,
         CatalogError::InvalidPartitions { .. } => ErrorCode::InvalidPartitions,
         CatalogError::InvalidReplicationFactor { .. } => ErrorCode::InvalidReplicationFactor,
         CatalogError::InvalidReplicaAssignment { .. } => ErrorCode::InvalidReplicaAssignment,
-        CatalogError::InvalidConfig(_) => ErrorCode::InvalidConfig,
+        CatalogError::InvalidConfig(e) => config_error(e),
         CatalogError::UnknownTopic { .. } => ErrorCode::UnknownTopicOrPartition,
         CatalogError::UnknownTopicId { .. } => ErrorCode::UnknownTopicId,
         CatalogError::PolicyViolation { .. } | CatalogError::TooManyPartitions { .. } => ErrorCode::PolicyViolation,
@@ -56,6 +53,26 @@ pub(super) fn catalog_error(e: &CatalogError) -> ErrorCode {
         CatalogError::ProducerIdsExhausted | CatalogError::UnknownConfigOp { .. } | CatalogError::Internal { .. } => {
             ErrorCode::UnknownServerError
         }
+    }
+}
+
+fn config_error(e: &ConfigError) -> ErrorCode {
+    match e {
+        ConfigError::UnknownOfMetrics { .. } | ConfigError::Interval { .. } => ErrorCode::InvalidRequest,
+        ConfigError::Unknown { .. }
+        | ConfigError::UnknownOfGroup { .. }
+        | ConfigError::Pattern { .. }
+        | ConfigError::Null { .. }
+        | ConfigError::Invalid { .. }
+        | ConfigError::TooLong { .. }
+        | ConfigError::EmptyItem { .. }
+        | ConfigError::CompactionLag { .. }
+        | ConfigError::TieredStorage
+        | ConfigError::NotAList { .. }
+        | ConfigError::NotAListSetting { .. }
+        | ConfigError::OutOfBounds { .. }
+        | ConfigError::NotLonger { .. }
+        | ConfigError::NoLogger { .. } => ErrorCode::InvalidConfig,
     }
 }
 

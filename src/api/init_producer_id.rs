@@ -46,7 +46,21 @@ fn refusal(request: &InitProducerIdRequest) -> ErrorCode {
 fn no_id(e: &CatalogError) -> ErrorCode {
     match e {
         CatalogError::Stopping | CatalogError::NotStored { .. } => ErrorCode::CoordinatorLoadInProgress,
-        _ => ErrorCode::UnknownServerError,
+        CatalogError::ProducerIdsExhausted
+        | CatalogError::Internal { .. }
+        | CatalogError::TopicExists { .. }
+        | CatalogError::InvalidTopicName { .. }
+        | CatalogError::TopicCollides { .. }
+        | CatalogError::InvalidRequest { .. }
+        | CatalogError::InvalidPartitions { .. }
+        | CatalogError::InvalidReplicationFactor { .. }
+        | CatalogError::InvalidReplicaAssignment { .. }
+        | CatalogError::InvalidConfig(_)
+        | CatalogError::UnknownTopic { .. }
+        | CatalogError::UnknownTopicId { .. }
+        | CatalogError::PolicyViolation { .. }
+        | CatalogError::TooManyPartitions { .. }
+        | CatalogError::UnknownConfigOp { .. } => ErrorCode::UnknownServerError,
     }
 }
 

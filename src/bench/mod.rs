@@ -4,7 +4,8 @@
 //! [`run()`] carries out a [`Plan`] and gives an [`Outcome`]. `setup` makes the topic and the connections, `writer` makes
 //! and sends records on few threads, `reader` or `group` reads them and `intake` takes them in; `pace` says when
 //! records are due, `sizes`, `keys` and `payload` what they are, `checker` finds what was lost, repeated or reordered,
-//! `latency` and `meter` hold what was measured, `stages` what the broker says of the same time, `report` shows it, and `merge` adds up several.
+//! `latency` and `meter` hold what was measured, `stages` what the broker says of the same time, `report` shows it, and
+//! `merge` adds up several.
 //!
 //! Invariant: a figure that may mislead says so: a run that lags, breaks off or loses records is never a plain success.
 

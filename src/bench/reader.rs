@@ -14,7 +14,7 @@ use super::intake::{Acked, Intake, Read};
 use super::meter::{Meter, Stretch};
 use super::pipe::Pipe;
 use super::poll::Poll;
-use crate::client::ClientError;
+use crate::client::{ClientError, DECOMPRESSED_BYTES_MAX};
 use crate::wire::messages::Response;
 use crate::wire::messages::fetch::{FetchPartition, FetchRequest, FetchResponse, FetchTopic, PartitionData};
 use crate::wire::{Bytes, ErrorCode, Str};
@@ -23,8 +23,6 @@ use crate::wire::{Bytes, ErrorCode, Str};
 const WAIT_MAX_MS: i32 = 500;
 const REPLY_BYTES: i32 = 50 << 20;
 const PARTITION_BYTES: i32 = 1 << 20;
-/// Most that a batch may decompress to, in bytes.
-const DECOMPRESSED_BYTES_MAX: usize = 1 << 30;
 /// After the last ack, records that have not come for so long are lost.
 pub const LOST_AFTER_NS: u64 = 10 * NANOS_PER_SECOND;
 /// How often a reader that has not begun looks whether the writers have ended.

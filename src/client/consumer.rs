@@ -20,8 +20,8 @@ const REPLY_BYTES: i32 = 32 << 20;
 const PARTITION_BYTES: i32 = 4 << 20;
 /// … where one record of each partition is enough.
 const GLANCE_BYTES: i32 = 16 << 10;
-/// Most that a batch may decompress to, in bytes.
-const DECOMPRESSED_BYTES_MAX: usize = 1 << 30;
+/// Most that a batch of a broker may decompress to, in bytes.
+pub const DECOMPRESSED_BYTES_MAX: usize = 1 << 30;
 
 /// A record as it was read. Keys, values and headers share the batch's memory.
 #[derive(Clone, Debug, PartialEq, Eq)]

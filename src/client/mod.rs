@@ -33,7 +33,7 @@ pub use admin::{OffsetAt, create_partitions, create_topic, delete_topic, offset_
 pub use cluster::{BrokerInfo, Cluster, GROWTH_EVERY, PartitionInfo, TopicInfo};
 pub use configs::{ConfigChange, ConfigEntry, ConfigSource, alter_topic_configs, topic_configs};
 pub use connection::Connection;
-pub use consumer::{Consumer, Received};
+pub use consumer::{Consumer, DECOMPRESSED_BYTES_MAX, Received};
 pub use error::ClientError;
 pub use groups::{GroupInfo, GroupListing, GroupMember, delete_group, describe_group, list_groups};
 pub use http::{ADMIN_PORT, Http, HttpError};

@@ -199,7 +199,7 @@ pub static KEYS: &[Key] = &[
         "journal.bytes",
         bytes(4 * MIB, 64 * GIB),
         "64 MiB, at most the shard's memory",
-        "Of each shard: journal files made at start, as disk space. Below 16 KiB for each partition it grows to that. As much again and 4 MiB are reserved, so that a full disk loses nothing that was acked and does not keep the broker from starting.",
+        "Of each shard: journal files made at start, as disk space. Below 16 KiB for each partition it grows to that. As much again, 5 MiB and three times the checkpoint are reserved, so that a full disk loses nothing that was acked and does not keep the broker from starting.",
     ),
     computed_key(
         "journal.bytes.max",
@@ -492,7 +492,7 @@ pub static KEYS: &[Key] = &[
         "partial.frame.max.ms",
         int(100, i64::MAX),
         "30000",
-        "A request that began to come must be whole after this time, or come at 64 KiB/s: its memory is held all the while.",
+        "A request that began to come must be whole after this time, or come at 64 KiB/s: its memory is held all the while. Where others wait for memory, it must be whole after 5 s, or come at 1 MiB/s; a large one after 1 s, or come at 64 KiB/s.",
     ),
     key(
         "unread.reply.max.ms",

@@ -105,7 +105,11 @@ pub fn cores(text: &str) -> Result<CoreSpec, Wrong> {
         return Ok(CoreSpec::All);
     }
     if let Ok(count) = text.parse::<usize>() {
-        return if count == 0 { Err("no core is too few; CPU 0 alone is `0-0`".to_owned()) } else { Ok(CoreSpec::Count(count)) };
+        return if count == 0 {
+            Err("no core is too few; CPU 0 alone is `0-0`".to_owned())
+        } else {
+            Ok(CoreSpec::Count(count))
+        };
     }
     match cpu_list(text)? {
         list if list.is_empty() => Err("it must be a list of CPUs (\"0-3,8\"), a count, or \"all\"".to_owned()),

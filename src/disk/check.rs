@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use shards::batch::{Compression, Records, decompress};
+use shards::batch::{Compression, Records, STORED_DECOMPRESSED_BYTES_MAX, decompress};
 use shards::group::{GroupRecord, OFFSETS_TOPIC};
 use shards::log::{
     FileKind, IndexEntry, METADATA_FILE, PartitionDir, SegmentAtRest, StoredBatch, WalkError, metadata_text,
@@ -24,9 +24,6 @@ use super::finding::{Finding, Lost};
 use super::index::{Intervals, check_index};
 use super::repair::Repair;
 use crate::launch::meta::MetaError;
-
-/// Most that a batch may decompress to, in bytes.
-const DECOMPRESSED_BYTES_MAX: usize = 1 << 30;
 
 /// What was looked at, and what was found.
 #[derive(Debug, Default)]
@@ -228,7 +225,8 @@ impl Checker<'_> {
         let payload = match codec {
             Compression::None => batch.payload(),
             codec => {
-                decompress(codec, batch.payload(), DECOMPRESSED_BYTES_MAX, &mut inflated).map_err(|e| e.to_string())?;
+                decompress(codec, batch.payload(), STORED_DECOMPRESSED_BYTES_MAX, &mut inflated)
+                    .map_err(|e| e.to_string())?;
                 &inflated
             }
         };

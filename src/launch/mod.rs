@@ -1,11 +1,13 @@
 //! The order in which a broker starts and stops (R7, R18): locks, executors, shards, listeners; and back.
 //!
-//! `broker` makes the plan out of the configuration; `journals` says how
-//! large they may be; `preflight` looks for what would keep it from starting; `core` is what runs on each core, for any runtime; `process` starts
-//! the cores of a real process on io_uring; `log` is its way to stderr.
+//! `broker` makes the plan out of the configuration, `addresses` those of the listeners; `journals` says how large they may
+//! be; `meta` takes the data directory; `preflight` looks for what would keep it from starting, and `port` for who has its
+//! port. `core` is what runs on each core, for any runtime, and `busiest` finds what it tells of partitions and clients;
+//! `process` starts the cores of a real process on io_uring; `log` is its way to stderr.
 //!
 //! Invariant: nothing listens before every shard has recovered; nothing is unlocked before every shard has stopped.
 
+mod addresses;
 pub mod broker;
 mod busiest;
 pub mod core;

@@ -179,8 +179,8 @@ mod tests {
             (0i32, FrameError::NotPositive(0)),
             (-1, FrameError::NotPositive(-1)),
             (i32::MIN, FrameError::NotPositive(i32::MIN)),
-            (101, FrameError::TooLarge { len: 101, max: 100 }),
-            (i32::MAX, FrameError::TooLarge { len: i32::MAX as usize, max: 100 }),
+            (101, FrameError::TooLarge { bytes: 101, bytes_max: 100 }),
+            (i32::MAX, FrameError::TooLarge { bytes: i32::MAX as usize, bytes_max: 100 }),
         ] {
             let mut frames = Frames::new(100);
             assert_eq!(frames.next(&mut Bytes::copy_from_slice(&len.to_be_bytes()), SHARED), Err(error));

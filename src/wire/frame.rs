@@ -19,16 +19,16 @@ const REPLY_BYTES: usize = 256;
 pub enum FrameError {
     #[error("frame length {0} is not positive")]
     NotPositive(i32),
-    #[error("frame of {len} bytes is over the limit of {max}")]
-    TooLarge { len: usize, max: usize },
+    #[error("frame of {bytes} bytes is over the limit of {bytes_max}")]
+    TooLarge { bytes: usize, bytes_max: usize },
 }
 
-/// Length of the frame that follows `prefix`, in bytes; `max` is the most that we take.
-pub fn frame_len(prefix: [u8; PREFIX_BYTES], max: usize) -> Result<usize, FrameError> {
+/// Length of the frame that follows `prefix`, in bytes; `bytes_max` is the most that we take.
+pub fn frame_len(prefix: [u8; PREFIX_BYTES], bytes_max: usize) -> Result<usize, FrameError> {
     let raw = i32::from_be_bytes(prefix);
     match usize::try_from(raw) {
-        Ok(len) if len > max => Err(FrameError::TooLarge { len, max }),
-        Ok(len) if len > 0 => Ok(len),
+        Ok(bytes) if bytes > bytes_max => Err(FrameError::TooLarge { bytes, bytes_max }),
+        Ok(bytes) if bytes > 0 => Ok(bytes),
         _ => Err(FrameError::NotPositive(raw)),
     }
 }
@@ -100,7 +100,7 @@ mod tests {
         let body = frame.slice(PREFIX_BYTES..);
         let prefix = *frame.first_chunk().unwrap();
         assert_eq!(frame_len(prefix, 20_000), Ok(body.len()));
-        assert_eq!(frame_len(prefix, 9_999), Err(FrameError::TooLarge { len: body.len(), max: 9_999 }));
+        assert_eq!(frame_len(prefix, 9_999), Err(FrameError::TooLarge { bytes: body.len(), bytes_max: 9_999 }));
 
         let mut r = Reader::new(&body);
         let header = ResponseHeader::decode(&mut r, ApiKey::Fetch, 12).unwrap();

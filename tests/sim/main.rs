@@ -9,7 +9,7 @@
 //! | R1 | `crashes`, `changes`, `producer_ids`; planted: ack before the sync, early ack of a duplicate, a log start and a change told early |
 //! | R2 | `crashes`; planted: skipped sync |
 //! | R3 | `crashes` (kill, relaxed topics, what a cut may take of them); planted: ack from memory, `flush.*` forgotten |
-//! | R4 | every scenario: order per producer, and everybody gets on; planted: an append that overtakes, one forgotten; names and ids: `topics`, `mixed` |
+//! | R4 | every scenario: order per producer, and everybody gets on; planted: an append that overtakes; unit (a forgotten append): `shard/cold_tail_tests.rs`; names and ids: `topics`, `mixed` |
 //! | R5, R6 | `crashes`; planted: chain ignored, torn commit taken; unit: `journal/replay_tests.rs` |
 //! | R7 | `crashes`: a start that crashes; epochs by one per start; planted: the new run current too early |
 //! | R8 | `mixed`, `topics`; space comes back; planted: a deletion forgotten, told before its sync, not carried out; unit: `log` replay tests |
@@ -19,7 +19,7 @@
 //! | R12 | `crashes` (heavy); planted: reused early, nothing carried |
 //! | R13 | `crashes`; planted: checkpoint over unsynced segments |
 //! | R14 | `disks`: full disk, start on one; planted: appends let in |
-//! | R15 | every scenario; planted: read above the high watermark, a batch skipped, no end; unit: `log` reader tests |
+//! | R15 | every scenario; planted: read above the high watermark, a batch skipped; unit: `log` reader tests |
 //! | R16 | `disks`: failed writes and syncs; planted: fence ignored |
 //! | R17 | small windows and caches in every scenario; planted: window without bound; unit: `log` tests |
 //! | R18 | `crashes` (stops), `mixed` (clock jumps); planted: nothing synced at the stop, jumps believed |

@@ -89,6 +89,9 @@ impl Compression {
     }
 }
 
+/// For a batch of a log: a limit on decompressed sizes let it in, and a length beyond this is none.
+pub const STORED_DECOMPRESSED_BYTES_MAX: usize = i32::MAX as usize;
+
 /// Decompresses into `out`, which is cleared before; at most `max` bytes.
 pub fn decompress(codec: Compression, bytes: &[u8], max: usize, out: &mut Vec<u8>) -> Result<(), CodecError> {
     out.clear();

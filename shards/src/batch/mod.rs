@@ -19,7 +19,7 @@ mod varint;
 mod walk;
 
 pub use builder::{BatchBuilder, NewRecord};
-pub use codec::{CodecError, Compression, CompressionLevels, compress, decompress};
+pub use codec::{CodecError, Compression, CompressionLevels, STORED_DECOMPRESSED_BYTES_MAX, compress, decompress};
 pub use header::{BatchHeader, CRC_FROM, HEADER_BYTES, LOG_OVERHEAD_BYTES, PREFIX_BYTES, TimestampType};
 pub use legacy::{legacy_bytes, legacy_format};
 pub use records::{Header, Headers, Record, RecordError, Records};

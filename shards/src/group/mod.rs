@@ -6,7 +6,8 @@
 //! same step that makes it, by the [`Groups::apply`] that a start uses too.
 //!
 //! `classic` is the protocol of JoinGroup and SyncGroup, `consumer` that of KIP-848, `offsets` what every kind of group
-//! has, `memory` what all of it holds and may hold. What a group is besides its offsets is [`group::Kind`]: another protocol is another variant.
+//! has, `memory` what all of it holds and may hold. What a group is besides its offsets is [`group::Kind`]: another protocol
+//! is another variant.
 //!
 //! Invariant: replaying the records of a live run gives the same offsets and the same groups, but for rebalances that were
 //! under way: of those, the generation before is left, as in Kafka.

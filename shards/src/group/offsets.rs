@@ -162,7 +162,7 @@ pub fn commit(
     let mut records = Vec::with_capacity(commit.offsets.len());
     let expires_ms = commit.retention_ms.map(|retention_ms| wall_ms.saturating_add(retention_ms));
     let results = commit.offsets.iter().map(|one| {
-        if is_longer(&one.metadata, settings.offset_metadata_max) {
+        if is_longer(&one.metadata, settings.offset_metadata_units_max) {
             return Err(GroupError::MetadataTooLarge);
         }
         records.push(record(&commit.member.group, one, wall_ms, expires_ms));

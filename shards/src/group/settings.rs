@@ -17,7 +17,7 @@ pub struct GroupSettings {
     pub consumer_members_max: usize,
     pub consumer_migration: Migration,
     /// `offset.metadata.max.bytes`, which counts UTF-16 units in Kafka and so here.
-    pub offset_metadata_max: usize,
+    pub offset_metadata_units_max: usize,
     /// `offsets.retention.minutes`, in milliseconds.
     pub offsets_retention_ms: i64,
     /// `offsets.retention.check.interval.ms`.
@@ -54,7 +54,7 @@ impl Default for GroupSettings {
             memory_bytes: 128 << 20,
             consumer_members_max: i32::MAX as usize,
             consumer_migration: Migration::Bidirectional,
-            offset_metadata_max: 4096,
+            offset_metadata_units_max: 4096,
             offsets_retention_ms: 7 * 24 * 60 * 60 * 1000,
             retention_check_ms: 600_000,
         }

@@ -23,7 +23,7 @@ use self::gates::Inside;
 pub use self::removed::Removed;
 use super::lru::Lru;
 use crate::runtime::{DirEntry, File, NAME_BYTES_MAX, OpenMode, Runtime};
-use crate::types::{Offset, PartitionId, TopicId};
+use crate::types::{Offset, PartitionId, TopicId, base64_url};
 
 /// Says whose the directory is, as Kafka's does.
 pub const METADATA_FILE: &str = "partition.metadata";
@@ -446,14 +446,7 @@ fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
 
 /// Kafka's `partition.metadata`: the topic id in URL-safe base 64 without padding.
 pub fn metadata_text(topic: TopicId) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let bits = u128::from_be_bytes(topic.0);
-    // 128 bits are 21 digits of six, and one of two bits that are its upper ones.
-    let digits = (0..22).map(|n| {
-        let six = if n < 21 { bits >> (122 - 6 * n) } else { bits << 4 };
-        char::from(ALPHABET[(six & 63) as usize])
-    });
-    format!("version: 0\ntopic_id: {}\n", digits.collect::<String>())
+    format!("version: 0\ntopic_id: {}\n", base64_url(topic.0))
 }
 
 #[cfg(test)]

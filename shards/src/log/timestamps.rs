@@ -1,11 +1,10 @@
 //! The first record of one batch that is not older than a timestamp. Pure. Invariant: none of the batch is trusted; what does not
 //! decode is an error.
 
-use crate::batch::{BatchHeader, Compression, HEADER_BYTES, Records, TimestampType, decompress};
+use crate::batch::{
+    BatchHeader, Compression, HEADER_BYTES, Records, STORED_DECOMPRESSED_BYTES_MAX, TimestampType, decompress,
+};
 use crate::types::{LeaderEpoch, Listed, Offset};
-
-/// The batch was admitted by the limit on decompressed sizes when it came in; a length beyond this is none.
-const DECOMPRESSED_BYTES_MAX: usize = i32::MAX as usize;
 
 /// Looks at the records of a whole batch from offset `from` on.
 pub fn first_record(batch: &[u8], at_ms: i64, from: Offset) -> Result<Option<Listed>, &'static str> {
@@ -32,7 +31,8 @@ pub fn first_record(batch: &[u8], at_ms: i64, from: Offset) -> Result<Option<Lis
     let payload = if codec == Compression::None {
         stored
     } else {
-        decompress(codec, stored, DECOMPRESSED_BYTES_MAX, &mut inflated).map_err(|_| "it does not decompress")?;
+        decompress(codec, stored, STORED_DECOMPRESSED_BYTES_MAX, &mut inflated)
+            .map_err(|_| "it does not decompress")?;
         &inflated
     };
     for record in Records::new(payload, header.record_count).with_gaps() {

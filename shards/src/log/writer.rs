@@ -17,7 +17,7 @@ use crate::runtime::buf::{Frozen, IoBuf};
 use crate::runtime::{BLOCK_BYTES, File, Runtime};
 
 /// The device writes 2–3 GB/s in pieces of this size; larger ones gain nothing (R17).
-const STAGING_BYTES: usize = 512 << 10;
+pub(super) const STAGING_BYTES: usize = 512 << 10;
 
 const _: () = assert!(STAGING_BYTES.is_multiple_of(BLOCK_BYTES), "pieces are whole blocks, so that they share none");
 

@@ -35,7 +35,7 @@ pub struct NotAscending {
 pub struct FutureEpoch;
 
 impl Epochs {
-    /// What a checkpoint or `.epochs` file held.
+    /// What a checkpoint held.
     pub fn from_entries(entries: Vec<EpochStart>) -> Result<Epochs, NotAscending> {
         for (&before, &after) in entries.iter().zip(entries.iter().skip(1)) {
             if before.epoch >= after.epoch || before.start >= after.start {

@@ -74,7 +74,7 @@ pub struct DirEntry {
 }
 
 /// What a shard, a listener or a connection may ask of the machine. Cheap to clone; one per core.
-#[allow(async_fn_in_trait)]
+#[allow(async_fn_in_trait, reason = "futures stay on their core: no Send bound is wanted")]
 pub trait Runtime: Clone + 'static {
     type File: File;
     type Listener: Listener<Conn = Self::Conn>;
@@ -122,7 +122,7 @@ pub trait Runtime: Clone + 'static {
 }
 
 /// A file opened for direct I/O. Positions and lengths are whole blocks, but for the file's end. Handles stay usable after unlink.
-#[allow(async_fn_in_trait)]
+#[allow(async_fn_in_trait, reason = "futures stay on their core: no Send bound is wanted")]
 #[expect(clippy::len_without_is_empty, reason = "asking is I/O: nobody wants to know only whether it is empty")]
 pub trait File: 'static {
     /// Reads up to `len` bytes at `pos` (both whole blocks, `len` ≤ `READ_BYTES_MAX`); shorter only at the end of the file.
@@ -145,7 +145,7 @@ pub trait File: 'static {
 }
 
 /// A listening socket. Every core listens on the same address (SO_REUSEPORT).
-#[allow(async_fn_in_trait)]
+#[allow(async_fn_in_trait, reason = "futures stay on their core: no Send bound is wanted")]
 pub trait Listener: 'static {
     type Conn: Conn;
     /// Never cancel this future (runtime rule 3): the task that accepts runs until `stop` was called, which makes it end with `ErrorKind::Interrupted`.
@@ -156,7 +156,7 @@ pub trait Listener: 'static {
 }
 
 /// A stream socket. One task may read while another writes.
-#[allow(async_fn_in_trait)]
+#[allow(async_fn_in_trait, reason = "futures stay on their core: no Send bound is wanted")]
 pub trait Conn: 'static {
     /// Waits until a read would not block (data, end of stream or error). Cancelling it is safe.
     async fn readable(&self) -> io::Result<()>;

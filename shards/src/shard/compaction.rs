@@ -18,7 +18,7 @@ use super::disk::refuse;
 use super::pace::Pace;
 use super::partition::{Partition, Slot};
 use super::timers::{ClockWatch, TICK, TrustedTime};
-use super::{Shard, fail};
+use super::{PARTITIONS_PER_STEP, Shard, fail};
 use crate::batch::{BatchHeader, CompressionLevels, walk};
 use crate::journal::format::CLEAN_BYTES;
 use crate::journal::open::OpenCommit;
@@ -31,8 +31,6 @@ use crate::router::oneshot::oneshot;
 use crate::runtime::{Runtime, is_full, is_out_of_descriptors};
 use crate::types::{Offset, ProducerId};
 
-/// Partitions looked at in one step.
-const PARTITIONS_PER_STEP: usize = 256;
 /// Read at once.
 const READ_BYTES: u32 = 512 << 10;
 

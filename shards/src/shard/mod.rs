@@ -215,6 +215,8 @@ async fn take_letters<R: Runtime>(shard: Shard<R>, mailbox: flume::Receiver<Lett
 
 /// Letters taken up before the other tasks of the core get their turn.
 const LETTERS_PER_STEP: usize = 64;
+/// Partitions looked at, or put into a checkpoint, before the other tasks of the core get their turn.
+const PARTITIONS_PER_STEP: usize = 256;
 
 /// Words for a failed operation on a file: what the fence says before the process leaves (R16).
 fn fail(path: &Path, operation: &str, error: &io::Error) -> String {

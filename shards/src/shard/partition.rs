@@ -145,7 +145,7 @@ impl Partition {
 
     /// Acks wait for the sync (the default) and not only for the journal write (R3).
     pub fn is_strict(&self) -> bool {
-        self.config.flush_messages <= 1
+        self.config.syncs_before_ack()
     }
 
     pub fn offline_reason(&self) -> Option<String> {

@@ -9,12 +9,12 @@
 
 use std::collections::VecDeque;
 
-use super::Shard;
 use super::ballast::JournalSize;
 use super::core::ShardCore;
 use super::partition::Slot;
 use super::turn::{COMMIT_BYTES_OF_START_MAX, TurnKind, let_go_of, turn};
 use super::write_behind::write_out;
+use super::{PARTITIONS_PER_STEP, Shard};
 use crate::journal::open::OpenCommit;
 use crate::log::WriteKind;
 use crate::router::oneshot::oneshot;
@@ -26,8 +26,6 @@ pub const CARRIED_BYTES_MAX: u64 = 256 << 10;
 
 /// The commit of bytes that a start has replayed; those of this run count from 1.
 const NOT_OF_THIS_RUN: u64 = 0;
-/// Partitions looked at in one step.
-const PARTITIONS_PER_STEP: usize = 256;
 
 /// How many journal files of `each` bytes take what a start carries.
 pub fn files_for(carried_bytes: u64, each: u64) -> usize {

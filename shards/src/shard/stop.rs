@@ -1,6 +1,6 @@
 //! The orderly end of a shard (R18): last commit, replies, whole blocks, checkpoint. Owning core only.
 //!
-//! Invariant: after it, a start replays a journal over nothing.
+//! Invariant: after it, a start finds only partial blocks in the journal.
 
 use std::time::Duration;
 

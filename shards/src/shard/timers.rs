@@ -4,16 +4,14 @@ use std::time::Duration;
 
 use futures_lite::future::or;
 
-use super::Shard;
 use super::core::ShardCore;
 use super::partition::Slot;
+use super::{PARTITIONS_PER_STEP, Shard};
 use crate::log::retention;
 use crate::planted::{PlantedFault, is_planted};
 use crate::runtime::Runtime;
 use crate::types::Mono;
 
-/// Partitions looked at in one step.
-const PARTITIONS_PER_STEP: usize = 256;
 /// A stopping shard is noticed at the latest after this.
 pub(super) const TICK: Duration = Duration::from_secs(1);
 /// If wall and monotonic time part by more than this, retention pauses (R18).

@@ -13,7 +13,7 @@ use super::core::ShardCore;
 use super::pace::Pace;
 use super::partition::{Partition, Slot};
 use super::write_behind::{drain_all, write_out};
-use super::{Shard, fail, settle};
+use super::{PARTITIONS_PER_STEP, Shard, fail, settle};
 use crate::journal::checkpoint::CheckpointEncoder;
 use crate::journal::files;
 use crate::journal::format::ENTRY_BYTES;
@@ -37,8 +37,6 @@ pub(super) const COMMIT_BYTES_OF_START_MAX: u64 =
     CARRY_BYTES_PER_COMMIT_OF_START as u64 + settle::CARRIED_BYTES_MAX + BLOCK_BYTES as u64;
 const _: () =
     assert!(COMMIT_BYTES_OF_START_MAX < files::FILL_BYTES, "the smallest file of a journal takes such a commit");
-/// Partitions put into a checkpoint in one step.
-const PARTITIONS_PER_STEP: usize = 256;
 /// A partial block and its entry's head.
 const CARRY_BYTES_MAX: u64 = (BLOCK_BYTES + ENTRY_BYTES) as u64;
 /// Turns closer together than this mean that the core is busy: its journal grows.

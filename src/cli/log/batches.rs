@@ -2,15 +2,12 @@
 
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
-use shards::batch::{Compression, Header, Record, Records, TimestampType, decompress};
+use shards::batch::{Compression, Header, Record, Records, STORED_DECOMPRESSED_BYTES_MAX, TimestampType, decompress};
 use shards::group::OFFSETS_TOPIC;
 use shards::log::StoredBatch;
 
 use super::{catalog, group};
 use crate::cli::record_json::put;
-
-/// Most that a batch may decompress to, in bytes.
-const DECOMPRESSED_BYTES_MAX: usize = 1 << 30;
 
 /// Which records mean something to the broker itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +62,8 @@ pub fn records(batch: &StoredBatch, meaning: Meaning) -> Result<Vec<(&'static st
     let payload = match Compression::from_code(batch.header.compression_code()).map_err(|e| e.to_string())? {
         Compression::None => batch.payload(),
         codec => {
-            decompress(codec, batch.payload(), DECOMPRESSED_BYTES_MAX, &mut inflated).map_err(|e| e.to_string())?;
+            decompress(codec, batch.payload(), STORED_DECOMPRESSED_BYTES_MAX, &mut inflated)
+                .map_err(|e| e.to_string())?;
             &inflated
         }
     };

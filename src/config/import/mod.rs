@@ -10,7 +10,8 @@ use std::path::Path;
 
 use self::properties::Property;
 use super::keys::{self, Key, Kind};
-use super::load::{Config, ConfigError};
+use super::load::Config;
+use super::origin::ConfigError;
 use super::value;
 
 /// What came of a file.

@@ -105,6 +105,7 @@ fn bytes_after_a_record_are_damage() {
 }
 
 proptest! {
+    /// Whatever comes of it: that it comes back is what is tested.
     #[test]
     fn no_bytes_make_decoding_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), kind in 0u8..20, version in 0u8..6) {
         let _ = CatalogRecord::decode(&bytes.clone().into());

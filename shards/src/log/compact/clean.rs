@@ -9,12 +9,9 @@
 use bytes::Bytes;
 
 use super::map::KeyMap;
-use crate::batch::{BatchHeader, CompressionLevels, OpenBatch, Record, RetainError};
+use crate::batch::{BatchHeader, CompressionLevels, OpenBatch, Record, RetainError, STORED_DECOMPRESSED_BYTES_MAX};
 use crate::planted::{PlantedFault, is_planted};
 use crate::types::Offset;
-
-/// The batch was admitted by the limit on decompressed sizes when it came in; a length beyond this is none.
-const DECOMPRESSED_BYTES_MAX: usize = i32::MAX as usize;
 
 /// One pass over a log.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +42,7 @@ impl Scratch {
     /// # Errors
     /// When it does not decompress.
     pub fn open<'a>(&'a mut self, batch: &'a [u8]) -> Result<OpenBatch<'a>, RetainError> {
-        OpenBatch::new(batch, DECOMPRESSED_BYTES_MAX, &mut self.0)
+        OpenBatch::new(batch, STORED_DECOMPRESSED_BYTES_MAX, &mut self.0)
     }
 }
 

@@ -3,7 +3,7 @@
 //! Keys are known by a keyed 128-bit hash (SipHash with a key that is new for each pass), so that nobody can make two keys look
 //! alike and chance does so less often than memory fails.
 //!
-//! Invariant: never more than `slots_max` keys, in memory that was reserved at the start; it neither grows nor moves.
+//! Invariant: never more than `keys_max` keys, in memory that was reserved at the start; it neither grows nor moves.
 
 use std::hash::Hasher;
 

@@ -10,15 +10,11 @@ use super::super::index::{IndexBuilder, sidecar};
 use super::super::segment::NO_TIMESTAMP;
 use super::super::snapshot::Replacement;
 use super::super::store::Store;
+use super::super::writer::STAGING_BYTES;
 use crate::batch::{BatchError, BatchHeader, PREFIX_BYTES};
 use crate::runtime::buf::IoBuf;
-use crate::runtime::{BLOCK_BYTES, File, Runtime};
+use crate::runtime::{File, Runtime};
 use crate::types::{FilePos, Offset};
-
-/// Bytes of one write.
-const STAGING_BYTES: usize = 512 << 10;
-
-const _: () = assert!(STAGING_BYTES.is_multiple_of(BLOCK_BYTES), "writes are whole blocks");
 
 pub struct CleanedFile<R: Runtime> {
     store: Store<R>,
