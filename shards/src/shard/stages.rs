@@ -13,7 +13,7 @@ pub enum Class {
     Produce,
     Fetch,
     Other,
-    /// No request: letters from other cores (`route`), and operations of the core's journal (`write`, `sync`, `write_sync`).
+    /// No request: messages from other cores (`route`), and operations of the core's journal (`write`, `sync`, `write_sync`).
     /// Each stands for itself, so there is no total.
     Core,
 }

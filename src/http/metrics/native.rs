@@ -107,7 +107,7 @@ pub fn write(text: &mut Text, round: &Round, ready: bool, data_dir: &str) {
 
 fn stages(text: &mut Text, round: &Round) {
     let help = "Time that requests spent in each stage, by kind of request; `total` is all of it. `core` is no request but the \
-                core itself: letters from other cores, operations of its journal. /v1/stages has the quantiles.";
+                core itself: messages from other cores, operations of its journal. /v1/stages has the quantiles.";
     let mut family = text.family("corelog_stage_seconds", Histogram, help);
     for (shard, core) in round.answered() {
         for (class, stage, times) in &core.times {
