@@ -34,6 +34,7 @@ mod setup;
 mod sizes;
 mod stages;
 mod stamp;
+mod unread;
 mod usage;
 mod writer;
 
