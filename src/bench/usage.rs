@@ -46,8 +46,11 @@ pub fn watch(pid: u32, times: Times, over: &Receiver<()>) -> Option<(Duration, D
     let (began_ns, before) = (now_ns(), process_cpu(pid)?);
     let _early = ended_before(times.end_ns, over);
     let (ended_ns, after) = (now_ns(), process_cpu(pid)?);
-    let over = Duration::from_nanos(ended_ns - began_ns);
-    (over >= OVER_MIN).then(|| (after.saturating_sub(before), over))
+    enough(after.saturating_sub(before), Duration::from_nanos(ended_ns - began_ns))
+}
+
+fn enough(cpu: Duration, over: Duration) -> Option<(Duration, Duration)> {
+    (over >= OVER_MIN).then_some((cpu, over))
 }
 
 /// Of all threads of a process since it began; `None`: there is no such process.
@@ -89,6 +92,7 @@ mod tests {
         let (_, took) = watch(own, times(50, 200), &over).expect("it is known");
         let all = Duration::from_nanos(now_ns() - began_ns);
         assert!(took >= OVER_MIN && took <= all - Duration::from_millis(50), "{took:?} of {all:?}");
+        assert_eq!(enough(Duration::from_millis(20), Duration::from_millis(99)), None);
         assert_eq!(watch(u32::MAX, times(0, 200), &over), None);
         drop(on);
         assert_eq!(watch(own, times(0, 60_000), &over), None, "the run ended at once");
