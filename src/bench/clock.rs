@@ -1,5 +1,6 @@
 //! The clock of a run: nanoseconds of the machine's monotonic clock, so that all threads and processes share it.
 
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use rustix::time::{ClockId, Timespec, clock_gettime};
@@ -17,6 +18,12 @@ pub fn thread_cpu_ns() -> u64 {
 
 pub fn duration_ns(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Waits until then, or until nobody holds the other end of `over` any more. Whether that came first.
+pub fn ended_before(until_ns: u64, over: &Receiver<()>) -> bool {
+    let wait = Duration::from_nanos(until_ns.saturating_sub(now_ns()));
+    !matches!(over.recv_timeout(wait), Err(RecvTimeoutError::Timeout))
 }
 
 /// For the kernel: how long from `now` to `until`.

@@ -144,7 +144,7 @@ fn ratio(name: &'static str, unit: &'static str, pairs: &[[f64; 2]]) -> Option<R
         median: median(&over)?,
         least,
         most,
-        differs: differ(&over),
+        differs: differ(&over, step(pairs)),
     })
 }
 
@@ -155,10 +155,20 @@ const T_OF_ROUNDS: [f64; 29] = [
     2.898, 2.878, 2.861, 2.845, 2.831, 2.819, 2.807, 2.797, 2.787, 2.779, 2.771, 2.763, 2.756,
 ];
 
+/// Latencies are whole microseconds, and above 2048 of them have three digits.
+const STEP_MIN: f64 = 1.0 / 2048.0;
+
+/// What a figure can be off by, as a share of it, because it is rounded.
+fn step(pairs: &[[f64; 2]]) -> f64 {
+    let least = pairs.iter().flatten().copied().fold(f64::INFINITY, f64::min);
+    (1.0 / least).max(STEP_MIN)
+}
+
 /// Whether ratios of rounds tell two brokers apart: the mean of their logarithms, of which a ratio and its inverse have the same
 /// but for the sign, is far from 0 by Student's test. That all rounds agree would not be enough: five rounds of equal brokers do
-/// so in one of 16 comparisons, and a table has six figures. Nor is it needed: of forty rounds one may well disagree.
-fn differ(ratios: &[f64]) -> bool {
+/// so in one of 16 comparisons, and a table has six figures. Nor is it needed: of forty rounds one may well disagree. Rounds whose
+/// figures are rounded to the same do not scatter, and are not as sure as that looks: each is taken to be off by one step.
+fn differ(ratios: &[f64], step: f64) -> bool {
     let logs: Vec<f64> = ratios.iter().map(|ratio| ratio.ln()).collect();
     let rounds = logs.len();
     let Some(&needed) = rounds.checked_sub(2).and_then(|at| T_OF_ROUNDS.get(at.min(T_OF_ROUNDS.len() - 1))) else {
@@ -167,7 +177,7 @@ fn differ(ratios: &[f64]) -> bool {
     let mean = logs.iter().sum::<f64>() / rounds as f64;
     let squares: f64 = logs.iter().map(|log| (log - mean).powi(2)).sum();
     let error = (squares / (rounds - 1) as f64 / rounds as f64).sqrt();
-    mean.abs() > needed * error
+    mean.abs() > needed * error.max(step / (rounds as f64).sqrt())
 }
 
 fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
@@ -228,9 +238,10 @@ mod tests {
             ratio("x", "µs", &[[5.0, 10.0]]).expect("a ratio").is_noise(),
             "one round has nothing to be held against"
         );
-        let real = ratio("x", "µs", &[[5.0, 10.0], [6.0, 10.0], [4.0, 10.0], [5.0, 10.0]]).expect("a ratio");
+        let rounds = [[500.0, 1000.0], [600.0, 1000.0], [400.0, 1000.0], [500.0, 1000.0]];
+        let real = ratio("x", "µs", &rounds).expect("a ratio");
         assert!(!real.is_noise(), "{real:?}");
-        assert_eq!((real.a, real.b, real.median, real.least, real.most), (5.0, 10.0, 0.5, 0.4, 0.6));
+        assert_eq!((real.a, real.b, real.median, real.least, real.most), (500.0, 1000.0, 0.5, 0.4, 0.6));
     }
 
     /// Of comparisons whose rounds scatter by so much around a ratio, the share that tells the brokers apart.
@@ -239,7 +250,22 @@ mod tests {
         // Twelve shares of chance add up to something close to a normal distribution.
         let mut log = || ratio.ln() + scatter * ((0..12).map(|_| random.share()).sum::<f64>() - 6.0);
         let mut comparison = || (0..rounds).map(|_| log().exp()).collect::<Vec<f64>>();
-        (0..20_000).filter(|_| differ(&comparison())).count() as f64 / 20_000.0
+        (0..20_000).filter(|_| differ(&comparison(), 0.0)).count() as f64 / 20_000.0
+    }
+
+    #[test]
+    fn equal_brokers_whose_figures_are_rounded_are_not_told_apart_by_that() {
+        let mut random = Random::new(7);
+        for (middle, scatter, rounds) in [(100.0, 0.5, 2), (100.0, 1.0, 3), (250.0, 1.0, 2), (400.0, 0.7, 3)] {
+            let mut figure = || {
+                let normal = (0..12).map(|_| random.share()).sum::<f64>() - 6.0;
+                f64::round(middle + 0.4 + scatter * normal)
+            };
+            let mut comparison = || (0..rounds).map(|_| [figure(), figure()]).collect::<Vec<[f64; 2]>>();
+            let apart = (0..20_000).filter(|_| ratio("x", "µs", &comparison()).is_some_and(|ratio| !ratio.is_noise()));
+            let wrong = apart.count() as f64 / 20_000.0;
+            assert!(wrong < 0.012, "{rounds} rounds at {middle} µs: {wrong}");
+        }
     }
 
     #[test]

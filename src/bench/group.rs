@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::clock::{duration_ns, now_ns, thread_cpu_ns};
 use super::error::BenchError;
-use super::intake::{Acked, Intake, Read};
+use super::intake::{Acked, Intake, Read, Spent};
 use super::meter::Meter;
 use super::plan::Plan;
 use super::reader::LOST_AFTER_NS;
@@ -80,19 +80,19 @@ impl Group {
                 let meter = meter.clone();
                 let intake = &intake;
                 scope.spawn(move || {
-                    let cpu_ns = thread_cpu_ns();
+                    let (cpu_ns, begun_ns) = (thread_cpu_ns(), now_ns());
                     let failed = read(member, intake, &meter, acked).err();
-                    (thread_cpu_ns() - cpu_ns, failed)
+                    (Spent::new(thread_cpu_ns() - cpu_ns, now_ns() - begun_ns), failed)
                 })
             };
             let reading: Vec<_> = self.members.into_iter().zip(meters).map(one).collect();
             reading.into_iter().map(super::run::joined).collect::<Vec<_>>()
         });
-        let (mut cpu_ns, mut failed) = (0, None);
+        let (mut spent, mut failed) = (Spent::default(), None);
         for member in ended {
             match member {
-                Ok((own_ns, error)) => {
-                    cpu_ns += own_ns;
+                Ok((own, error)) => {
+                    spent = spent.and(own);
                     failed = failed.or(error);
                 }
                 Err(panic) => failed = failed.or(Some(panic)),
@@ -101,7 +101,7 @@ impl Group {
         // It was made for this run alone. One that stays behind says nothing of the run, and ends with its offsets.
         let _removed = Cluster::connect(&self.bootstrap, &self.name)
             .and_then(|mut cluster| delete_group(&mut cluster, &self.name));
-        intake.into_inner().unwrap_or_else(PoisonError::into_inner).ended(acked.get(), cpu_ns, failed)
+        intake.into_inner().unwrap_or_else(PoisonError::into_inner).ended(acked.get(), spent, failed)
     }
 }
 

@@ -40,8 +40,28 @@ pub struct Read {
     /// Records of others in the same topic.
     pub foreign: u64,
     pub catch_up: CatchUp,
-    pub cpu_ns: u64,
+    pub spent: Spent,
     pub failed: Option<BenchError>,
+}
+
+/// What the reading took.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Spent {
+    /// Of all threads.
+    pub cpu_ns: u64,
+    /// The share of its time that a thread worked, from 0 to 1: of several the one that did most.
+    pub busy: f64,
+}
+
+impl Spent {
+    /// Of one thread that took so long.
+    pub fn new(cpu_ns: u64, took_ns: u64) -> Spent {
+        Spent { cpu_ns, busy: cpu_ns as f64 / took_ns.max(1) as f64 }
+    }
+
+    pub fn and(self, other: Spent) -> Spent {
+        Spent { cpu_ns: self.cpu_ns + other.cpu_ns, busy: self.busy.max(other.busy) }
+    }
 }
 
 #[derive(Debug)]
@@ -96,13 +116,13 @@ impl Intake {
         acked.iter().map(|(client, counts)| self.checker.lost(*client, counts)).sum()
     }
 
-    pub fn ended(self, acked: Option<&Acked>, cpu_ns: u64, failed: Option<BenchError>) -> Read {
+    pub fn ended(self, acked: Option<&Acked>, spent: Spent, failed: Option<BenchError>) -> Read {
         Read {
             findings: self.checker.findings(),
             lost: acked.filter(|_| failed.is_none()).map_or(0, |acked| self.missing(acked)),
             foreign: self.foreign,
             catch_up: self.catch_up,
-            cpu_ns,
+            spent,
             failed,
         }
     }
@@ -123,8 +143,14 @@ mod tests {
             intake.see(0, &value, now_ns, &mut stretch);
         }
         intake.see(0, b"somebody else's", 4_000_000, &mut stretch);
-        let read = intake.ended(Some(&vec![(0, vec![4])]), 0, None);
+        let read = intake.ended(Some(&vec![(0, vec![4])]), Spent::default(), None);
         assert_eq!(read.catch_up, CatchUp { records: 2, bytes: 48, took: Duration::from_millis(2) });
         assert_eq!((read.findings.seen, read.lost, read.foreign, stretch.measured.read), (3, 1, 1, 3));
+    }
+
+    #[test]
+    fn of_several_threads_the_busiest_counts_and_the_time_of_all() {
+        let both = Spent::new(900, 1000).and(Spent::new(100, 1000));
+        assert_eq!((both.cpu_ns, both.busy), (1000, 0.9));
     }
 }

@@ -8,6 +8,10 @@ use hdrhistogram::iterators::IterationValue;
 const MICROS_MAX: u64 = 600_000_000;
 const DIGITS: u8 = 3;
 
+/// The quantiles that are shown, and judged: what stands in a report is what must be right.
+pub const QUANTILES: [(&str, f64); 6] =
+    [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("p99.99", 0.9999), ("max", 1.0)];
+
 #[derive(Clone, Debug)]
 pub struct Latency {
     histogram: Histogram<u64>,

@@ -11,7 +11,6 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::error::BenchError;
-use super::latency::Latency;
 use super::machine::Machine;
 use super::meter::Tally;
 use super::outcome::{Outcome, Second};
@@ -21,7 +20,7 @@ use super::stages::BrokerStages;
 use super::usage::Usage;
 
 /// What may differ between the plans: who sends how much from where, and how much of the reading each does.
-const OWN_OF_EACH: [&str; 5] = ["bootstrap", "rate", "clients", "threads", "group_members"];
+const OWN_OF_EACH: [&str; 7] = ["bootstrap", "rate", "clients", "threads", "group_members", "broker_pid", "admin"];
 /// Rates of parts that were measured together for a smaller share of their time are not those of one load.
 const TOGETHER_MIN: f64 = 0.9;
 
@@ -117,6 +116,7 @@ fn add(merged: &mut Outcome, other: &Outcome) {
     merged.tally.add(&other.tally);
     merged.made += other.made;
     merged.acked += other.acked;
+    merged.last_ack = merged.last_ack.max(other.last_ack);
     merged.findings.seen += other.findings.seen;
     merged.findings.duplicated += other.findings.duplicated;
     merged.findings.reordered += other.findings.reordered;
@@ -127,6 +127,10 @@ fn add(merged: &mut Outcome, other: &Outcome) {
     merged.catch_up.took = merged.catch_up.took.max(other.catch_up.took);
     merged.writer_cpu += other.writer_cpu;
     merged.reader_cpu += other.reader_cpu;
+    merged.reader_busy = merged.reader_busy.max(other.reader_busy);
+    if merged.software.is_none() {
+        merged.software.clone_from(&other.software);
+    }
     merged.overrun |= other.overrun;
 }
 
@@ -139,14 +143,7 @@ fn seconds(parts: &[Part], started_ms: i64) -> Vec<Second> {
             let at_s = second.at_s + after_s;
             let (until_s, tally) = slots.entry(at_s.round() as u64).or_default();
             *until_s = until_s.max(at_s);
-            tally.acked += second.acked;
-            tally.acked_bytes += second.acked_bytes;
-            tally.read += second.read;
-            for (latency, counts) in
-                [(&mut tally.ack, &second.ack_counts_us), (&mut tally.end_to_end, &second.end_to_end_counts_us)]
-            {
-                latency.add(&Latency::from_counts_text(counts).unwrap_or_default());
-            }
+            tally.add(&second.tally());
         }
     }
     slots.into_values().map(|(at_s, tally)| Second::of(at_s, &tally)).collect()
@@ -204,6 +201,7 @@ fn apart(parts: &[Part]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::latency::Latency;
     use crate::bench::outcome::tests::outcome;
     use crate::bench::pace::Arrivals;
 
@@ -216,8 +214,10 @@ mod tests {
     fn two() -> [Part; 2] {
         let [mut slow, mut fast] = [outcome(Arrivals::Constant, 1000, 100), outcome(Arrivals::Constant, 3000, 100)];
         fast.plan.load = Load::Rate(3000.0);
-        slow.tally.ack = Latency::default();
-        slow.tally.ack.record_n(12_000_000, 1000);
+        for latency in [&mut slow.tally.ack, &mut slow.tally.bare_ack] {
+            *latency = Latency::default();
+            latency.record_n(12_000_000, 1000);
+        }
         for (run, started_ms) in [(&mut slow, 5_040), (&mut fast, 5_000)] {
             run.started_ms = started_ms;
             run.seconds = vec![Second::of(1.0, &run.tally), Second::of(2.0, &Tally::default())];
@@ -255,7 +255,7 @@ mod tests {
             (|run| run.lost = 1, "1 record acked"),
             (|run| run.overrun = true, "b: the broker does not keep up"),
             (|run| run.failures.push("it broke".to_owned()), "b: it broke"),
-            (|run| run.tally.lateness.record_n(50_000_000, 3000), "b: the generator lags"),
+            (|run| run.tally.ack.record_n(50_000_000, 3000), "b: the generator lags"),
         ];
         for (spoil, told) in spoil {
             let [a, mut b] = two();

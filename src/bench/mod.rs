@@ -35,6 +35,7 @@ mod setup;
 mod sizes;
 mod stages;
 mod stamp;
+mod unread;
 mod usage;
 mod writer;
 

@@ -10,7 +10,7 @@ use shards::batch::{CRC_FROM, Compression, HEADER_BYTES, Records, crc, decompres
 
 use super::clock::{NANOS_PER_SECOND, now_ns, thread_cpu_ns};
 use super::error::BenchError;
-use super::intake::{Acked, Intake, Read};
+use super::intake::{Acked, Intake, Read, Spent};
 use super::meter::{Meter, Stretch};
 use super::pipe::Pipe;
 use super::poll::Poll;
@@ -49,9 +49,11 @@ impl Reader {
         while now_ns() < begin_ns && acked.get().is_none() {
             thread::sleep(GLANCE.min(Duration::from_nanos(begin_ns.saturating_sub(now_ns()))));
         }
-        self.intake.begin(now_ns());
+        let begun_ns = now_ns();
+        self.intake.begin(begun_ns);
         let failed = self.work(acked).err();
-        self.intake.ended(acked.get(), thread_cpu_ns() - cpu_ns, failed)
+        let spent = Spent::new(thread_cpu_ns() - cpu_ns, now_ns() - begun_ns);
+        self.intake.ended(acked.get(), spent, failed)
     }
 
     fn work(&mut self, acked: &OnceLock<Acked>) -> Result<(), BenchError> {

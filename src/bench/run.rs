@@ -3,7 +3,7 @@
 //! Invariant: whatever breaks off a run, what was measured until then is in the outcome.
 
 use std::any::Any;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender as Tell, channel};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, ScopedJoinHandle};
@@ -20,8 +20,8 @@ use super::plan::Plan;
 use super::reader::Reader;
 use super::sender::Shared;
 use super::setup::{self, Setup};
-use super::stages::{self, BrokerStages};
-use super::usage::{Usage, process_cpu};
+use super::stages::{self, BrokerStages, Software};
+use super::usage::{self, Usage};
 use super::writer::{Times, Written};
 
 /// From the making of the threads to the first record.
@@ -32,7 +32,10 @@ pub fn run(plan: &Plan, stop: &AtomicBool, tell: &mut dyn FnMut(&Second)) -> Res
     plan.check().map_err(BenchError::Plan)?;
     let run = now_ns() as u32;
     let mut setup = Setup::new(plan)?;
-    let source = stages::source(plan, setup.cluster_id())?;
+    let (http, software) = match stages::source(plan, setup.cluster_id())? {
+        Ok(source) => (Ok(source.http), Some(source.software)),
+        Err(why) => (Err(why), None),
+    };
     let writers = setup.writers(plan, run)?;
     let inlets = setup.inlets()?;
     let group = plan.group_members.map(|members| Group::join(plan, members, setup::CLIENT_ID, run)).transpose()?;
@@ -48,23 +51,22 @@ pub fn run(plan: &Plan, stop: &AtomicBool, tell: &mut dyn FnMut(&Second)) -> Res
         .map(|_| Arc::new(Meter::default()))
         .collect();
     let acked = OnceLock::new();
+    // One that fails stops the others: what they measure after it is no part of the load that was asked for.
+    let failed = AtomicBool::new(false);
     let mut watch = Watch {
-        warm_ns,
-        end_ns: times.end_ns,
-        broker_pid: plan.broker_pid,
-        broker_since: None,
-        broker: None,
         meters: &meters,
         start_ns,
+        next_ns: start_ns + NANOS_PER_SECOND,
         empty: Stretch::default(),
         total: Tally::default(),
         seconds: Vec::new(),
     };
     let threads = writers.len();
-    let (written, read, stages) = thread::scope(|scope| {
+    let measured = thread::scope(|scope| {
         let (word, ended) = channel();
-        let (writing_on, over) = channel();
-        let looking = source.map(|http| scope.spawn(move || stages::watch(&http, times, &over)));
+        let [(writing_on, over), (writing_still, over_too)] = [channel(), channel()];
+        let looking = http.map(|http| scope.spawn(move || stages::watch(&http, times, &over)));
+        let spending = plan.broker_pid.map(|pid| scope.spawn(move || usage::watch(pid, times, &over_too)));
         let mut writing = Vec::new();
         for (number, (writer, meter)) in writers.into_iter().zip(&meters).enumerate() {
             let to = Shared {
@@ -77,10 +79,13 @@ pub fn run(plan: &Plan, stop: &AtomicBool, tell: &mut dyn FnMut(&Second)) -> Res
                 meter,
             };
             let pace = setup::pace(plan, number, threads, start_ns, run);
-            let word = Word(word.clone());
+            let (word, failed) = (Word(word.clone()), &failed);
             writing.push(scope.spawn(move || {
                 let _word = word;
-                writer.run(&to, pace, times, stop)
+                let stopped = || stop.load(Ordering::Relaxed) || failed.load(Ordering::Relaxed);
+                let written = writer.run(&to, pace, times, &stopped);
+                failed.fetch_or(written.failed.is_some(), Ordering::Relaxed);
+                written
             }));
         }
         let intake = Intake::new(plan, run, warm_ns);
@@ -107,15 +112,26 @@ pub fn run(plan: &Plan, stop: &AtomicBool, tell: &mut dyn FnMut(&Second)) -> Res
             // Read only now, so that it costs the measurement nothing.
             read()
         };
-        drop(writing_on);
+        drop((writing_on, writing_still));
+        let spent = spending.and_then(|spending| joined(spending).ok().flatten());
         let stages = looking.and_then(|looking| joined(looking).unwrap_or_else(|e| Err(e.to_string())));
         let written: Vec<Result<Written, BenchError>> = writing.into_iter().map(joined).collect();
         let all = written.iter().flatten().flat_map(|written| written.acked.clone()).collect::<Acked>();
         acked.get_or_init(|| all);
         watch.until_ended(&ended, 1, &mut |_| {});
-        (written, joined(reading), stages)
+        Measured { written, read: joined(reading), stages, spent, software }
     });
-    Ok(outcome(plan, wall_ns, times, watch, written, read, stages))
+    Ok(outcome(plan, wall_ns, times, watch, measured))
+}
+
+/// What the threads of a run leave behind.
+struct Measured {
+    written: Vec<Result<Written, BenchError>>,
+    read: Result<Read, BenchError>,
+    stages: Result<BrokerStages, String>,
+    /// The broker's processor time, and over which time it was.
+    spent: Option<(Duration, Duration)>,
+    software: Option<Software>,
 }
 
 /// Says that its thread has ended, however it did.
@@ -132,24 +148,19 @@ impl Drop for Word {
 struct Watch<'a> {
     meters: &'a [Arc<Meter>],
     start_ns: u64,
+    /// When the second ends that goes on.
+    next_ns: u64,
     /// To be filled next.
     empty: Stretch,
     total: Tally,
     seconds: Vec<Second>,
-    warm_ns: u64,
-    end_ns: u64,
-    broker_pid: Option<u32>,
-    /// When the measurement had begun, and what the broker had spent by then.
-    broker_since: Option<(u64, Duration)>,
-    broker: Option<Usage>,
 }
 
 impl Watch<'_> {
     /// Collects every second until so many threads have ended.
     fn until_ended(&mut self, ended: &Receiver<()>, mut threads: usize, tell: &mut dyn FnMut(&Second)) {
         while threads > 0 {
-            let next_ns = self.start_ns + (self.seconds.len() as u64 + 1) * NANOS_PER_SECOND;
-            match ended.recv_timeout(Duration::from_nanos(next_ns.saturating_sub(now_ns()))) {
+            match ended.recv_timeout(Duration::from_nanos(self.next_ns.saturating_sub(now_ns()))) {
                 Ok(()) => threads -= 1,
                 Err(RecvTimeoutError::Timeout) => {
                     self.collect();
@@ -172,28 +183,15 @@ impl Watch<'_> {
             stretch.clear();
             self.empty = stretch;
         }
-        self.look_at_broker(&all);
-        let at_s = now_ns().saturating_sub(self.start_ns) as f64 / NANOS_PER_SECOND as f64;
-        self.seconds.push(Second::of(at_s, &all));
+        let passed_ns = now_ns().saturating_sub(self.start_ns);
+        self.next_ns = self.start_ns + next_second_ns(passed_ns);
+        self.seconds.push(Second::of(passed_ns as f64 / NANOS_PER_SECOND as f64, &all));
     }
+}
 
-    /// Sums up what the broker spends while it is measured.
-    fn look_at_broker(&mut self, since_last: &Tally) {
-        let now = now_ns();
-        let Some(cpu) = self.broker_pid.and_then(process_cpu).filter(|_| now >= self.warm_ns) else { return };
-        let Some((since_ns, spent)) = self.broker_since else {
-            self.broker_since = Some((now, cpu));
-            return;
-        };
-        // What comes after the last record was due is no part of it; a late second is.
-        if now <= self.end_ns + NANOS_PER_SECOND / 2 {
-            let so_far = self.broker.get_or_insert_default();
-            so_far.cpu = cpu.saturating_sub(spent);
-            so_far.over = Duration::from_nanos(now - since_ns);
-            so_far.records += since_last.acked;
-            so_far.bytes += since_last.acked_bytes;
-        }
-    }
+/// When the next second of a run ends: at least half of one after so long. A stall makes one second long and none short.
+fn next_second_ns(passed_ns: u64) -> u64 {
+    ((passed_ns + NANOS_PER_SECOND / 2) / NANOS_PER_SECOND + 1) * NANOS_PER_SECOND
 }
 
 pub fn joined<T>(handle: ScopedJoinHandle<'_, T>) -> Result<T, BenchError> {
@@ -205,17 +203,13 @@ fn words(panic: &(dyn Any + Send)) -> String {
     text.unwrap_or("it does not say why").to_owned()
 }
 
-fn outcome(
-    plan: &Plan,
-    wall_ns: u64,
-    times: Times,
-    mut watch: Watch<'_>,
-    written: Vec<Result<Written, BenchError>>,
-    read: Result<Read, BenchError>,
-    stages: Result<BrokerStages, String>,
-) -> Outcome {
+fn outcome(plan: &Plan, wall_ns: u64, times: Times, mut watch: Watch<'_>, measured: Measured) -> Outcome {
+    let Measured { written, read, stages, spent, software } = measured;
     // What came since the last full second.
     watch.collect();
+    // Both looks are at the ends of what was measured: the acks in between are those that came in time.
+    let (records, bytes) = (watch.total.acked_in_time, watch.total.acked_bytes_in_time);
+    let broker = spent.filter(|_| records > 0).map(|(cpu, over)| Usage { cpu, over, records, bytes });
     let mut outcome = Outcome {
         plan: plan.clone(),
         started_ms: (wall_ns / 1_000_000) as i64,
@@ -224,14 +218,17 @@ fn outcome(
         seconds: watch.seconds,
         made: 0,
         acked: 0,
+        last_ack: Duration::ZERO,
         findings: Findings::default(),
         lost: 0,
         foreign: 0,
         catch_up: CatchUp::default(),
         writer_cpu: Duration::ZERO,
         reader_cpu: Duration::ZERO,
-        broker: watch.broker,
+        reader_busy: 0.0,
+        broker,
         stages,
+        software,
         overrun: false,
         failures: Vec::new(),
         merged_from: Vec::new(),
@@ -244,6 +241,8 @@ fn outcome(
                 outcome.acked += written.acked.iter().flat_map(|(_, counts)| counts).sum::<u64>();
                 outcome.writer_cpu += Duration::from_nanos(written.cpu_ns);
                 outcome.overrun |= written.overrun;
+                let last_ack = Duration::from_nanos(written.last_ack_ns.saturating_sub(times.end_ns));
+                outcome.last_ack = outcome.last_ack.max(last_ack);
                 let ran_ns = written.ended_ns.clamp(times.warm_ns, times.end_ns) - times.warm_ns;
                 outcome.measured = outcome.measured.min(Duration::from_nanos(ran_ns));
                 outcome.failures.extend(written.failed.map(|e| e.to_string()));
@@ -260,7 +259,8 @@ fn outcome(
             outcome.lost = read.lost;
             outcome.foreign = read.foreign;
             outcome.catch_up = read.catch_up;
-            outcome.reader_cpu = Duration::from_nanos(read.cpu_ns);
+            outcome.reader_cpu = Duration::from_nanos(read.spent.cpu_ns);
+            outcome.reader_busy = read.spent.busy;
             outcome.failures.extend(read.failed.map(|e| e.to_string()));
         }
         Err(e) => outcome.failures.push(e.to_string()),
@@ -269,4 +269,16 @@ fn outcome(
         outcome.failures.push("it was stopped before its end".to_owned());
     }
     outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_end_at_whole_ones_and_a_stall_makes_one_of_them_long() {
+        let second = |tenths: u64| next_second_ns(tenths * NANOS_PER_SECOND / 10) / NANOS_PER_SECOND;
+        // In time, a bit late, a bit early, and after a stall.
+        assert_eq!([second(10), second(11), second(9), second(56), second(54)], [2, 2, 2, 7, 6]);
+    }
 }

@@ -9,10 +9,10 @@ use shards::batch::{BatchBuilder, CompressionLevels, NewRecord};
 
 use super::clock::now_ns;
 use super::keys::{Key, Keys};
-use super::meter::Meter;
+use super::meter::{Ack, Made, Meter, Window};
 use super::payload::Payload;
 use super::pipe::Pipe;
-use super::plan::Plan;
+use super::plan::{Load, Plan};
 use super::stamp::Stamp;
 use crate::client::ClientError;
 use crate::wire::messages::Response;
@@ -44,7 +44,7 @@ struct Filling {
     builder: BatchBuilder,
     first_sequence: u64,
     opened_ns: u64,
-    dues: Vec<u64>,
+    records: Vec<Made>,
     /// Of values.
     bytes: usize,
 }
@@ -66,8 +66,17 @@ struct Lane {
 struct Sent {
     partition: usize,
     first_sequence: u64,
-    dues: Vec<u64>,
+    records: Vec<Made>,
     bytes: usize,
+}
+
+/// What a thread knows of the acks that it is about to read.
+#[derive(Clone, Copy, Debug)]
+pub struct Look {
+    /// None of them has lain there for longer.
+    pub since_ns: u64,
+    /// Those that come later are not in time.
+    pub end_ns: u64,
 }
 
 /// To one leader.
@@ -166,7 +175,7 @@ impl Sender {
                 value: Some(value),
                 headers: &[],
             });
-            filling.dues.push(due_ns);
+            filling.records.push(Made { due_ns, late_ns: now_ns.saturating_sub(due_ns) });
             filling.bytes += value.len();
             filling.is_full(to.plan, lane.next_bytes)
         });
@@ -271,8 +280,8 @@ impl Sender {
             let Some(filling) = lane.filling.pop_front() else { break };
             bytes += filling.builder.bytes();
             data.push(PartitionProduceData { index: partition as i32, records: Some(filling.builder.finish()?) });
-            let Filling { first_sequence, dues, bytes, .. } = filling;
-            parts.push(Sent { partition, first_sequence, dues, bytes });
+            let Filling { first_sequence, records, bytes, .. } = filling;
+            parts.push(Sent { partition, first_sequence, records, bytes });
         }
         let topic_data =
             vec![TopicProduceData { name: to.topic.clone(), partition_data: data, ..TopicProduceData::default() }];
@@ -280,7 +289,7 @@ impl Sender {
     }
 
     /// Takes in the replies that have come. How many records they ack.
-    pub fn receive(&mut self, to: &Shared<'_>, outlet: usize) -> Result<u64, ClientError> {
+    pub fn receive(&mut self, to: &Shared<'_>, outlet: usize, look: Look) -> Result<u64, ClientError> {
         let at = &mut self.outlets[outlet];
         while at.pipe.receive()? {}
         let now = now_ns();
@@ -294,19 +303,20 @@ impl Sender {
                 judge(to, &reply, part)?;
                 let lane = &mut self.lanes[part.partition];
                 assert_eq!(lane.acked, part.first_sequence, "requests and replies of a connection are in order");
-                lane.acked += part.dues.len() as u64;
-                acked += part.dues.len() as u64;
+                lane.acked += part.records.len() as u64;
+                acked += part.records.len() as u64;
             }
             to.meter.record(|stretch| {
                 for part in &parts {
-                    for &due in &part.dues {
-                        let tally = stretch.of(due, to.warm_ns);
-                        tally.ack.record(now.saturating_sub(due));
-                        tally.service.record(now.saturating_sub(sent_ns));
-                    }
-                    let tally = stretch.of(part.dues[0], to.warm_ns);
-                    tally.acked += part.dues.len() as u64;
-                    tally.acked_bytes += part.bytes as u64;
+                    let ack = Ack {
+                        records: &part.records,
+                        bytes: part.bytes as u64,
+                        sent_ns,
+                        now_ns: now,
+                        unread_ns: now.saturating_sub(look.since_ns),
+                        closed_loop: to.plan.load == Load::Max,
+                    };
+                    stretch.ack(&ack, Window { warm_ns: to.warm_ns, end_ns: look.end_ns });
                 }
                 stretch.of(sent_ns, to.warm_ns).requests += 1;
             });
@@ -322,7 +332,7 @@ impl Filling {
             // From 2^31-1 it goes on at 0.
             builder = builder.producer(id, epoch, (sequence & i32::MAX as u64) as i32);
         }
-        Filling { builder, first_sequence: sequence, opened_ns: now_ns, dues: Vec::new(), bytes: 0 }
+        Filling { builder, first_sequence: sequence, opened_ns: now_ns, records: Vec::new(), bytes: 0 }
     }
 
     /// The next record, of so many bytes, is too much.

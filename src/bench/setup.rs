@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::clock::NANOS_PER_SECOND;
 use super::error::BenchError;
 use super::keys::Keys;
-use super::pace::Pace;
+use super::pace::{Arrivals, Pace};
 use super::payload::Payload;
 use super::pipe::Pipe;
 use super::plan::{Load, Plan};
@@ -112,8 +112,44 @@ impl Setup {
 /// When the records of one of several threads are due; `None`: when acks come.
 pub fn pace(plan: &Plan, number: usize, threads: usize, start_ns: u64, run: u32) -> Option<Pace> {
     let Load::Rate(rate) = plan.load else { return None };
-    // The threads take turns.
-    let shift = NANOS_PER_SECOND as f64 / rate * number as f64;
+    // The threads take turns, with bursts as with single records.
+    let turn = match plan.arrivals {
+        Arrivals::Bursts(of) => f64::from(of),
+        Arrivals::Constant | Arrivals::Poisson => 1.0,
+    };
+    let shift = NANOS_PER_SECOND as f64 / rate * turn * number as f64;
     let random = Random::new(u64::from(run) ^ ((number as u64) << 32));
     Some(Pace::new(plan.arrivals, rate / threads as f64, start_ns + shift as u64, random))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::plan::tests::plan;
+
+    /// When the first so many records of all threads are due, in microseconds.
+    fn dues_us(arrivals: Arrivals, threads: usize, records: usize) -> Vec<u64> {
+        let plan = Plan { arrivals, load: Load::Rate(1000.0), ..plan() };
+        let mut dues = Vec::new();
+        for number in 0..threads {
+            let mut pace = pace(&plan, number, threads, 0, 1).expect("a rate");
+            for _ in 0..records {
+                dues.push((pace.next_ns() + 500) / 1000);
+                pace.advance();
+            }
+        }
+        dues.sort_unstable();
+        dues.truncate(records);
+        dues
+    }
+
+    #[test]
+    fn bursts_and_single_records_come_as_from_one_thread_however_many_there_are() {
+        for arrivals in [Arrivals::Constant, Arrivals::Bursts(50)] {
+            let one = dues_us(arrivals, 1, 600);
+            for threads in [2, 3] {
+                assert_eq!(dues_us(arrivals, threads, 600), one, "{arrivals:?} of {threads}");
+            }
+        }
+    }
 }

@@ -3,18 +3,22 @@
 //!
 //! Invariant: stages are of the broker that the run loads, of one process of it and of all its cores, or there are none.
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::clock::now_ns;
+use super::clock::{ended_before, now_ns};
 use super::error::BenchError;
 use super::plan::Plan;
 use super::writer::Times;
 use crate::client::{ADMIN_PORT, Http, HttpError, StageTimes, stages_between, stages_follow};
 
 const PATH: &str = "/v1/stages/buckets";
+const SETTINGS: &str = "/v1/config";
+const METRICS: &str = "/metrics";
+/// The sample of the metrics whose label is the broker's version.
+const BUILD: &str = "corelog_build_info";
 
 /// What came between the two looks, of all clients of the broker.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -24,6 +28,38 @@ pub struct BrokerStages {
     pub over: Duration,
     /// By kind of request, the whole of it first and then its stages in order.
     pub times: Vec<StageTimes>,
+}
+
+/// What the broker is: figures of another version, or with other settings, are of another broker.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Software {
+    /// Of corelog; empty if it does not say.
+    pub version: String,
+    /// Its settings in force, as it tells them itself.
+    pub settings: Value,
+}
+
+/// Where to look, and what is there.
+#[derive(Debug)]
+pub struct Source {
+    pub http: Http,
+    pub software: Software,
+}
+
+impl Source {
+    /// Asks what a run is better told before it begins.
+    fn of(http: Http) -> Source {
+        let version = http.text(METRICS).ok().and_then(|page| version(&page)).unwrap_or_default();
+        let settings = http.get(SETTINGS).unwrap_or_default();
+        Source { http, software: Software { version, settings } }
+    }
+}
+
+/// The version in a page of metrics.
+fn version(page: &str) -> Option<String> {
+    let labels = page.lines().find_map(|line| line.strip_prefix(BUILD)?.strip_prefix('{'))?;
+    let (version, _) = labels.split_once("version=\"")?.1.split_once('"')?;
+    Some(version.to_owned())
 }
 
 impl BrokerStages {
@@ -38,13 +74,13 @@ impl BrokerStages {
 
 /// Where to look. Without a word from the plan that is where a corelog has its HTTP unless it is told otherwise; that it is
 /// not there, or another's, is then no error: the broker may be any. The text says why there will be no stages.
-pub fn source(plan: &Plan, cluster: Option<&str>) -> Result<Result<Http, String>, BenchError> {
+pub fn source(plan: &Plan, cluster: Option<&str>) -> Result<Result<Source, String>, BenchError> {
     match &plan.admin {
         Some(address) => {
             let http = Http::new(address);
             let told = http.get(PATH)?;
             if is_of(&told, cluster) {
-                return Ok(Ok(http));
+                return Ok(Ok(Source::of(http)));
             }
             let bootstrap = &plan.bootstrap;
             Err(BenchError::Plan(format!("--admin {address}: that is another broker than the one at {bootstrap}")))
@@ -53,7 +89,7 @@ pub fn source(plan: &Plan, cluster: Option<&str>) -> Result<Result<Http, String>
             let host = plan.bootstrap.rsplit_once(':').map_or(plan.bootstrap.as_str(), |(host, _)| host);
             let http = Http::new(&format!("{host}:{ADMIN_PORT}"));
             Ok(match http.get(PATH) {
-                Ok(told) if is_of(&told, cluster) => Ok(http),
+                Ok(told) if is_of(&told, cluster) => Ok(Source::of(http)),
                 Ok(_) => Err(format!("{} is another broker's; --admin names that of this one", http.address())),
                 Err(e) => Err(e.to_string()),
             })
@@ -70,26 +106,43 @@ pub fn watch(http: &Http, times: Times, over: &Receiver<()>) -> Result<BrokerSta
     if ended_before(times.warm_ns, over) {
         return Err("the run ended before it was measured".to_owned());
     }
-    let before = look(http)?;
     let began_ns = now_ns();
+    let before = look(http)?;
     let _early = ended_before(times.end_ns, over);
-    let now = look(http)?;
+    // As at the beginning: an answer holds what was until the question came, about.
     let took = Duration::from_nanos(now_ns() - began_ns);
+    let now = look(http)?;
     if !stages_follow(&before, &now) {
         return Err("the broker was started anew meanwhile".to_owned());
     }
     Ok(BrokerStages { admin: http.address().to_owned(), over: took, times: stages_between(&before, &now) })
 }
 
-/// Waits until then. Whether the run ended first.
-fn ended_before(until_ns: u64, over: &Receiver<()>) -> bool {
-    let wait = Duration::from_nanos(until_ns.saturating_sub(now_ns()));
-    !matches!(over.recv_timeout(wait), Err(RecvTimeoutError::Timeout))
-}
-
 fn look(http: &Http) -> Result<Value, String> {
-    let told = http.get(PATH).map_err(|e: HttpError| e.to_string())?;
+    let told = http.get(PATH).map_err(|e| match e {
+        // It was there before the run: the address is right.
+        HttpError::Unreachable { address, source } => format!("no HTTP at {address} any more: {source}"),
+        other => other.to_string(),
+    })?;
     // What a core had done before would count as done since.
     let whole = told["answered"].as_u64().is_some_and(|answered| told["shards"].as_u64() == Some(answered));
     if whole { Ok(told) } else { Err(format!("a core of the broker did not answer {}", http.address())) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_stands_in_a_label_of_the_metrics() {
+        let page = "# HELP corelog_build_info x\ncorelog_build_info{version=\"0.1.0\"} 1\n";
+        assert_eq!(version(page).as_deref(), Some("0.1.0"));
+        assert_eq!(version("corelog_build_info 1\n"), None);
+    }
+
+    #[test]
+    fn a_broker_that_has_gone_in_the_run_is_not_looked_for_elsewhere() {
+        let told = look(&Http::new("127.0.0.1:1")).expect_err("nobody is there");
+        assert!(told.starts_with("no HTTP at 127.0.0.1:1 any more: ") && !told.contains("--admin"), "{told}");
+    }
 }

@@ -1,9 +1,17 @@
-//! What the broker's process spends of the processors, by its id, from `/proc`.
+//! What the broker's process spends of the processors, by its id, from `/proc`: two looks, on a thread of their own, so that
+//! they come when the measurement begins and when it ends.
 
 use std::fs;
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use rustix::param::clock_ticks_per_second;
+
+use super::clock::{ended_before, now_ns};
+use super::writer::Times;
+
+/// The kernel counts in hundredths of a second: of less than ten of them nothing can be said.
+const OVER_MIN: Duration = Duration::from_millis(100);
 
 /// Between two moments of the measurement.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -27,6 +35,22 @@ impl Usage {
     pub fn cpu_us_per_record(&self) -> f64 {
         self.cpu.as_secs_f64() * 1e6 / self.records.max(1) as f64
     }
+}
+
+/// What a process spends of the processors while it is measured, and for how long that was looked at. `None`: it is not known,
+/// as the process or the run ended too soon.
+pub fn watch(pid: u32, times: Times, over: &Receiver<()>) -> Option<(Duration, Duration)> {
+    if ended_before(times.warm_ns, over) {
+        return None;
+    }
+    let (began_ns, before) = (now_ns(), process_cpu(pid)?);
+    let _early = ended_before(times.end_ns, over);
+    let (ended_ns, after) = (now_ns(), process_cpu(pid)?);
+    enough(after.saturating_sub(before), Duration::from_nanos(ended_ns - began_ns))
+}
+
+fn enough(cpu: Duration, over: Duration) -> Option<(Duration, Duration)> {
+    (over >= OVER_MIN).then_some((cpu, over))
 }
 
 /// Of all threads of a process since it began; `None`: there is no such process.
@@ -54,6 +78,24 @@ mod tests {
         assert_eq!(cpu_ticks("7 (a) S 1 7"), None);
         assert!(process_cpu(std::process::id()).is_some());
         assert_eq!(process_cpu(u32::MAX), None);
+    }
+
+    #[test]
+    fn it_is_looked_at_from_the_end_of_the_warm_up_to_the_end_and_of_too_little_nothing_is_said() {
+        let own = std::process::id();
+        let times = |warm_ms: u64, end_ms: u64| {
+            let start_ns = now_ns();
+            Times { start_ns, warm_ns: start_ns + warm_ms * 1_000_000, end_ns: start_ns + end_ms * 1_000_000 }
+        };
+        let (on, over) = std::sync::mpsc::channel();
+        let began_ns = now_ns();
+        let (_, took) = watch(own, times(50, 200), &over).expect("it is known");
+        let all = Duration::from_nanos(now_ns() - began_ns);
+        assert!(took >= OVER_MIN && took <= all - Duration::from_millis(50), "{took:?} of {all:?}");
+        assert_eq!(enough(Duration::from_millis(20), Duration::from_millis(99)), None);
+        assert_eq!(watch(u32::MAX, times(0, 200), &over), None);
+        drop(on);
+        assert_eq!(watch(own, times(0, 60_000), &over), None, "the run ended at once");
     }
 
     #[test]

@@ -4,7 +4,6 @@
 
 use std::collections::VecDeque;
 use std::num::NonZeroU64;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -16,7 +15,8 @@ use super::keys::Keys;
 use super::pace::Pace;
 use super::payload::Payload;
 use super::poll::Poll;
-use super::sender::{Sender, Shared};
+use super::sender::{Look, Sender, Shared};
+use super::unread::Unread;
 
 /// Records made before the sockets are looked at again.
 const MADE_AT_ONCE: usize = 256;
@@ -24,6 +24,8 @@ const MADE_AT_ONCE: usize = 256;
 const DRAIN_NS: u64 = 30 * NANOS_PER_SECOND;
 /// Most that may wait for their acks in one thread, in bytes of values. A broker that is so far behind does not keep up.
 const BACKLOG_BYTES_MAX: u64 = 512 << 20;
+/// How long a thread waits for anything before it looks whether it is to stop.
+const GLANCE_NS: u64 = NANOS_PER_SECOND / 10;
 
 pub struct Writer {
     pub senders: Vec<Sender>,
@@ -50,6 +52,8 @@ pub struct Written {
     pub cpu_ns: u64,
     /// When it made its last record.
     pub ended_ns: u64,
+    /// When its last ack came; 0: none did.
+    pub last_ack_ns: u64,
     /// No record was made for a time, because too many had no ack yet.
     pub overrun: bool,
     /// What ended it early.
@@ -58,22 +62,31 @@ pub struct Written {
 
 impl Writer {
     /// Runs to the end, or until `stop`. Without a pace, records are made as fast as acks come.
-    pub fn run(mut self, to: &Shared<'_>, pace: Option<Pace>, times: Times, stop: &AtomicBool) -> Written {
+    pub fn run(mut self, to: &Shared<'_>, pace: Option<Pace>, times: Times, stop: &dyn Fn() -> bool) -> Written {
         let cpu_ns = thread_cpu_ns();
-        let mut turn =
-            Turn { pace, times, ended_ns: None, overrun: false, waiting: 0, client: 0, lingering: VecDeque::new() };
+        let mut turn = Turn {
+            pace,
+            times,
+            ended_ns: None,
+            last_ack_ns: 0,
+            overrun: false,
+            waiting: 0,
+            client: 0,
+            lingering: VecDeque::new(),
+        };
         let failed = self.work(to, stop, &mut turn).err();
         Written {
             acked: self.senders.iter().map(|sender| (sender.id(), sender.acked())).collect(),
             made: self.senders.iter().map(Sender::made).sum(),
             cpu_ns: thread_cpu_ns() - cpu_ns,
             ended_ns: turn.ended_ns.unwrap_or_else(now_ns),
+            last_ack_ns: turn.last_ack_ns,
             overrun: turn.overrun,
             failed,
         }
     }
 
-    fn work(&mut self, to: &Shared<'_>, stop: &AtomicBool, turn: &mut Turn) -> Result<(), BenchError> {
+    fn work(&mut self, to: &Shared<'_>, stop: &dyn Fn() -> bool, turn: &mut Turn) -> Result<(), BenchError> {
         // The kernel wakes threads up to 50 µs late to save energy; this one is to be on time.
         set_current_timer_slack(NonZeroU64::new(1)).map_err(BenchError::system("exact timers"))?;
         let places = |senders: &[Sender]| -> Vec<(usize, usize)> {
@@ -86,6 +99,7 @@ impl Writer {
             poll.add(&self.senders[sender].outlets[outlet].pipe, number)?;
         }
         thread::sleep(Duration::from_nanos(turn.times.start_ns.saturating_sub(now_ns())));
+        let mut unread = Unread::new(now_ns());
         if turn.pace.is_none() {
             for &(sender, outlet) in &places {
                 self.make_all(to, turn, sender, outlet)?;
@@ -93,7 +107,7 @@ impl Writer {
         }
         loop {
             let now = now_ns();
-            if turn.ended_ns.is_none() && (turn.is_over(now) || stop.load(Ordering::Relaxed)) {
+            if turn.ended_ns.is_none() && (turn.is_over(now) || stop()) {
                 turn.ended_ns = Some(now);
                 for &(sender, outlet) in &places {
                     self.senders[sender].send_ready(to, outlet, true)?;
@@ -106,11 +120,20 @@ impl Writer {
                 // Late, or the broker is: what was due before the end is made all the same.
                 None => self.make_due(to, turn)?.min(turn.times.end_ns + DRAIN_NS),
             };
-            for number in poll.wait(wake_ns)? {
+            let asked_ns = now_ns();
+            let wake_ns = wake_ns.min(asked_ns + GLANCE_NS);
+            let ready = poll.wait(wake_ns)?;
+            let since_ns = unread.since(asked_ns, wake_ns, now_ns());
+            let end_ns = turn.ended_ns.map_or(turn.times.end_ns, |ended_ns| ended_ns.min(turn.times.end_ns));
+            for number in ready {
                 let Some(&(sender, outlet)) = places.get(number) else { continue };
                 let at = &mut self.senders[sender];
                 at.outlets[outlet].pipe.flush()?;
-                turn.waiting -= at.receive(to, outlet)?;
+                let acked = at.receive(to, outlet, Look { since_ns, end_ns })?;
+                if acked > 0 {
+                    turn.last_ack_ns = now_ns();
+                    turn.waiting -= acked;
+                }
                 at.send_ready(to, outlet, turn.ended_ns.is_some())?;
                 if turn.pace.is_none() && turn.ended_ns.is_none() {
                     self.make_all(to, turn, sender, outlet)?;
@@ -177,6 +200,8 @@ struct Turn {
     times: Times,
     /// When the last record was made.
     ended_ns: Option<u64>,
+    /// 0: none came yet.
+    last_ack_ns: u64,
     overrun: bool,
     /// Records without their ack.
     waiting: u64,

@@ -91,6 +91,28 @@ mod tests {
         assert!(seen > 40, "only {seen} metrics are asked for");
     }
 
+    /// Brokers number their shards alike: what is told by shard is told by broker, too, and names both.
+    #[test]
+    fn shards_of_several_brokers_are_not_added_up() {
+        let board: Value = serde_json::from_str(JSON).expect("JSON");
+        let panels = board["panels"].as_array().expect("panels");
+        let targets = panels.iter().filter_map(|panel| panel["targets"].as_array()).flatten();
+        let mut by_shard = 0;
+        for target in targets {
+            let query = target["expr"].as_str().expect("a query");
+            let labels = query.match_indices("by (").map(|(at, found)| &query[at + found.len()..]);
+            for labels in labels.filter_map(|rest| Some(rest.split_once(')')?.0)) {
+                let has = |label: &str| labels.split(',').any(|found| found.trim() == label);
+                if has("shard") {
+                    by_shard += 1;
+                    let legend = target["legendFormat"].as_str().expect("a legend");
+                    assert!(has("instance") && legend.contains("{{instance}}"), "{query}: {legend}");
+                }
+            }
+        }
+        assert!(by_shard > 9, "only {by_shard} queries");
+    }
+
     #[test]
     fn it_loads_without_edits() {
         let board: Value = serde_json::from_str(JSON).expect("JSON");

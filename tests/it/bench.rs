@@ -9,7 +9,8 @@ use crate::http;
 fn bench(home: &Home, args: &[&str]) -> Ran {
     let short = ["bench", "--warmup", "200ms", "--duration", "500ms", "--partitions", "3", "--clients", "2"];
     let done = ran(home, &[&short[..], args].concat());
-    let late = |line: &str| line.contains("the run is invalid: ") || line.starts_with("the report is ");
+    let harmless = ["the run is invalid: ", "the report is ", "cannot be written: "];
+    let late = |line: &str| harmless.iter().any(|text| line.contains(text));
     assert!(done.code == Some(0) || done.stderr.lines().all(late), "{args:?}: {}", done.stderr);
     assert!(done.stdout.contains(" 0 lost, 0 duplicated, 0 reordered"), "{args:?}: {}", done.stdout);
     done
@@ -26,14 +27,14 @@ fn a_run_reads_back_every_record_that_was_acked_at_a_rate_and_at_the_maximum_in_
         assert!(done.stdout.contains("end to end"), "{}", done.stdout);
     }
     let done = bench(&home, &["--topic", "none", "--rate", "max", "--record-size", "100"]);
-    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    assert!(done.stdout.contains("acks unread for"), "{}", done.stdout);
     let turns = bench(&home, &["--topic", "none", "--one-outstanding"]);
-    assert!(turns.code == Some(0) && turns.stdout.contains(" 1.0 records a request"), "{}", turns.stdout);
+    assert!(turns.stdout.contains(" 1.0 records a request"), "{}", turns.stdout);
     for arrivals in ["poisson", "bursts:20"] {
         bench(&home, &["--topic", "none", "--rate", "500", "--arrivals", arrivals]);
     }
     let after = bench(&home, &["--topic", "none", "--rate", "max", "--produce-only"]);
-    assert!(after.code == Some(0) && !after.stdout.contains("end to end"), "{}", after.stdout);
+    assert!(!after.stdout.contains("end to end"), "{}", after.stdout);
 }
 
 #[test]
@@ -68,6 +69,38 @@ fn a_linger_bounds_the_requests_of_a_client_however_many_partitions_there_are() 
     assert_eq!(json["measured"]["acked"], 1000);
 }
 
+/// A batch has records of the warm-up and of what is measured then.
+#[test]
+fn records_that_wait_for_others_when_the_warm_up_ends_count_one_by_one() {
+    let home = Home::new();
+    let _broker = home.dev(&[]);
+    let out = home.path().join("report");
+    let dir = out.to_str().expect("UTF-8");
+    bench(&home, &["--topic", "t", "--rate", "1000", "--linger", "150ms", "--out", dir]);
+    let text = std::fs::read_to_string(out.join("result.json")).expect("a result");
+    let json: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!((&json["measured"]["acked"], &json["latency_us"]["ack"]["count"]), (&500.into(), &500.into()));
+    assert_eq!(json["measured"]["acked_bytes"], 500 * 1024);
+}
+
+/// The next record is due in 50 seconds.
+#[test]
+fn a_run_whose_next_record_is_far_away_ends_when_it_is_told_to() {
+    let home = Home::new();
+    let _broker = home.dev(&[]);
+    let run = ["bench", "--topic", "t", "--rate", "0.02", "--warmup", "0", "--duration", "1h"];
+    let running = crate::commands::command(&home, &run).spawn().expect("the binary runs");
+    // It has begun when its first record is there.
+    until("the topic is made", || ran(&home, &["topic", "describe", "t"]).code == Some(0));
+    assert!(!said(&home, &["consume", "t", "--follow", "-n", "1", "-f", "%o"]).is_empty());
+    let told = std::time::Instant::now();
+    let pid = rustix::process::Pid::from_child(&running);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("it runs");
+    let stopped = Ran::from(running.wait_with_output().expect("it ends"));
+    assert!(told.elapsed() < std::time::Duration::from_secs(30), "{:?}", told.elapsed());
+    assert!(stopped.stderr.contains("it was stopped before its end"), "{}", stopped.stderr);
+}
+
 #[test]
 fn a_report_has_everything_in_files_that_load_nothing() {
     let home = Home::new();
@@ -90,6 +123,15 @@ fn a_report_has_everything_in_files_that_load_nothing() {
     }
     for name in ["percentiles.svg", "throughput.svg", "latency.svg", "report.html"] {
         loads_nothing(name, &text(name));
+    }
+    // A file that cannot be written keeps no other from being there, nor the verdict from being told.
+    let blocked = home.path().join("blocked");
+    std::fs::create_dir_all(blocked.join("result.json/full")).expect("a directory");
+    let dir = blocked.to_str().expect("UTF-8");
+    let done = bench(&home, &["--topic", "b", "--rate", "1000", "--out", dir]);
+    assert!(done.code == Some(1) && done.stderr.contains("result.json cannot be written"), "{}", done.stderr);
+    for name in ["ack.hgrm", "percentiles.svg", "report.html"] {
+        assert!(blocked.join(name).is_file(), "{name}");
     }
     // Told before the run, which would take its time.
     let full = ran(&home, &[&run[..7], &["--duration", "1h", "--out", "/proc/none"]].concat());
@@ -126,6 +168,10 @@ fn a_report_shows_where_the_broker_spent_the_measured_time_and_nothing_of_what_i
     assert!(spent > sum / 2 && spent < sum * 2, "{spent} of {sum} ns: {produce:#?}");
     let shares: f64 = parts.iter().map(|part| part["share_of_total"].as_f64().expect("a share")).sum();
     assert!((shares - spent as f64 / sum as f64).abs() < 0.01, "{shares}: {produce:#?}");
+    assert_eq!(json["broker_software"]["corelog"], env!("CARGO_PKG_VERSION"));
+    let settings = json["broker_software"]["settings"]["settings"].as_array().map_or(0, Vec::len);
+    assert!(settings > 50, "{}", json["broker_software"]);
+    assert_eq!(json["plan"]["admin"], admin);
     let page = text("report.html");
     for told in ["<td>produce total</td>", "the stages of fetch requests", &format!("histograms at {admin}")] {
         assert!(page.contains(told), "{told}");
@@ -162,7 +208,8 @@ fn two_brokers_are_compared_in_turn() {
     let run = [&run[..], &["--out", out.to_str().expect("UTF-8")]].concat();
     let mut compare = std::process::Command::new(env!("CARGO_BIN_EXE_corelog"));
     let done = Ran::from(compare.args(run).output().expect("the binary runs"));
-    assert_eq!(done.code, Some(0), "{}", done.stderr);
+    let late = done.stderr.contains("the run is invalid: ") && !done.stderr.contains("partial");
+    assert!(done.code == Some(0) || late, "{}", done.stderr);
     for figure in ["records", "ack p99.9", "end to end p50", "2 interleaved rounds"] {
         assert!(done.stdout.contains(figure), "{}", done.stdout);
     }

@@ -251,6 +251,11 @@ fn dues(batch: &Bytes) -> Vec<Duration> {
 
 /// Three seconds of records against it: the latencies that the report shows, by name.
 fn report(late: &Late, args: &[&str]) -> Value {
+    result(late, args)["latency_us"].clone()
+}
+
+/// The same with all that the report has.
+fn result(late: &Late, args: &[&str]) -> Value {
     let out = tempfile::tempdir().expect("a directory");
     let address = late.address.to_string();
     let dir = out.path().to_str().expect("UTF-8");
@@ -262,7 +267,7 @@ fn report(late: &Late, args: &[&str]) -> Value {
     let text = text.unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&done.stderr)));
     let json: Value = serde_json::from_str(&text).expect("JSON");
     assert_eq!(json["verdict"]["faults"], Value::Array(Vec::new()), "{json:#}");
-    json["latency_us"].clone()
+    json
 }
 
 fn quantile_us(report: &Value, latency: &str, name: &str) -> u64 {
@@ -315,4 +320,20 @@ fn a_stall_is_reported_by_all_records_that_were_due_in_it_and_a_closed_loop_hide
     // Two of three stalls are whole, so that a tenth of the records waited for half of one at least.
     assert!(open >= 190_000, "{report:#}");
     assert!(closed * 2 < open, "the closed loop shows {closed} µs: {report:#}");
+}
+
+/// Half of what is due comes in time, and all of it in the end.
+#[test]
+fn a_broker_that_is_too_slow_for_a_rate_is_shown_with_what_it_held_and_the_run_is_invalid() {
+    let late = Late::start(Delays::Fixed(Duration::from_millis(200)));
+    let result = result(&late, &["--rate", "10", "--clients", "1", "--in-flight", "1", "--batch-size", "100"]);
+    assert_eq!((&result["measured"]["acked"], &result["whole_run"]["made"]), (&30.into(), &30.into()));
+    assert!(result["records_per_s"].as_f64().is_some_and(|held| held <= 5.0), "{}", result["records_per_s"]);
+    assert!(result["whole_run"]["last_ack_after_s"].as_f64().is_some_and(|after| after > 2.5), "{result:#}");
+    let doubts = result["verdict"]["doubts"].as_array().expect("a list");
+    assert!(
+        doubts.iter().any(|why| why.as_str().is_some_and(|why| why.contains("the rate was not held"))),
+        "{doubts:?}"
+    );
+    assert_eq!(result["verdict"]["valid"], false);
 }

@@ -2,6 +2,7 @@
 
 mod bad_peers;
 mod bench;
+mod bench_faults;
 mod bench_truth;
 mod block_log;
 mod broken_disk;

@@ -49,19 +49,29 @@ pub fn pictures(outcome: &Outcome) -> Vec<Picture> {
     pictures.extend(percentiles(outcome));
     let seconds = whole_seconds(outcome);
     if seconds.len() > 1 {
-        pictures.push(throughput(outcome, seconds));
-        pictures.extend(latency_over_time(outcome, seconds));
+        pictures.push(throughput(outcome, &seconds));
+        pictures.extend(latency_over_time(outcome, &seconds));
     }
     pictures
 }
 
-/// Without the rest at the end, which is no full second.
-fn whole_seconds(outcome: &Outcome) -> &[Second] {
-    let end = (outcome.plan.warmup + outcome.plan.duration).as_secs_f64();
-    let mut last = 0.0;
-    let is_whole = |second: &&Second| second.at_s - std::mem::replace(&mut last, second.at_s) > 0.5;
-    let whole = outcome.seconds.iter().take_while(is_whole).take_while(|second| second.at_s <= end + 0.5).count();
-    outcome.seconds.get(..whole).unwrap_or_default()
+/// The seconds up to the last ack or record that came. What is less than half of one, as the rest at the end is, counts with the
+/// one before it.
+fn whole_seconds(outcome: &Outcome) -> Vec<Second> {
+    let told = outcome.seconds.iter().rposition(|second| second.acked + second.read > 0).map_or(0, |last| last + 1);
+    let mut whole: Vec<Second> = Vec::new();
+    for second in outcome.seconds.iter().take(told) {
+        let since_s = whole.last().map_or(0.0, |last| last.at_s);
+        match whole.last_mut() {
+            Some(last) if second.at_s - since_s <= 0.5 => {
+                let mut both = last.tally();
+                both.add(&second.tally());
+                *last = Second::of(second.at_s, &both);
+            }
+            _ => whole.push(second.clone()),
+        }
+    }
+    whole
 }
 
 /// Latency by percentile: both on a logarithmic scale, so that the tail is as large as the middle.
@@ -85,7 +95,7 @@ pub fn by_percentile<'a>(file: &'static str, curves: impl Iterator<Item = (Strin
     let x =
         Axis { label: "share of records that took no longer", ticks: ticks.collect(), min: 1.0, max: right, log: true };
     let y = times("latency", ups(&lines))?;
-    Some(Picture { file, height: HEIGHT, svg: draw("Latency by percentile", &x, &y, &lines, None) })
+    Some(Picture { file, height: HEIGHT, svg: draw("Latency by percentile", &x, &y, &lines, &[]) })
 }
 
 fn throughput(outcome: &Outcome, seconds: &[Second]) -> Picture {
@@ -101,7 +111,8 @@ fn throughput(outcome: &Outcome, seconds: &[Second]) -> Picture {
     }
     let most = lines.iter().flat_map(|line| &line.points).map(|(_, y)| *y).fold(1.0, f64::max);
     let y = evenly("records a second", most * 1.05);
-    let svg = draw("Throughput over time", &seconds_axis(seconds), &y, &lines, Some(outcome.plan.warmup.as_secs_f64()));
+    let x = seconds_axis(seconds);
+    let svg = draw("Throughput over time", &x, &y, &lines, &unmeasured(outcome, &x));
     Picture { file: "throughput", height: HEIGHT, svg }
 }
 
@@ -119,7 +130,8 @@ fn latency_over_time(outcome: &Outcome, seconds: &[Second]) -> Option<Picture> {
         lines.push(line("end to end p99", |second| second.end_to_end_p99_us));
     }
     let y = times("latency, each second", ups(&lines))?;
-    let svg = draw("Latency over time", &seconds_axis(seconds), &y, &lines, Some(outcome.plan.warmup.as_secs_f64()));
+    let x = seconds_axis(seconds);
+    let svg = draw("Latency over time", &x, &y, &lines, &unmeasured(outcome, &x));
     Some(Picture { file: "latency", height: HEIGHT, svg })
 }
 
@@ -144,6 +156,28 @@ impl Axis {
         let (min, max) = (place(self.min), place(self.max));
         ((place(value) - min) / (max - min).max(f64::MIN_POSITIVE)).clamp(0.0, 1.0)
     }
+}
+
+/// A part of the axis that is no measurement, and what it is.
+struct Span {
+    from: f64,
+    until: f64,
+    name: &'static str,
+}
+
+/// Before what is measured and after it.
+fn unmeasured(outcome: &Outcome, x: &Axis) -> Vec<Span> {
+    let warm = outcome.plan.warmup.as_secs_f64();
+    let end = warm + outcome.plan.duration.as_secs_f64();
+    let mut spans = Vec::new();
+    if warm > 0.0 {
+        spans.push(Span { from: 0.0, until: warm, name: "warm-up" });
+    }
+    // Less than that is the rest of a second.
+    if x.max > end + 0.5 {
+        spans.push(Span { from: end, until: x.max, name: "after the end" });
+    }
+    spans
 }
 
 fn seconds_axis(seconds: &[Second]) -> Axis {
@@ -180,7 +214,7 @@ pub fn times(label: &'static str, micros: impl Iterator<Item = f64>) -> Option<A
     Some(Axis { label, ticks: ticks.collect(), min, max, log: true })
 }
 
-fn draw(title: &str, x: &Axis, y: &Axis, lines: &[Line], warm_until: Option<f64>) -> String {
+fn draw(title: &str, x: &Axis, y: &Axis, lines: &[Line], spans: &[Span]) -> String {
     let (right, bottom) = (WIDTH - RIGHT, HEIGHT - BOTTOM);
     let across = |value: f64| LEFT + x.share(value) * (right - LEFT);
     let down = |value: f64| bottom - y.share(value) * (bottom - TOP);
@@ -189,13 +223,13 @@ fn draw(title: &str, x: &Axis, y: &Axis, lines: &[Line], warm_until: Option<f64>
         // Writing into a string does not fail.
         let _infallible = svg.write_fmt(text);
     };
-    if let Some(until) = warm_until.filter(|until| *until > 0.0) {
-        let width = across(until) - LEFT;
+    for span in spans {
+        let (from, width) = (across(span.from), across(span.until) - across(span.from));
         put(format_args!(
-            "<rect class=\"warm\" x=\"{LEFT}\" y=\"{TOP}\" width=\"{width:.1}\" height=\"{:.1}\"/>",
+            "<rect class=\"warm\" x=\"{from:.1}\" y=\"{TOP}\" width=\"{width:.1}\" height=\"{:.1}\"/>",
             bottom - TOP
         ));
-        put(format_args!("<text x=\"{:.1}\" y=\"{:.1}\">warm-up</text>", LEFT + 6.0, bottom - 8.0));
+        put(format_args!("<text x=\"{:.1}\" y=\"{:.1}\">{}</text>", from + 6.0, bottom - 8.0, span.name));
     }
     for (at, name) in &y.ticks {
         let at = down(*at);
@@ -256,6 +290,48 @@ fn number(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::meter::Tally;
+    use crate::bench::outcome::tests::outcome;
+    use crate::bench::pace::Arrivals;
+
+    /// A run of nine seconds with these ends of its seconds, each with so many acks of so many milliseconds.
+    fn run(seconds: &[(f64, u64, u64)]) -> Outcome {
+        let mut run = outcome(Arrivals::Constant, 1000, 0);
+        run.plan.duration = std::time::Duration::from_secs(9);
+        for &(at_s, acked, ms) in seconds {
+            let mut tally = Tally { acked, acked_bytes: acked, ..Tally::default() };
+            tally.ack.record_n(ms * 1_000_000, acked);
+            run.seconds.push(Second::of(at_s, &tally));
+        }
+        run
+    }
+
+    #[test]
+    fn a_stall_of_the_generators_machine_ends_no_picture_and_what_came_in_it_is_in_its_second() {
+        let stalled = run(&[(1.07, 9, 1), (2.04, 9, 1), (3.04, 9, 1), (5.67, 20, 2), (5.67, 0, 0), (6.07, 5, 900)]);
+        let whole = whole_seconds(&stalled);
+        let ends: Vec<f64> = whole.iter().map(|second| second.at_s).collect();
+        assert_eq!(ends, [1.07, 2.04, 3.04, 6.07]);
+        let last = whole.last().expect("a second");
+        assert_eq!((last.acked, last.ack_max_us / 1000, last.ack_p50_us / 1000), (25, 900, 2));
+    }
+
+    #[test]
+    fn pictures_over_time_go_on_to_the_last_ack_and_mark_the_end() {
+        let mut seconds: Vec<(f64, u64, u64)> = (1..=9).map(|at| (f64::from(at), 100, 1)).collect();
+        let marks = |run: &Outcome| {
+            let over_time: Vec<Picture> = pictures(run).into_iter().filter(|of| of.file != "percentiles").collect();
+            assert_eq!(over_time.len(), 2);
+            over_time.iter().filter(|picture| picture.svg.contains("after the end")).count()
+        };
+        assert_eq!(marks(&run(&seconds)), 0);
+        // The last acks come six seconds late; then there is nothing until the readers end.
+        seconds.extend([(10.0, 0, 0), (11.0, 0, 0), (15.2, 700, 6000), (16.0, 0, 0)]);
+        let late = run(&seconds);
+        assert_eq!(marks(&late), 2);
+        let last = whole_seconds(&late).pop().expect("a second");
+        assert_eq!((last.at_s, last.ack_max_us / 1_000_000), (15.2, 6));
+    }
 
     #[test]
     fn ticks_are_round_and_few() {

@@ -4,11 +4,10 @@
 
 use super::chart::Picture;
 use super::{curves, stages, style};
-use crate::bench::latency::time_text;
+use crate::bench::latency::{QUANTILES, time_text};
 use crate::bench::machine::Machine;
 use crate::bench::outcome::Outcome;
 use crate::bench::plan::{Load, Plan};
-use crate::bench::usage::Usage;
 
 pub fn page(outcome: &Outcome, machines: &[Machine], pictures: &[Picture], of_stages: &[Picture]) -> String {
     let drawn = |pictures: &[Picture]| pictures.iter().map(Picture::within).collect::<String>();
@@ -59,12 +58,10 @@ pub fn verdict(outcome: &Outcome) -> String {
 }
 
 fn latencies(outcome: &Outcome) -> String {
-    let quantiles = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("p99.99", 0.9999)];
-    let head: String = quantiles.iter().map(|(name, _)| format!("<th>{name}</th>")).collect();
+    let head: String = QUANTILES.iter().map(|(name, _)| format!("<th>{name}</th>")).collect();
     let row = |curve: &super::Curve<'_>| {
-        let cells = quantiles.iter().map(|(_, quantile)| curve.latency.quantile_us(*quantile));
-        let cells: String =
-            cells.chain([curve.latency.max_us()]).map(|us| format!("<td>{}</td>", time_text(us))).collect();
+        let cells = QUANTILES.iter().map(|(_, quantile)| curve.latency.quantile_us(*quantile));
+        let cells: String = cells.map(|us| format!("<td>{}</td>", time_text(us))).collect();
         format!("<tr><td>{}</td>{cells}</tr>", curve.name)
     };
     let rows: String = curves(outcome).iter().map(row).collect();
@@ -75,10 +72,10 @@ fn latencies(outcome: &Outcome) -> String {
         }
         Load::Max => {
             "A closed loop: records are made as acks come, and latencies count from then. Compare its throughput, not its \
-             latencies."
+             latencies. Acks lie unread while the generator makes records: so long they may be too late."
         }
     };
-    format!("<table><tr><th></th>{head}<th>max</th></tr>{rows}</table><p class=\"soft\">{read}</p>")
+    format!("<table><tr><th></th>{head}</tr>{rows}</table><p class=\"soft\">{read}</p>")
 }
 
 /// What a run is asked to do.
@@ -144,18 +141,11 @@ fn run(outcome: &Outcome) -> Vec<(&'static str, String)> {
     if !outcome.merged_from.is_empty() {
         facts.push(("added up from", outcome.merged_from.join(", ")));
     }
-    facts.extend(broker(outcome.broker));
+    facts.extend(outcome.broker_text().map(|text| ("broker", text)));
+    if let Some(software) = &outcome.software {
+        facts.push(("broker's version", format!("corelog {}", software.version)));
+    }
     facts
-}
-
-/// What the broker spent, if that is known.
-fn broker(usage: Option<Usage>) -> Option<(&'static str, String)> {
-    let usage = usage?;
-    let (cores, bytes, records) = (usage.cores(), usage.cpu_s_per_gib(), usage.cpu_us_per_record());
-    Some((
-        "broker",
-        format!("{cores:.2} cores, {bytes:.1} s of processor for each GiB, {records:.2} µs for each record"),
-    ))
 }
 
 pub fn place(machine: &Machine) -> Vec<(&'static str, String)> {

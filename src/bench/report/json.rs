@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use crate::bench::latency::Latency;
+use crate::bench::latency::{Latency, QUANTILES};
 use crate::bench::machine::Machine;
 use crate::bench::outcome::{Outcome, Second};
 use crate::bench::plan::{Load, Plan};
@@ -33,6 +33,8 @@ pub fn json(outcome: &Outcome, machines: &[Machine]) -> Value {
         "measured": {
             "acked": tally.acked,
             "acked_bytes": tally.acked_bytes,
+            "acked_in_time": tally.acked_in_time,
+            "acked_bytes_in_time": tally.acked_bytes_in_time,
             "requests": tally.requests,
             "read": tally.read,
             "read_bytes": tally.read_bytes,
@@ -40,6 +42,7 @@ pub fn json(outcome: &Outcome, machines: &[Machine]) -> Value {
         "whole_run": {
             "made": outcome.made,
             "acked": outcome.acked,
+            "last_ack_after_s": outcome.last_ack.as_secs_f64(),
             "read": outcome.findings.seen,
             "lost": outcome.lost,
             "duplicated": outcome.findings.duplicated,
@@ -49,6 +52,7 @@ pub fn json(outcome: &Outcome, machines: &[Machine]) -> Value {
         },
         "latency_us": {
             "ack": latency(&tally.ack),
+            "bare_ack": latency(&tally.bare_ack),
             "end_to_end": latency(&tally.end_to_end),
             "service": latency(&tally.service),
             "lateness": latency(&tally.lateness),
@@ -58,6 +62,7 @@ pub fn json(outcome: &Outcome, machines: &[Machine]) -> Value {
             "reader_cpu_s": outcome.reader_cpu.as_secs_f64(),
             "writer_cpu_us_per_record": outcome.writer_cpu_us_per_record(),
             "reader_cpu_us_per_record": outcome.reader_cpu_us_per_record(),
+            "reader_busy": outcome.reader_busy,
         },
         "catch_up": outcome.has_backlog().then(|| json!({
             "records": outcome.catch_up.records,
@@ -74,6 +79,10 @@ pub fn json(outcome: &Outcome, machines: &[Machine]) -> Value {
             "cores": usage.cores(),
             "cpu_s_per_gib": usage.cpu_s_per_gib(),
             "cpu_us_per_record": usage.cpu_us_per_record(),
+        })),
+        "broker_software": outcome.software.as_ref().map(|software| json!({
+            "corelog": software.version,
+            "settings": software.settings,
         })),
         "stages": stages(&outcome.stages),
         "plan": plan(&outcome.plan),
@@ -124,6 +133,8 @@ fn plan(plan: &Plan) -> Value {
         "consume": plan.consume,
         "read_after_s": plan.read_after.as_secs_f64(),
         "group_members": plan.group_members,
+        "broker_pid": plan.broker_pid,
+        "admin": plan.admin,
     })
 }
 
@@ -156,20 +167,14 @@ fn stages(stages: &Result<BrokerStages, String>) -> Value {
 }
 
 fn latency(latency: &Latency) -> Value {
-    let at = |quantile| latency.quantile_us(quantile);
     let steps = latency.steps(TICKS).into_iter().map(|(value, quantile, count)| json!([value, quantile, count]));
-    json!({
-        "count": latency.count(),
-        "mean": latency.mean_us(),
-        "p50": at(0.5),
-        "p90": at(0.9),
-        "p99": at(0.99),
-        "p99.9": at(0.999),
-        "p99.99": at(0.9999),
-        "max": latency.max_us(),
-        "value_quantile_count": steps.collect::<Vec<_>>(),
-        "counts": latency.counts_text(),
-    })
+    let mut told = json!({ "count": latency.count(), "mean": latency.mean_us() });
+    for (name, quantile) in QUANTILES {
+        told[name] = latency.quantile_us(quantile).into();
+    }
+    told["value_quantile_count"] = steps.collect::<Vec<_>>().into();
+    told["counts"] = latency.counts_text().into();
+    told
 }
 
 fn second(second: &Second) -> Value {

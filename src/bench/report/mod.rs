@@ -1,6 +1,7 @@
 //! A run on paper: JSON with everything, `.hgrm` files, pictures, and one HTML page that needs nothing else.
 //!
-//! Invariant: a file is whole or not there; what could not be written is an error that names it.
+//! Invariant: a file is whole or not there; what could not be written is an error that names it, and keeps nothing else from
+//! being written.
 
 mod chart;
 mod comparison;
@@ -63,20 +64,22 @@ pub fn ready(dir: &Path) -> Result<(), BenchError> {
     fs::write(&probe, "").and_then(|()| fs::remove_file(&probe)).map_err(|e| failed(&probe, e))
 }
 
-/// Writes files by name into a directory, which is made if need be.
-fn put(dir: &Path, files: Vec<(String, String)>) -> Result<(), BenchError> {
+/// Writes files by name into a directory, which is made if need be. On a disk that is full those that fit are there.
+fn put(dir: &Path, mut files: Vec<(String, String)>) -> Result<(), BenchError> {
     let failed = |path: &Path, source| BenchError::Report { path: path.to_owned(), source };
     fs::create_dir_all(dir).map_err(|e| failed(dir, e))?;
+    files.sort_by_key(|(_, text)| text.len());
+    let mut first = None;
     for (name, text) in files {
         let (path, partly) = (dir.join(&name), dir.join(format!(".{name}.partly")));
         let written = fs::write(&partly, text).and_then(|()| fs::rename(&partly, &path));
-        written.map_err(|e| {
+        if let Err(e) = written {
             // It is of no use to anybody, and the disk may be full; what matters is why it is not whole.
             let _gone = fs::remove_file(&partly);
-            failed(&path, e)
-        })?;
+            first.get_or_insert(failed(&path, e));
+        }
     }
-    Ok(())
+    first.map_or(Ok(()), Err)
 }
 
 /// A distribution that the report shows.
@@ -96,7 +99,29 @@ fn curves(outcome: &Outcome) -> Vec<Curve<'_>> {
         (outcome.plan.consume, "end to end", "end-to-end", &tally.end_to_end),
         (true, "service time", "service-time", &tally.service),
         (open, "made late by", "lateness", &tally.lateness),
+        (!open, "acks unread for", "lateness", &tally.lateness),
     ];
     let told = all.into_iter().filter(|(told, .., latency)| *told && latency.count() > 0);
     told.map(|(_, name, file, latency)| Curve { name, file, latency }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_cannot_be_written_is_named_and_keeps_no_other_from_being_written_small_ones_first() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let text = |name: &str| fs::read_to_string(dir.path().join(name)).ok();
+        // A directory with something in it gives way to no file.
+        fs::create_dir_all(dir.path().join("middle/full")).expect("a directory");
+        let file = |name: &str, bytes: usize| (name.to_owned(), "x".repeat(bytes));
+        let refused = put(dir.path(), vec![file("large", 300), file("middle", 20), file("small", 1)]);
+        let refused = refused.expect_err("one is in the way").to_string();
+        assert!(refused.contains("/middle cannot be written"), "{refused}");
+        assert_eq!((text("large").map(|text| text.len()), text("small").map(|text| text.len())), (Some(300), Some(1)));
+        let made = |name: &str| fs::metadata(dir.path().join(name)).and_then(|of| of.modified()).expect("it is there");
+        assert!(made("small") <= made("large"));
+        assert!(!dir.path().join(".middle.partly").exists());
+    }
 }

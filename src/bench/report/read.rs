@@ -17,7 +17,7 @@ use crate::bench::outcome::{Outcome, Second};
 use crate::bench::pace::Arrivals;
 use crate::bench::plan::{Load, Plan};
 use crate::bench::sizes::Sizes;
-use crate::bench::stages::BrokerStages;
+use crate::bench::stages::{BrokerStages, Software};
 use crate::bench::usage::Usage;
 use crate::client::StageTimes;
 
@@ -97,6 +97,7 @@ pub fn outcome(document: &Value) -> Result<(Outcome, Vec<Machine>), Wrong> {
         seconds: all.list("seconds")?.iter().map(second).collect::<Result<_, _>>()?,
         made: whole.count("made")?,
         acked: whole.count("acked")?,
+        last_ack: whole.seconds("last_ack_after_s")?,
         findings: Findings {
             seen: whole.count("read")?,
             duplicated: whole.count("duplicated")?,
@@ -107,8 +108,10 @@ pub fn outcome(document: &Value) -> Result<(Outcome, Vec<Machine>), Wrong> {
         catch_up: all.maybe("catch_up").map_or(Ok(CatchUp::default()), catch_up)?,
         writer_cpu: generator.seconds("writer_cpu_s")?,
         reader_cpu: generator.seconds("reader_cpu_s")?,
+        reader_busy: generator.real("reader_busy")?,
         broker: all.maybe("broker").map(usage).transpose()?,
         stages: stages(all.part("stages")?)?,
+        software: all.maybe("broker_software").map(software).transpose()?,
         overrun: whole.flag("overrun")?,
         failures: verdict.texts("failures")?,
         merged_from: all.texts("merged_from")?,
@@ -150,13 +153,19 @@ fn plan(plan: Part<'_>) -> Result<Plan, Wrong> {
         batch_records: plan.small("batch_records")?,
         consume: plan.flag("consume")?,
         read_after: plan.seconds("read_after_s")?,
-        group_members: plan.has("group_members", |value| match value {
-            Value::Null => Some(None),
-            value => u32::try_from(value.as_u64()?).ok().map(Some),
-        })?,
-        broker_pid: None,
-        admin: None,
+        group_members: plan.has("group_members", or_null(small))?,
+        broker_pid: plan.has("broker_pid", or_null(small))?,
+        admin: plan.has("admin", or_null(|value| value.as_str().map(str::to_owned)))?,
     })
+}
+
+fn small(value: &Value) -> Option<u32> {
+    value.as_u64()?.try_into().ok()
+}
+
+/// What may be null, which stands for nothing.
+fn or_null<T>(read: impl Fn(&Value) -> Option<T>) -> impl Fn(&Value) -> Option<Option<T>> {
+    move |value| if value.is_null() { Some(None) } else { read(value).map(Some) }
 }
 
 fn tally(all: Part<'_>) -> Result<Tally, Wrong> {
@@ -164,11 +173,14 @@ fn tally(all: Part<'_>) -> Result<Tally, Wrong> {
     let latency = |name| latencies.part(name)?.has("counts", |value| Latency::from_counts_text(value.as_str()?));
     Ok(Tally {
         ack: latency("ack")?,
+        bare_ack: latency("bare_ack")?,
         service: latency("service")?,
         end_to_end: latency("end_to_end")?,
         lateness: latency("lateness")?,
         acked: measured.count("acked")?,
         acked_bytes: measured.count("acked_bytes")?,
+        acked_in_time: measured.count("acked_in_time")?,
+        acked_bytes_in_time: measured.count("acked_bytes_in_time")?,
         read: measured.count("read")?,
         read_bytes: measured.count("read_bytes")?,
         requests: measured.count("requests")?,
@@ -203,6 +215,10 @@ fn usage(told: Part<'_>) -> Result<Usage, Wrong> {
         records: told.count("records")?,
         bytes: told.count("bytes")?,
     })
+}
+
+fn software(told: Part<'_>) -> Result<Software, Wrong> {
+    Ok(Software { version: told.text("corelog")?, settings: told.has("settings", |value| Some(value.clone()))? })
 }
 
 fn stages(told: Part<'_>) -> Result<Result<BrokerStages, String>, Wrong> {
@@ -247,6 +263,10 @@ mod tests {
         run.plan.sizes = Sizes::Varied(300);
         run.plan.group_members = Some(2);
         run.broker = Some(Usage { cpu: Duration::from_millis(5), over: Duration::from_secs(1), records: 7, bytes: 8 });
+        run.plan.broker_pid = Some(7);
+        run.plan.admin = Some("h:1".to_owned());
+        run.software = Some(Software { version: "0.1.0".to_owned(), settings: json!({ "shards": 2 }) });
+        (run.last_ack, run.reader_busy) = (Duration::from_millis(1500), 0.25);
         run.seconds.push(Second::of(1.0, &run.tally));
         run.failures.push("the broker went away".to_owned());
         let total =

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use super::load::LoadArguments;
-use super::{Live, judge, table};
-use crate::bench::{self, Comparison, Machine, Ratio};
+use super::{Live, both, judge, table};
+use crate::bench::{self, BenchError, Comparison, Machine, Ratio};
 use crate::cli::bootstrap::host_port;
 use crate::cli::{Failure, output, report, signals};
 
@@ -36,9 +36,12 @@ pub fn run(args: &Arguments) -> Result<(), Failure> {
         live.show(&format!("{broker} {}", table::line(&plan, second)));
     });
     live.show("");
-    if !(done.rounds.is_empty() && done.odd.is_empty()) {
-        show(args, brokers, &done)?;
-    }
+    let written = if done.rounds.is_empty() && done.odd.is_empty() { Ok(()) } else { show(args, brokers, &done) };
+    both(verdict(args, done), written)
+}
+
+/// Whether there are as many rounds as were wanted, each of which says what it was to find out.
+fn verdict(args: &Arguments, done: Comparison) -> Result<(), Failure> {
     let of = format!("after {} of {} rounds", done.rounds.len(), args.rounds);
     if let Some(error) = done.failed {
         return Err(Failure::from(error).after(&format!("the comparison ended {of}: ")));
@@ -50,7 +53,8 @@ pub fn run(args: &Arguments) -> Result<(), Failure> {
     done.rounds.iter().flatten().try_for_each(judge)
 }
 
-fn show(args: &Arguments, brokers: [&str; 2], done: &Comparison) -> Result<(), Failure> {
+/// What was measured, for eyes and for the directory that was asked for.
+fn show(args: &Arguments, brokers: [&str; 2], done: &Comparison) -> Result<(), BenchError> {
     let [a, b] = brokers;
     let rows: Vec<Vec<String>> = bench::ratios(&done.rounds).iter().map(row).collect();
     let partial = if done.is_partial() { " (partial)" } else { "" };

@@ -84,7 +84,7 @@ pub struct LoadArguments {
 impl LoadArguments {
     pub fn plan(&self, bootstrap: &str) -> Result<Plan, String> {
         let args = match &self.profile {
-            Some(profile) => self.clone().over(profile::load(profile)?),
+            Some(profile) => self.clone().with(profile::load(profile)?)?,
             None => self.clone(),
         };
         let skew = args.key_skew.unwrap_or(0.0);
@@ -118,6 +118,26 @@ impl LoadArguments {
         })
     }
 
+    /// The same as [`LoadArguments::over`], unless something that was typed would come to nothing.
+    fn with(self, profile: LoadArguments) -> Result<LoadArguments, String> {
+        let typed = [
+            ("--linger", self.linger.is_some()),
+            ("--in-flight", self.in_flight.is_some()),
+            ("--batch-size", self.batch_size.is_some()),
+        ];
+        // Typed with --one-outstanding itself it is refused before.
+        if let Some((flag, _)) = typed.into_iter().find(|(_, is)| *is)
+            && profile.one_outstanding
+            && self.rate.is_none()
+        {
+            return Err(format!(
+                "{flag}: by the profile each client sends one record at a time (one_outstanding), where this means nothing; \
+                 say a --rate, too, or leave it out"
+            ));
+        }
+        Ok(self.over(profile))
+    }
+
     /// These flags, and those of a profile where these say nothing.
     fn over(self, profile: LoadArguments) -> LoadArguments {
         // What is typed about the loop's form undoes what the profile says of it; so does what is typed about reading.
@@ -139,10 +159,10 @@ impl LoadArguments {
             warmup: self.warmup.or(profile.warmup),
             clients: self.clients.or(profile.clients),
             threads: self.threads.or(profile.threads),
-            linger: self.linger.or(profile.linger),
+            linger: self.linger.or(profile.linger.filter(|_| !closed)),
             codec: self.codec.or(profile.codec),
-            batch_size: self.batch_size.or(profile.batch_size),
-            in_flight: self.in_flight.or(profile.in_flight),
+            batch_size: self.batch_size.or(profile.batch_size.filter(|_| !closed)),
+            in_flight: self.in_flight.or(profile.in_flight.filter(|_| !closed)),
             read_after: if unread { None } else { self.read_after.or(profile.read_after.filter(|_| !reads)) },
             group_members: if unread { None } else { self.group_members.or(profile.group_members.filter(|_| !reads)) },
             produce_only: unread,
@@ -208,6 +228,22 @@ mod tests {
         let group = LoadArguments { group_members: Some(3), ..LoadArguments::default() };
         let plan = group.over(profile).plan("h:1").expect("a plan");
         assert!(plan.consume && plan.group_members == Some(3));
+    }
+
+    #[test]
+    fn what_is_typed_and_would_come_to_nothing_beside_a_profile_is_refused() {
+        let turns = LoadArguments { one_outstanding: true, ..LoadArguments::default() };
+        let lingers = LoadArguments { linger: Some(Duration::from_millis(5)), ..LoadArguments::default() };
+        let flights = LoadArguments { in_flight: Some(3), ..LoadArguments::default() };
+        for (typed, flag) in [(lingers.clone(), "--linger"), (flights, "--in-flight")] {
+            let refused = typed.clone().with(turns.clone()).expect_err(flag);
+            assert!(refused.starts_with(flag), "{refused}");
+            let open = LoadArguments { rate: Some(Load::Rate(7.0)), ..typed };
+            assert!(open.with(turns.clone()).is_ok(), "{flag} with a rate");
+        }
+        // A profile's own gives way to what is typed, as everywhere.
+        let plan = turns.with(lingers).and_then(|both| both.plan("h:1")).expect("a plan");
+        assert_eq!((plan.in_flight, plan.linger), (1, Duration::ZERO));
     }
 
     #[test]

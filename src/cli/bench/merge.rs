@@ -6,7 +6,8 @@ use super::report;
 use crate::bench::{self, Part};
 use crate::cli::Failure;
 
-/// Adds up the runs of several processes that loaded a broker together with the same load, and judges them as one.
+/// Adds up the runs of several processes that loaded a broker together with the same load, and judges them as one. Bursts of
+/// processes that were started at once may come at the same moments.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// What the processes wrote with --out.

@@ -84,11 +84,24 @@ fn measure(args: &Arguments) -> Result<(), Failure> {
 /// Shows an outcome, writes it down where that is asked for, and judges it.
 fn report(outcome: &Outcome, machines: &[Machine], out: Option<&Path>) -> Result<(), Failure> {
     output::say(&table::of(outcome));
-    if let Some(dir) = out {
+    let written = out.map_or(Ok(()), |dir| {
         bench::write_report(outcome, machines, dir)?;
         output::note(&format!("the report is {}", dir.join("report.html").display()));
+        Ok(())
+    });
+    both(judge(outcome), written)
+}
+
+/// A verdict, and what became of the report: whichever failed is told, whatever became of the other.
+fn both(verdict: Result<(), Failure>, written: Result<(), BenchError>) -> Result<(), Failure> {
+    match (verdict, written.map_err(Failure::from)) {
+        (verdict, Ok(())) => verdict,
+        (Ok(()), unwritten) => unwritten,
+        (Err(verdict), Err(unwritten)) => {
+            let text = format!("{verdict}\n  {unwritten}");
+            Err(verdict.with_text(text))
+        }
     }
-    judge(outcome)
 }
 
 /// Whether the run says what it was to find out.

@@ -42,6 +42,7 @@ pub fn load(name: &str) -> Result<LoadArguments, String> {
 
 fn parse(text: &str) -> Result<LoadArguments, String> {
     let document = Document::parse(text).map_err(|e| e.to_string())?;
+    let command = LoadArguments::augment_args(Command::new("profile").no_binary_name(true).disable_help_flag(true));
     let mut flags = Vec::new();
     for (key, item) in document.as_table().iter() {
         let flag = format!("--{}", key.replace('_', "-"));
@@ -50,20 +51,27 @@ fn parse(text: &str) -> Result<LoadArguments, String> {
         }
         match item {
             Item::Value(Value::Boolean(set)) if *set.value() => flags.push(flag),
-            Item::Value(Value::Boolean(_)) => {}
+            // As if it were not there; what it is no word for is refused all the same.
+            Item::Value(Value::Boolean(_)) => is_switch(&command, &flag)?,
             Item::Value(Value::String(text)) => flags.push(format!("{flag}={}", text.value())),
             Item::Value(Value::Integer(number)) => flags.push(format!("{flag}={}", number.value())),
             Item::Value(Value::Float(number)) => flags.push(format!("{flag}={}", number.value())),
             _ => return Err(format!("{key}: write a number, a text, true or false")),
         }
     }
-    let command = LoadArguments::augment_args(Command::new("profile").no_binary_name(true).disable_help_flag(true));
     let matches = command.try_get_matches_from(flags).and_then(|matches| LoadArguments::from_arg_matches(&matches));
     matches.map_err(|e| {
         // Only what is wrong; how to call a command of this name is no help.
         let text = e.to_string();
         text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
     })
+}
+
+/// Whether there is such a flag, and it takes no value.
+fn is_switch(command: &Command, flag: &str) -> Result<(), String> {
+    let known = command.get_arguments().find(|arg| arg.get_long() == flag.strip_prefix("--"));
+    let known = known.ok_or_else(|| format!("unexpected argument '{flag}' found"))?;
+    if known.get_action().takes_values() { Err(format!("{flag} takes a value, and false is none")) } else { Ok(()) }
 }
 
 #[cfg(test)]
@@ -113,6 +121,8 @@ mod tests {
             ("rate = 5\none_outstanding = true", "--one-outstanding"),
             ("[rate]\nx = 1", "rate"),
             ("rate = [1]", "rate"),
+            ("lingr = false", "--lingr"),
+            ("rate = false", "--rate"),
             ("profile = \"steady\"", "profile"),
             ("rate =", "TOML"),
         ] {

@@ -8,7 +8,8 @@ use crate::client::StageTimes;
 pub fn line(plan: &Plan, second: &Second) -> String {
     let warmup = plan.warmup.as_secs_f64();
     let whole = warmup + plan.duration.as_secs_f64();
-    let phase = if second.at_s <= warmup { "warming up" } else { "measuring" };
+    // By its middle: a second that ends a bit late is still what it was.
+    let phase = if second.at_s - 0.5 < warmup { "warming up" } else { "measuring" };
     let megabytes = second.acked_bytes as f64 / 1e6;
     let mut line = format!(
         "{phase} {:.0}/{whole:.0} s  {} records/s  {megabytes:.1} MB/s  ack p50 {} p99 {} max {}",
@@ -70,14 +71,9 @@ pub fn of(outcome: &Outcome) -> String {
             catch_up.megabytes_per_second()
         );
     }
-    if let Some(usage) = &outcome.broker {
+    if let Some(spent) = outcome.broker_text() {
         text.truncate(text.len() - 1);
-        text += &format!(
-            "broker: {:.2} cores, {:.1} s of processor for each GiB, {:.2} µs for each record\n\n",
-            usage.cores(),
-            usage.cpu_s_per_gib(),
-            usage.cpu_us_per_record()
-        );
+        text += &format!("broker: {spent}\n\n");
     }
     let tally = &outcome.tally;
     let mut rows = vec![row("ack", &tally.ack)];
@@ -85,9 +81,8 @@ pub fn of(outcome: &Outcome) -> String {
         rows.push(row("end to end", &tally.end_to_end));
     }
     rows.push(row("service time", &tally.service));
-    if matches!(plan.load, Load::Rate(_)) {
-        rows.push(row("made late by", &tally.lateness));
-    }
+    let late = if matches!(plan.load, Load::Rate(_)) { "made late by" } else { "acks unread for" };
+    rows.push(row(late, &tally.lateness));
     text += &report::table(&["latency", "p50", "p90", "p99", "p99.9", "p99.99", "max", "mean"], &rows);
     text + &stages(outcome)
 }
@@ -117,4 +112,18 @@ fn row(name: &str, latency: &Latency) -> Vec<String> {
     row.extend(quantiles);
     row.extend([time_text(latency.max_us()), time_text(latency.mean_us().round() as u64)]);
     row
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::bench::load::LoadArguments;
+
+    #[test]
+    fn a_second_of_the_warm_up_that_ends_late_is_not_called_measured() {
+        let plan = LoadArguments::default().plan("h:1").expect("a plan");
+        let line = |at_s: f64| line(&plan, &Second { at_s, ..Second::default() });
+        assert!(line(5.01).starts_with("warming up 5/35 s"), "{}", line(5.01));
+        assert!(line(6.01).starts_with("measuring 6/35 s"), "{}", line(6.01));
+    }
 }
