@@ -58,13 +58,13 @@ impl GroupMember {
         place.topic = assignment.topic_partitions.first().map(|topic| topic.topic_id).or(place.topic);
         let parts = assignment.topic_partitions.iter().flat_map(|topic| &topic.partitions);
         let parts: BTreeSet<u8> = parts.filter_map(|part| u8::try_from(*part).ok()).collect();
+        self.ledger.took(self.number, Share { generation: place.epoch, parts: parts.clone() }, asked, self.rt.now());
         place.positions.retain(|part, _| parts.contains(part));
-        let added = parts.iter().filter(|part| !place.positions.contains_key(part)).copied().collect();
+        let added = parts.into_iter().filter(|part| !place.positions.contains_key(part)).collect();
         match self.fetch(link, &Share { generation: place.epoch, parts: added }).await? {
             Ok(positions) => place.positions.extend(positions),
             Err(refused) => return Ok(Some(refused)),
         }
-        self.ledger.took(self.number, Share { generation: place.epoch, parts }, self.rt.now());
         Ok(None)
     }
 

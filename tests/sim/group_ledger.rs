@@ -20,6 +20,24 @@ pub struct Share {
     pub parts: BTreeSet<u8>,
 }
 
+/// When a member had a partition for certain: from `heard` or earlier to `asked` or later. Both are the client's times; the
+/// broker's lie somewhere between a request and its reply, and a reply may be late by more than a session. It outlives the
+/// member: what was cannot become wrong.
+#[derive(Clone, Copy, Debug)]
+struct Hold {
+    /// The reply that gave it was there.
+    heard: Mono,
+    /// The last request went out by which the broker showed that the member has it; at first, the one that got it.
+    asked: Mono,
+}
+
+impl Hold {
+    /// Whether one cannot have ended before the other began, whichever was first.
+    fn overlaps(self, other: Hold) -> bool {
+        self.heard < other.asked && other.heard < self.asked
+    }
+}
+
 #[derive(Clone)]
 pub struct Ledger {
     history: History,
@@ -29,8 +47,8 @@ pub struct Ledger {
     acked: Rc<RefCell<BTreeMap<u8, i64>>>,
     /// Member's number → its share, while it believes in it.
     shares: Rc<RefCell<BTreeMap<usize, Share>>>,
-    /// Partition → the number of the member that was given it last, and when.
-    takers: Rc<RefCell<BTreeMap<u8, (usize, Mono)>>>,
+    /// Partition and member's number → when the member had it last.
+    holds: Rc<RefCell<BTreeMap<(u8, usize), Hold>>>,
     /// No member leaves, dies or sleeps any more.
     calm: Rc<Cell<bool>>,
 }
@@ -42,7 +60,7 @@ impl Ledger {
             owners: Rc::default(),
             acked: Rc::default(),
             shares: Rc::default(),
-            takers: Rc::default(),
+            holds: Rc::default(),
             calm: Rc::default(),
         }
     }
@@ -55,8 +73,8 @@ impl Ledger {
         self.calm.set(true);
     }
 
-    /// A member was given partitions: nobody else has them in this generation.
-    pub fn gained(&self, number: usize, id: &str, share: Share, now: Mono) {
+    /// A member that asked at `asked` was given partitions: nobody else has them in this generation.
+    pub fn gained(&self, number: usize, id: &str, share: Share, asked: Mono, now: Mono) {
         for part in &share.parts {
             let owner =
                 self.owners.borrow_mut().entry((share.generation, *part)).or_insert_with(|| id.to_owned()).clone();
@@ -65,24 +83,33 @@ impl Ledger {
                 self.history.unexpected(format!("generation {generation}, partition {part}: {owner} and {id} own it"));
             }
         }
-        self.took(number, share, now);
+        self.took(number, share, asked, now);
     }
 
     /// As [`Ledger::gained`], where generations do not tell who was first.
-    pub fn took(&self, number: usize, share: Share, now: Mono) {
+    pub fn took(&self, number: usize, share: Share, asked: Mono, now: Mono) {
         let before = self.shares.borrow().get(&number).map(|share| share.parts.clone()).unwrap_or_default();
-        let added = share.parts.difference(&before).map(|part| (*part, (number, now)));
-        self.takers.borrow_mut().extend(added);
+        let added = share.parts.difference(&before).map(|part| ((*part, number), Hold { heard: now, asked }));
+        self.holds.borrow_mut().extend(added);
         self.shares.borrow_mut().insert(number, share);
     }
 
-    /// The broker took what the member sent at `asked`, when it had these: so nobody was given them before.
+    /// The broker took what the member sent at `asked`, when it had these: so nobody else had them meanwhile.
     pub fn accepted(&self, number: usize, parts: impl IntoIterator<Item = u8>, asked: Mono) {
-        let takers = self.takers.borrow();
+        let mut holds = self.holds.borrow_mut();
         for part in parts {
-            if let Some((taker, at)) = takers.get(&part).filter(|(taker, at)| *taker != number && *at < asked) {
-                let what = format!("member {number} reads partition {part} at {asked:?}, and {taker} since {at:?}");
-                self.history.unexpected(what);
+            let Some(own) = holds.get_mut(&(part, number)) else {
+                self.history.unexpected(format!("member {number} reads partition {part}, and was not given it"));
+                continue;
+            };
+            own.asked = asked;
+            let own = *own;
+            for ((_, other), hold) in holds.range((part, 0)..=(part, usize::MAX)) {
+                if *other != number && own.overlaps(*hold) {
+                    let what =
+                        format!("partition {part} is member {number}'s, {own:?}, and member {other}'s, {hold:?}");
+                    self.history.unexpected(what);
+                }
             }
         }
     }
@@ -127,5 +154,82 @@ impl Ledger {
 
     pub fn describe(&self) -> String {
         format!("{:?}", self.shares.borrow())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::Event;
+
+    const PART: u8 = 1;
+
+    fn gives(ledger: &Ledger, number: usize, asked: u64, heard: u64) {
+        let share = Share { generation: 1, parts: BTreeSet::from([PART]) };
+        ledger.took(number, share, Mono(asked), Mono(heard));
+    }
+
+    fn is_broken(story: impl FnOnce(&Ledger)) -> bool {
+        let history = History::default();
+        story(&Ledger::new(history.clone()));
+        history.with(|events| events.iter().any(|event| matches!(event, Event::Unexpected { .. })))
+    }
+
+    #[test]
+    fn a_partition_that_goes_from_one_member_to_the_next_breaks_nothing() {
+        assert!(!is_broken(|ledger| {
+            gives(ledger, 1, 10, 20);
+            ledger.accepted(1, [PART], Mono(30));
+            ledger.lost(1);
+            // What 1 asked for at 30 was served before what 2 asked for at 25.
+            gives(ledger, 2, 25, 40);
+            ledger.accepted(2, [PART], Mono(50));
+            ledger.lost(2);
+            gives(ledger, 1, 60, 70);
+            ledger.accepted(1, [PART], Mono(80));
+        }));
+    }
+
+    #[test]
+    fn a_reply_that_comes_when_its_member_is_long_fenced_breaks_nothing() {
+        assert!(!is_broken(|ledger| {
+            gives(ledger, 2, 30, 40);
+            ledger.accepted(2, [PART], Mono(45));
+            gives(ledger, 1, 10, 50);
+            ledger.accepted(2, [PART], Mono(60));
+        }));
+        assert!(!is_broken(|ledger| {
+            gives(ledger, 1, 10, 20);
+            gives(ledger, 2, 40, 50);
+            ledger.accepted(1, [PART], Mono(30));
+        }));
+    }
+
+    #[test]
+    fn a_member_that_goes_on_after_another_was_given_its_partition_is_caught() {
+        assert!(is_broken(|ledger| {
+            gives(ledger, 1, 10, 20);
+            gives(ledger, 2, 30, 40);
+            ledger.lost(2);
+            ledger.accepted(1, [PART], Mono(50));
+        }));
+    }
+
+    #[test]
+    fn two_members_that_both_go_on_are_caught_whoever_was_first() {
+        let both = |first, second| {
+            is_broken(|ledger| {
+                gives(ledger, 1, 10, 50);
+                gives(ledger, 2, 10, 50);
+                ledger.accepted(first, [PART], Mono(60));
+                ledger.accepted(second, [PART], Mono(70));
+            })
+        };
+        assert!(both(1, 2) && both(2, 1));
+    }
+
+    #[test]
+    fn a_member_that_was_given_nothing_and_reads_is_caught() {
+        assert!(is_broken(|ledger| ledger.accepted(1, [PART], Mono(10))));
     }
 }

@@ -154,6 +154,7 @@ impl GroupMember {
             protocol_name: joined.protocol_name.clone(),
             assignments: if joined.leader == self.id && !joined.skip_assignment { assign(&joined) } else { Vec::new() },
         };
+        let asked = self.rt.now();
         let Response::SyncGroup(synced) = link.ask(sync, 5, JOIN_MAX).await? else { return Err(another()) };
         if let Some(refused) = self.refused("SyncGroup", synced.error_code) {
             return Ok(Err(refused));
@@ -162,10 +163,10 @@ impl GroupMember {
         // The next life of a static member goes on in the generation that it was in.
         if self.habits.changes_protocol {
             // A group that is empty when it changes counts from the start.
-            self.ledger.took(self.number, share.clone(), self.rt.now());
+            self.ledger.took(self.number, share.clone(), asked, self.rt.now());
         } else {
             let id = self.instance.as_ref().unwrap_or(&self.id);
-            self.ledger.gained(self.number, id.as_str(), share.clone(), self.rt.now());
+            self.ledger.gained(self.number, id.as_str(), share.clone(), asked, self.rt.now());
         }
         let gives_up = self.owns.iter().any(|part| !share.parts.contains(part));
         self.owns = share.parts.clone();

@@ -147,6 +147,11 @@ fn partitions_that_a_classic_group_was_about_to_hand_over_find_a_reader_after_it
 }
 
 #[test]
+fn a_member_that_hears_of_its_share_when_it_is_long_fenced_does_not_own_it() {
+    must_hold("a_group_goes_over_between_protocols_and_back_and_keeps_its_commits", 85, members_change_their_protocol);
+}
+
+#[test]
 fn stored_offsets_are_compacted_in_the_simulation() {
     let taken: i64 = (0..2).map(|seed| play(seed, MEMBERS_MAX, false).1).sum();
     assert!(taken > 100, "{taken} records were taken");
