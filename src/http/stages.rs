@@ -28,7 +28,8 @@ pub fn with_buckets(round: &Round, cluster_id: &str) -> Value {
     let all = pairs.filter_map(|(class, stage)| {
         let times = together(round, class, stage)?;
         let mut told = told(class, stage, &times);
-        told["buckets"] = times.buckets().map(|(within, count)| json!([within, count])).collect();
+        let buckets = times.buckets().map(|(within, count)| json!([within, count])).collect();
+        told.as_object_mut()?.insert("buckets".to_owned(), buckets);
         Some(told)
     });
     json!({

@@ -34,7 +34,7 @@ fn what_others_put_into_a_data_directory_is_left_alone() {
     let gone = home.data.join("data/gone-0");
     fs::create_dir_all(&gone).expect("made");
     let metadata = fs::read_to_string(home.data.join("data/large-0/partition.metadata")).expect("read");
-    fs::write(gone.join("partition.metadata"), "version: 0\ntopic_id: AAAAAAAAAAAAAAAAAAAAAQ\n").expect("written");
+    fs::write(gone.join("partition.metadata"), "version: 0\ntopic_id: BBBBBBBBBBBBBBBBBBBBBQ\n").expect("written");
     for copy in &copies {
         fs::create_dir_all(copy.parent().expect("above")).expect("made");
         fs::write(copy, &metadata).expect("written");
