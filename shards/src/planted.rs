@@ -12,8 +12,6 @@ pub enum PlantedFault {
     CatalogToldEarly,
     /// R2: the sync of the journal is said to be done, and is not.
     SyncSkipped,
-    /// R2: the journal goes on in its next file although the last one is not synced.
-    SwitchNotDrained,
     /// R3: a relaxed append is acked from memory.
     RelaxedAckFromMemory,
     /// R3: `flush.messages` makes no sync due.

@@ -80,8 +80,6 @@ planted! {
         by By::Checker(Property::ProducerIdsAreUnique);
     r2_a_skipped_sync_is_caught: SyncSkipped in power_cuts
         by By::Words("is unreadable, yet commit");
-    r2_a_file_that_is_left_before_its_sync_is_caught: SwitchNotDrained in heavy_relaxed_power_cuts
-        by By::Words("is unreadable, yet commit");
     r3_a_relaxed_ack_from_memory_is_caught: RelaxedAckFromMemory in kills_on_a_slow_disk
         by By::Checker(Property::AckedIsReadable);
     r3_a_flush_messages_that_syncs_nothing_is_caught: FlushCountForgotten in bounded_losses

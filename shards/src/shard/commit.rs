@@ -156,8 +156,7 @@ impl ShardCore {
 
     /// A switch of files needs a sync of the old one only if something in it is not synced (R2).
     fn keep_switch(&self, mut place: CommitPlace) -> CommitPlace {
-        let is_synced = self.unsynced_file.is_none_or(|file| file == place.file);
-        if is_synced || is_planted(PlantedFault::SwitchNotDrained) {
+        if self.unsynced_file.is_none_or(|file| file == place.file) {
             place.switched_from = None;
         }
         place

@@ -8,7 +8,7 @@ use futures_lite::future::zip;
 use super::commit::IDLE_BEFORE_CLOSING;
 use super::room_tests::{Bench, SMALL, batch_of, with_shard};
 use crate::runtime::Runtime;
-use crate::runtime::sim::DiskSpeed;
+use crate::runtime::sim::{DiskOp, DiskSpeed, Fault};
 use crate::types::Offset;
 
 /// Records after which a sync is due.
@@ -20,12 +20,12 @@ const MOMENT: Duration = Duration::from_millis(10);
 /// After it, a sync that was due has ended.
 const SYNCED: Duration = Duration::from_millis(500);
 
-fn relax(bench: &Bench) {
+fn relax(bench: &Bench, flush_messages: i64) {
     bench.rt.disk().set_speed(DiskSpeed { sync: SYNC..SYNC * 2, ..DiskSpeed::default() });
     bench.started.shard.step(|core, _, _| {
         let partition = core.get_mut(bench.small).expect("it is there");
         let mut config = (*partition.config).clone();
-        config.flush_messages = FLUSH_MESSAGES;
+        config.flush_messages = flush_messages;
         partition.config = Arc::new(config);
     });
 }
@@ -46,7 +46,7 @@ fn unsynced(bench: &Bench) -> i64 {
 #[test]
 fn records_that_come_while_a_sync_runs_count_for_the_next_one() {
     with_shard(|bench| async move {
-        relax(&bench);
+        relax(&bench, FLUSH_MESSAGES);
         append(&bench, 1).await;
         // As `flush.ms`, a turn or another partition brings it about.
         bench.started.shard.step(|core, _, _| core.sync_soon());
@@ -62,6 +62,31 @@ fn records_that_come_while_a_sync_runs_count_for_the_next_one() {
         }
         wait(&bench, SYNCED).await;
         assert_eq!(unsynced(&bench), 0, "the next sync was due");
+    });
+}
+
+#[test]
+fn a_journal_file_is_synced_before_the_next_one_is_written() {
+    with_shard(|bench| async move {
+        relax(&bench, i64::MAX);
+        let shard = &bench.started.shard;
+        bench.rt.disk().add_fault(Fault {
+            op: DiskOp::Sync,
+            path_contains: "1-1.journal".into(),
+            after: 0,
+            times: u64::MAX,
+        });
+        // Nothing else asks for a sync: of four files of 1 MiB the first one is filled.
+        let mut acked = 0;
+        while acked < 25 && bench.soon(bench.append(SMALL, batch_of(60_000))).await.flatten().is_some() {
+            acked += 1;
+        }
+        assert!((15..20).contains(&acked), "{acked} batches");
+        let why = shard.fence().why().unwrap_or_default().to_owned();
+        assert!(
+            why.contains("1-1.journal"),
+            "commits of the next file could be acked, and this one be torn (R2): {why:?}"
+        );
     });
 }
 
