@@ -255,7 +255,9 @@ impl<R: Runtime> Shard<R> {
                 self.fence().trip(fail(&error.path, "making the ballast", &error.source));
             }
             // It is tried again, and what was held is held.
-            Err(error) if is_out_of_descriptors(&error.source) => {}
+            Err(error) if is_out_of_descriptors(&error.source) => {
+                tracing::warn!(%error, "no descriptor for the ballast: it stays as it is for now");
+            }
             Err(error) => {
                 let was_full = self.step(|core, now, wall_ms| {
                     let was_full = std::mem::replace(&mut core.disk_full, true);

@@ -25,7 +25,7 @@ use super::snapshot;
 use super::snapshot::format::records_in;
 use super::start::StartError;
 use crate::batch::{self, BatchHeader, HEADER_BYTES};
-use crate::catalog::{ApplyError, Catalog, CatalogRecord, CatalogSettings, TopicConfig};
+use crate::catalog::{ApplyError, Catalog, CatalogRecord, CatalogSettings, Topic, TopicConfig};
 use crate::group::OFFSETS_TOPIC;
 use crate::journal::checkpoint::{Checkpoint, PartitionCheckpoint};
 use crate::journal::format::{Entry, EntryKind};
@@ -409,13 +409,17 @@ async fn hide_orphans<R: Runtime>(
     catalog: &Catalog,
     known: &BTreeMap<PartitionId, RestoredPartition>,
 ) -> Result<(), StartError> {
-    let at = |source| StartError::Io { path: dir.to_owned(), source };
-    for entry in rt.read_dir(dir).await.map_err(at)? {
-        if !entry.is_dir || is_known(&entry.name, catalog, known) {
-            continue;
-        }
+    let mut orphans = rt.read_dir(dir).await.map_err(|source| StartError::Io { path: dir.to_owned(), source })?;
+    orphans.retain(|entry| entry.is_dir && !is_known(&entry.name, catalog, known));
+    if orphans.is_empty() {
+        return Ok(());
+    }
+    // Once: both directories and topics may be thousands.
+    let topics = std::iter::once(catalog.metadata_topic()).chain(catalog.topics());
+    let alive: HashMap<String, &Topic, FixedState> = topics.map(|topic| (metadata_text(topic.id), topic)).collect();
+    for entry in orphans {
         let path = dir.join(&entry.name);
-        match is_ours(rt, &path, &entry.name, catalog).await {
+        match is_ours(rt, &path, &entry.name, &alive).await {
             Ok(true) => {}
             Ok(false) => {
                 tracing::warn!(
@@ -444,7 +448,13 @@ async fn hide_orphans<R: Runtime>(
 
 /// Whether a directory was a partition's: by its name, and by what says so in it. A power cut may have taken the latter, or have come
 /// while it was being removed: then there is nothing else in it than what a partition has.
-async fn is_ours<R: Runtime>(rt: &R, path: &Path, name: &str, catalog: &Catalog) -> io::Result<bool> {
+/// `alive`: the topics that are there, by what is said of them in their partitions' directories.
+async fn is_ours<R: Runtime>(
+    rt: &R,
+    path: &Path,
+    name: &str,
+    alive: &HashMap<String, &Topic, FixedState>,
+) -> io::Result<bool> {
     // What was moved aside has its topic's id behind the index, and a point in between.
     let (name, goes) = name.strip_suffix(GOES).map_or((name, false), |name| (name, true));
     let (topic, index) = name.rsplit_once('-').unwrap_or_default();
@@ -456,9 +466,8 @@ async fn is_ours<R: Runtime>(rt: &R, path: &Path, name: &str, catalog: &Catalog)
     }
     let metadata = rt.read_whole(&path.join(METADATA_FILE)).await?;
     // A topic that is there has its partitions under their own names: elsewhere its id is in a copy that somebody made.
-    let mut topics = std::iter::once(catalog.metadata_topic()).chain(catalog.topics());
-    let alive = topics.find(|topic| metadata == metadata_text(topic.id).as_bytes());
-    Ok(goes || alive.is_none_or(|alive| &*alive.name == topic && alive.partition(index).is_some()))
+    let owner = std::str::from_utf8(&metadata).ok().and_then(|text| alive.get(text));
+    Ok(goes || owner.is_none_or(|owner| &*owner.name == topic && owner.partition(index).is_some()))
 }
 
 /// Whether a directory is that of a partition which has data.

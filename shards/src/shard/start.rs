@@ -38,8 +38,8 @@ pub enum StartError {
     #[error("{}: {source}{}", path.display(), ballast::cure(source))]
     Io { path: PathBuf, source: io::Error },
     #[error(
-        "{}: {source}: a start with {shards} as `shards` needs about {needed_mib} MiB on this disk, and inodes (`df -i`). Nothing that was acked is \
-         lost: delete files there that are not the broker's, make the disk larger, or lower `shards` to what it was before, \
+        "{}: {source}: a start with {shards} as `shards` needs about {needed_mib} MiB on this disk, and inodes \
+         (`df -i`). Nothing that was acked is lost: delete files there that are not the broker's, make the disk larger, or lower `shards` to what it was before, \
          then start again", path.display()
     )]
     DiskFull { path: PathBuf, source: io::Error, shards: u32, needed_mib: u64 },
