@@ -12,6 +12,8 @@ pub enum PlantedFault {
     CatalogToldEarly,
     /// R2: the sync of the journal is said to be done, and is not.
     SyncSkipped,
+    /// R2: the next journal file is written before this one is synced.
+    SwitchNotDrained,
     /// R3: a relaxed append is acked from memory.
     RelaxedAckFromMemory,
     /// R3: `flush.messages` makes no sync due.

@@ -76,12 +76,21 @@ pub struct PartitionId {
     pub index: i32,
 }
 
-/// A record found by ListOffsets. `offset` is `Offset::UNKNOWN` and the others -1 when none qualifies.
+/// A record found by ListOffsets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Listed {
     pub offset: Offset,
     pub timestamp_ms: i64,
     pub epoch: LeaderEpoch,
+}
+
+impl Listed {
+    /// No record qualifies.
+    pub const NOT_FOUND: Listed = Listed { offset: Offset::UNKNOWN, timestamp_ms: -1, epoch: LeaderEpoch(-1) };
+
+    pub fn is_found(&self) -> bool {
+        self.offset != Offset::UNKNOWN
+    }
 }
 
 /// Monotonic time in nanoseconds (CLOCK_BOOTTIME on a machine, virtual in the simulator). Never compared across processes.

@@ -40,7 +40,6 @@ pub fn run(arguments: Arguments) -> Result<(), Failure> {
 }
 
 impl Arguments {
-    /// `--set` last: it is the most particular.
     fn flags(&self) -> Result<Vec<Flag>, Failure> {
         let mut flags = Vec::new();
         if let Some(dir) = &self.data_dir {
@@ -54,7 +53,11 @@ impl Arguments {
         if let Some(cores) = &self.cores {
             flags.push(Flag::new("--cores", "cores", cores.as_str()));
         }
-        flags.extend(self.settings.flags()?);
+        let set = self.settings.flags()?;
+        if let Some(own) = flags.iter().find(|own| set.iter().any(|flag| flag.key == own.key)) {
+            return Err(Failure::Usage(format!("{} and --set {} say the same; give one of them", own.flag, own.key)));
+        }
+        flags.extend(set);
         Ok(flags)
     }
 }
@@ -133,6 +136,8 @@ impl Drop for TemporaryDir {
 
 #[cfg(test)]
 mod tests {
+    use clap::{Args, FromArgMatches};
+
     use super::*;
 
     fn config(settings: &[&str]) -> (Config, Option<TemporaryDir>) {
@@ -148,6 +153,18 @@ mod tests {
         assert_eq!((cores.flag("pin"), cores.int_given("shards")), (true, None));
         let (shards, _dir) = config(&["shards=3"]);
         assert_eq!((shards.flag("pin"), shards.int_given("shards")), (false, Some(3)));
+    }
+
+    #[test]
+    fn what_is_said_twice_is_refused() {
+        let given = |set: &str| {
+            let command = Arguments::augment_args(clap::Command::new("dev"));
+            let matches = command.get_matches_from(["dev", "--data-dir", "/d", "--set", set]);
+            Arguments::from_arg_matches(&matches).expect("well-formed")
+        };
+        let twice = given("data_dir=/e").flags().expect_err("which of them is meant?").to_string();
+        assert!(twice.contains("--data-dir and --set data_dir"), "{twice}");
+        assert_eq!(given("shards=2").flags().expect("two settings").len(), 2);
     }
 
     #[test]

@@ -152,6 +152,7 @@ fn append(log: &mut PartitionLog, header: &BatchHeader, bytes: &Bytes, commit: u
         max_timestamp: header.max_timestamp,
         commit,
         bytes: bytes.clone(),
+        buffer_bytes: bytes.len(),
     });
 }
 

@@ -52,8 +52,9 @@ fn a_line_that_is_no_record_is_told_with_its_place_and_those_before_it_were_sent
     let told = "2 records acked for \"t\"\ncorelog: standard input, line 3: it has no \"value\"";
     assert!(wrong.stderr.starts_with(told), "{}", wrong.stderr);
     assert_eq!(said(&home, &["consume", "t"]), "a\nb\n");
-    let missing = ran(&home, &["produce", "t", "--file", "nothing-here"]);
+    let missing = ran(&home, &["produce", "new", "--file", "nothing-here"]);
     assert!(missing.code == Some(2) && missing.stderr.contains("nothing-here: "), "{}", missing.stderr);
+    assert!(!said(&home, &["topic", "list"]).contains("new"), "nothing was to go into it");
 }
 
 #[test]

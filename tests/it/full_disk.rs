@@ -11,7 +11,7 @@ use rustix::process::{Signal, kill_process};
 use crate::broker::{Broker, Connection, Home};
 use crate::device::Mounted;
 use crate::ledger::{Appended, Ledger};
-use crate::peer::reply;
+use crate::peer::{batch, reply};
 
 const DISK_MIB: u64 = 160;
 const VALUE_BYTES: usize = 200 << 10;
@@ -54,6 +54,12 @@ fn fill(peer: &mut Connection, ledgers: &mut [&mut Ledger]) {
     }
 }
 
+/// A batch of a producer for each of the first partitions; their errors and offsets.
+fn append_to_each(peer: &mut Connection, topic: &str, producer: Option<(i64, i16, i32)>) -> Vec<(ErrorCode, i64)> {
+    let answers = peer.produce(topic, -1, &vec![batch(&[b"once"], producer); SHARDS]);
+    answers.into_iter().map(|answer| (answer.error_code, answer.base_offset)).collect()
+}
+
 /// The first append that is acked again.
 fn append_in_time(peer: &mut Connection, ledger: &mut Ledger) {
     let deadline = Instant::now() + RECOVERY;
@@ -86,7 +92,16 @@ fn on_a_full_disk_appends_are_refused_and_come_back_when_a_topic_is_deleted() {
     for _ in 0..200 {
         assert_eq!((kept.append(&mut peer), spare.append(&mut peer)), (Appended::Acked, Appended::Acked));
     }
+    // A partition on each shard.
+    assert_eq!(peer.create("once", SHARDS as i32), ErrorCode::None);
+    let (id, epoch) = peer.producer_id();
+    let from = |sequence| Some((id, epoch, sequence));
+    assert_eq!(append_to_each(&mut peer, "once", from(0)), [(ErrorCode::None, 0); SHARDS]);
     fill(&mut peer, &mut [&mut kept, &mut spare]);
+    let repeated = append_to_each(&mut peer, "once", from(0));
+    assert_eq!(repeated, [(ErrorCode::None, 0); SHARDS], "it takes no space");
+    let next = append_to_each(&mut peer, "once", from(1));
+    assert!(next.contains(&(ErrorCode::KafkaStorageError, -1)), "{next:?}");
 
     kept.check(&mut peer);
     spare.check(&mut peer);

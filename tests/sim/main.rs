@@ -7,16 +7,16 @@
 //! | rule | where it is tested; `planted` breaks it on purpose |
 //! |---|---|
 //! | R1 | `crashes`, `changes`, `producer_ids`; planted: ack before the sync, early ack of a duplicate, a log start and a change told early |
-//! | R2 | `crashes`; planted: skipped sync |
+//! | R2 | `crashes`; planted: skipped sync, a file that is not synced before the next; unit: `shard/flush_tests.rs` |
 //! | R3 | `crashes` (kill, relaxed topics, what a cut may take of them); planted: ack from memory, `flush.*` forgotten |
 //! | R4 | every scenario: order per producer, and everybody gets on; planted: an append that overtakes; unit (a forgotten append): `shard/cold_tail_tests.rs`; names and ids: `topics`, `mixed` |
 //! | R5, R6 | `crashes`; planted: chain ignored, torn commit taken; unit: `journal/replay_tests.rs` |
-//! | R7 | `crashes`: a start that crashes; epochs by one per start; planted: the new run current too early |
+//! | R7 | `crashes`: a start that crashes; epochs by one per start; planted: the new run current too early; unit (what is read is synced): `journal/replay_tests.rs` |
 //! | R8 | `mixed`, `topics`; space comes back; planted: a deletion forgotten, told before its sync, not carried out; unit: `log` replay tests |
 //! | R9 | `crashes` (heavy): what a cut left in segments; planted: unsynced bytes in a segment, here and in `log/tests/model.rs` |
 //! | R10 | the simulated disk panics on writes that share a block; `mixed` (resting); planted: block not carried |
 //! | R11 | `crashes` (stops); planted: uncut segment |
-//! | R12 | `crashes` (heavy); planted: reused early, nothing carried |
+//! | R12 | `crashes` (heavy); planted: reused early, nothing carried; unit (four syncs at once): `shard/turn_tests.rs` |
 //! | R13 | `crashes`; planted: checkpoint over unsynced segments |
 //! | R14 | `disks`: full disk, start on one; planted: appends let in |
 //! | R15 | every scenario; planted: read above the high watermark, a batch skipped; unit: `log` reader tests |

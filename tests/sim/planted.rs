@@ -80,6 +80,8 @@ planted! {
         by By::Checker(Property::ProducerIdsAreUnique);
     r2_a_skipped_sync_is_caught: SyncSkipped in power_cuts
         by By::Words("is unreadable, yet commit");
+    r2_a_journal_file_that_is_not_synced_before_the_next_is_caught: SwitchNotDrained in heavy_relaxed_power_cuts
+        by By::Words("a synced write over a change that is not synced");
     r3_a_relaxed_ack_from_memory_is_caught: RelaxedAckFromMemory in kills_on_a_slow_disk
         by By::Checker(Property::AckedIsReadable);
     r3_a_flush_messages_that_syncs_nothing_is_caught: FlushCountForgotten in bounded_losses

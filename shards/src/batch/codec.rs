@@ -67,6 +67,11 @@ impl Compression {
         }
     }
 
+    /// Compressing takes a millisecond for some ten kilobytes.
+    pub fn is_slow(self) -> bool {
+        matches!(self, Compression::Gzip | Compression::Zstd)
+    }
+
     /// As Kafka's configs write it.
     pub fn name(self) -> &'static str {
         match self {

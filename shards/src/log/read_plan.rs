@@ -2,7 +2,7 @@
 //!
 //! Invariant: nothing at or above the limit that the caller names is given (R15), and always whole batches.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use smallvec::SmallVec;
 
 use super::index::Entry;
@@ -16,7 +16,7 @@ use crate::types::Offset;
 pub enum ReadPlan {
     /// There is nothing at that offset yet, or nothing within the limits.
     Empty,
-    /// Whole batches, in order, without a copy.
+    /// Whole batches, in order; without a copy where they are a good part of their buffers.
     Memory(SmallVec<[Bytes; 2]>),
     Disk(DiskRead),
 }
@@ -95,14 +95,25 @@ impl PartitionLog {
 
     fn memory_from(&self, first: usize, max_bytes: u32, upto: Offset, at_least_one: bool) -> ReadPlan {
         let mut found = SmallVec::new();
+        let mut copies = BytesMut::new();
         let mut left = max_bytes as usize;
         for piece in self.tail.starting_at(first) {
-            let first_is_due = at_least_one && found.is_empty();
+            let first_is_due = at_least_one && found.is_empty() && copies.is_empty();
             if piece.last_offset >= upto || (piece.bytes.len() > left && !first_is_due) {
                 break;
             }
             left = left.saturating_sub(piece.bytes.len());
+            if piece.is_sliver {
+                copies.extend_from_slice(&piece.bytes);
+                continue;
+            }
+            if !copies.is_empty() {
+                found.push(std::mem::take(&mut copies).freeze());
+            }
             found.push(piece.bytes.clone());
+        }
+        if !copies.is_empty() {
+            found.push(copies.freeze());
         }
         if found.is_empty() { ReadPlan::Empty } else { ReadPlan::Memory(found) }
     }

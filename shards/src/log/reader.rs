@@ -18,16 +18,20 @@ use super::files::{At, FileKind, PartitionDir, StoreError};
 use super::index::Entry;
 use super::read_plan::{DiskBatches, DiskRead, SegmentSource};
 use super::rope::{BatchAt, Rope};
-use super::search::{NOT_FOUND, Step, TimestampSearch};
+use super::search::{Step, TimestampSearch};
 use super::segment::block_floor;
 use super::store::{Store, joined};
 use super::timestamps;
 use super::write_plan::ColdTail;
+use crate::batch::STORED_DECOMPRESSED_BYTES_MAX;
 use crate::runtime::{BLOCK_BYTES, File, READ_BYTES_MAX, Runtime, is_out_of_descriptors};
 use crate::types::{Listed, Offset};
 
 /// Most that one read takes from a file, whatever its limit says, unless a single interval is larger.
 const READ_BYTES_AT_ONCE_MAX: u64 = 8 << 20;
+
+/// Decompressed records of which so many are looked through on the core, in about a millisecond; more of them beside it.
+const LOOK_BYTES: usize = 1 << 20;
 
 /// A read of a segment failed: the partition goes offline, unless the segment was dropped meanwhile or there was no descriptor.
 #[derive(Debug, Error)]
@@ -93,19 +97,14 @@ impl<R: Runtime> Store<R> {
                 Step::Disk(source) => {
                     self.search_segment(dir, source, search).await.map_err(|kind| source.failure(kind))?
                 }
-                Step::Memory(base, batch) => {
-                    timestamps::first_record(batch, search.at, search.from).map_err(|what| {
-                        let path = self.files().path(dir, *base, FileKind::Log);
-                        let kind = ReadFailureKind::Corrupt { path, position: 0, offset: *base, what };
-                        ReadFailure { segment_base: *base, cleaning: 0, kind }
-                    })?
-                }
+                Step::Memory(batch) => self.look_into(batch, search).await,
             };
             if let Some(found) = found {
                 return Ok(found);
             }
+            self.rt().quantum().await;
         }
-        Ok(NOT_FOUND)
+        Ok(Listed::NOT_FOUND)
     }
 
     async fn search_segment(
@@ -132,14 +131,24 @@ impl<R: Runtime> Store<R> {
             })?;
             for batch in candidates {
                 let bytes = joined(rope.slices(batch.position, batch.end()));
-                let found = timestamps::first_record(&bytes, search.at, search.from)
-                    .map_err(|what| open.corrupt(batch.position, Offset(batch.header.base_offset), what))?;
+                let found = self.look_into(&bytes, search).await;
                 if found.is_some() {
                     return Ok(found);
                 }
+                self.rt().quantum().await;
             }
         }
         Ok(None)
+    }
+
+    async fn look_into(&self, batch: &Bytes, search: &TimestampSearch) -> Option<Listed> {
+        let (at, from) = (search.at, search.from);
+        if let Ok(found) = timestamps::first_record(batch, at, from, LOOK_BYTES) {
+            return found;
+        }
+        let batch = batch.clone();
+        let look = move || timestamps::first_record(&batch, at, from, STORED_DECOMPRESSED_BYTES_MAX);
+        self.beside(look).await.unwrap_or_default()
     }
 
     /// The partial block of a cold tail. Not checked: it goes back to where it was, and readers check it there.

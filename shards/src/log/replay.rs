@@ -159,6 +159,7 @@ impl Replay {
                 bytes: joined(&bytes, from, whole_from),
                 fragment: true,
                 owned: false,
+                is_sliver: false,
             });
         }
         let mut expected = if whole_from == 0 { base } else { known.end_offset };
@@ -244,6 +245,7 @@ fn batch(rope: &Rope, base: Offset, at: u64, expected: Offset) -> Result<(Held, 
         bytes: joined(rope, at, head.end()),
         fragment: false,
         owned: false,
+        is_sliver: false,
     };
     Ok((held, head.prefix))
 }

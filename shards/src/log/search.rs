@@ -8,10 +8,7 @@ use bytes::Bytes;
 use super::read_plan::SegmentSource;
 use super::segment::{NO_TIMESTAMP, Segment};
 use super::state::PartitionLog;
-use crate::types::{LeaderEpoch, Listed, Offset};
-
-/// No record qualifies.
-pub(super) const NOT_FOUND: Listed = Listed { offset: Offset::UNKNOWN, timestamp_ms: -1, epoch: LeaderEpoch(-1) };
+use crate::types::{Listed, Offset};
 
 #[derive(Debug)]
 pub enum TimestampPlan {
@@ -25,19 +22,29 @@ pub struct TimestampSearch {
     pub at: i64,
     pub(super) from: Offset,
     pub upto: Offset,
+    /// It is for the largest timestamp of all. Where nothing is found, deleted records of a segment that is still there had
+    /// that, and another one is the largest.
+    pub largest: bool,
     pub(super) steps: Vec<Step>,
 }
 
 #[derive(Debug)]
 pub(super) enum Step {
     Disk(SegmentSource),
-    /// One whole batch in memory, of the segment with that base.
-    Memory(Offset, Bytes),
+    /// One whole batch in memory.
+    Memory(Bytes),
 }
 
 impl PartitionLog {
     /// The first record whose timestamp is not below `at`, among those below `upto`.
     pub fn plan_timestamp(&self, at: i64, upto: Offset) -> TimestampPlan {
+        match self.search_for(at, upto) {
+            search if search.steps.is_empty() => TimestampPlan::Found(Listed::NOT_FOUND),
+            search => TimestampPlan::Search(search),
+        }
+    }
+
+    fn search_for(&self, at: i64, upto: Offset) -> TimestampSearch {
         let mut steps = Vec::new();
         for segment in &self.segments {
             let is_below = segment.end_offset <= self.log_start;
@@ -48,10 +55,7 @@ impl PartitionLog {
                 break;
             }
         }
-        if steps.is_empty() {
-            return TimestampPlan::Found(NOT_FOUND);
-        }
-        TimestampPlan::Search(TimestampSearch { at, from: self.log_start, upto, steps })
+        TimestampSearch { at, from: self.log_start, upto, largest: false, steps }
     }
 
     /// The first record with the largest timestamp of all below `upto`.
@@ -61,8 +65,8 @@ impl PartitionLog {
         let unsynced = self.tail.starting_at(self.tail.index_at(self.durable_end));
         let newest = unsynced.take_while(|p| p.last_offset < upto).map(|p| p.max_timestamp_ms).max();
         match durable.max(newest.unwrap_or(NO_TIMESTAMP)) {
-            NO_TIMESTAMP => TimestampPlan::Found(NOT_FOUND),
-            largest => self.plan_timestamp(largest, upto),
+            NO_TIMESTAMP => TimestampPlan::Found(Listed::NOT_FOUND),
+            at => TimestampPlan::Search(TimestampSearch { largest: true, ..self.search_for(at, upto) }),
         }
     }
 
@@ -82,7 +86,7 @@ impl PartitionLog {
                 break;
             }
             if piece.max_timestamp_ms >= at && piece.last_offset >= self.log_start && !piece.fragment {
-                steps.push(Step::Memory(segment.base, piece.bytes.clone()));
+                steps.push(Step::Memory(piece.bytes.clone()));
                 if piece.base_offset >= self.log_start {
                     return true;
                 }

@@ -58,6 +58,10 @@ impl KnownSegments {
     }
 }
 
+/// Less than one part in so many of a buffer is given to readers as a copy: who does not read it would keep all of the buffer in
+/// memory, and only what it was given counts as its own.
+const SLIVER: usize = 8;
+
 /// A placed batch whose bytes are frozen in commit `commit`.
 #[derive(Clone, Debug)]
 pub struct Piece {
@@ -68,6 +72,8 @@ pub struct Piece {
     pub max_timestamp: i64,
     pub commit: u64,
     pub bytes: Bytes,
+    /// Of the buffer that they are a part of.
+    pub buffer_bytes: usize,
 }
 
 #[derive(Debug, Default)]
@@ -233,6 +239,7 @@ impl PartitionLog {
             position: piece.position.0,
             max_timestamp_ms: piece.max_timestamp,
             commit: piece.commit,
+            is_sliver: piece.bytes.len().saturating_mul(SLIVER) < piece.buffer_bytes,
             bytes: piece.bytes,
             fragment: false,
             owned: false,
@@ -301,6 +308,7 @@ impl PartitionLog {
             bytes: Bytes::copy_from_slice(&bytes),
             fragment: true,
             owned: true,
+            is_sliver: false,
         });
     }
 
@@ -351,6 +359,7 @@ impl PartitionLog {
             piece.position += skip;
             piece.fragment |= skip > 0;
             piece.owned = true;
+            piece.is_sliver = false;
         }
         freed
     }

@@ -37,6 +37,7 @@ struct Inner<R: Runtime> {
     indexes: RefCell<Lru<IndexKey, Rc<LoadedIndex>>>,
     /// Who is inside enters none of the names' gates.
     large_reads: Gate,
+    large_batches: Gate,
 }
 
 impl<R: Runtime> Clone for Store<R> {
@@ -51,7 +52,7 @@ impl<R: Runtime> Store<R> {
     pub fn new(rt: R, root: PathBuf, open_files: usize, index_cache_bytes: usize, gates: Arc<Gates>) -> Store<R> {
         let files = Files::new(rt.clone(), root, open_files, gates);
         let indexes = RefCell::new(Lru::new(index_cache_bytes));
-        Store { inner: Rc::new(Inner { rt, files, indexes, large_reads: Gate::new() }) }
+        Store { inner: Rc::new(Inner { rt, files, indexes, large_reads: Gate::new(), large_batches: Gate::new() }) }
     }
 
     pub(super) fn rt(&self) -> &R {
@@ -65,6 +66,15 @@ impl<R: Runtime> Store<R> {
     /// Lets one large read in at a time.
     pub(super) fn large_reads(&self) -> &Gate {
         &self.inner.large_reads
+    }
+
+    /// Looks into a batch that takes longer than a task may run: beside this core, one at a time. Who is inside enters no gate.
+    pub async fn beside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+        let _one = self.inner.large_batches.enter().await;
+        let (done, outcome) = flume::bounded(1);
+        let work = move || done.try_send(work()).expect("there is room for one, and somebody waits for it");
+        self.rt().beside(work).await;
+        outcome.try_recv().expect("the work is done")
     }
 
     /// Partitions whose files nobody may touch by name any more; who learns of a deletion adds them at once.

@@ -24,6 +24,8 @@ pub struct Held {
     pub fragment: bool,
     /// A copy of its own: it pins no journal buffer.
     pub owned: bool,
+    /// A small part of its journal buffer.
+    pub is_sliver: bool,
 }
 
 impl Held {

@@ -176,6 +176,8 @@ async fn park(shards: &Shards, now: Mono, ask: &FetchAsk, read: &[Read], missing
     let id = WatchId(u64::from(shards.index().0) << 48 | number);
     let parked = Parked { shards: shards.clone(), id, at: groups.iter().map(|(to, _)| *to).collect() };
     let (isolation, deadline) = (ask.isolation, ask.deadline);
+    // Once all of it is there, one of them has its share; who is woken too early parks again for the rest.
+    let missing = missing.div_ceil(u32::try_from(groups.len()).unwrap_or(u32::MAX).max(1));
     let mut asked: Vec<Asked<()>> = groups
         .into_iter()
         .map(|(to, seen)| {

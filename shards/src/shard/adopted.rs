@@ -216,7 +216,10 @@ impl AdoptedSegment<'_> {
         self.expected = self.sidecar.end_offset();
         self.size = batch.end();
         self.first_timestamp_ms.get_or_insert(batch.header.max_timestamp);
-        self.max_timestamp_ms = self.max_timestamp_ms.max(batch.header.max_timestamp);
+        if batch.header.record_count > 0 {
+            // Without records it has the time of those that compaction took, which a search would look for.
+            self.max_timestamp_ms = self.max_timestamp_ms.max(batch.header.max_timestamp);
+        }
         Ok(())
     }
 

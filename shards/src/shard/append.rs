@@ -189,6 +189,12 @@ impl ShardCore {
             pending.fail(error);
             return Placed::Done;
         }
+        let verdict = partition.producers.check(&sequenced(pending.part.batch.header()), &self.producer_room);
+        // A repeat takes no space.
+        if !matches!(verdict, Ok(Verdict::Duplicate { .. })) && self.refuses_for_space(&pending.part) {
+            pending.fail(AppendError::DiskFull);
+            return Placed::Done;
+        }
         // A segment that was closed meanwhile has no cold tail any more; who waits for it still comes first (R4).
         if partition.log.tail_is_cold() || !partition.waiting_for_tail.is_empty() {
             let slot = pending.slot;
@@ -202,19 +208,24 @@ impl ShardCore {
             }
             return Placed::Done;
         }
-        let sequenced = sequenced(pending.part.batch.header());
-        match self.get(pending.slot).map(|p| p.producers.check(&sequenced, &self.producer_room)) {
-            Some(Ok(Verdict::Append)) => self.place_new(now, wall_ms, pending),
-            Some(Ok(Verdict::Duplicate { base_offset, last_offset, timestamp_ms })) => {
+        match verdict {
+            Ok(Verdict::Append) => self.place_new(now, wall_ms, pending),
+            Ok(Verdict::Duplicate { base_offset, last_offset, timestamp_ms }) => {
                 self.answer_duplicate(now, pending, base_offset, last_offset, timestamp_ms);
                 Placed::Done
             }
-            Some(Err(error)) => {
+            Err(error) => {
                 pending.fail(error);
                 Placed::Done
             }
-            None => Placed::Done,
         }
+    }
+
+    /// Deleting topics is how space comes back: the metadata log goes on, on the ballast's space (R14), with all that a file
+    /// of the journal can take.
+    fn refuses_for_space(&self, part: &AppendPart) -> bool {
+        let goes_on = || part.partition == METADATA_PARTITION && self.space.could_hold(bytes_alone(&part.batch));
+        self.disk_full && !is_planted(PlantedFault::AdmittedOnFullDisk) && !goes_on()
     }
 
     /// Checks that need no look at the batch's producer.
@@ -225,12 +236,6 @@ impl ShardCore {
         let Some(partition) = self.get(slot) else { return Err(AppendError::Unknown) };
         if let Some(reason) = partition.offline_reason() {
             return Err(AppendError::Offline { reason });
-        }
-        // Deleting topics is how space comes back: the metadata log goes on, on the ballast's space (R14), with all that a
-        // file of the journal can take.
-        let refuses = self.disk_full && !is_planted(PlantedFault::AdmittedOnFullDisk);
-        if refuses && !(partition.id == METADATA_PARTITION && self.space.could_hold(bytes_alone(&part.batch))) {
-            return Err(AppendError::DiskFull);
         }
         // A topic needs no more replicas in sync than it has: more are asked for where more nodes are to come.
         let min = partition.config.min_insync_replicas.min(REPLICAS_OF_ONE_NODE);

@@ -156,7 +156,7 @@ impl ShardCore {
 
     /// A switch of files needs a sync of the old one only if something in it is not synced (R2).
     fn keep_switch(&self, mut place: CommitPlace) -> CommitPlace {
-        if self.unsynced_file.is_none_or(|file| file == place.file) {
+        if self.unsynced_file.is_none_or(|file| file == place.file) || is_planted(PlantedFault::SwitchNotDrained) {
             place.switched_from = None;
         }
         place
@@ -174,6 +174,7 @@ impl ShardCore {
                 max_timestamp: piece.max_timestamp,
                 commit: notes.sequence,
                 bytes: frozen.slice(piece.range.clone()),
+                buffer_bytes: frozen.len(),
             });
         }
         self.counters.commits += 1;

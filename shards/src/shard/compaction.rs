@@ -8,6 +8,7 @@
 //! finished, so that no start finds bytes of them in the journal; nothing is written that was not checked when it was read,
 //! and a failure before the journal's entry changes nothing.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,7 +20,7 @@ use super::pace::Pace;
 use super::partition::{Partition, Slot};
 use super::timers::{ClockWatch, TICK, TrustedTime};
 use super::{PARTITIONS_PER_STEP, Shard, fail};
-use crate::batch::{BatchHeader, CompressionLevels, walk};
+use crate::batch::{BatchHeader, CompressionLevels, RetainError, walk};
 use crate::journal::format::CLEAN_BYTES;
 use crate::journal::open::OpenCommit;
 use crate::log::compact::clean::{Cleaned, Pass, Scratch, clean_batch, map_batch};
@@ -178,6 +179,7 @@ impl<R: Runtime> Cleaner<'_, R> {
     /// Maps what is due and cleans all segments below; returns how far the map went.
     async fn pass(&mut self, due: &Due) -> Result<Offset, Ended> {
         let (map, upto) = self.map(due).await?;
+        let map = Arc::new(map);
         // The map may have taken long, and the wall clock may have jumped since the pass was allowed.
         let now_ms = self.time.wall_ms(self.shard.now());
         let (pass, sealed, segment_bytes) = self.step(|core, slot| {
@@ -234,10 +236,22 @@ impl<R: Runtime> Cleaner<'_, R> {
         let mut at = due.from;
         while let Some((bytes, next)) = self.read(at, due.upto).await? {
             for (batch, header) in batches(&bytes) {
-                let unreadable =
-                    |e: crate::batch::RetainError| Ended::Unreadable { offset: header.base_offset, why: e.to_string() };
-                let open = scratch.open(batch).map_err(unreadable)?;
-                if let Some(full_at) = map_batch(&open, due.from, due.upto, &mut map).map_err(unreadable)? {
+                let unreadable = |e: RetainError| Ended::Unreadable { offset: header.base_offset, why: e.to_string() };
+                let (from, upto) = (due.from, due.upto);
+                let mapped = match scratch.open_at_once(&batch).map_err(unreadable)? {
+                    Some(open) => map_batch(&open, from, upto, &mut map),
+                    None => {
+                        let work = move || {
+                            let mut scratch = Scratch::default();
+                            let mapped = scratch.open(&batch).and_then(|open| map_batch(&open, from, upto, &mut map));
+                            (map, mapped)
+                        };
+                        let (back, mapped) = self.shard.store().beside(work).await;
+                        map = back;
+                        mapped
+                    }
+                };
+                if let Some(full_at) = mapped.map_err(unreadable)? {
                     return Ok((map, full_at));
                 }
                 self.shard.rt().quantum().await;
@@ -283,7 +297,7 @@ impl<R: Runtime> Cleaner<'_, R> {
     }
 
     /// Writes one group of segments anew, unless nothing of it changes.
-    async fn clean_group(&mut self, group: &[SegmentView], map: &KeyMap, pass: &Pass) -> Result<(), Ended> {
+    async fn clean_group(&mut self, group: &[SegmentView], map: &Arc<KeyMap>, pass: &Pass) -> Result<(), Ended> {
         let (Some(first), Some(last)) = (group.first(), group.last()) else { return Ok(()) };
         let number = self.step(|core, slot| Some(core.get(slot)?.log.next_cleaning()))?;
         let begun = self.shard.store().begin_cleaned(&self.dir, number, first.base, last.end_offset).await;
@@ -318,7 +332,7 @@ impl<R: Runtime> Cleaner<'_, R> {
         file: &mut CleanedFile<R>,
         base: Offset,
         end_offset: Offset,
-        map: &KeyMap,
+        map: &Arc<KeyMap>,
         pass: &Pass,
     ) -> Result<bool, Ended> {
         let mut scratch = Scratch::default();
@@ -332,13 +346,20 @@ impl<R: Runtime> Cleaner<'_, R> {
                         let producers = &core.get(slot)?.producers;
                         Some(producers.is_last(ProducerId(header.producer_id), Offset(header.base_offset)))
                     })?;
-                let cleaned = match scratch.open(batch).and_then(|open| clean_batch(&open, map, pass, is_last)) {
-                    Ok(cleaned) => cleaned,
-                    Err(e) => return Err(Ended::Unreadable { offset: header.base_offset, why: e.to_string() }),
+                let unreadable = |e: RetainError| Ended::Unreadable { offset: header.base_offset, why: e.to_string() };
+                let cleaned = match scratch.open_at_once(&batch).map_err(unreadable)? {
+                    Some(open) => clean_batch(&open, map, pass, is_last),
+                    None => {
+                        let (batch, map, pass) = (batch.clone(), map.clone(), *pass);
+                        let work =
+                            move || Scratch::default().open(&batch).and_then(|o| clean_batch(&o, &map, &pass, is_last));
+                        self.shard.store().beside(work).await
+                    }
                 };
+                let cleaned = cleaned.map_err(unreadable)?;
                 changed |= cleaned != Cleaned::AsItIs;
                 let pushed = match &cleaned {
-                    Cleaned::AsItIs => file.push(batch).await,
+                    Cleaned::AsItIs => file.push(&batch).await,
                     Cleaned::Rewritten(bytes) => file.push(bytes).await,
                     Cleaned::Gone => Ok(()),
                 };
@@ -416,6 +437,10 @@ impl<R: Runtime> Cleaner<'_, R> {
 }
 
 /// The whole batches of a read.
-fn batches(bytes: &Bytes) -> impl Iterator<Item = (&[u8], BatchHeader)> {
-    walk(bytes).filter_map(|(at, header)| Some((bytes.get(at..at + header.total_bytes()?)?, header)))
+fn batches(bytes: &Bytes) -> impl Iterator<Item = (Bytes, BatchHeader)> {
+    let whole = |at: usize, header: &BatchHeader| {
+        let end = at.checked_add(header.total_bytes()?).filter(|end| *end <= bytes.len())?;
+        Some(bytes.slice(at..end))
+    };
+    walk(bytes).filter_map(move |(at, header)| Some((whole(at, &header)?, header)))
 }

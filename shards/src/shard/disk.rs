@@ -20,7 +20,7 @@ use crate::log::{
 };
 use crate::request::ReadError;
 use crate::runtime::Runtime;
-use crate::types::Listed;
+use crate::types::{Listed, Offset};
 
 /// The disk gives 40,000 random 4 KiB reads a second at this depth; more would only queue.
 const JOBS_AT_ONCE: usize = 16;
@@ -121,30 +121,66 @@ async fn find<R: Runtime>(
     shard: &Shard<R>,
     slot: Slot,
     dir: &PartitionDir,
-    mut search: TimestampSearch,
+    search: TimestampSearch,
 ) -> Result<Listed, ReadError> {
-    let mut listed = loop {
-        match shard.store().search(dir, &search).await {
-            Ok(listed) => break listed,
-            Err(failure) if was_replaced(shard, slot, &failure).await => {
-                let plan = shard.step(|core, _, _| {
-                    let partition = core.get(slot).ok_or(ReadError::Unknown)?;
-                    Ok(partition.log.plan_timestamp(search.at, search.upto))
-                });
-                match plan? {
-                    TimestampPlan::Found(listed) => break listed,
-                    TimestampPlan::Search(again) => search = again,
-                }
-            }
-            Err(failure) => return Err(refuse(shard, slot, &failure)),
-        }
-    };
+    let (at, upto, largest) = (search.at, search.upto, search.largest);
+    let mut listed = first(shard, slot, dir, TimestampPlan::Search(search)).await?;
+    if largest && !listed.is_found() {
+        listed = largest_below(shard, slot, dir, at, upto).await?;
+    }
     shard.step(|core, _, _| {
         if let Some(partition) = core.get(slot) {
             listed.epoch = partition.epochs.epoch_at(listed.offset).unwrap_or(listed.epoch);
         }
     });
     Ok(listed)
+}
+
+fn replan<R: Runtime>(shard: &Shard<R>, slot: Slot, at: i64, upto: Offset) -> Result<TimestampPlan, ReadError> {
+    shard.step(|core, _, _| Ok(core.get(slot).ok_or(ReadError::Unknown)?.log.plan_timestamp(at, upto)))
+}
+
+/// What a plan finds; where compaction replaced a file, what is there now.
+async fn first<R: Runtime>(
+    shard: &Shard<R>,
+    slot: Slot,
+    dir: &PartitionDir,
+    mut plan: TimestampPlan,
+) -> Result<Listed, ReadError> {
+    loop {
+        let search = match plan {
+            TimestampPlan::Found(listed) => return Ok(listed),
+            TimestampPlan::Search(search) => search,
+        };
+        plan = match shard.store().search(dir, &search).await {
+            Ok(listed) => return Ok(listed),
+            Err(failure) if was_replaced(shard, slot, &failure).await => replan(shard, slot, search.at, search.upto)?,
+            Err(failure) => return Err(refuse(shard, slot, &failure)),
+        };
+    }
+}
+
+/// The first record with the largest timestamp of all, where that is below this one: halves what is left until it is found.
+async fn largest_below<R: Runtime>(
+    shard: &Shard<R>,
+    slot: Slot,
+    dir: &PartitionDir,
+    mut below: i64,
+    upto: Offset,
+) -> Result<Listed, ReadError> {
+    let mut largest = Listed::NOT_FOUND;
+    let mut from = 0;
+    while from < below {
+        let middle = from + (below - from) / 2;
+        let found = first(shard, slot, dir, replan(shard, slot, middle, upto)?).await?;
+        if found.is_found() {
+            largest = found;
+            from = found.timestamp_ms + 1;
+        } else {
+            below = middle;
+        }
+    }
+    Ok(largest)
 }
 
 /// Whether compaction has put another file in the place of the one that the plan was for; waits while it does so.
@@ -225,3 +261,7 @@ async fn warm<R: Runtime>(shard: &Shard<R>, slot: Slot) {
         }),
     }
 }
+
+#[cfg(test)]
+#[path = "disk_tests.rs"]
+mod tests;

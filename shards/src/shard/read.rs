@@ -97,7 +97,9 @@ impl ShardCore {
                     }
                     ReadPlan::Disk(read) => {
                         nothing_yet = false;
-                        left = left.saturating_sub(part.max_bytes);
+                        // However little is asked for, a whole batch is read.
+                        let batch = self.get(slot).map_or(0, |partition| partition.config.max_message_bytes);
+                        left = left.saturating_sub(part.max_bytes.max(u32::try_from(batch).unwrap_or(0)));
                         let what = DiskWhat::Fetch { read, fetched, gather: gather.clone(), index };
                         self.disk_jobs.push_back(DiskJob { slot, what });
                         self.signals.disk.notify();
@@ -163,8 +165,15 @@ impl ShardCore {
         for (partition, end) in seen {
             match self.slot_of(*partition).and_then(|slot| self.get_mut(slot)) {
                 Some(partition) if readable_end(partition, isolation) == *end && partition.offline.is_none() => {
-                    partition.watches.retain(|watch| !watch.is_over());
-                    partition.watches.push(watch.clone());
+                    let watches = &mut partition.watches;
+                    // A fetch may name a partition often.
+                    if watches.last().is_some_and(|last| Rc::ptr_eq(last, &watch)) {
+                        continue;
+                    }
+                    if watches.len() == watches.capacity() {
+                        watches.retain(|watch| !watch.is_over());
+                    }
+                    watches.push(watch.clone());
                 }
                 _ => watch.fire(),
             }

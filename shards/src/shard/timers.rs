@@ -103,21 +103,29 @@ pub(super) struct ClockWatch {
     followed_at: Mono,
     /// Set after a jump: it is trusted again from here on.
     paused_until: Option<Mono>,
+    /// Of all that watch the one clock of the process, one says so when it jumps.
+    tells: bool,
 }
 
 impl ClockWatch {
     pub(super) fn new(now: Mono, wall_ms: i64) -> ClockWatch {
-        ClockWatch { offset_ms: wall_ms - millis(now), followed_at: now, paused_until: None }
+        ClockWatch { offset_ms: wall_ms - millis(now), followed_at: now, paused_until: None, tells: false }
+    }
+
+    fn telling(now: Mono, wall_ms: i64) -> ClockWatch {
+        ClockWatch { tells: true, ..ClockWatch::new(now, wall_ms) }
     }
 
     /// The time, if something may be deleted for being old; a jump forbids that until the clocks agreed for an hour.
     pub(super) fn trusted(&mut self, now: Mono, wall_ms: i64) -> Option<TrustedTime> {
         let jump_ms = wall_ms - millis(now) - self.offset_ms;
         if jump_ms.abs() > CLOCK_DRIFT_MAX_MS && !is_planted(PlantedFault::RetentionTrustsJumps) {
-            tracing::warn!(
-                jump_ms,
-                "the wall clock jumped: nothing is deleted for its age until it is steady for an hour"
-            );
+            if self.tells {
+                tracing::warn!(
+                    jump_ms,
+                    "the wall clock jumped: nothing is deleted for its age until it is steady for an hour"
+                );
+            }
             self.offset_ms += jump_ms;
             self.followed_at = now;
             self.paused_until = Some(now.after(CLOCK_AGREED));
@@ -141,7 +149,8 @@ fn millis(now: Mono) -> i64 {
 /// Looks at every partition each `log.retention.check.interval.ms`.
 pub async fn run_retention<R: Runtime>(shard: Shard<R>) {
     let every = Duration::from_millis(shard.step(|core, _, _| core.settings.retention_check_ms));
-    let mut clock = ClockWatch::new(shard.now(), shard.wall_ms());
+    let watch = if shard.step(|core, _, _| core.index.0 == 0) { ClockWatch::telling } else { ClockWatch::new };
+    let mut clock = watch(shard.now(), shard.wall_ms());
     let mut next = shard.now().after(every);
     while !shard.journal_is_closed() {
         shard.rt().sleep_until(next.min(shard.now().after(TICK))).await;

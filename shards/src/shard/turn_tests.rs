@@ -3,8 +3,9 @@
 use futures_lite::future::poll_once;
 
 use super::*;
+use crate::runtime::sim::DiskSpeed;
 use crate::shard::catalog::fresh;
-use crate::shard::room_tests::with_shard;
+use crate::shard::room_tests::{batch_of, with_shard};
 use crate::types::{LeaderEpoch, PartitionId, TopicId};
 
 /// So many that a walk gives way on the way.
@@ -37,5 +38,26 @@ fn walks_over_many_partitions_give_way() {
         assert!(poll_once(let_go_of(shard, &slots)).await.is_none());
         assert!(poll_once(sync_segments(shard)).await.is_none());
         assert!(poll_once(write_out(shard, slots.into(), WriteKind::Everything)).await.is_none());
+    });
+}
+
+#[test]
+fn segments_are_synced_four_at_a_time() {
+    with_shard(|bench| async move {
+        let shard = &bench.started.shard;
+        for index in 10..30 {
+            let id = PartitionId { topic: TopicId([9; 16]), index };
+            shard.step(|core, _, _| {
+                let config = core.catalog.borrow().metadata_topic().config.clone();
+                core.insert(fresh(id, "u".into(), config, LeaderEpoch(0)))
+            });
+            // Of which whole blocks go into a segment.
+            assert_eq!(bench.append(id, batch_of(10_000)).await, Some(Offset(0)));
+        }
+        let long = Duration::from_millis(50);
+        bench.rt.disk().set_speed(DiskSpeed { sync: long..long * 2, ..DiskSpeed::default() });
+        turn(shard, TURN).await;
+        // More of them would be in the way of a commit's own (R12).
+        assert_eq!(bench.rt.disk().syncs_at_once(), 4);
     });
 }

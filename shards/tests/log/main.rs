@@ -62,6 +62,7 @@ fn append(log: &mut PartitionLog, batch: &Bytes, commit: u64) -> Bytes {
         max_timestamp: header.max_timestamp,
         commit,
         bytes: bytes.clone(),
+        buffer_bytes: bytes.len(),
     });
     log.synced(log.log_end());
     bytes

@@ -86,12 +86,8 @@ pub(super) async fn conform(
 
 /// Whether that takes longer than a task may run, as far as can be told from the batch as it was sent.
 fn is_long(batch: &ValidBatch, topic: &TopicRules) -> bool {
-    let is_compressed_anew = topic.compression.is_some_and(|codec| codec != batch.codec() && is_slow(codec));
+    let is_compressed_anew = topic.compression.is_some_and(|codec| codec != batch.codec() && codec.is_slow());
     batch.payload().len() > if is_compressed_anew { SLOW_BYTES } else { PLAIN_BYTES }
-}
-
-fn is_slow(codec: Compression) -> bool {
-    matches!(codec, Compression::Gzip | Compression::Zstd)
 }
 
 pub(super) fn topic_rules(config: &TopicConfig, rules: &Rules) -> TopicRules {

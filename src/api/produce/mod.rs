@@ -24,6 +24,8 @@ use check::{Refused, Rules};
 
 /// Others have their turn after batches of so many bytes: what takes longer than that at once is done beside the core.
 const TURN_BYTES: usize = 64 << 10;
+/// What a part costs beside its records, as bytes of those.
+const PART_BYTES: usize = 64;
 /// Most refused records of a request that are named: what tells of more would take far more than the request.
 const NAMED_MAX: usize = 1000;
 
@@ -99,7 +101,7 @@ fn place(
         for topic in request.topic_data.into_iter().filter(|topic| !topic.partition_data.is_empty()) {
             let mut partitions = Vec::with_capacity(topic.partition_data.len());
             for asked in topic.partition_data {
-                unturned_bytes += asked.records.as_ref().map_or(0, Bytes::len);
+                unturned_bytes += PART_BYTES + asked.records.as_ref().map_or(0, Bytes::len);
                 if unturned_bytes > TURN_BYTES {
                     core.memory.turn().await;
                     unturned_bytes = 0;

@@ -96,13 +96,14 @@ impl From<Codec> for Compression {
 }
 
 pub fn run(args: &Arguments) -> Result<(), Failure> {
+    // Before the broker is asked for the topic, which makes it.
+    let source = input::read(&args.files, args.input)?;
     let mut producer = Producer::new(args.bootstrap.connect()?, &args.topic, args.compression.into())?;
     if let Some(partition) = args.partition {
         check(partition, &producer, args)?;
     }
     // What was read is sent before the command ends.
     let stop = signals::stop()?;
-    let source = input::read(&args.files, args.input)?;
     let typed = args.files.is_empty() && stdin().is_terminal();
     let mut progress = Progress::new(source.bytes, !typed);
     let mut pace = args.rate.map(|rate| Pace::new(rate, Instant::now()));

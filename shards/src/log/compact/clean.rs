@@ -9,7 +9,10 @@
 use bytes::Bytes;
 
 use super::map::KeyMap;
-use crate::batch::{BatchHeader, CompressionLevels, OpenBatch, Record, RetainError, STORED_DECOMPRESSED_BYTES_MAX};
+use crate::batch::{
+    BatchHeader, CodecError, Compression, CompressionLevels, OpenBatch, Record, RetainError,
+    STORED_DECOMPRESSED_BYTES_MAX,
+};
 use crate::planted::{PlantedFault, is_planted};
 use crate::types::Offset;
 
@@ -32,6 +35,11 @@ pub enum Cleaned {
     Gone,
 }
 
+/// Plain bytes that are looked through on the core, in about a millisecond.
+const AT_ONCE_BYTES: usize = 1 << 20;
+/// And so many of a codec that is slow: they may be compressed anew.
+const SLOW_AT_ONCE_BYTES: usize = 64 << 10;
+
 /// Memory that is used again for each batch.
 #[derive(Debug, Default)]
 pub struct Scratch(Vec<u8>);
@@ -43,6 +51,22 @@ impl Scratch {
     /// When it does not decompress.
     pub fn open<'a>(&'a mut self, batch: &'a [u8]) -> Result<OpenBatch<'a>, RetainError> {
         OpenBatch::new(batch, STORED_DECOMPRESSED_BYTES_MAX, &mut self.0)
+    }
+
+    /// Opens one whole batch, unless it takes longer to work on than a task may run: then it is to be done beside the core.
+    ///
+    /// # Errors
+    /// When it does not decompress.
+    pub fn open_at_once<'a>(&'a mut self, batch: &'a [u8]) -> Result<Option<OpenBatch<'a>>, RetainError> {
+        let codec = Compression::from_code(BatchHeader::parse(batch)?.compression_code())?;
+        let max = if codec.is_slow() { SLOW_AT_ONCE_BYTES } else { AT_ONCE_BYTES };
+        if batch.len() > max {
+            return Ok(None);
+        }
+        match OpenBatch::new(batch, max, &mut self.0) {
+            Err(RetainError::Codec(CodecError::TooLarge { .. })) => Ok(None),
+            opened => opened.map(Some),
+        }
     }
 }
 

@@ -58,6 +58,7 @@ pub fn place(log: &mut PartitionLog, batch: &Bytes, rules: &RollRules) -> (Place
         last_offset: placement.base_offset.plus(i64::from(header.last_offset_delta)),
         max_timestamp: header.max_timestamp,
         commit: 1,
+        buffer_bytes: stamped.len(),
         bytes: stamped.into(),
     };
     (placement, piece)

@@ -67,6 +67,6 @@ fn records_of_a_log_append_time_batch_all_have_its_time() {
         builder.push(&NewRecord { timestamp_ms, key: None, value: None, headers: &[] });
     }
     let batch = builder.finish().unwrap();
-    let found = crate::log::timestamps::first_record(&batch, 25, Offset(1)).unwrap();
+    let found = crate::log::timestamps::first_record(&batch, 25, Offset(1), 0).unwrap();
     assert_eq!(found, Some(Listed { offset: Offset(1), timestamp_ms: 30, epoch: LeaderEpoch(-1) }));
 }

@@ -64,6 +64,9 @@ pub(super) struct Disk {
     inodes_max: usize,
     pub(super) speed: DiskSpeed,
     faults: Vec<Fault>,
+    /// Syncs of files under way.
+    syncing: usize,
+    syncs_at_once: usize,
 }
 
 enum Inode {
@@ -138,6 +141,8 @@ impl Default for Disk {
             inodes_max: usize::MAX,
             speed: DiskSpeed::default(),
             faults: Vec::new(),
+            syncing: 0,
+            syncs_at_once: 0,
         }
     }
 }
@@ -162,6 +167,20 @@ impl Disk {
 
     pub(super) fn clear_faults(&mut self) {
         self.faults.clear();
+    }
+
+    pub(super) fn sync_begins(&mut self) {
+        self.syncing += 1;
+        self.syncs_at_once = self.syncs_at_once.max(self.syncing);
+    }
+
+    pub(super) fn sync_ends(&mut self) {
+        self.syncing -= 1;
+    }
+
+    /// Most syncs of files that were under way at one time.
+    pub(super) fn syncs_at_once(&self) -> usize {
+        self.syncs_at_once
     }
 
     /// The error that a fault has in store for this operation.
@@ -437,6 +456,7 @@ impl Disk {
 
     /// A random part of what is not sure survives: at times a prefix, as journaling file systems keep it, at times any.
     pub(super) fn power_cut(&mut self, random: &mut Random) {
+        self.syncing = 0;
         let unsure = std::mem::take(&mut self.unsure);
         let prefix = random.one_in(2).then(|| random.index(unsure.len() + 1));
         for (index, change) in unsure.iter().enumerate() {
@@ -467,6 +487,7 @@ impl Disk {
 
     /// Only the process ends: names and finished writes stay.
     pub(super) fn process_killed(&mut self, random: &mut Random) {
+        self.syncing = 0;
         let files: Vec<InodeId> = self.inodes.keys().copied().collect();
         for inode in files {
             if let Some(Inode::File { state, open, .. }) = self.inodes.get_mut(&inode) {

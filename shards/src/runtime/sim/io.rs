@@ -209,10 +209,15 @@ impl File for SimFile {
 
     async fn sync(&self) -> io::Result<()> {
         let inode = self.inode;
-        let point = self.rt.with_disk(|disk| Ok::<_, Errno>(disk.file(inode)?.begin_sync()))?;
+        let point = self.rt.with_disk(|disk| {
+            let point = disk.file(inode)?.begin_sync();
+            disk.sync_begins();
+            Ok::<_, Errno>(point)
+        })?;
         let (host, path) = (self.rt.host, self.path.clone());
         let done = later(&self.rt, self.rt.latency(DiskOp::Sync), move |world| {
             let disk = &mut world.hosts.borrow_mut()[host.0].disk;
+            disk.sync_ends();
             let outcome = disk.strike(DiskOp::Sync, &path);
             match outcome {
                 Ok(()) => disk.file(inode)?.finish_sync(point),

@@ -258,6 +258,11 @@ impl SimDisk<'_> {
         self.with(|disk| disk.used_bytes())
     }
 
+    /// Most syncs of files that were under way at one time.
+    pub fn syncs_at_once(&self) -> usize {
+        self.with(|disk| disk.syncs_at_once())
+    }
+
     /// From here on, writes that need more space than this fail with ENOSPC.
     pub fn set_capacity(&self, bytes: u64) {
         self.with(|disk| disk.set_capacity(bytes));
