@@ -6,6 +6,7 @@
 //	memory    of the broker's process, for each group without members and for each member
 //	topics    making many topics, the metadata of all of them, and deleting them
 //	idle      the processor's time that consumers cost who wait for records that do not come
+//	hostile   no figure: peers of every bad kind, until stdin ends
 //	load      no figure: members that show that they live, and a group that rebalances again and again, until stdin ends
 //
 // A measurement is one line `NAME key=value …` on stdout, its times in milliseconds. The `run` beside this file starts the
@@ -38,6 +39,7 @@ var commands = map[string]func(settings) error{
 	"commits":  commits,
 	"memory":   memory,
 	"load":     load,
+	"hostile":  hostile,
 	"topics":   topics,
 	"idle":     idle,
 }
@@ -50,7 +52,7 @@ func main() {
 	}
 	run, known := commands[name]
 	if !known {
-		fmt.Fprintln(os.Stderr, "wanted: takeover, stable, commits, memory, topics, idle or load; the head of main.go says more")
+		fmt.Fprintln(os.Stderr, "wanted: takeover, stable, commits, memory, topics, idle, hostile or load; the head of main.go says more")
 		os.Exit(2)
 	}
 	flags := flag.NewFlagSet(name, flag.ExitOnError)

@@ -21,10 +21,11 @@ def main(path):
         spread = "  ".join(f"{broker} {medians[broker]:g} ({min(v):g} to {max(v):g})" for broker, v in by_broker.items())
         ratio = f"  ratio {medians['corelog'] / medians['kafka']:.2f}" if medians.get("kafka") else ""
         print(f"{name}: {spread}{ratio}")
-    alone, loaded = (of.get(f"produce {load} p99_us", {}).get("corelog") for load in ("none", "groups"))
-    if alone and loaded:
-        ratios = [with_groups / without for with_groups, without in zip(loaded, alone)]
-        print(f"produce with groups to without: median of rounds {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
+    for name, load, base in (("produce", "groups", "none"), ("hostile", "here", "none"), ("hostile", "here", "elsewhere")):
+        loaded, alone = (of.get(f"{name} {at} p99_us", {}).get("corelog") for at in (load, base))
+        if loaded and alone:
+            ratios = [a / b for a, b in zip(loaded, alone)]
+            print(f"{name}, load {load} to {base}: median of rounds {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
 
 
 main(sys.argv[1])

@@ -56,9 +56,11 @@ pub fn read_all(peer: &mut Connection, topic: &str) -> Vec<Seen> {
     }
 }
 
-/// Record `n` of the test's topic: its key comes again every seventh time; every fourteenth is a tombstone.
+/// Record `n` of the test's topic: its key comes again every seventh time; every fourteenth is a tombstone. Of three pairs one is
+/// large, so that the core does not look into it itself.
 fn record(n: i64, base_ms: i64) -> Seen {
-    let value = (n % 14 != 3).then(|| format!("value {n}").into_bytes());
+    let times = if n / 2 % 3 == 2 { 10_000 } else { 1 };
+    let value = (n % 14 != 3).then(|| format!("value {n}").repeat(times).into_bytes());
     (n, base_ms + n * 10, format!("key {}", n % 7).into_bytes(), value)
 }
 

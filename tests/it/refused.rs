@@ -1,18 +1,22 @@
 //! What a client gets that asks for the impossible or sends something broken: Kafka's error, for that part alone.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use corelog::wire::messages::fetch::FetchRequest;
 use corelog::wire::messages::list_offsets::ListOffsetsPartition;
 use corelog::wire::messages::metadata::MetadataRequest;
 use corelog::wire::messages::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
-use corelog::wire::messages::{Request, Response};
+use corelog::wire::messages::{ApiKey, Request, Response};
 use corelog::wire::{ErrorCode, TopicId};
 use shards::batch::CRC_FROM;
 use shards::batch::crc::crc32c;
 
 use crate::broker::Home;
-use crate::peer::{PRODUCE, batch, fetch_request, list_request, produce_request, reply};
+use crate::peer::{FETCH, PRODUCE, batch, fetch_request, list_request, produce_request, reply};
 
+/// Longer than a fetch takes to wait at its partitions.
+const PARKED: Duration = Duration::from_millis(300);
 const MAGIC_AT: usize = 16;
 const CRC_AT: usize = 17;
 const COUNT_AT: usize = 57;
@@ -129,6 +133,26 @@ fn a_fetch_that_finds_enough_but_may_not_take_it_all_is_answered_at_once() {
     let reply = peer.fetch(request);
     let records = reply.responses[0].partitions[0].records.as_ref().map_or(0, |records| records.len());
     assert!((90_000..100_000).contains(&records), "{records} bytes");
+}
+
+#[test]
+fn a_fetch_over_two_shards_is_answered_when_both_have_enough_together() {
+    let home = Home::new();
+    let broker = home.dev(&["--set", "shards=2"]);
+    let (mut peer, mut reader) = (broker.connect(), broker.connect());
+    assert_eq!(peer.create("t", 2), ErrorCode::None);
+    // No peer of these tests waits for as long as this fetch would.
+    let mut request = FetchRequest { min_bytes: 1_000, max_wait_ms: 600_000, ..fetch_request("t", 0) };
+    let partitions = &mut request.topics[0].partitions;
+    partitions.push(partitions[0].clone());
+    partitions[1].partition = 1;
+    reader.tell(&request.into(), FETCH);
+    assert!(reader.is_silent_for(PARKED), "there is nothing yet");
+    let one = batch(&[&[7; 600]], None);
+    assert!(peer.produce("t", -1, &[one.clone(), one]).iter().all(|answer| answer.error_code == ErrorCode::None));
+    let reply = reply!(Fetch, reader.reply_to(ApiKey::Fetch, FETCH).expect("a reply"));
+    let records = |index: usize| reply.responses[0].partitions[index].records.as_ref().map_or(0, |r| r.len());
+    assert!(records(0) + records(1) >= 1_000, "{reply:?}");
 }
 
 #[test]

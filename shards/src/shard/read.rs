@@ -265,3 +265,7 @@ fn check_epoch(asked: Option<LeaderEpoch>, ours: LeaderEpoch) -> Result<(), Read
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+#[path = "read_tests.rs"]
+mod tests;

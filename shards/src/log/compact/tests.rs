@@ -265,3 +265,18 @@ fn a_tombstone_does_not_go_before_the_value_that_a_transaction_has_committed() {
     }
     assert!(BatchHeader::parse(&log[0]).expect("a header").is_transactional(), "for readers it is what it was");
 }
+
+#[test]
+fn what_takes_longer_than_a_task_may_run_is_not_opened_on_the_core() {
+    let opened = |codec, value_bytes| {
+        let mut builder = BatchBuilder::new(0).compression(codec, CompressionLevels::default());
+        builder.push(&NewRecord { value: Some(&vec![7; value_bytes]), ..NewRecord::default() });
+        Scratch::default().open_at_once(&builder.finish().expect("built")).expect("sound").is_some()
+    };
+    for codec in [Compression::Gzip, Compression::Zstd] {
+        assert_eq!([opened(codec, 60_000), opened(codec, 70_000)], [true, false], "{codec:?}");
+    }
+    for codec in [Compression::None, Compression::Snappy, Compression::Lz4] {
+        assert_eq!([opened(codec, 1_000_000), opened(codec, 1_100_000)], [true, false], "{codec:?}");
+    }
+}

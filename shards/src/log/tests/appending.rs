@@ -194,3 +194,19 @@ fn memory_reads_stop_at_the_limits_and_never_inside_a_batch() {
     assert_eq!(count(0, len - 1, 6, true), 1);
     assert_eq!(count(6, u32::MAX, 6, true), 0);
 }
+
+#[test]
+fn readers_get_copies_of_small_parts_of_a_buffer_and_slices_of_large_ones() {
+    let mut log = PartitionLog::new();
+    let (small, large) = (batch(1, 500, 0), batch(1, 9_000, 0));
+    for one in [&small, &small, &large, &small] {
+        let (_, piece) = place(&mut log, one, &EVER);
+        log.attach(Piece { buffer_bytes: 10_000, ..piece });
+    }
+    log.synced(log.log_end());
+    let ReadPlan::Memory(found) = log.plan_read(Offset(0), 100_000, Offset(4), true) else { panic!("it is in memory") };
+    let lens: Vec<usize> = found.iter().map(|bytes| bytes.len()).collect();
+    assert_eq!(lens, [2 * small.len(), large.len(), small.len()]);
+    let is_own: Vec<bool> = found.iter().map(|bytes| bytes.is_unique()).collect();
+    assert_eq!(is_own, [true, false, true], "who does not read them keeps nothing else in memory");
+}
