@@ -98,7 +98,9 @@ pub enum AppendError {
     OldProducerEpoch { producer_id: ProducerId, got: i16, current: i16 },
     #[error("transactions are not served")]
     Transactional,
-    #[error("too many producer ids on this core ({max})")]
+    #[error(
+        "no room for another idempotent producer: a core keeps {max} of them, one for each partition that a producer writes to, until they are silent for producer.id.expiration.ms; raise producer.ids.max"
+    )]
     TooManyProducers { max: u32 },
     #[error("the broker is stopping")]
     Stopping,

@@ -15,6 +15,14 @@ pub(super) fn kept(text: &Str) -> Arc<str> {
     text.as_str().into()
 }
 
+/// Why a member comes or goes, for the log. Kafka's clients send no more characters of it.
+const REASON_CHARS_MAX: usize = 255;
+
+pub(super) fn reason(text: &Str) -> Arc<str> {
+    let end = text.char_indices().nth(REASON_CHARS_MAX).map_or(text.len(), |(at, _)| at);
+    text.get(..end).unwrap_or_default().into()
+}
+
 pub(super) fn member(group: &Str, member: &Str, instance: Option<&Str>, generation: i32) -> MemberRef {
     MemberRef { group: kept(group), member: kept(member), instance: instance.map(kept), generation }
 }
@@ -28,4 +36,15 @@ pub(super) fn check_id(group: &Str) -> Result<(), ErrorCode> {
 pub(super) fn unasked(reply: &GroupReply) -> GroupError {
     tracing::error!(?reply, "a coordinator answered what it was not asked");
     GroupError::NotAvailable
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_cut_between_characters() {
+        assert_eq!(&*reason(&Str::from("é".repeat(300))), "é".repeat(255));
+        assert_eq!(&*reason(&Str::from("closing")), "closing");
+    }
 }

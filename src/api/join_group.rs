@@ -8,7 +8,7 @@ use shards::group::{GroupReply, GroupRequest, Join, JoinRefused, Joined};
 
 use super::RequestContext;
 use super::errors::group_error;
-use super::groups::{check_id, kept, unasked};
+use super::groups::{check_id, kept, reason, unasked};
 use super::table::Served;
 use crate::wire::messages::join_group::{JoinGroupRequest, JoinGroupResponse, JoinGroupResponseMember};
 use crate::wire::{ErrorCode, Str};
@@ -64,7 +64,7 @@ fn join(ctx: &RequestContext<'_>, request: &JoinGroupRequest) -> Join {
         fresh: (u128::from(high) << 64 | u128::from(low)).to_be_bytes(),
         needs_id: ctx.version >= NEEDS_ID,
         may_skip_assignment: ctx.version >= SKIPS_ASSIGNMENT,
-        reason: request.reason.as_ref().map(kept),
+        reason: request.reason.as_ref().map(reason),
     }
 }
 

@@ -7,7 +7,7 @@ use shards::group::{GroupError, GroupReply, GroupRequest, Leaver};
 
 use super::RequestContext;
 use super::errors::group_error;
-use super::groups::{check_id, kept, unasked};
+use super::groups::{check_id, kept, reason, unasked};
 use super::table::Served;
 use crate::wire::messages::leave_group::{LeaveGroupRequest, LeaveGroupResponse, MemberIdentity, MemberResponse};
 use crate::wire::{ErrorCode, Str};
@@ -31,7 +31,7 @@ pub(super) fn serve(
     let leavers = members.iter().map(|one| Leaver {
         member: kept(&one.member_id),
         instance: one.group_instance_id.as_ref().map(kept),
-        reason: one.reason.as_ref().map(kept),
+        reason: one.reason.as_ref().map(reason),
     });
     let leave = GroupRequest::Leave { group: kept(&request.group_id), members: leavers.collect() };
     let asked = check_id(&request.group_id).map(|()| ctx.core.shards.ask_group(leave));

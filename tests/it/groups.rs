@@ -266,6 +266,9 @@ fn a_record_that_is_none_stops_the_load_of_its_partition_and_is_named_with_its_o
     };
     assert_eq!(described, ErrorCode::CoordinatorNotAvailable);
     assert_eq!(commit(&mut peer, "a", "t", 7, None), ErrorCode::CoordinatorNotAvailable);
+    let listed = reply!(ListGroups, peer.ask(ListGroupsRequest::default(), 5));
+    let names: Vec<_> = listed.groups.iter().map(|group| group.group_id.to_string()).collect();
+    assert_eq!((listed.error_code, names), (ErrorCode::None, vec!["b".to_owned()]), "the others are told");
     let is_told = |line: &&str| line.contains("__consumer_offsets cannot be read");
     until("a word on it", || broker.stderr().lines().any(|line| is_told(&line)));
     let told = broker.stderr();

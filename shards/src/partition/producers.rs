@@ -5,15 +5,19 @@
 //! A batch is recorded when it is appended, not when it is durable: a retry that comes in between is a duplicate too, and
 //! its reply waits, like the original's, until [`Verdict::Duplicate::last_offset`] is durable (R1).
 
+use std::time::Duration;
+
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 use thiserror::Error;
 
 use crate::request::AppendError;
-use crate::types::{Offset, ProducerId};
+use crate::types::{Mono, Offset, ProducerId};
 
 /// Batches kept for a producer: Kafka's clients have at most five requests in flight.
 pub const BATCHES_KEPT: usize = 5;
+/// Refusals for want of room are told no more often.
+const TOLD_EVERY: Duration = Duration::from_secs(10);
 
 /// What of a batch counts here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,11 +49,13 @@ pub enum Verdict {
 pub struct ProducerRoom {
     used: u32,
     max: u32,
+    /// When it was last told that there is none left.
+    told_at: Option<Mono>,
 }
 
 impl ProducerRoom {
     pub fn new(max: u32) -> ProducerRoom {
-        ProducerRoom { used: 0, max }
+        ProducerRoom { used: 0, max, told_at: None }
     }
 
     pub fn used(&self) -> u32 {
@@ -58,6 +64,14 @@ impl ProducerRoom {
 
     pub fn max(&self) -> u32 {
         self.max
+    }
+
+    /// Says that a producer was refused, now and then.
+    pub fn tell(&mut self, now: Mono) {
+        if self.told_at.is_none_or(|at| now.since(at) >= TOLD_EVERY) {
+            self.told_at = Some(now);
+            tracing::warn!(max = self.max, "refused: no room for another idempotent producer; raise producer.ids.max");
+        }
     }
 
     fn give_back(&mut self, producers: usize) {

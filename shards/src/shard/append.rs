@@ -215,6 +215,9 @@ impl ShardCore {
                 Placed::Done
             }
             Err(error) => {
+                if matches!(error, AppendError::TooManyProducers { .. }) {
+                    self.producer_room.tell(now);
+                }
                 pending.fail(error);
                 Placed::Done
             }

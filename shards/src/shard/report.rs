@@ -37,6 +37,14 @@ pub struct ShardReport {
     pub partitions_offline: u64,
     /// Compaction leaves them as they are: it met a batch that it does not understand.
     pub partitions_uncleanable: u64,
+    /// Idempotent producers, one for each partition that a producer wrote to, and the most there may be.
+    pub producers: u64,
+    pub producers_max: u64,
+    pub groups: u64,
+    /// What groups hold in memory, about.
+    pub group_bytes: u64,
+    /// Partitions of stored offsets that cannot be read: their groups are out of service.
+    pub coordinators_failed: u64,
     /// Appends that wait for room in the journal or the window, or for a cold tail.
     pub appends_waiting: u64,
     /// Fetches parked until there are records for them.
@@ -89,6 +97,11 @@ impl ShardCore {
             partitions: self.partition_count() as u64,
             partitions_offline: self.partitions_offline as u64,
             partitions_uncleanable: self.partitions_uncleanable as u64,
+            producers: self.producer_room.used().into(),
+            producers_max: self.producer_room.max().into(),
+            groups: self.groups.count() as u64,
+            group_bytes: self.groups.held_bytes() as u64,
+            coordinators_failed: self.groups.failed() as u64,
             appends_waiting: self.waiting.len() as u64,
             fetches_parked: self.watches.count() as u64,
             disk_reads_queued: self.disk_jobs.len() as u64,

@@ -146,12 +146,15 @@ fn millis(now: Mono) -> i64 {
     i64::try_from(now.0 / 1_000_000).unwrap_or(i64::MAX)
 }
 
+/// The first look comes so soon, as on Kafka: a broker that is started often would never delete.
+const FIRST_LOOK: Duration = Duration::from_secs(30);
+
 /// Looks at every partition each `log.retention.check.interval.ms`.
 pub async fn run_retention<R: Runtime>(shard: Shard<R>) {
     let every = Duration::from_millis(shard.step(|core, _, _| core.settings.retention_check_ms));
     let watch = if shard.step(|core, _, _| core.index.0 == 0) { ClockWatch::telling } else { ClockWatch::new };
     let mut clock = watch(shard.now(), shard.wall_ms());
-    let mut next = shard.now().after(every);
+    let mut next = shard.now().after(every.min(FIRST_LOOK));
     while !shard.journal_is_closed() {
         shard.rt().sleep_until(next.min(shard.now().after(TICK))).await;
         let (now, wall_ms) = (shard.now(), shard.wall_ms());

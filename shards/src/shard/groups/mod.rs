@@ -121,6 +121,25 @@ impl Coordinators {
     }
 }
 
+impl Coordinators {
+    pub fn count(&self) -> usize {
+        let machine = |coordinator: &Coordinator| match &coordinator.state {
+            State::Ready(machine) => machine.len(),
+            State::Loading | State::Failed => 0,
+        };
+        self.of.values().map(machine).sum()
+    }
+
+    pub fn held_bytes(&self) -> usize {
+        self.held_bytes
+    }
+
+    /// Coordinators whose log cannot be read.
+    pub fn failed(&self) -> usize {
+        self.of.values().filter(|coordinator| matches!(coordinator.state, State::Failed)).count()
+    }
+}
+
 impl ShardCore {
     /// This core owns a partition that holds groups; a fresh one has nothing to be read.
     pub fn add_coordinator(&mut self, partition: PartitionId, is_fresh: bool) {
@@ -192,13 +211,14 @@ impl ShardCore {
         self.carry_out(now, wall_ms, partition, effects);
     }
 
-    /// The groups of all coordinators of this core; fails while one of them cannot tell.
+    /// The groups of all coordinators of this core; fails while one of them cannot tell yet. Of one whose log cannot be read
+    /// nothing is known, and those of the others are told, as Kafka does.
     pub fn list_groups(&self) -> Result<Vec<ListedGroup>, GroupError> {
         let mut listed = Vec::new();
         for coordinator in self.groups.of.values() {
             match &coordinator.state {
                 State::Loading => return Err(GroupError::Loading),
-                State::Failed => return Err(GroupError::NotAvailable),
+                State::Failed => {}
                 State::Ready(machine) => listed.extend(machine.list()),
             }
         }

@@ -21,6 +21,13 @@ const PER_STEP: usize = 64;
 /// Between portions of replies: what a portion costs, to write and to read what its receivers ask next, is about half of it.
 const REPLIES_PAUSE: Duration = Duration::from_millis(1);
 
+/// Woken later than this, the core, the process or the machine stood still.
+const STALL: Duration = Duration::from_secs(1);
+/// What came meanwhile, heartbeats among it, is read in this time, before anybody counts as silent.
+const CATCH_UP: Duration = Duration::from_secs(2);
+/// After a stall nothing expires for so long: who is away for that time comes back first.
+const EXPIRY_PUT_OFF: Duration = Duration::from_secs(60);
+
 /// Sends replies in the order of the appends that they wait for.
 pub async fn run_replies<R: Runtime>(shard: Shard<R>) {
     let signals = shard.signals();
@@ -58,6 +65,9 @@ pub async fn run_timers<R: Runtime>(shard: Shard<R>) {
         let next = shard.step(ShardCore::fire_groups);
         shard.rt().quantum().await;
         or(shard.rt().sleep_until(next), signals.group_timers.wait()).await;
+        if shard.now().since(next) > STALL {
+            shard.rt().sleep_until(shard.now().after(CATCH_UP)).await;
+        }
     }
 }
 
@@ -67,8 +77,12 @@ pub async fn run_expiry<R: Runtime>(shard: Shard<R>) {
     let mut clock = ClockWatch::new(shard.now(), shard.wall_ms());
     let mut next = shard.now().after(every);
     while !shard.journal_is_closed() {
-        shard.rt().sleep_until(next.min(shard.now().after(TICK))).await;
+        let woken = next.min(shard.now().after(TICK));
+        shard.rt().sleep_until(woken).await;
         let trusted = clock.trusted(shard.now(), shard.wall_ms());
+        if shard.now().since(woken) > STALL {
+            next = next.max(shard.now().after(EXPIRY_PUT_OFF.min(every)));
+        }
         if shard.now() < next {
             continue;
         }
