@@ -58,6 +58,8 @@ pub enum PlantedFault {
     FenceIgnored,
     /// R1: a duplicate is acked although the original is not synced.
     DuplicateAckedEarly,
+    /// R15: the index names the interval behind the one that holds an offset.
+    IndexOffByOne,
     /// Compaction keeps what is older than the newest record of a key, and drops that.
     CompactionDropsNewest,
     /// R1: a log start is told before it is durable.

@@ -47,6 +47,11 @@ fn flip(file: &Path, bit: u64) {
     file.write_all_at(&byte, bit / 8).expect("a write");
 }
 
+/// The file's own name: of a segment of the metadata log, the one that is told.
+fn name_of(file: &Path) -> &str {
+    file.file_name().and_then(|name| name.to_str()).expect("a name of ours")
+}
+
 /// A broker with records in several segments, checkpoints and journals, as it left its directory.
 fn filled(home: &Home, killed: bool) -> Vec<Ledger> {
     let broker = home.dev(&SMALL);
@@ -134,7 +139,10 @@ fn a_flipped_bit_is_harmless_or_named_and_never_read() {
                 outcomes.refused += 1;
                 assert!(!left.stderr.contains("panicked") && left.status.code() == Some(1), "{left:#?}");
                 let told = left.stderr.lines().last().unwrap_or_default();
-                assert!(told.starts_with("corelog: "), "the refusal says why: {left:#?}");
+                let is_told = told.starts_with("corelog: ")
+                    && told.contains(name_of(&file))
+                    && (told.contains("corelog log verify") || name_of(&file) == "meta");
+                assert!(is_told, "the refusal says which file, and what to do: {left:#?}");
             }
         }
     }

@@ -12,14 +12,14 @@
 //! | R4 | every scenario: order per producer, and everybody gets on; planted: an append that overtakes; unit (a forgotten append): `shard/cold_tail_tests.rs`; names and ids: `topics`, `mixed` |
 //! | R5, R6 | `crashes`; planted: chain ignored, torn commit taken; unit: `journal/replay_tests.rs` |
 //! | R7 | `crashes`: a start that crashes; epochs by one per start; planted: the new run current too early; unit (what is read is synced): `journal/replay_tests.rs` |
-//! | R8 | `mixed`, `topics`; space comes back; planted: a deletion forgotten, told before its sync, not carried out; unit: `log` replay tests |
+//! | R8 | `mixed`, `topics`; space comes back; planted: a deletion forgotten, told before its sync, not carried out; unit (a gap): `log/tests/damage.rs` |
 //! | R9 | `crashes` (heavy): what a cut left in segments; planted: unsynced bytes in a segment, here and in `log/tests/model.rs` |
 //! | R10 | the simulated disk panics on writes that share a block; `mixed` (resting); planted: block not carried |
 //! | R11 | `crashes` (stops); planted: uncut segment |
 //! | R12 | `crashes` (heavy); planted: reused early, nothing carried; unit (four syncs at once): `shard/turn_tests.rs` |
 //! | R13 | `crashes`; planted: checkpoint over unsynced segments |
 //! | R14 | `disks`: full disk, start on one; planted: appends let in |
-//! | R15 | every scenario; planted: read above the high watermark, a batch skipped; unit: `log` reader tests |
+//! | R15 | every scenario; planted: read above the high watermark, a batch skipped, an index off by one; unit: `log` reader tests |
 //! | R16 | `disks`: failed writes and syncs; planted: fence ignored |
 //! | R17 | small windows and caches in every scenario; planted: window without bound; unit: `log` tests |
 //! | R18 | `crashes` (stops), `mixed` (clock jumps); planted: nothing synced at the stop, jumps believed |

@@ -122,6 +122,8 @@ planted! {
         by By::Checker(Property::ReadsStopAtHighWatermark);
     r15_a_read_that_skips_a_batch_is_caught: BatchSkipped in power_cuts
         by By::Checker(Property::FetchesSkipNothing);
+    r15_an_index_that_is_off_by_one_is_caught: IndexOffByOne in heavy_power_cuts
+        by By::Checker(Property::FetchesSkipNothing);
     compaction_that_drops_the_newest_value_is_caught: CompactionDropsNewest in compacting
         by By::Checker(Property::NewestIsKept);
     r16_an_ack_after_the_fence_is_caught: FenceIgnored in io_errors

@@ -28,7 +28,8 @@ pub enum ReplayError {
     Format { path: PathBuf, position: u64, source: FormatError },
     #[error(
         "{}: damaged at byte {position}: commit {sequence} is unreadable, yet commit {proof} says that it was synced and \
-         acked. Nothing was changed. Restore this file from a copy of the disk, or start from a replica",
+         acked. Nothing was changed. Put this file back from a copy of the disk; `corelog log verify DIR` on the data directory \
+         says what is lost without it",
         path.display()
     )]
     Damaged { path: PathBuf, position: u64, sequence: u64, proof: u64 },

@@ -66,7 +66,14 @@ impl Run {
         match rt.read_whole(&path).await {
             Ok(bytes) => match Run::decode(&bytes) {
                 Ok(run) => Ok(Some(run)),
-                Err(why) => Err(io::Error::new(io::ErrorKind::InvalidData, format!("{}: {why}", path.display()))),
+                Err(why) => {
+                    let why = format!(
+                        "{why}. It says which checkpoints and journals count. Nothing was changed: put it back from a copy of the disk; \
+                         `corelog log verify DIR` on {} says what else is whole",
+                        data_dir.display()
+                    );
+                    Err(io::Error::new(io::ErrorKind::InvalidData, why))
+                }
             },
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(e),

@@ -24,6 +24,7 @@ use super::store::{Store, joined};
 use super::timestamps;
 use super::write_plan::ColdTail;
 use crate::batch::STORED_DECOMPRESSED_BYTES_MAX;
+use crate::planted::{PlantedFault, is_planted};
 use crate::runtime::{BLOCK_BYTES, File, READ_BYTES_MAX, Runtime, is_out_of_descriptors};
 use crate::types::{Listed, Offset};
 
@@ -200,7 +201,8 @@ impl<R: Runtime> Store<R> {
         let older = &older[..older.partition_point(|e| e.start() < source.recent_from)];
         let entries = older.iter().chain(&source.recent);
         let count_before = |part: &[Entry]| part.partition_point(|e| e.first_offset(source.base) <= from);
-        let first = (count_before(older) + count_before(&source.recent)).saturating_sub(1);
+        let behind = usize::from(!is_planted(PlantedFault::IndexOffByOne));
+        let first = (count_before(older) + count_before(&source.recent)).saturating_sub(behind);
         let mut left = bytes;
         let mut found = Vec::new();
         for entry in entries.skip(first).skip_while(|e| e.start() < at) {

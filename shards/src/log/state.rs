@@ -119,6 +119,11 @@ impl PartitionLog {
     }
 
     /// Base of the oldest segment that is not dropped; the log's end if there is none.
+    /// Of the segment that is appended to, or of the next one.
+    pub fn active_base(&self) -> Offset {
+        self.segments.back().filter(|s| s.is_active()).map_or(self.log_end, |s| s.base)
+    }
+
     pub fn first_segment_base(&self) -> Offset {
         self.segments.front().map_or(self.log_end, |s| s.base)
     }

@@ -271,7 +271,7 @@ impl ShardCore {
         let (id, epoch) = (partition.id, partition.epoch);
         let rules = RollRules {
             segment_bytes: u64::try_from(partition.config.segment_bytes).unwrap_or(0),
-            segment_ms: partition.config.segment_ms_max(),
+            segment_ms: partition.segment_ms(),
         };
         let placement = partition.log.place(&header, pending.bytes(), &rules, wall_ms);
         header.base_offset = placement.base_offset.0;

@@ -352,10 +352,17 @@ impl ShardCore {
 
     /// Takes a partition out of service; the broker goes on with all others.
     pub fn take_offline(&mut self, slot: Slot, why: &str) {
+        let root = self.settings.layout.root.clone();
         let Some(partition) = self.get_mut(slot) else { return };
         let newly = partition.offline.is_none();
         if newly {
-            tracing::error!(topic = %partition.topic_name, partition = partition.id.index, why, "partition is offline");
+            tracing::error!(
+                topic = %partition.topic_name,
+                partition = partition.id.index,
+                why,
+                "partition is offline: its files are as they were, and all others are served. What is damaged may be lost, and \
+                 nothing else: stop the broker, and `corelog log verify {}` says what it is", root.display()
+            );
             partition.offline = Some(why.into());
         }
         let watches = std::mem::take(&mut partition.watches);

@@ -3,10 +3,12 @@
 //!
 //! Invariant: `high_watermark` ≤ the log's end; without relaxed flushing it is the end of what is synced.
 
+use std::hash::BuildHasher;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use super::append::PendingPart;
+use super::hash::FixedState;
 use super::watch::Watch;
 use crate::batch::BatchHeader;
 use crate::catalog::TopicConfig;
@@ -104,6 +106,19 @@ impl Partition {
         }
     }
 
+    /// The age at which its active segment is closed. Kafka takes off a part of `segment.jitter.ms` at random; so that a log says the
+    /// same of itself whenever it is asked, here it goes by what the segment is.
+    pub fn segment_ms(&self) -> i64 {
+        let most = self.config.segment_ms_max();
+        match self.config.segment_jitter_ms.min(most) {
+            jitter @ 1.. => {
+                let hash = FixedState.hash_one((self.id, self.log.active_base()));
+                most - i64::try_from(hash % jitter.unsigned_abs()).unwrap_or(0)
+            }
+            _ => most,
+        }
+    }
+
     /// Where its files are.
     pub fn directory(&self) -> PartitionDir {
         PartitionDir { id: self.id, topic_name: self.topic_name.clone() }
@@ -174,6 +189,27 @@ mod tests {
     use crate::log::RollRules;
     use crate::shard::catalog::fresh;
     use crate::types::TopicId;
+
+    #[test]
+    fn segments_are_closed_at_ages_that_differ_by_up_to_the_jitter() {
+        let catalog = Catalog::new(CatalogSettings::new("cluster", 1));
+        let mut config = (*catalog.metadata_topic().config).clone();
+        (config.segment_ms, config.segment_jitter_ms) = (1_000, 400);
+        let ages = |config: &TopicConfig| -> Vec<i64> {
+            let id = |index| PartitionId { topic: TopicId([7; 16]), index };
+            let one = |index| fresh(id(index), "t".into(), Arc::new(config.clone()), LeaderEpoch(0)).segment_ms();
+            (0..50).map(one).collect()
+        };
+        let with_jitter = ages(&config);
+        assert!(with_jitter.iter().all(|age| (601..=1_000).contains(age)), "{with_jitter:?}");
+        let (least, most) = (with_jitter.iter().min(), with_jitter.iter().max());
+        assert!(least < Some(&700) && most > Some(&900), "{with_jitter:?}");
+        config.segment_jitter_ms = 0;
+        assert_eq!(ages(&config), [1_000; 50]);
+        // More of it than there is of the age.
+        config.segment_jitter_ms = i64::MAX;
+        assert!(ages(&config).iter().all(|age| (1..=1_000).contains(age)));
+    }
 
     #[test]
     fn a_checkpoint_names_no_log_start_that_is_not_synced() {

@@ -56,6 +56,13 @@ fn waits_that_are_over_are_forgotten_by_and_by() {
 #[test]
 fn a_fetch_reads_no_more_whole_batches_from_disk_than_it_could_give() {
     with_shard(|bench| async move {
+        bench.started.shard.step(|core, _, _| {
+            let slot = core.slot_of(BIG).expect("it is known");
+            let partition = core.get_mut(slot).expect("it is there");
+            let mut config = (*partition.config).clone();
+            config.max_message_bytes = 1 << 20;
+            partition.config = std::sync::Arc::new(config);
+        });
         assert_eq!(bench.append(BIG, batch_of(100_000)).await, Some(Offset(0)));
         bench.started.shard.step(|core, _, _| core.want_drained());
         bench.rt.sleep_until(bench.rt.now().after(Duration::from_secs(5))).await;

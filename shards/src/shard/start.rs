@@ -47,7 +47,10 @@ pub enum StartError {
     Checkpoint(#[from] CheckpointError),
     #[error(transparent)]
     Replay(#[from] ReplayError),
-    #[error("the metadata log cannot be read: {0}")]
+    #[error(
+        "the metadata log cannot be read: {0}. Nothing was changed; `corelog log verify DIR` on the data directory names all that is \
+         damaged: put that back from a copy"
+    )]
     MetadataLog(#[from] ReadFailure),
     #[error(
         "the metadata log cannot be put together: {0}; `corelog log verify` names what is damaged: put that back from a copy"
@@ -55,7 +58,10 @@ pub enum StartError {
     MetadataOffline(String),
     #[error("the metadata log has a record at offset {offset} that this build cannot take: {what}")]
     MetadataRecord { offset: i64, what: String },
-    #[error("{}: {why}", path.display())]
+    #[error(
+        "{}: {why}. Nothing was changed: put it back from a copy of the disk; `corelog log verify DIR` on the data directory says what \
+         else is whole", path.display()
+    )]
     Snapshot { path: PathBuf, why: String },
     #[error("the catalog could not be changed at the start: {0}")]
     Catalog(#[from] crate::catalog::CatalogError),

@@ -146,7 +146,7 @@ pub static TOPIC_CONFIGS: [ConfigKey; 34] = [
         &[finest("log.roll.ms"), coarser("log.roll.hours", HOUR_MS, SettingDefault::Is("168"))],
         "Age at which a segment is closed even if it is not full, so that retention can take it.",
     ),
-    kept(
+    acts(
         "segment.jitter.ms",
         long(0),
         "0",

@@ -32,7 +32,8 @@ pub enum CheckpointError {
     Io { path: PathBuf, source: io::Error },
     #[error(
         "both copies of the checkpoint {} are damaged or missing ({why}): which data is whole cannot be told. Nothing was \
-         changed. Restore one of the copies from a backup of the data directory",
+         changed. Put one of them back from a copy of the disk; `corelog log verify DIR` on the data directory says what else is \
+         whole",
         path.display()
     )]
     Damaged { path: PathBuf, why: String },
@@ -73,7 +74,7 @@ impl Checkpoint {
     /// Reads what shard `shard` wrote in `run`, from whichever copy is whole; the newer one if both are.
     pub async fn load<R: Runtime>(rt: &R, dir: &Path, run: Run, shard: u32) -> Result<Checkpoint, CheckpointError> {
         let mut why = String::new();
-        let mut unreadable = None;
+        let (mut unreadable, mut damaged) = (None, None);
         for copy in COPIES {
             let path = path(dir, run.number, shard, copy);
             let bytes = match rt.read_whole(&path).await {
@@ -89,10 +90,21 @@ impl Checkpoint {
                 }
             };
             match Checkpoint::decode(&bytes) {
-                Ok(checkpoint) if checkpoint.run == run && checkpoint.shard == shard => return Ok(checkpoint),
+                Ok(checkpoint) if checkpoint.run == run && checkpoint.shard == shard => {
+                    if let Some(first) = unreadable.as_ref().map(ToString::to_string).or(damaged) {
+                        tracing::warn!(
+                            first,
+                            "a copy of the checkpoint is damaged: nothing is lost, as the other one is whole"
+                        );
+                    }
+                    return Ok(checkpoint);
+                }
                 Ok(_) => why = format!("{} belongs to another run", path.display()),
                 Err(DecodeError::Version(version)) => return Err(CheckpointError::Version { path, version }),
-                Err(DecodeError::Damaged(what)) => why = format!("{}: {what}", path.display()),
+                Err(DecodeError::Damaged(what)) => {
+                    why = format!("{}: {what}", path.display());
+                    damaged = Some(why.clone());
+                }
             }
         }
         Err(unreadable.unwrap_or_else(|| CheckpointError::Damaged { path: path(dir, run.number, shard, "a"), why }))

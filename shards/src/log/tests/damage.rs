@@ -12,7 +12,7 @@ use super::{ROOT, append, batch, dir, found, rules, segment_path, store, store_o
 use crate::log::*;
 use crate::runtime::sim::{Sim, SimRuntime};
 use crate::runtime::{File, OpenMode, Runtime};
-use crate::types::Offset;
+use crate::types::{FilePos, Offset};
 
 const SEGMENT_BYTES: u64 = 300_000;
 
@@ -292,4 +292,18 @@ fn files_of_a_topic_made_again_outlive_what_was_under_way_for_the_old_one() {
         assert_eq!(late.source.kind(), std::io::ErrorKind::NotFound);
         assert_eq!(files(), before);
     });
+}
+
+#[test]
+fn a_gap_in_what_the_journal_holds_is_named() {
+    let mut log = PartitionLog::new();
+    let first = append(&mut log, &batch(1, 100, 0), &rules(u64::MAX));
+    let second = append(&mut log, &batch(1, 100, 0), &rules(u64::MAX));
+    let third = append(&mut log, &batch(1, 100, 0), &rules(u64::MAX));
+    let mut replay = Replay::new(LogSnapshot::default());
+    replay.data(Offset(0), FilePos(0), first.clone());
+    // The entry of the second batch is left out.
+    replay.data(Offset(0), FilePos((first.len() + second.len()) as u64), third);
+    let why = replay.finish(0).map(|_| ()).expect_err("an acked batch is missing");
+    assert_eq!(why, ReplayError::Gap { base: Offset(0), from: first.len() as u64 });
 }
