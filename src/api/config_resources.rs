@@ -1,13 +1,15 @@
 //! What the four APIs of configs share: Kafka's numbers for resources, sources and types, and how a change is asked for.
 //! Runs on the connection's core.
 //!
-//! Invariant: a change is answered once it is synced and every core acts on it.
+//! Invariant: a change is answered once it is synced and every core acts on it. That of a log level is not kept: it is the
+//! process's, until its end.
 
 use std::future::Future;
 
 use shards::catalog::config::{ConfigKey, Kind, Layer};
 use shards::catalog::{
-    CatalogCommand, CatalogError, CatalogReply, ConfigChange, ConfigEdit, ConfigResource, ResourceKind,
+    CatalogCommand, CatalogError, CatalogReply, ConfigChange, ConfigEdit, ConfigResource, LoggerChange, ResourceKind,
+    logger_change,
 };
 
 use super::RequestContext;
@@ -55,6 +57,7 @@ pub(super) fn type_code(kind: SettingType) -> i8 {
         SettingType::Boolean => 1,
         SettingType::Text => 2,
         SettingType::Int => 3,
+        SettingType::Short => 4,
         SettingType::Long => 5,
         SettingType::List => 7,
     }
@@ -90,9 +93,11 @@ pub(super) fn alter(
     let mut resources = Vec::with_capacity(edits.len());
     let mut changes = Vec::with_capacity(edits.len());
     for (kind, name, edit) in edits {
+        let logger = if kind == BROKER_LOGGER && !validate_only { of_logger(&edit) } else { None };
         changes.push(ConfigChange { resource: resource(kind, &name), edit });
-        resources.push((kind, name));
+        resources.push((kind, name, logger));
     }
+    let settings = ctx.core.settings.clone();
     let change = ctx.core.shards.change(CatalogCommand::AlterConfigs { changes, validate_only });
     async move {
         let outcomes = match change.await {
@@ -100,7 +105,11 @@ pub(super) fn alter(
             Ok(other) => vec![Err(CatalogError::Internal { why: format!("answered with {other:?}") }); resources.len()],
             Err(e) => vec![Err(e); resources.len()],
         };
-        let altered = resources.into_iter().zip(outcomes).map(|((resource_type, resource_name), outcome)| {
+        let altered = resources.into_iter().zip(outcomes).map(|((resource_type, resource_name, logger), outcome)| {
+            let outcome = outcome.and_then(|()| match logger {
+                Some(change) => settings.logger.change(change).map_err(|why| CatalogError::Internal { why }),
+                None => Ok(()),
+            });
             let (error_code, error_message) = match outcome {
                 Ok(()) => (ErrorCode::None, None),
                 Err(e) => catalog_error_told(&e),
@@ -108,5 +117,13 @@ pub(super) fn alter(
             Altered { error_code, error_message, resource_type, resource_name }
         });
         altered.collect()
+    }
+}
+
+/// What is to become of the log's level where the catalog takes the edit; it says what is wrong with others.
+fn of_logger(edit: &ConfigEdit) -> Option<LoggerChange> {
+    match edit {
+        ConfigEdit::Incremental(edits) => logger_change(edits).ok().flatten(),
+        ConfigEdit::Replace(_) => None,
     }
 }

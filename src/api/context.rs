@@ -2,10 +2,12 @@
 //! Invariant: handlers have no clock, no random source and no socket; all of it comes in here.
 
 use std::cell::{Cell, OnceCell, RefCell};
+use std::fmt;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use shards::catalog::LoggerChange;
 use shards::router::{Shards, Trace};
 use shards::types::Mono;
 
@@ -24,8 +26,7 @@ pub struct ApiSettings {
     pub cluster_id: Str,
     /// `broker.rack`.
     pub rack: Option<Str>,
-    /// The level of the log now, as Kafka writes one.
-    pub log_level: fn() -> Str,
+    pub logger: Arc<dyn Logger>,
     /// The settings that stay while the broker runs.
     pub described: Arc<[BrokerSetting]>,
     /// `auto.create.topics.enable`.
@@ -42,6 +43,28 @@ pub struct ApiSettings {
     pub offsets_topic: OffsetsTopic,
     /// `max.incremental.fetch.session.cache.slots` of each core.
     pub sessions: SessionLimits,
+}
+
+/// The one logger, which has the level of all lines. It is the process's, not a core's.
+pub trait Logger: fmt::Debug + Send + Sync {
+    /// The level now, as Kafka writes one.
+    fn level(&self) -> Str;
+    /// The words of what kept it from that otherwise.
+    fn change(&self, change: LoggerChange) -> Result<(), String>;
+}
+
+/// For a broker whose process writes no log.
+#[derive(Debug)]
+pub struct NoLog;
+
+impl Logger for NoLog {
+    fn level(&self) -> Str {
+        Str::from_static("INFO")
+    }
+
+    fn change(&self, _: LoggerChange) -> Result<(), String> {
+        Err("this process writes no log".to_owned())
+    }
 }
 
 /// How `__consumer_offsets` is made when it is first needed.

@@ -72,7 +72,8 @@ fn config_error(e: &ConfigError) -> ErrorCode {
         | ConfigError::NotAListSetting { .. }
         | ConfigError::OutOfBounds { .. }
         | ConfigError::NotLonger { .. }
-        | ConfigError::NoLogger { .. } => ErrorCode::InvalidConfig,
+        | ConfigError::NoLogger { .. }
+        | ConfigError::NoLogLevel { .. } => ErrorCode::InvalidConfig,
     }
 }
 

@@ -67,7 +67,9 @@ use std::pin::Pin;
 use bytes::Bytes;
 use shards::router::ReadLease;
 
-pub use context::{ApiCore, ApiSettings, Arrival, ListenerInfo, LogDir, OffsetsTopic, Peer, RequestContext};
+pub use context::{
+    ApiCore, ApiSettings, Arrival, ListenerInfo, LogDir, Logger, NoLog, OffsetsTopic, Peer, RequestContext,
+};
 pub use fetch::sessions::SessionLimits;
 pub use long_reply::{CoreMemory, REPLY_BYTES_MAX, Work};
 pub use table::{Subject, changes, dispatch};

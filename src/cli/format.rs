@@ -1,8 +1,8 @@
 //! How a record is printed: a format in kcat's manner, `%s\n` by default. Pure.
 //!
-//! `%s` value, `%S` its length, `%k` key, `%K` its length, `%h` headers as `a=b,c=d`, `%t` topic, `%p` partition, `%o`
-//! offset, `%T` timestamp in milliseconds, `%%` a percent sign; `\n`, `\r`, `\t`, `\0`, `\\` and `\xNN` as in C. A null
-//! prints as nothing and has length -1.
+//! `%s` value, `%S` its length, `%R` the same in 4 bytes, the highest first; `%k` key, `%K` its length, `%h` headers as
+//! `a=b,c=d`, `%t` topic, `%p` partition, `%o` offset, `%T` timestamp in milliseconds, `%%` a percent sign; `\n`, `\r`, `\t`,
+//! `\0`, `\\` and `\xNN` as in C. A null prints as nothing and has length -1.
 
 use crate::client::Received;
 
@@ -11,6 +11,8 @@ enum Piece {
     Bytes(Vec<u8>),
     Value,
     ValueLength,
+    /// Big-endian: what frames values of any bytes.
+    ValueLengthBytes,
     Key,
     KeyLength,
     Headers,
@@ -40,6 +42,7 @@ impl Format {
                         }
                         Some('s') => Piece::Value,
                         Some('S') => Piece::ValueLength,
+                        Some('R') => Piece::ValueLengthBytes,
                         Some('k') => Piece::Key,
                         Some('K') => Piece::KeyLength,
                         Some('h') => Piece::Headers,
@@ -49,7 +52,7 @@ impl Format {
                         Some('T') => Piece::Timestamp,
                         other => {
                             let other = other.map_or_else(String::new, String::from);
-                            return Err(format!("\"%{other}\" is none of %s %S %k %K %h %t %p %o %T %%"));
+                            return Err(format!("\"%{other}\" is none of %s %S %R %k %K %h %t %p %o %T %%"));
                         }
                     };
                     if !plain.is_empty() {
@@ -76,6 +79,11 @@ impl Format {
                 Piece::Bytes(bytes) => out.extend_from_slice(bytes),
                 Piece::Value => out.extend_from_slice(value.unwrap_or_default()),
                 Piece::ValueLength => out.extend_from_slice(length(value).as_bytes()),
+                Piece::ValueLengthBytes => {
+                    // No record has as many bytes: its length is such a number on the wire, too.
+                    let length = value.map_or(-1, |value| i32::try_from(value.len()).unwrap_or(i32::MAX));
+                    out.extend_from_slice(&length.to_be_bytes());
+                }
                 Piece::Key => out.extend_from_slice(key.unwrap_or_default()),
                 Piece::KeyLength => out.extend_from_slice(length(key).as_bytes()),
                 Piece::Headers => headers(record, out),
@@ -164,6 +172,16 @@ mod tests {
         );
         let null = Received { key: None, value: None, headers: Vec::new(), ..record() };
         assert_eq!(printed(r"[%k %K %s %S %h]\t\\\x41\0", &null), "[ -1  -1 ]\t\\A\0");
+    }
+
+    #[test]
+    fn values_can_be_framed_by_their_length_in_four_bytes() {
+        let mut out = Vec::new();
+        let format = Format::parse("%R%s").expect("a format");
+        for value in [Some("a\nb"), Some(""), None] {
+            format.print("t", &Received { value: value.map(Into::into), ..record() }, &mut out);
+        }
+        assert_eq!(out, b"\0\0\0\x03a\nb\0\0\0\0\xff\xff\xff\xff");
     }
 
     #[test]

@@ -183,6 +183,7 @@ impl From<ClientError> for Failure {
             | ClientError::NoPartition { .. }
             | ClientError::OutOfRange { .. } => Failure::Missing(text),
             ClientError::Refused { .. }
+            | ClientError::OwnTopic { .. }
             | ClientError::NotStored { .. }
             | ClientError::NotServed { .. }
             | ClientError::NoCommonVersion { .. } => Failure::Refused(text),
@@ -257,6 +258,9 @@ mod tests {
             "corelog produce t -i json --file a --file b -r 100 -k key -t 1700000000000",
             "corelog consume t -o json -o -5 --until 2026-11-25T10:30:00Z",
             "corelog consume t --since 2h --output json -c 3",
+            "corelog consume t -o yaml -o 5",
+            "corelog produce t -o table",
+            "corelog produce t --output yaml -i json",
             "corelog consume t -K :",
             "corelog consume t -g g --follow --from end",
             "corelog group list --state stable --state empty -o json",
@@ -309,7 +313,8 @@ mod tests {
             "corelog serve",
             "corelog consume t --from x",
             "corelog consume t -f %z",
-            "corelog consume t -o yaml",
+            "corelog consume t -o table",
+            "corelog produce t -o text",
             "corelog consume t --since 2h --from 5",
             "corelog consume t --until 2h --follow",
             "corelog produce t --rate 0",

@@ -56,7 +56,9 @@ fn judge(written: io::Result<()>) -> Result<Reader, Failure> {
     match written {
         Ok(()) => Ok(Reader::There),
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(Reader::Gone),
-        Err(e) => Err(Failure::Runtime(format!("standard output cannot be written: {e}"))),
+        Err(e) => Err(Failure::Runtime(format!(
+            "standard output cannot be written: {e}; make room where it goes, or send it elsewhere, then run this again"
+        ))),
     }
 }
 

@@ -24,6 +24,12 @@ pub struct Written {
 
 /// Appends the record to `out`, in one line.
 pub fn print(topic: &str, record: &Received, out: &mut Vec<u8>) {
+    out.extend_from_slice(value(topic, record).to_string().as_bytes());
+    out.push(b'\n');
+}
+
+/// The record with all that it has.
+pub fn value(topic: &str, record: &Received) -> Value {
     let mut map = Map::new();
     map.insert("topic".to_owned(), topic.into());
     map.insert("partition".to_owned(), record.partition.into());
@@ -39,8 +45,7 @@ pub fn print(topic: &str, record: &Received, out: &mut Vec<u8>) {
         Value::Object(map)
     };
     map.insert("headers".to_owned(), record.headers.iter().map(header).collect());
-    out.extend_from_slice(Value::Object(map).to_string().as_bytes());
-    out.push(b'\n');
+    Value::Object(map)
 }
 
 /// Bytes under this name: as text if they are some, in base64 otherwise.

@@ -55,7 +55,7 @@ impl Shown {
             Shape::Table if stdout().is_terminal() => format!("\x1b[H\x1b[2J{}\n\n{}", utc(at_ms), table()),
             Shape::Table => format!("{}\n\n{}\n", utc(at_ms), table()),
             Shape::Json => data.to_string(),
-            Shape::Yaml => format!("---\n{}", yaml(&data)),
+            Shape::Yaml => yaml_document(&data),
         })
     }
 }
@@ -106,6 +106,11 @@ pub fn visible(text: &str) -> Cow<'_, str> {
 /// Numbers with commas between them.
 pub fn numbers(ids: &[i32]) -> String {
     ids.iter().map(i32::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// One of several documents in a row.
+pub fn yaml_document(value: &Value) -> String {
+    format!("---\n{}", yaml(value))
 }
 
 fn yaml(value: &Value) -> String {

@@ -41,7 +41,7 @@ pub fn run(config: &Config, ready: impl FnOnce(SocketAddr)) -> Result<(), Failur
 }
 
 fn run_with(config: &Config, level: LogLevel, ready: impl FnOnce(SocketAddr)) -> Result<Summary, Failure> {
-    let plan = broker::plan(config)?;
+    let plan = broker::plan(config, &level)?;
     let what = format!("data in {}, shards: {}", plan.data.path.display(), plan.cpus.len());
     let summary = process::run(plan, level, |Reached { addresses, http }| {
         let all: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();

@@ -17,7 +17,11 @@ pub fn stop() -> Result<Arc<AtomicBool>, Failure> {
     for signal in [SIGINT, SIGTERM] {
         flag::register_conditional_shutdown(signal, CUT_SHORT, stop.clone())
             .and_then(|_| flag::register(signal, stop.clone()))
-            .map_err(|e| Failure::Runtime(format!("signals cannot be caught: {e}")))?;
+            .map_err(|e| {
+                Failure::Runtime(format!(
+                    "signals cannot be caught: {e}; the system is short of memory: free some, then try again"
+                ))
+            })?;
     }
     Ok(stop)
 }

@@ -76,7 +76,13 @@ impl Connection {
 
     /// Waits for the reply to what was sent.
     pub fn receive(&mut self) -> Result<Response, ClientError> {
-        let frame = read_frame(&mut self.stream).map_err(|e| self.broken(e))?;
+        let frame = read_frame(&mut self.stream).map_err(|e| match e.kind() {
+            // A length that no reply has is another protocol's text.
+            io::ErrorKind::InvalidData => {
+                ClientError::NotKafka { address: self.link.address().to_owned(), what: e.to_string() }
+            }
+            _ => self.broken(e),
+        })?;
         self.link.reply(&frame)
     }
 
@@ -124,7 +130,7 @@ fn write_all(stream: &mut TcpStream, pieces: &[Bytes]) -> io::Result<()> {
 fn read_frame(stream: &mut TcpStream) -> io::Result<Bytes> {
     let mut prefix = [0; PREFIX_BYTES];
     stream.read_exact(&mut prefix).map_err(in_words)?;
-    let len = frame_len(prefix, REPLY_BYTES_MAX).map_err(io::Error::other)?;
+    let len = frame_len(prefix, REPLY_BYTES_MAX).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))?;
     let mut frame = Vec::new();
     // What the length claims is allocated as it comes.
     stream.take(u64::try_from(len).unwrap_or(u64::MAX)).read_to_end(&mut frame)?;

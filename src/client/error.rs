@@ -31,8 +31,13 @@ pub enum ClientError {
         "the broker does not serve {api}; this command needs one that does, and `corelog cluster --apis` lists what is served"
     )]
     NotServed { api: &'static str },
-    #[error("{what}: {code}{}{}", said(.message), advice(*.code))]
+    #[error("{what}: {code}{}{}", said(.message), advice(*.code, .message.as_deref()))]
     Refused { what: String, code: ErrorCode, message: Option<String> },
+    #[error(
+        "\"{topic}\" is a topic of the broker's own and takes no records of clients ({}); choose another topic",
+        ErrorCode::InvalidTopicException
+    )]
+    OwnTopic { topic: String },
     #[error("there is no topic \"{topic}\"; make it with `corelog topic create {topic} --partitions N`")]
     NoTopic { topic: String },
     #[error("there is no group \"{group}\"; `corelog group list` names those there are")]
@@ -66,9 +71,11 @@ fn said(message: &Option<String>) -> String {
 }
 
 /// What to do about a refusal, where the broker's own words do not say it.
-fn advice(code: ErrorCode) -> &'static str {
+fn advice(code: ErrorCode, message: Option<&str>) -> &'static str {
+    let says = |words| message.is_some_and(|text| text.contains(words));
     match code {
         ErrorCode::TopicAlreadyExists => "; choose another name, or change the topic with `corelog topic alter`",
+        ErrorCode::InvalidTopicException if says("collides") => "; choose another name",
         ErrorCode::InvalidTopicException => "; a name has letters, digits, `.`, `_` and `-`, and at most 249 of them",
         ErrorCode::InvalidPartitions => "; a topic only grows: ask for more than it has",
         ErrorCode::InvalidReplicationFactor => "; ask for at most as many replicas as `corelog cluster` shows brokers",
@@ -80,6 +87,10 @@ fn advice(code: ErrorCode) -> &'static str {
         ErrorCode::TopicAuthorizationFailed
         | ErrorCode::GroupAuthorizationFailed
         | ErrorCode::ClusterAuthorizationFailed => "; ask the cluster's operator for the right to do this",
+        ErrorCode::InvalidRecord if says("without key") => {
+            "; give every record a key (--key, --key-separator), or take `compact` out of the topic's cleanup.policy"
+        }
+        ErrorCode::InvalidRecord => "; `corelog topic config show` lists what the topic asks of records",
         ErrorCode::InvalidTimestamp => "; give the record a time nearer to now, or widen the topic's limits for it",
         ErrorCode::UnsupportedVersion => "; the broker is older than this needs",
         ErrorCode::UnknownServerError => "; the broker's log says why",

@@ -41,5 +41,5 @@ pub use inspect::{ClusterInfo, Feature, ServedApi, describe_cluster, features_an
 pub use link::Link;
 pub use member::Member;
 pub use offsets::{Committer, TopicPartition, check_commit, commit_offsets, committed_offsets, delete_offsets};
-pub use producer::{Outgoing, Producer, Sent, partition_of, producer_identity};
+pub use producer::{Outgoing, Producer, Sent, Unsent, partition_of, producer_identity};
 pub use stages::{StageTimes, stages_between, stages_follow};

@@ -40,6 +40,8 @@ impl Outgoing {
 pub struct Producer {
     cluster: Cluster,
     topic: String,
+    /// The broker keeps it for itself.
+    internal: bool,
     partitions: i32,
     codec: Compression,
     /// Producer id and epoch; a broker that gives none gets batches without.
@@ -57,7 +59,8 @@ impl Producer {
         let partitions = i32::try_from(info.partitions.len()).unwrap_or(i32::MAX);
         let identity = producer_identity(&mut cluster)?;
         let topic = topic.to_owned();
-        Ok(Producer { cluster, topic, partitions, codec, identity, sequences: HashMap::new(), unkeyed: 0 })
+        let (internal, sequences) = (info.internal, HashMap::new());
+        Ok(Producer { cluster, topic, internal, partitions, codec, identity, sequences, unkeyed: 0 })
     }
 
     pub fn partitions(&self) -> i32 {
@@ -84,25 +87,27 @@ impl Producer {
         for (partition, records) in batches {
             match self.batch(*partition, records) {
                 Ok(batch) => waiting.extend(batch.map(|batch| (*partition, batch))),
-                Err(e) => sent.failed = Some((Some(*partition), e)),
+                Err(error) => sent.failed = Some(Unsent { partition: Some(*partition), record: None, error }),
             }
         }
         if sent.failed.is_some() {
             return sent;
         }
-        let Producer { cluster, topic, sequences, .. } = self;
-        let mut refused = None;
+        let Producer { cluster, topic, internal, sequences, .. } = self;
+        let judge = |part: &PartitionProduceResponse| judged(topic, *internal, part);
+        let mut named = (None, None);
         let outcome = cluster.retrying(|cluster| {
-            append(cluster, topic, &mut waiting, &mut |partition, batch: Batch, offset| {
+            append(cluster, topic, &mut waiting, &judge, &mut |partition, batch: Batch, offset| {
                 sequences.insert(partition, next_sequence(batch.sequence, batch.count));
                 sent.offsets.insert(partition, offset);
             })
-            .map_err(|(partition, e)| {
-                refused = partition;
-                e
+            .map_err(|Unsent { partition, record, error }| {
+                named = (partition, record);
+                error
             })
         });
-        sent.failed = outcome.err().map(|e| (refused, e));
+        let (partition, record) = named;
+        sent.failed = outcome.err().map(|error| Unsent { partition, record, error });
         sent
     }
 
@@ -134,8 +139,24 @@ impl Producer {
 pub struct Sent {
     /// Those that were acked, by partition: the first record's offset, if the broker still knows it.
     pub offsets: BTreeMap<i32, Option<i64>>,
-    /// Why the others were not, and the partition whose batch will never be taken, if it is one.
-    pub failed: Option<(Option<i32>, ClientError)>,
+    /// Why the others were not.
+    pub failed: Option<Unsent>,
+}
+
+/// Why batches were not acked.
+#[derive(Debug)]
+pub struct Unsent {
+    /// The partition whose batch will never be taken, if it is one.
+    pub partition: Option<i32>,
+    /// The first record of that batch that the broker names (KIP-467), counted from 0.
+    pub record: Option<usize>,
+    pub error: ClientError,
+}
+
+impl From<ClientError> for Unsent {
+    fn from(error: ClientError) -> Unsent {
+        Unsent { partition: None, record: None, error }
+    }
 }
 
 struct Batch {
@@ -170,51 +191,52 @@ fn identity(cluster: &mut Cluster) -> Result<(i64, i16), ClientError> {
     }
 }
 
-/// Sends every batch that waits, and takes out those that are acked. An error of one partition comes with its number.
+/// Sends every batch that waits, and takes out those that are acked.
 fn append(
     cluster: &mut Cluster,
     topic: &str,
     waiting: &mut BTreeMap<i32, Batch>,
+    judge: &dyn Fn(&PartitionProduceResponse) -> Result<Option<i64>, ClientError>,
     acked: &mut dyn FnMut(i32, Batch, Option<i64>),
-) -> Result<(), (Option<i32>, ClientError)> {
+) -> Result<(), Unsent> {
     let partitions: Vec<i32> = waiting.keys().copied().collect();
     let mut requests = Vec::new();
-    for (leader, partitions) in cluster.leaders(topic, &partitions).map_err(|e| (None, e))? {
+    for (leader, partitions) in cluster.leaders(topic, &partitions)? {
         let data = |index: i32| Some(PartitionProduceData { index, records: Some(waiting.get(&index)?.bytes.clone()) });
         let partition_data = partitions.into_iter().filter_map(data).collect();
         let topic_data = vec![TopicProduceData { name: topic.into(), partition_data, ..TopicProduceData::default() }];
         let request = ProduceRequest { acks: -1, timeout_ms: TIMEOUT_MS, topic_data, ..ProduceRequest::default() };
         requests.push((leader, request.into()));
     }
-    let mut failed: Option<(Option<i32>, ClientError)> = None;
-    let mut fail = |partition, error: ClientError| {
+    let mut failed: Option<Unsent> = None;
+    let mut fail = |unsent: Unsent| {
         // What will never be taken counts before what may be the next time.
-        if failed.as_ref().is_none_or(|(_, other)| other.is_passing() && !error.is_passing()) {
-            failed = Some((partition, error));
+        if failed.as_ref().is_none_or(|other| other.error.is_passing() && !unsent.error.is_passing()) {
+            failed = Some(unsent);
         }
     };
     for reply in cluster.call_each(requests) {
         let parts = match reply {
             Ok(Response::Produce(reply)) => reply.responses.into_iter().flat_map(|topic| topic.partition_responses),
             Ok(other) => {
-                fail(None, unasked("the leader", &other));
+                fail(unasked("the leader", &other).into());
                 continue;
             }
             Err(e) => {
-                fail(None, e);
+                fail(e.into());
                 continue;
             }
         };
         for part in parts {
-            match (judged(topic, &part), waiting.remove(&part.index)) {
+            match (judge(&part), waiting.remove(&part.index)) {
                 (Ok(offset), Some(batch)) => acked(part.index, batch, offset),
-                (Err(e), Some(batch)) => {
+                (Err(error), Some(batch)) => {
                     waiting.insert(part.index, batch);
-                    fail(Some(part.index), e);
+                    fail(Unsent { partition: Some(part.index), record: named_record(&part), error });
                 }
                 (_, None) => {
                     let what = format!("{topic}-{} was answered and not asked", part.index);
-                    fail(None, ClientError::NotKafka { address: "the leader".to_owned(), what });
+                    fail(ClientError::NotKafka { address: "the leader".to_owned(), what }.into());
                 }
             }
         }
@@ -222,22 +244,40 @@ fn append(
     match (failed, waiting.keys().next()) {
         (Some(failed), _) => Err(failed),
         (None, None) => Ok(()),
-        (None, Some(&partition)) => Err((None, ClientError::NoLeader { topic: topic.to_owned(), partition })),
+        (None, Some(&partition)) => Err(ClientError::NoLeader { topic: topic.to_owned(), partition }.into()),
     }
 }
 
 /// What the broker says of one batch.
-fn judged(topic: &str, part: &PartitionProduceResponse) -> Result<Option<i64>, ClientError> {
+fn judged(topic: &str, internal: bool, part: &PartitionProduceResponse) -> Result<Option<i64>, ClientError> {
     match part.error_code {
         ErrorCode::None => Ok(Some(part.base_offset).filter(|offset| *offset >= 0)),
         // An earlier try was appended, too long ago for the broker to know where.
         ErrorCode::DuplicateSequenceNumber => Ok(None),
+        ErrorCode::InvalidTopicException if internal => Err(ClientError::OwnTopic { topic: topic.to_owned() }),
         code => Err(ClientError::Refused {
             what: format!("records for {topic}-{} were not taken", part.index),
             code,
-            message: part.error_message.as_ref().map(|text| text.to_string()),
+            message: reason(part),
         }),
     }
+}
+
+/// What the broker says of the batch, and of the first record that it names: Kafka repeats that, other brokers do not.
+fn reason(part: &PartitionProduceResponse) -> Option<String> {
+    let of_batch = part.error_message.as_ref().map(|text| text.as_str());
+    let of_record = part.record_errors.first().and_then(|named| named.batch_index_error_message.as_ref());
+    match (of_batch, of_record.map(|text| text.as_str())) {
+        (Some(batch), Some(record)) if !batch.contains(record) => {
+            Some(format!("{}: {record}", batch.trim_end_matches('.')))
+        }
+        (Some(text), _) | (None, Some(text)) => Some(text.to_owned()),
+        (None, None) => None,
+    }
+}
+
+fn named_record(part: &PartitionProduceResponse) -> Option<usize> {
+    part.record_errors.first().and_then(|named| usize::try_from(named.batch_index).ok())
 }
 
 /// Where Java's clients put the records of a key.
@@ -267,6 +307,7 @@ fn murmur2(key: &[u8]) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::messages::produce::BatchIndexAndErrorMessage;
 
     #[test]
     fn keys_hash_as_in_javas_clients() {
@@ -281,6 +322,39 @@ mod tests {
             assert_eq!(murmur2(key.as_bytes()).cast_signed(), hash, "{key}");
         }
         assert_eq!(murmur2(b"abc").cast_signed(), 479_470_107);
+    }
+
+    #[test]
+    fn what_a_broker_says_of_a_record_is_told_once_with_what_to_do() {
+        let part = |code, message: Option<&str>, record: Option<&str>| PartitionProduceResponse {
+            index: 2,
+            error_code: code,
+            error_message: message.map(Into::into),
+            record_errors: record
+                .map(|text| BatchIndexAndErrorMessage { batch_index: 1, batch_index_error_message: Some(text.into()) })
+                .into_iter()
+                .collect(),
+            ..PartitionProduceResponse::default()
+        };
+        let told = |topic: &str, part: &PartitionProduceResponse| {
+            judged(topic, topic.starts_with("__"), part).expect_err("refused").to_string()
+        };
+        let keyless = "Compacted topic cannot accept message without key.";
+        let ours = part(ErrorCode::InvalidRecord, Some("One or more records have been rejected"), Some(keyless));
+        let cure =
+            "; give every record a key (--key, --key-separator), or take `compact` out of the topic's cleanup.policy";
+        let wanted = format!(
+            "records for t-2 were not taken: INVALID_RECORD (87): One or more records have been rejected: {}{cure}",
+            keyless.trim_end_matches('.')
+        );
+        assert_eq!((told("t", &ours), named_record(&ours)), (wanted, Some(1)));
+        let kafkas =
+            format!("One or more records have been rejected due to [RecordError(batchIndex=1, message='{keyless}')]");
+        let kafkas = told("t", &part(ErrorCode::InvalidRecord, Some(&kafkas), Some(keyless)));
+        assert_eq!(kafkas.matches("without key").count(), 1, "{kafkas}");
+        assert!(kafkas.ends_with(cure), "{kafkas}");
+        let own = told("__consumer_offsets", &part(ErrorCode::InvalidTopicException, None, None));
+        assert!(own.contains("the broker's own") && own.ends_with("choose another topic"), "{own}");
     }
 
     #[test]

@@ -311,7 +311,7 @@ fn records(values: &[&str]) -> Vec<Outgoing> {
 fn send(producer: &mut Producer, records: &[Outgoing]) -> Result<Option<i64>, ClientError> {
     let sent = producer.send(&[(0, records)]);
     match sent.failed {
-        Some((_, e)) => Err(e),
+        Some(unsent) => Err(unsent.error),
         None => Ok(sent.offsets.get(&0).copied().flatten()),
     }
 }
@@ -376,7 +376,10 @@ fn partitions_share_a_request_and_only_those_that_failed_are_sent_again() {
     // The others are acked all the same, and who was refused is named.
     fake.state().faults = [Fault::Produce(ErrorCode::MessageTooLarge)].into();
     let sent = producer.send(&all);
-    assert!(matches!(sent.failed, Some((Some(0), ClientError::Refused { .. }))), "{sent:?}");
+    assert!(
+        matches!(sent.failed, Some(Unsent { partition: Some(0), error: ClientError::Refused { .. }, .. })),
+        "{sent:?}"
+    );
     assert_eq!(sent.offsets.into_keys().collect::<Vec<_>>(), [1, 2, 3, 4]);
     assert_eq!(fake.state().produce_requests, 3);
 }

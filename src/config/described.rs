@@ -6,6 +6,8 @@
 
 use std::borrow::Cow;
 
+use shards::catalog::Endpoint;
+
 use super::keys::{Default, KEYS, Key, Kind};
 use super::{Config, value};
 
@@ -26,6 +28,7 @@ pub struct BrokerSetting {
 pub enum SettingType {
     Boolean,
     Text,
+    Short,
     Int,
     Long,
     List,
@@ -37,10 +40,12 @@ impl BrokerSetting {
     }
 }
 
-/// Every setting that is not behind a topic config, sorted by name. `computed`: what was worked out at start for settings that nobody set.
-pub fn described(config: &Config, computed: &[(&'static str, u64)]) -> Vec<BrokerSetting> {
+/// Every setting that is not behind a topic config, sorted by name. `computed`: what was worked out at start for settings that
+/// nobody set; `endpoints`: where this broker is reached.
+pub fn described(config: &Config, computed: &[(&'static str, u64)], endpoints: &[Endpoint]) -> Vec<BrokerSetting> {
+    let computed = |name: &str| computed.iter().find(|(known, _)| *known == name).map(|(_, value)| value.to_string());
     let ours = KEYS.iter().filter(|key| key.kind != Kind::TopicDefault).map(|key| {
-        let worked_out = computed.iter().find(|(name, _)| *name == key.name).map(|(_, value)| value.to_string());
+        let worked_out = computed(key.name);
         let default = match key.default {
             Default::Is(text) => Some(text.to_owned()),
             Default::Computed(_) => worked_out,
@@ -53,13 +58,14 @@ pub fn described(config: &Config, computed: &[(&'static str, u64)]) -> Vec<Broke
             doc: key.doc.into(),
         }
     });
-    let mut all: Vec<BrokerSetting> = ours.chain(kafkas(config)).collect();
+    let shards = config.given("shards").map(str::to_owned).or_else(|| computed("shards"));
+    let mut all: Vec<BrokerSetting> = ours.chain(kafkas(config, shards.as_deref(), endpoints)).collect();
     all.sort_unstable_by_key(|setting| setting.name);
     all
 }
 
 /// What Kafka's clients and tools look for under a name that is no setting here.
-fn kafkas(config: &Config) -> Vec<BrokerSetting> {
+fn kafkas(config: &Config, shards: Option<&str>, endpoints: &[Endpoint]) -> Vec<BrokerSetting> {
     let fact = |name, kind, given: Option<String>, default: Option<&str>, doc| BrokerSetting {
         name,
         kind,
@@ -67,6 +73,9 @@ fn kafkas(config: &Config) -> Vec<BrokerSetting> {
         default: default.map(str::to_owned),
         doc: Cow::Borrowed(doc),
     };
+    let threads = |name, doc| fact(name, SettingType::Int, None, shards, doc);
+    let node = config.text("node.id").unwrap_or_default();
+    let voter = endpoints.first().map(|endpoint| format!("{node}@{}:{}", endpoint.host, endpoint.port));
     let listeners: Vec<String> =
         config.listeners().iter().map(|listener| format!("{}:PLAINTEXT", listener.name)).collect();
     vec![
@@ -84,6 +93,27 @@ fn kafkas(config: &Config) -> Vec<BrokerSetting> {
             Some("-1"),
             "The same as node.id.",
         ),
+        fact(
+            "controller.quorum.voters",
+            SettingType::List,
+            voter,
+            Some(""),
+            "This broker alone, at its first listener: it keeps the metadata log by itself.",
+        ),
+        fact(
+            "group.consumer.assignors",
+            SettingType::List,
+            None,
+            Some("uniform,range"),
+            "The assignors that the broker has; the first one is taken where a member names none.",
+        ),
+        fact(
+            "group.coordinator.rebalance.protocols",
+            SettingType::List,
+            None,
+            Some("classic,consumer"),
+            "What groups are served; not those of Streams, nor share groups.",
+        ),
         fact("inter.broker.listener.name", SettingType::Text, None, None, "There is no other broker to talk to."),
         fact(
             "listener.security.protocol.map",
@@ -92,6 +122,7 @@ fn kafkas(config: &Config) -> Vec<BrokerSetting> {
             Some(&listeners.join(",")),
             "Every listener speaks without encryption and authentication.",
         ),
+        fact("log.dir", SettingType::List, config.text("data_dir").map(str::to_owned), None, "The same as data_dir."),
         fact(
             "log.dirs",
             SettingType::List,
@@ -105,6 +136,28 @@ fn kafkas(config: &Config) -> Vec<BrokerSetting> {
             Some("broker,controller".to_owned()),
             None,
             "This one process is both the broker and its controller.",
+        ),
+        fact(
+            "offsets.topic.replication.factor",
+            SettingType::Short,
+            None,
+            Some("1"),
+            "There is no other broker that could have a replica.",
+        ),
+        fact(
+            "remote.log.storage.system.enable",
+            SettingType::Boolean,
+            None,
+            Some("false"),
+            "All of a log is on this broker's disk.",
+        ),
+        fact("sasl.enabled.mechanisms", SettingType::List, None, Some(""), "Empty: nobody is asked who he is."),
+        threads("background.threads", "The same as shards: each core does this work beside its requests."),
+        threads("log.cleaner.threads", "The same as shards: each core compacts its own partitions."),
+        threads("num.io.threads", "The same as shards: each core serves its connections and writes its partitions."),
+        threads(
+            "num.network.threads",
+            "The same as shards: each core serves its connections and writes its partitions.",
         ),
     ]
 }
@@ -139,7 +192,11 @@ mod tests {
 
     fn settings(given: &[&str]) -> Vec<BrokerSetting> {
         let flags: Vec<Flag> = given.iter().map(|text| Flag::set(text).expect("a flag")).collect();
-        described(&Config::load(None, [], &flags).expect("good"), &[("memory", 77)])
+        described(&Config::load(None, [], &flags).expect("good"), &[("memory", 77), ("shards", 3)], &at("host.example"))
+    }
+
+    fn at(host: &str) -> [Endpoint; 1] {
+        [Endpoint { name: "PLAINTEXT".into(), host: host.into(), port: 9092, security_protocol: 0 }]
     }
 
     fn find<'a>(settings: &'a [BrokerSetting], name: &str) -> &'a BrokerSetting {
@@ -153,7 +210,10 @@ mod tests {
         assert_eq!(find(&all, "broker.id").value(), Some("4"));
         assert_eq!(find(&all, "read.cache.bytes").value(), Some("1048576"));
         assert_eq!(find(&all, "memory").value(), Some("77"));
-        assert_eq!(find(&all, "log.dirs").value(), Some("/d"));
+        assert_eq!(["log.dir", "log.dirs"].map(|name| find(&all, name).value()), [Some("/d"); 2]);
+        assert_eq!(find(&all, "controller.quorum.voters").value(), Some("4@host.example:9092"));
+        assert_eq!(["shards", "num.io.threads"].map(|name| find(&all, name).value()), [Some("3"); 2]);
+        assert_eq!(find(&settings(&["shards=5"]), "log.cleaner.threads").value(), Some("5"));
         assert_eq!(find(&all, "broker.rack").value(), None);
         assert_eq!(find(&all, "listener.security.protocol.map").value(), Some("PLAINTEXT:PLAINTEXT"));
         assert!(all.iter().all(|setting| !setting.doc.is_empty()));

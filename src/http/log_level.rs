@@ -4,18 +4,30 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{Registry, reload};
 
 /// Changes what the log lets pass. Cheap to clone.
-#[derive(Clone)]
-pub struct LogLevel(reload::Handle<LevelFilter, Registry>);
+#[derive(Clone, Debug)]
+pub struct LogLevel {
+    handle: reload::Handle<LevelFilter, Registry>,
+    /// `log_level`.
+    started: LevelFilter,
+}
 
 impl LogLevel {
     /// A filter for the log, and what changes it.
     pub fn filter(level: LevelFilter) -> (reload::Layer<LevelFilter, Registry>, LogLevel) {
         let (filter, handle) = reload::Layer::new(level);
-        (filter, LogLevel(handle))
+        (filter, LogLevel { handle, started: level })
     }
 
     pub fn set(&self, level: LevelFilter) -> Result<(), reload::Error> {
-        self.0.reload(level)
+        self.handle.reload(level)?;
+        // Seen whatever the level is now.
+        tracing::error!(%level, "the level of the log was changed");
+        Ok(())
+    }
+
+    /// Back to what it was at the start.
+    pub fn unset(&self) -> Result<(), reload::Error> {
+        self.set(self.started)
     }
 }
 

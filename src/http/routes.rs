@@ -129,11 +129,7 @@ async fn set_level(State(site): State<Arc<Site>>, body: Bytes) -> Response {
         return json(StatusCode::BAD_REQUEST, &json!({ "error": why }));
     };
     match site.level.set(wanted) {
-        Ok(()) => {
-            // Seen whatever the level is now.
-            tracing::error!(level = %wanted, "the level of the log was changed");
-            level().await
-        }
+        Ok(()) => level().await,
         Err(e) => json(StatusCode::INTERNAL_SERVER_ERROR, &json!({ "error": e.to_string() })),
     }
 }

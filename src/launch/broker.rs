@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
-use shards::catalog::CatalogSettings;
+use shards::catalog::{CatalogSettings, LoggerChange};
 use shards::group::{GroupSettings, Migration};
 use shards::shard::settings::{CleanerSettings, Layout, ShardSettings};
 use shards::types::base64_url;
@@ -19,15 +19,16 @@ use super::journals::{Journals, journals};
 use super::meta::{DataDir, MetaError};
 use super::preflight::{self, Descriptors, PreflightError};
 use super::process::ProcessPlan;
-use crate::api::{ApiSettings, LogDir, OffsetsTopic, SessionLimits};
+use crate::api::{ApiSettings, LogDir, Logger, OffsetsTopic, SessionLimits};
 use crate::config::described::{BrokerSetting, described};
 use crate::config::keys::KEYS;
 use crate::config::machine::{Machine, raise_open_files};
 use crate::config::topology::{self, Topology, TopologyError};
 use crate::config::value::Listener;
 use crate::config::{Config, ConfigError, Origin};
-use crate::http::HttpPlan;
+use crate::http::{HttpPlan, LogLevel};
 use crate::listen::{Admission, ListenSettings, ListenerPlan, ServerPlan};
+use crate::wire::Str;
 
 /// Least memory of a shard for requests and replies, in bytes: a frame may take half of it.
 const REQUESTS_BYTES_MIN: u64 = 8 << 20;
@@ -120,7 +121,7 @@ pub fn data_dir(config: &Config) -> Result<PathBuf, BrokerError> {
 }
 
 /// Makes the plan, and takes the data directory.
-pub fn plan(config: &Config) -> Result<ProcessPlan, BrokerError> {
+pub fn plan(config: &Config, level: &LogLevel) -> Result<ProcessPlan, BrokerError> {
     preflight::check_clock(SystemTime::now())?;
     let Outline { topology: Topology { cpus, warnings }, memory, journals, addresses } =
         outline(config, &Machine::look())?;
@@ -134,13 +135,23 @@ pub fn plan(config: &Config) -> Result<ProcessPlan, BrokerError> {
     let descriptors = descriptors(config, shards)?;
     let data = DataDir::open(&root, node_id, new_cluster_id)?;
     preflight::check_direct_io(&data.path)?;
+    let layout = Layout { root: root.clone() };
+    if let Some(behind) = preflight::clock_behind(&layout, SystemTime::now()) {
+        tracing::warn!(
+            data_dir = %root.display(),
+            "the clock is {} days behind what the last run left here: it is wrong now, or was then; set it (`timedatectl \
+             set-ntp true`) and start again. Where it was wrong then, records that the broker dated stay as much longer than \
+             retention.ms says",
+            behind.as_secs() / (24 * 3600)
+        );
+    }
     let cluster_id = data.meta.cluster_id.clone();
     tracing::info!(
         data_dir = %root.display(), shards, cpus = %told(&cpus), requests_bytes_per_shard = memory.requests, "starting"
     );
 
     let shard = ShardSettings {
-        layout: Layout { root: root.clone() },
+        layout,
         node_id,
         shards: narrow(shards),
         journal_bytes: journals.least,
@@ -182,17 +193,20 @@ pub fn plan(config: &Config) -> Result<ProcessPlan, BrokerError> {
         ("journal.bytes", journals.least),
         ("journal.bytes.max", journals.most),
         ("segment.files.open.max", shard.open_files as u64),
+        ("batch.decompressed.bytes.max", decompressed_bytes_max(config, memory.requests)),
     ];
-    let described = described(config, &computed).into();
+    let endpoints = endpoints(config, &addresses);
+    let described = described(config, &computed, &endpoints).into();
     let admission =
         Admission::new(number(config, "max.connections.per.shard")).at_most(narrow(descriptors.connections));
-    let server = server(config, &addresses, memory.requests, node_id, &cluster_id, described, admission);
+    let logger = Arc::new(level.clone());
+    let server = server(config, &addresses, memory.requests, node_id, &cluster_id, described, logger, admission);
     Ok(ProcessPlan {
         http: http(config, &root, &cluster_id)?,
         data,
         shard,
         catalog,
-        endpoints: endpoints(config, &addresses),
+        endpoints,
         cpus,
         spin: Duration::from_micros(number(config, "spin_us")),
         io_memory_bytes: narrow(memory.io),
@@ -217,6 +231,20 @@ fn http(config: &Config, data_dir: &Path, cluster_id: &str) -> Result<Option<Htt
         cluster_id: cluster_id.into(),
         data_dir: data_dir.display().to_string().into(),
     }))
+}
+
+impl Logger for LogLevel {
+    fn level(&self) -> Str {
+        LevelFilter::current().to_string().to_ascii_uppercase().into()
+    }
+
+    fn change(&self, change: LoggerChange) -> Result<(), String> {
+        let changed = match change {
+            LoggerChange::Set(level) => self.set(level),
+            LoggerChange::Unset => self.unset(),
+        };
+        changed.map_err(|e| e.to_string())
+    }
 }
 
 fn groups(config: &Config, memory_bytes: u64) -> GroupSettings {
@@ -248,6 +276,7 @@ fn server(
     node_id: i32,
     cluster_id: &str,
     described: Arc<[BrokerSetting]>,
+    logger: Arc<dyn Logger>,
     admission: Admission,
 ) -> ServerPlan {
     let advertised = config.advertised_listeners();
@@ -273,16 +302,12 @@ fn server(
             node_id,
             cluster_id: cluster_id.into(),
             rack: config.text("broker.rack").map(Into::into),
-            log_level: || LevelFilter::current().to_string().to_ascii_uppercase().into(),
+            logger,
             described,
             auto_create_topics: config.flag("auto.create.topics.enable"),
             delete_topics: config.flag("delete.topic.enable"),
             fetch_bytes_max: narrow(config.bytes("fetch.max.bytes")),
-            decompressed_bytes_max: narrow(
-                config
-                    .bytes_given("batch.decompressed.bytes.max")
-                    .unwrap_or(DECOMPRESSED_BYTES_MOST.min(requests_bytes / 2)),
-            ),
+            decompressed_bytes_max: narrow(decompressed_bytes_max(config, requests_bytes)),
             log_dir: LogDir { path: absolute(config.text("data_dir").unwrap_or_default()).into(), space },
             page_partitions_max: number(config, "max.request.partition.size.limit"),
             offsets_topic: OffsetsTopic {
@@ -298,6 +323,10 @@ fn server(
         budget_bytes: narrow(requests_bytes),
         admission,
     }
+}
+
+fn decompressed_bytes_max(config: &Config, requests_bytes: u64) -> u64 {
+    config.bytes_given("batch.decompressed.bytes.max").unwrap_or(DECOMPRESSED_BYTES_MOST.min(requests_bytes / 2))
 }
 
 fn memory(config: &Config, machine_bytes: u64, shards: u64) -> Result<Memory, BrokerError> {
@@ -370,6 +399,7 @@ fn told(cpus: &[Option<usize>]) -> String {
 mod tests {
     use super::*;
     use crate::config::Flag;
+    use crate::config::keys::{Default, Kind};
 
     fn config(settings: &[&str]) -> Config {
         let flags: Vec<Flag> = settings.iter().map(|text| Flag::set(text).expect("a flag")).collect();
@@ -406,8 +436,18 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let data = format!("data_dir={}", dir.path().display());
         let config = config(&[&data, "shards=3", "pin=false", "listeners=A://127.0.0.1:0", "memory=1GiB"]);
-        let plan = plan(&config).expect("a plan");
+        let (_, level) = LogLevel::filter(LevelFilter::INFO);
+        let plan = plan(&config, &level).expect("a plan");
         assert_eq!((plan.cpus.len(), plan.shard.shards, plan.endpoints.len()), (3, 3, 1));
-        assert!(matches!(super::plan(&config), Err(BrokerError::Data(MetaError::Locked { .. }))));
+        let api = (plan.server)(0).api;
+        let told = |name: &str| api.described.iter().find(|setting| setting.name == name).and_then(|s| s.value());
+        assert_eq!(told("batch.decompressed.bytes.max"), Some(api.decompressed_bytes_max.to_string().as_str()));
+        // What acts is told; "none" is what the page of settings says where nothing does.
+        for key in KEYS.iter().filter(|key| key.kind != Kind::TopicDefault) {
+            let acts = matches!(key.default, Default::Is(_))
+                || matches!(key.default, Default::Computed(words) if !words.starts_with("none"));
+            assert!(!acts || told(key.name).is_some(), "{} is told as null", key.name);
+        }
+        assert!(matches!(super::plan(&config, &level), Err(BrokerError::Data(MetaError::Locked { .. }))));
     }
 }

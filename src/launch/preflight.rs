@@ -15,11 +15,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::OFlags;
 use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
+use shards::shard::settings::Layout;
 
 use super::port;
 
 /// 2020-01-01T00:00:00Z. No machine that runs this has lived before.
 const CLOCK_MIN: Duration = Duration::from_secs(1_577_836_800);
+/// So far a clock may be behind without a word: files that are copied, and clocks that are set, may be off by hours.
+const BEHIND_MAX: Duration = Duration::from_secs(24 * 3600);
 /// Descriptors that a process needs without any shard: 64 connections of its HTTP, and what it starts with.
 const DESCRIPTORS_BASE: u64 = 128;
 /// … and what each shard needs besides segments and connections: rings, listeners, the journal, the checkpoint, directories
@@ -80,6 +83,16 @@ pub fn check_clock(now: SystemTime) -> Result<(), PreflightError> {
     }
     let year = 1970 + since.as_secs() / (365 * 24 * 3600 + 6 * 3600);
     Err(PreflightError::Clock { said: year.to_string() })
+}
+
+/// By how much the clock is behind what the last run left, where that is over [`BEHIND_MAX`]: it is wrong now, or was then.
+pub fn clock_behind(layout: &Layout, now: SystemTime) -> Option<Duration> {
+    // What cannot be looked at the start itself tells of.
+    let checkpoints =
+        fs::read_dir(layout.checkpoints()).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+    let written = |path: PathBuf| fs::metadata(path).ok()?.modified().ok();
+    let last = checkpoints.chain([layout.root.join("run")]).filter_map(written).max()?;
+    last.duration_since(now).ok().filter(|behind| *behind > BEHIND_MAX)
 }
 
 /// What the limit of open files is for. Its parts and the fixed needs come to the limit at most, so that no peer can take what
@@ -230,6 +243,23 @@ mod tests {
         assert!(said(1_577_836_799).contains("2019") && said(0).contains("1970"), "{}", said(0));
         assert!(said(0).contains("timedatectl set-ntp true"));
         assert!(check_clock(UNIX_EPOCH - Duration::from_secs(1)).is_err());
+    }
+
+    #[test]
+    fn a_clock_is_behind_by_what_the_newest_file_of_the_last_run_says() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let layout = Layout { root: dir.path().to_owned() };
+        let now = SystemTime::now();
+        assert_eq!(clock_behind(&layout, UNIX_EPOCH), None, "there was no run yet");
+        let write = |path: PathBuf, at: SystemTime| {
+            let file = fs::File::create(path).expect("made");
+            file.set_modified(at).expect("set");
+        };
+        write(dir.path().join("run"), now);
+        fs::create_dir(layout.checkpoints()).expect("made");
+        write(layout.checkpoints().join("0-1"), now + BEHIND_MAX);
+        assert_eq!(clock_behind(&layout, now), None);
+        assert_eq!(clock_behind(&layout, now - BEHIND_MAX), Some(2 * BEHIND_MAX));
     }
 
     #[test]

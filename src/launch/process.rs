@@ -34,7 +34,9 @@ pub enum LaunchError {
     Executor(#[from] UringError),
     #[error(transparent)]
     Core(#[from] CoreError),
-    #[error("signals cannot be caught: {0}")]
+    #[error(
+        "signals cannot be caught: {0}; the process has no memory or descriptors left: raise `ulimit -n`, then start again"
+    )]
     Signals(std::io::Error),
     #[error(transparent)]
     Preflight(#[from] PreflightError),

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use shards::catalog::{Catalog, CatalogError, CatalogRecord, CatalogReply, CatalogSettings, CreatedTopic};
@@ -18,8 +19,8 @@ use super::blocks::BLOCK_BYTES;
 use super::budget::{Held, Lease};
 use super::test_client::{Client, frame};
 use super::*;
-use crate::api::LogDir;
 use crate::api::table::TABLE;
+use crate::api::{LogDir, NoLog};
 use crate::wire::messages::api_versions::ApiVersionsRequest;
 use crate::wire::messages::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
 use crate::wire::messages::init_producer_id::InitProducerIdRequest;
@@ -60,7 +61,7 @@ pub(super) fn plan() -> ServerPlan {
             node_id: 1,
             cluster_id: "cluster".into(),
             rack: None,
-            log_level: || "INFO".into(),
+            logger: Arc::new(NoLog),
             described: [].into(),
             auto_create_topics: true,
             delete_topics: true,

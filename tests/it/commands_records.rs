@@ -9,6 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::broker::Home;
 use crate::commands::{Ran, command, fed, ran, said};
+use crate::http;
 
 #[test]
 fn json_lines_carry_key_headers_partition_and_time_and_come_back_the_same() {
@@ -143,4 +144,73 @@ fn records_are_chosen_by_time() {
     assert_eq!(read(&["-o", "earliest", "-c", "3"]), "012");
     let twice = ran(&home, &["consume", "t", "-o", "5", "--since", "1h"]);
     assert!(twice.code == Some(2) && twice.stderr.contains("keep one of"), "{}", twice.stderr);
+}
+
+#[test]
+fn what_was_acked_is_written_in_every_shape_and_records_are_read_as_yaml() {
+    let home = Home::new();
+    let _broker = home.dev(&[]);
+    said(&home, &["topic", "create", "t", "--partitions", "2"]);
+    let lines =
+        "{\"value\":\"a\",\"partition\":1,\"timestamp\":7}\n{\"value\":\"b: c\",\"partition\":1,\"timestamp\":8}\n";
+    let shown = |shape: &str| {
+        let sent = fed(&home, &["produce", "t", "-i", "json", "-o", shape], lines);
+        assert_eq!((sent.code, sent.stderr.as_str()), (Some(0), "2 records acked for \"t\"\n"));
+        sent.stdout
+    };
+    let json: serde_json::Value = serde_json::from_str(&shown("json")).expect("JSON");
+    let partition = serde_json::json!({"partition": 1, "records": 2, "first_offset": 0, "last_offset": 1});
+    assert_eq!(json, serde_json::json!({"topic": "t", "records": 2, "partitions": [partition]}));
+    let yaml = "topic: t\nrecords: 2\npartitions:\n  - partition: 1\n    records: 2\n    first_offset: 2\n    last_offset: 3\n";
+    assert_eq!(shown("yaml"), yaml);
+    assert_eq!(shown("table"), "partition  records  first  last\n1          2        4      5\n");
+    assert_eq!(fed(&home, &["produce", "t", "-i", "json"], lines).stdout, "");
+
+    let record = |offset: i64, timestamp: i64, value: &str| {
+        format!(
+            "---\ntopic: t\npartition: 1\noffset: {offset}\ntimestamp: {timestamp}\nkey: null\nvalue: {value}\nheaders: []\n"
+        )
+    };
+    let both = record(0, 7, "a") + &record(1, 8, "\"b: c\"");
+    assert_eq!(said(&home, &["consume", "t", "-p", "1", "-n", "2", "-o", "yaml"]), both);
+    let twice = ran(&home, &["consume", "t", "-o", "yaml", "-f", "%s"]);
+    assert!(twice.code == Some(2) && twice.stderr.contains("leave out --format"), "{}", twice.stderr);
+}
+
+#[test]
+fn what_a_topic_refuses_of_records_is_told_with_the_record_and_with_what_to_do() {
+    let home = Home::new();
+    let _broker = home.dev(&[]);
+    said(&home, &["topic", "create", "table", "--config", "cleanup.policy=compact"]);
+    let keyless = fed(&home, &["produce", "table", "-K", ":"], "k:a\nk:b\nno key\n");
+    let told = "corelog: standard input, line 3: records for table-0 were not taken: INVALID_RECORD (87): One or more records \
+                have been rejected: Compacted topic cannot accept message without key; give every record a key (--key";
+    assert!(keyless.code == Some(5) && keyless.stderr.contains(told), "{}", keyless.stderr);
+
+    said(&home, &["consume", "table", "--group", "g"]);
+    let own = fed(&home, &["produce", "__consumer_offsets"], "a\n");
+    let told =
+        "is a topic of the broker's own and takes no records of clients (INVALID_TOPIC_EXCEPTION (17)); choose another";
+    assert!(own.code == Some(5) && own.stderr.contains(told), "{}", own.stderr);
+
+    said(&home, &["topic", "create", "r_2"]);
+    let meets = ran(&home, &["topic", "create", "r.2"]);
+    let told = "collides with existing topic: r_2; choose another name\n";
+    assert!(meets.code == Some(5) && meets.stderr.ends_with(told), "{}", meets.stderr);
+    let unnamed = ran(&home, &["topic", "create", "r 2"]);
+    assert!(unnamed.code == Some(5) && unnamed.stderr.contains("; a name has letters"), "{}", unnamed.stderr);
+}
+
+#[test]
+fn a_port_that_speaks_http_and_an_output_that_is_full_are_told_with_what_to_do() {
+    let home = Home::new();
+    let (_broker, http) = http::start(&home, &[]);
+    let mut other = Home::new();
+    other.address = http;
+    let web = ran(&other, &["topic", "list"]);
+    assert!(web.code == Some(1) && web.stderr.contains("is no Kafka broker"), "{}", web.stderr);
+    assert!(web.stderr.contains("check the port"), "{}", web.stderr);
+    let full = fs::File::options().write(true).open("/dev/full").expect("it is there");
+    let full: Ran = command(&home, &["cluster"]).stdout(full).output().expect("it runs").into();
+    assert!(full.code == Some(1) && full.stderr.contains("make room where it goes"), "{}", full.stderr);
 }

@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::broker::{Broker, Home};
 use crate::ledger::{Appended, Ledger};
 use crate::peer::batch;
+use crate::settings::change_level;
 
 const ANSWER: Duration = Duration::from_secs(20);
 
@@ -241,6 +242,23 @@ fn the_level_of_the_log_changes_while_the_broker_runs() {
     let left = broker.terminate();
     assert!(left.stderr.contains("the level of the log was changed"), "{}", left.stderr);
     assert!(left.stderr.contains("no API with key"), "{}", left.stderr);
+}
+
+#[test]
+fn the_level_of_the_log_changes_for_kafkas_clients_as_well() {
+    let home = Home::new();
+    let (broker, http) = start(&home, &["--set", "log_level=error"]);
+    let mut peer = broker.connect();
+    let level = || get(http, "/v1/log-level").json()["level"].clone();
+    assert_eq!((change_level(&mut peer, Some("WARN")), level()), (ErrorCode::None, "warn".into()));
+    let mut bad = broker.connect();
+    bad.send(&[0x7f, 0xff, 0, 0, 0, 0, 0, 1]);
+    assert_eq!(bad.receive(), None);
+    assert_eq!((change_level(&mut peer, Some("warn")), level()), (ErrorCode::InvalidConfig, "warn".into()));
+    assert_eq!((change_level(&mut peer, None), level()), (ErrorCode::None, "error".into()));
+    let left = broker.terminate();
+    assert_eq!(left.stderr.matches("the level of the log was changed").count(), 2, "{}", left.stderr);
+    assert!(left.stderr.contains("no API with key"), "what closes a connection is a warning: {}", left.stderr);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, SystemTime};
 
 use crate::broker::{Home, NO_HTTP};
 use crate::told::skipped;
@@ -72,15 +73,24 @@ fn open_to_all(home: &Home) {
 #[test]
 fn io_uring_forbidden_by_seccomp_is_told_with_the_profile() {
     let home = Home::new();
-    let mut command = behind(&home, &[]);
-    // SAFETY: between fork and exec only system calls are made, on memory that is there already.
-    unsafe { command.pre_exec(forbid_io_uring) };
-    let said = refusal(command);
-    assert!(said.contains("seccomp") && said.contains("`--security-opt seccomp=unconfined`"), "{said}");
+    for (name, call) in [
+        ("io_uring_setup", libc::SYS_io_uring_setup),
+        ("io_uring_enter", libc::SYS_io_uring_enter),
+        ("io_uring_register", libc::SYS_io_uring_register),
+    ] {
+        for errno in [libc::EPERM, libc::EACCES] {
+            let mut command = behind(&home, &[]);
+            // SAFETY: between fork and exec only system calls are made, on memory that is there already.
+            unsafe { command.pre_exec(move || forbid(call as u32, errno as u32)) };
+            let said = refusal(command);
+            assert!(said.contains(&format!("{name} is forbidden")), "{said}");
+            assert!(said.contains("seccomp") && said.contains("`--security-opt seccomp=unconfined`"), "{said}");
+        }
+    }
 }
 
-/// What container runtimes do: io_uring_setup fails with EPERM, all else goes on.
-fn forbid_io_uring() -> std::io::Result<()> {
+/// What container runtimes do: one call fails, all else goes on.
+fn forbid(call: u32, errno: u32) -> std::io::Result<()> {
     const LOAD_CALL: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
     const IF_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
     const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
@@ -88,8 +98,8 @@ fn forbid_io_uring() -> std::io::Result<()> {
     let mut steps = [
         // The number of the call stands first in what the filter sees.
         step(LOAD_CALL, 0, 0, 0),
-        step(IF_EQUAL, 0, 1, libc::SYS_io_uring_setup as u32),
-        step(RETURN, 0, 0, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
+        step(IF_EQUAL, 0, 1, call),
+        step(RETURN, 0, 0, libc::SECCOMP_RET_ERRNO | errno),
         step(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW),
     ];
     let program = libc::sock_fprog { len: steps.len() as u16, filter: steps.as_mut_ptr() };
@@ -114,7 +124,7 @@ fn an_old_kernel_is_told_with_the_one_that_is_needed() {
     let home = Home::new();
     // The kernel names itself 2.6 to this process.
     let said = refusal(behind(&home, &["setarch", "--uname-2.6"]));
-    assert!(said.contains("this is Linux 2.6.") && said.contains("needs 5.8 or newer"), "{said}");
+    assert!(said.contains("this is Linux 2.6.") && said.contains("needs 5.8 or newer; boot a newer kernel"), "{said}");
 }
 
 #[test]
@@ -223,6 +233,25 @@ fn a_clock_that_was_never_set_is_told_with_how_to_set_it() {
     assert!(said.contains("the clock says that it is 2001, before 2020"), "{said}");
     assert!(said.contains("`timedatectl set-ntp true`"), "{said}");
     assert!(!home.data.exists(), "nothing was made");
+}
+
+#[test]
+fn a_clock_behind_what_the_last_run_left_is_told_and_keeps_nobody_from_starting() {
+    let home = Home::new();
+    home.dev(&[]).terminate();
+    let told = "days behind what the last run left here";
+    let left = home.dev(&[]).terminate();
+    assert!(!left.stderr.contains(told), "{}", left.stderr);
+    // As a run leaves it whose clock is ten days and an hour ahead.
+    let ahead = SystemTime::now() + Duration::from_secs(10 * 24 * 3600 + 3600);
+    fs::File::open(home.data.join("run")).and_then(|run| run.set_modified(ahead)).expect("set");
+    let broker = home.dev(&[]);
+    broker.connect().check_served();
+    let left = broker.terminate();
+    assert!(left.stderr.contains(&format!("the clock is 10 {told}")), "{}", left.stderr);
+    assert!(left.stderr.contains("`timedatectl set-ntp true`"), "{}", left.stderr);
+    let left = home.dev(&[]).terminate();
+    assert!(!left.stderr.contains(told), "the run before dated it anew: {}", left.stderr);
 }
 
 /// A library that stands between a process and the clock. Building corelog needs a C compiler as well.

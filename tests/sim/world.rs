@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use corelog::api::{ApiSettings, LogDir, OffsetsTopic, SessionLimits};
+use corelog::api::{ApiSettings, LogDir, NoLog, OffsetsTopic, SessionLimits};
 use corelog::http::{Ask, CoreReport};
 use corelog::launch::core::{self, CoreError, CorePlan, CoreSummary, Lifecycle};
 use corelog::listen::{Admission, ListenSettings, ListenerPlan, ServerPlan};
@@ -203,7 +203,7 @@ impl World {
                 node_id: 1,
                 cluster_id: "sim-cluster".into(),
                 rack: None,
-                log_level: || "INFO".into(),
+                logger: Arc::new(NoLog),
                 described: [].into(),
                 auto_create_topics: false,
                 delete_topics: true,

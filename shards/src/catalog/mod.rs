@@ -13,6 +13,7 @@ pub mod config;
 mod decide;
 mod format;
 pub mod kafka;
+mod logger;
 mod name;
 mod record;
 mod snapshot;
@@ -29,6 +30,7 @@ pub use command::{
 pub use config::{ConfigError, TopicConfig, TopicDefaults};
 pub use decide::Decision;
 pub use format::RecordError;
+pub use logger::{LoggerChange, ROOT_LOGGER, logger_change};
 pub use name::{METADATA_TOPIC, NAME_BYTES_MAX, check_topic_name, is_internal_topic};
 pub use record::{CatalogRecord, Endpoint, Registration};
 pub use snapshot::SnapshotPlace;

@@ -10,7 +10,7 @@ use std::future::Future;
 use std::rc::Rc;
 
 use shards::catalog::config::LayeredValue;
-use shards::catalog::{Catalog, check_topic_name};
+use shards::catalog::{Catalog, ROOT_LOGGER, check_topic_name};
 
 use super::config_resources::{
     BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP, SOURCE_DEFAULT, SOURCE_LOGGER, TOPIC, layer_code,
@@ -154,11 +154,11 @@ fn synonym(value: &LayeredValue<'_>) -> DescribeConfigsSynonym {
 /// There is one logger: the level of all lines.
 fn loggers(settings: &ApiSettings, asked: &Asked<'_>) -> Vec<DescribeConfigsResourceResult> {
     let root = DescribeConfigsResourceResult {
-        name: Str::from_static("root"),
-        value: Some((settings.log_level)()),
+        name: Str::from_static(ROOT_LOGGER),
+        value: Some(settings.logger.level()),
         config_source: SOURCE_LOGGER,
         documentation: Some(Str::default()),
         ..Default::default()
     };
-    if asked.wants("root") { vec![root] } else { Vec::new() }
+    if asked.wants(ROOT_LOGGER) { vec![root] } else { Vec::new() }
 }

@@ -1,6 +1,13 @@
 //! The APIs of configs: what is set is described, acts, and comes back after a change of its mind; with Kafka's words.
 
+use std::sync::{Mutex, MutexGuard};
+
+use shards::catalog::LoggerChange;
+use tracing::level_filters::LevelFilter;
+
 use super::*;
+use crate::api::Logger;
+use crate::wire::Str;
 use crate::wire::messages::alter_configs::{self, AlterConfigsRequest};
 use crate::wire::messages::describe_configs::{
     DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult, DescribeConfigsResult,
@@ -14,6 +21,7 @@ const SET: i8 = 0;
 const DELETE: i8 = 1;
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
+const LOGGER: i8 = 8;
 
 async fn alter(
     client: &mut Client,
@@ -134,6 +142,80 @@ fn the_settings_of_the_broker_are_told_as_they_act() {
         assert_eq!(told(find("log.flush.interval.messages")).0, Some("1"), "our own default");
         let logger = describe(&mut client, 8, "1", &[]).await.configs;
         assert_eq!((logger[0].name.as_str(), told(&logger[0])), ("root", (Some("INFO"), 6, vec![])));
+    });
+}
+
+/// A log of one's own: those of tests that run beside this one share the process's.
+#[derive(Debug, Default)]
+pub(super) struct TestLog(Mutex<Option<LevelFilter>>);
+
+impl TestLog {
+    fn held(&self) -> MutexGuard<'_, Option<LevelFilter>> {
+        self.0.lock().expect("nobody panicked with it")
+    }
+}
+
+impl Logger for TestLog {
+    fn level(&self) -> Str {
+        self.held().map_or_else(|| "INFO".into(), |level| level.to_string().to_ascii_uppercase().into())
+    }
+
+    fn change(&self, change: LoggerChange) -> Result<(), String> {
+        *self.held() = match change {
+            LoggerChange::Set(level) => Some(level),
+            LoggerChange::Unset => None,
+        };
+        Ok(())
+    }
+}
+
+#[test]
+fn the_level_of_the_log_is_changed_by_its_one_logger_and_told_as_it_is() {
+    with_broker(|rt, addr| async move {
+        let mut client = Client::connect(&rt, addr).await;
+        let cases = [
+            (("root", SET, Some("DEBUG")), ErrorCode::None, "DEBUG"),
+            (("root", SET, Some("debug")), ErrorCode::InvalidConfig, "DEBUG"),
+            (("a.b", SET, Some("WARN")), ErrorCode::InvalidConfig, "DEBUG"),
+            (("root", 2, Some("WARN")), ErrorCode::InvalidRequest, "DEBUG"),
+            (("root", 9, Some("WARN")), ErrorCode::InvalidRequest, "DEBUG"),
+            (("root", SET, Some("FATAL")), ErrorCode::None, "ERROR"),
+            (("root", DELETE, None), ErrorCode::None, "INFO"),
+        ];
+        for (edit, code, level) in cases {
+            assert_eq!(alter(&mut client, LOGGER, "1", &[edit]).await.error_code, code, "{edit:?}");
+            let told = describe(&mut client, LOGGER, "1", &[]).await.configs;
+            assert_eq!(told[0].value.as_deref(), Some(level), "after {edit:?}");
+        }
+        let one = AlterableConfig { name: "root".into(), config_operation: SET, value: Some("WARN".into()) };
+        let resource = AlterConfigsResource { resource_type: LOGGER, resource_name: "1".into(), configs: vec![one] };
+        let request = IncrementalAlterConfigsRequest { resources: vec![resource], validate_only: true };
+        let reply = ask!(client, IncrementalAlterConfigs, request, 1).responses.remove(0);
+        assert_eq!(reply.error_code, ErrorCode::None);
+        let told = describe(&mut client, LOGGER, "1", &["root"]).await.configs;
+        assert_eq!(told[0].value.as_deref(), Some("INFO"), "it was only checked");
+    });
+}
+
+/// Of Kafka's settings those that clients, UIs and admin tools read, one a line.
+const READ_BY_CLIENTS: &str = include_str!("read_by_clients.txt");
+
+#[test]
+fn what_clients_and_tools_read_of_a_broker_is_described() {
+    with_broker(|rt, addr| async move {
+        let mut client = Client::connect(&rt, addr).await;
+        let all = describe(&mut client, BROKER, "1", &[]).await.configs;
+        let is_told = |name: &str| all.iter().any(|config| config.name.as_str() == name);
+        for name in READ_BY_CLIENTS.lines() {
+            // There are neither transactions nor share groups that such a value could act on.
+            let is_missing = ["transaction", "share."].iter().any(|kind| name.starts_with(kind));
+            assert_eq!(is_told(name), !is_missing, "{name}");
+        }
+        let find = |name: &str| all.iter().find(|config| config.name.as_str() == name).expect("told");
+        for name in ["group.consumer.assignors", "group.coordinator.rebalance.protocols", "log.cleaner.threads"] {
+            assert!(find(name).read_only, "{name}");
+        }
+        assert_eq!(find("offsets.topic.replication.factor").config_type, 4);
     });
 }
 

@@ -12,6 +12,7 @@ use super::bootstrap::Bootstrap;
 use super::format::{Format, Separator, separator};
 use super::printer::{Printer, Reader};
 use super::progress::Progress;
+use super::report::yaml_document;
 use super::time::{When, now_ms};
 use super::{Failure, record_json};
 use crate::client::{Consumer, GROWTH_EVERY, Received};
@@ -25,7 +26,7 @@ pub struct Arguments {
     /// The topic to read.
     topic: String,
     /// Where to begin: beginning (earliest), end (latest), an offset, -N for the last N of each partition, or @TIME. Or,
-    /// as in other commands, how to print: json, text; may be given for both.
+    /// as in other commands, how to print: json, yaml, text; may be given for both.
     #[arg(short = 'o', value_name = "BEGIN|SHAPE", value_parser = Either::parse, allow_hyphen_values = true)]
     either: Vec<Either>,
     /// Where to begin, as with -o.
@@ -46,7 +47,7 @@ pub struct Arguments {
     /// Wait for more at the end, instead of stopping there; of partitions that are added, too.
     #[arg(short = 'F', long)]
     follow: bool,
-    /// How to print a record: %s value, %k key, %S and %K their lengths, %h headers, %t topic, %p partition, %o offset,
+    /// How to print a record: %s value, %k key, %S and %K their lengths, %R the value's in 4 bytes, %h headers, %t topic, %p partition, %o offset,
     /// %T timestamp; \n, \t, \xNN. [default: %s\n]
     #[arg(short, long, value_parser = Format::parse)]
     format: Option<Format>,
@@ -58,7 +59,7 @@ pub struct Arguments {
     /// minutes in which it took nothing (45 s while the group shares out its partitions anew) do others get its share.
     #[arg(short, long, value_name = "GROUP", conflicts_with_all = ["partitions", "until"])]
     group: Option<String>,
-    /// How to print: text, or json, one record a line.
+    /// How to print: text, json, one record a line, or yaml, one document a record.
     #[arg(long, value_name = "SHAPE", value_parser = Shape::parse)]
     output: Option<Shape>,
     #[command(flatten)]
@@ -69,6 +70,7 @@ pub struct Arguments {
 enum Shape {
     Text,
     Json,
+    Yaml,
 }
 
 impl Shape {
@@ -76,7 +78,8 @@ impl Shape {
         match text {
             "text" => Ok(Shape::Text),
             "json" => Ok(Shape::Json),
-            _ => Err(format!("\"{text}\" is none of text, json")),
+            "yaml" => Ok(Shape::Yaml),
+            _ => Err(format!("\"{text}\" is none of text, json, yaml")),
         }
     }
 }
@@ -91,7 +94,7 @@ enum Either {
 impl Either {
     fn parse(text: &str) -> Result<Either, String> {
         let shape = Shape::parse(text).map(Either::Shape);
-        shape.or_else(|_| Begin::parse(text).map(Either::Begin)).map_err(|why| format!("{why}, text, json"))
+        shape.or_else(|_| Begin::parse(text).map(Either::Begin)).map_err(|why| format!("{why}, text, json, yaml"))
     }
 }
 
@@ -121,8 +124,8 @@ impl Arguments {
 
 pub fn run(args: &Arguments) -> Result<(), Failure> {
     let from = args.begin()?;
-    if args.shape() == Shape::Json && (args.format.is_some() || args.key_separator.is_some()) {
-        let hint = "-o json prints all of a record: leave out --format and --key-separator, or json";
+    if args.shape() != Shape::Text && (args.format.is_some() || args.key_separator.is_some()) {
+        let hint = "json and yaml print all of a record: leave out --format and --key-separator, or -o";
         return Err(Failure::Usage(hint.to_owned()));
     }
     let mut cluster = args.bootstrap.connect()?;
@@ -185,6 +188,10 @@ pub fn run(args: &Arguments) -> Result<(), Failure> {
 fn print(args: &Arguments, record: &Received, out: &mut Vec<u8>) {
     match args.shape() {
         Shape::Json => record_json::print(&args.topic, record, out),
+        Shape::Yaml => {
+            out.extend_from_slice(yaml_document(&record_json::value(&args.topic, record)).as_bytes());
+            out.push(b'\n');
+        }
         Shape::Text => {
             if let Some(separator) = &args.key_separator {
                 out.extend_from_slice(record.key.as_deref().unwrap_or_default());

@@ -13,15 +13,17 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
+use serde_json::{Value, json};
 use shards::batch::Compression;
 
 use self::input::{Input, Piece, Place, Source};
 use self::pace::Pace;
 use super::bootstrap::{Bootstrap, pair};
 use super::progress::Progress;
+use super::report::{Shape, Shown, table};
 use super::time::now_ms;
 use super::{Failure, format, output, record_json, signals};
-use crate::client::{ClientError, Outgoing, Producer, Sent};
+use crate::client::{ClientError, Outgoing, Producer, Sent, Unsent};
 
 /// A batch is sent when it has these bytes, and has more only if one record does; well below Kafka's default limit of 1 MiB.
 const BATCH_BYTES: usize = 256 << 10;
@@ -69,6 +71,9 @@ pub struct Arguments {
     /// Send so many records a second, and no more.
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     rate: Option<u32>,
+    /// Write to standard output what was acked, by partition: records, the first offset and the last.
+    #[arg(short, long, value_enum)]
+    output: Option<Shape>,
     #[command(flatten)]
     bootstrap: Bootstrap,
 }
@@ -107,11 +112,11 @@ pub fn run(args: &Arguments) -> Result<(), Failure> {
     let typed = args.files.is_empty() && stdin().is_terminal();
     let mut progress = Progress::new(source.bytes, !typed);
     let mut pace = args.rate.map(|rate| Pace::new(rate, Instant::now()));
-    let mut sent = 0u64;
+    let mut acked = Acked::default();
     let outcome = loop {
         let gathered = gather(&source, args, &producer, pace.as_mut(), &stop);
         // What came before a record that is wrong is sent all the same.
-        let failed = send(&mut producer, &gathered.batches, &mut sent).err().or(gathered.failed);
+        let failed = send(&mut producer, &gathered.batches, &mut acked).err().or(gathered.failed);
         let records = gathered.batches.values().map(|batch| batch.records.len() as u64).sum();
         progress.advance(gathered.taken, records);
         match failed {
@@ -121,9 +126,52 @@ pub fn run(args: &Arguments) -> Result<(), Failure> {
         }
     };
     drop(progress);
-    let plural = if sent == 1 { "" } else { "s" };
-    output::note(&format!("{sent} record{plural} acked for \"{}\"", args.topic));
-    outcome
+    let records = acked.records();
+    let plural = if records == 1 { "" } else { "s" };
+    output::note(&format!("{records} record{plural} acked for \"{}\"", args.topic));
+    let told = args.output.map_or(Ok(()), |output| acked.show(&args.topic, output));
+    outcome.and(told)
+}
+
+/// What was acked, by partition.
+#[derive(Debug, Default)]
+struct Acked(BTreeMap<i32, Stretch>);
+
+/// Of one partition. Offsets are `None` where the broker did not know them any more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Stretch {
+    records: u64,
+    first: Option<i64>,
+    last: Option<i64>,
+}
+
+impl Acked {
+    /// A batch of at least one record, the first of them at this offset.
+    fn add(&mut self, partition: i32, records: usize, offset: Option<i64>) {
+        let stretch = self.0.entry(partition).or_default();
+        stretch.records += records as u64;
+        stretch.first = stretch.first.or(offset);
+        stretch.last = offset.map(|offset| offset.saturating_add_unsigned(records as u64 - 1)).or(stretch.last);
+    }
+
+    fn records(&self) -> u64 {
+        self.0.values().map(|stretch| stretch.records).sum()
+    }
+
+    fn show(&self, topic: &str, output: Shape) -> Result<(), Failure> {
+        let of_partition = |(partition, stretch): (&i32, &Stretch)| {
+            let Stretch { records, first, last } = stretch;
+            json!({ "partition": partition, "records": records, "first_offset": first, "last_offset": last })
+        };
+        let partitions: Vec<Value> = self.0.iter().map(of_partition).collect();
+        let data = json!({ "topic": topic, "records": self.records(), "partitions": partitions });
+        let offset = |offset: Option<i64>| offset.map_or_else(|| "-".to_owned(), |offset| offset.to_string());
+        let row = |(partition, stretch): (&i32, &Stretch)| {
+            vec![partition.to_string(), stretch.records.to_string(), offset(stretch.first), offset(stretch.last)]
+        };
+        let rows: Vec<Vec<String>> = self.0.iter().map(row).collect();
+        Shown { output }.show(&data, || table(&["partition", "records", "first", "last"], &rows))
+    }
 }
 
 /// The records of one partition, and where each stood.
@@ -135,7 +183,7 @@ struct Batch {
 }
 
 /// Sends all; a request has one batch of a partition at most.
-fn send(producer: &mut Producer, batches: &BTreeMap<i32, Batch>, sent: &mut u64) -> Result<(), Failure> {
+fn send(producer: &mut Producer, batches: &BTreeMap<i32, Batch>, acked: &mut Acked) -> Result<(), Failure> {
     let mut rest: Vec<_> =
         batches.iter().map(|(partition, batch)| (*partition, split(&batch.records), batch.places.as_slice())).collect();
     loop {
@@ -145,13 +193,20 @@ fn send(producer: &mut Producer, batches: &BTreeMap<i32, Batch>, sent: &mut u64)
             return Ok(());
         }
         let Sent { offsets, failed } = producer.send(&together);
-        let acked = together.iter().filter(|(partition, _)| offsets.contains_key(partition));
-        *sent += acked.map(|(_, records)| records.len() as u64).sum::<u64>();
-        if let Some((partition, error)) = failed {
-            let refused = rest.iter().find(|(of, ..)| Some(*of) == partition);
-            let place = refused.and_then(|(.., places)| places.first());
-            let near = place.map_or_else(String::new, |place| format!("near {place}: "));
-            return Err(Failure::from(error).after(&near));
+        for (partition, records) in &together {
+            if let Some(offset) = offsets.get(partition) {
+                acked.add(*partition, records.len(), *offset);
+            }
+        }
+        if let Some(Unsent { partition, record, error }) = failed {
+            let refused = rest.iter().find(|(of, ..)| Some(*of) == partition).map(|(.., places)| *places);
+            let place = |at: usize| refused.and_then(|places| places.get(at));
+            let at = match (record.and_then(place), place(0)) {
+                (Some(place), _) => format!("{place}: "),
+                (None, Some(first)) => format!("near {first}: "),
+                (None, None) => String::new(),
+            };
+            return Err(Failure::from(error).after(&at));
         }
         for (partition, _, places) in &mut rest {
             let records = together.iter().find(|(of, _)| of == partition).map_or(0, |(_, records)| records.len());
@@ -248,7 +303,7 @@ fn gather(
         let piece = match next(source, deadline, stop) {
             Ok(Ok(piece)) => piece,
             Ok(Err(e)) => {
-                gathered.failed = Some(Failure::Runtime(format!("the input cannot be read: {e}")));
+                gathered.failed = Some(unreadable(&e));
                 return gathered;
             }
             Err(Without::Late) => return gathered,
@@ -290,10 +345,16 @@ fn gather(
 /// What a stop leaves of the input; nothing if all that came was sent.
 fn left_out(source: &Source) -> Option<Failure> {
     let first = source.pieces.try_recv().ok()?;
-    Some(Failure::Runtime(match first {
-        Ok(piece) => format!("it was stopped before {}; what came before that is acked", piece.place),
-        Err(e) => format!("the input cannot be read: {e}"),
-    }))
+    Some(match first {
+        Ok(piece) => Failure::Runtime(format!("it was stopped before {}; what came before that is acked", piece.place)),
+        Err(e) => unreadable(&e),
+    })
+}
+
+fn unreadable(error: &io::Error) -> Failure {
+    Failure::Runtime(format!(
+        "the input cannot be read: {error}; records before that were sent: mend it, then go on from there"
+    ))
 }
 
 /// The record of a piece, and the partition that it goes to.
@@ -357,6 +418,18 @@ mod tests {
         assert_eq!(counts(&[small; 3]), [2, 1]);
         assert_eq!(counts(&[small, large]), [1, 1]);
         assert_eq!(counts(&[large, small, small, 0, large, large]), [1, 2, 1, 1, 1]);
+    }
+
+    #[test]
+    fn what_was_acked_is_counted_by_partition_from_its_first_offset_to_its_last() {
+        let mut acked = Acked::default();
+        acked.add(1, 3, Some(10));
+        acked.add(0, 1, None);
+        acked.add(1, 2, Some(20));
+        acked.add(1, 1, None);
+        let all: Vec<_> = acked.0.iter().map(|(partition, s)| (*partition, s.records, s.first, s.last)).collect();
+        assert_eq!(all, [(0, 1, None, None), (1, 6, Some(10), Some(21))]);
+        assert_eq!(acked.records(), 7);
     }
 
     #[test]

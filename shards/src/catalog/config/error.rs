@@ -45,4 +45,8 @@ pub enum ConfigError {
     NotLonger { longer: String, shorter: String },
     #[error("Logger {logger} does not exist!")]
     NoLogger { logger: String },
+    #[error(
+        "Cannot set the log level of {logger} to {level} as it is not a supported log level. Valid log levels are {known}"
+    )]
+    NoLogLevel { logger: String, level: String, known: String },
 }

@@ -4,6 +4,7 @@
 
 use super::super::command::{CatalogError, ConfigEdit, ConfigOp};
 use super::super::config::{CONFIG_BYTES_MAX, ConfigError, check_dynamic, is_dynamic, setting_key};
+use super::super::logger::logger_change;
 use super::super::record::CatalogRecord;
 use super::super::state::Catalog;
 use super::alter::{Settings, difference, edited, invalid};
@@ -29,18 +30,14 @@ impl Catalog {
         Ok(changes.map(|(key, value)| CatalogRecord::BrokerConfig { broker, key, value }).collect())
     }
 
-    /// No client changes a log level: they are the process's, and change over HTTP. So what is left is what Kafka says of a
-    /// logger that it lacks.
+    /// Whether the log levels of this broker may be changed so. They are the process's: whoever asked changes them then.
     pub(super) fn alter_logger(&self, name: &str, edit: &ConfigEdit) -> Result<(), CatalogError> {
         let ConfigEdit::Incremental(edits) = edit else { return Err(invalid("Unknown resource type 8")) };
         let (ours, id) = (self.settings.node_id, node_number(name)?);
         if id != ours {
             return Err(invalid(&format!("Unexpected node id. Expected {ours}, but received {id}")));
         }
-        match edits.first() {
-            None => Ok(()),
-            Some((logger, ..)) => Err(ConfigError::NoLogger { logger: logger.clone() }.into()),
-        }
+        logger_change(edits).map(|_| ())
     }
 }
 

@@ -4,6 +4,7 @@
 use std::fs;
 use std::future::Future;
 use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -15,6 +16,7 @@ use glommio::io::DmaFile;
 use glommio::{LocalExecutor, LocalExecutorBuilder, Placement, PoolPlacement};
 use rustix::fs::SeekFrom;
 use rustix::io::Errno;
+use rustix::io_uring::{self, IoringEnterFlags, IoringRegisterOp};
 use rustix::process::{Resource, Rlimit};
 
 use super::file::{PROC_DESCRIPTORS, by_descriptor, io_error};
@@ -46,12 +48,18 @@ pub struct UringConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
     #[error(
-        "this kernel has no io_uring (it is Linux {release}): corelog needs Linux {}.{} or newer, built with io_uring",
+        "this kernel has no io_uring (it is Linux {release}): corelog needs Linux {}.{} or newer, built with io_uring; boot one \
+         (those of Debian 11, Ubuntu 22.04, RHEL 9 and later do)",
         KERNEL_MIN.0,
         KERNEL_MIN.1
     )]
     NoIoUring { release: String },
-    #[error("this is Linux {release}: corelog needs {}.{} or newer", KERNEL_MIN.0, KERNEL_MIN.1)]
+    #[error(
+        "this is Linux {release}: corelog needs {}.{} or newer; boot a newer kernel (Debian 11, Ubuntu 22.04, RHEL 9 and later \
+         have one)",
+        KERNEL_MIN.0,
+        KERNEL_MIN.1
+    )]
     KernelTooOld { release: String },
     #[error(
         "io_uring is switched off by the sysctl kernel.io_uring_disabled = {value}: allow it with \
@@ -59,10 +67,10 @@ pub enum LaunchError {
     )]
     DisabledBySysctl { value: String },
     #[error(
-        "io_uring is forbidden to this process, most likely by a container's seccomp profile: run with one that allows \
+        "{call} is forbidden to this process, most likely by a container's seccomp profile: run with one that allows \
          io_uring_setup, io_uring_enter and io_uring_register (Docker: `--security-opt seccomp=unconfined`)"
     )]
-    ForbiddenBySeccomp,
+    ForbiddenBySeccomp { call: &'static str },
     #[error(
         "the limit of locked memory is {limit_bytes} bytes: corelog needs at least {MEMLOCK_BYTES_MIN} per process; raise it \
          with `ulimit -l unlimited`, `LimitMEMLOCK=infinity` (systemd) or `--ulimit memlock=-1` (Docker)"
@@ -221,20 +229,40 @@ fn check_io_uring() -> Result<(), LaunchError> {
     if kernel_version(&release).is_some_and(|version| version < KERNEL_MIN) {
         return Err(LaunchError::KernelTooOld { release });
     }
-    let mut params = rustix::io_uring::io_uring_params::default();
+    let mut params = io_uring::io_uring_params::default();
     // SAFETY: a ring of one entry, with default parameters that point nowhere; its descriptor is closed at once.
-    match unsafe { rustix::io_uring::io_uring_setup(1, &mut params) } {
-        Ok(_ring) => Ok(()),
+    match unsafe { io_uring::io_uring_setup(1, &mut params) } {
+        Ok(ring) => check_ring(&ring),
         Err(Errno::NOSYS) => Err(LaunchError::NoIoUring { release }),
         Err(Errno::PERM | Errno::ACCESS) => Err(match disabled_by_sysctl() {
             Some(value) => LaunchError::DisabledBySysctl { value },
-            None => LaunchError::ForbiddenBySeccomp,
+            None => LaunchError::ForbiddenBySeccomp { call: "io_uring_setup" },
         }),
         Err(Errno::NOMEM) => {
             Err(LaunchError::LockedMemory { limit_bytes: locked_memory().current.unwrap_or(u64::MAX) })
         }
         Err(e) => Err(LaunchError::IoUring(e.into())),
     }
+}
+
+/// The two other calls, each in a way that does nothing: a profile may allow one and forbid another.
+fn check_ring(ring: &OwnedFd) -> Result<(), LaunchError> {
+    // What is asked of the kernel's operations: of none.
+    let mut probe = io_uring::io_uring_probe::default();
+    // SAFETY: with room for no operation the kernel reads and writes the head alone, and `probe` is one.
+    let registered =
+        unsafe { io_uring::io_uring_register(ring, IoringRegisterOp::RegisterProbe, (&raw mut probe).cast(), 0) };
+    // SAFETY: nothing is submitted and nothing waited for.
+    let entered = unsafe { io_uring::io_uring_enter(ring, 0, 0, IoringEnterFlags::empty()) };
+    for (call, done) in [("io_uring_register", registered), ("io_uring_enter", entered)] {
+        match done {
+            Ok(_) => {}
+            // Where there is a ring, there is the call.
+            Err(Errno::PERM | Errno::ACCESS | Errno::NOSYS) => return Err(LaunchError::ForbiddenBySeccomp { call }),
+            Err(e) => return Err(LaunchError::IoUring(e.into())),
+        }
+    }
+    Ok(())
 }
 
 /// 1 keeps io_uring from processes without privileges only, 2 from all.
@@ -345,7 +373,7 @@ mod tests {
     fn every_reason_names_its_own_cure() {
         let said = |e: LaunchError| e.to_string();
         assert!(said(LaunchError::DisabledBySysctl { value: "2".into() }).contains("sysctl -w"));
-        assert!(said(LaunchError::ForbiddenBySeccomp).contains("seccomp"));
+        assert!(said(LaunchError::ForbiddenBySeccomp { call: "io_uring_enter" }).contains("seccomp"));
         assert!(said(LaunchError::LockedMemory { limit_bytes: 65_536 }).contains("LimitMEMLOCK"));
         assert!(said(LaunchError::KernelTooOld { release: "4.4".into() }).contains("5.8 or newer"));
     }
