@@ -266,6 +266,15 @@ fn a_run_that_cannot_be_is_refused_in_words() {
     assert!(shape.code == Some(2) && shape.stderr.contains("say --partitions 2"), "{}", shape.stderr);
     let small = ran(&home, &["bench", "--topic", "t", "--partitions", "2", "--record-size", "8"]);
     assert!(small.code == Some(2) && small.stderr.contains("--record-size"), "{}", small.stderr);
+    // Made by now or not: no batch of a topic with its defaults takes it, and a thousand a second would be all the memory.
+    let large = ran(&home, &["bench", "--topic", "large", "--record-size", "100000000"]);
+    assert!(large.code == Some(2) && large.stderr.contains("raise its max.message.bytes"), "{}", large.stderr);
+    let once = ["--rate", "50", "--arrivals", "bursts:500", "--duration", "1s"];
+    let once = ran(&home, &[&["bench", "--topic", "t", "--partitions", "2"], &once[..]].concat());
+    assert!(once.code == Some(2) && once.stderr.contains("--arrivals bursts:500"), "{}", once.stderr);
+    let seldom = ["--rate", "0.1", "--warmup", "100ms", "--duration", "300ms"];
+    let seldom = ran(&home, &[&["bench", "--topic", "t", "--partitions", "2"], &seldom[..]].concat());
+    assert!(seldom.code == Some(1) && seldom.stderr.contains("nothing was measured"), "{}", seldom.stderr);
     let fast = ran(&home, &["bench", "--topic", "t", "--partitions", "2", "--rate", "1e12"]);
     assert!(fast.code == Some(2) && fast.stderr.contains("--rate"), "{}", fast.stderr);
     drop(broker);
