@@ -130,6 +130,7 @@ fn a_report_has_everything_in_files_that_load_nothing() {
     let dir = blocked.to_str().expect("UTF-8");
     let done = bench(&home, &["--topic", "b", "--rate", "1000", "--out", dir]);
     assert!(done.code == Some(1) && done.stderr.contains("result.json cannot be written"), "{}", done.stderr);
+    assert_eq!(done.stderr.matches("cannot be written").count(), 1, "{}", done.stderr);
     for name in ["ack.hgrm", "percentiles.svg", "report.html"] {
         assert!(blocked.join(name).is_file(), "{name}");
     }
