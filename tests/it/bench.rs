@@ -173,6 +173,12 @@ fn a_report_shows_where_the_broker_spent_the_measured_time_and_nothing_of_what_i
     let settings = json["broker_software"]["settings"]["settings"].as_array().map_or(0, Vec::len);
     assert!(settings > 50, "{}", json["broker_software"]);
     assert_eq!(json["plan"]["admin"], admin);
+    // No process is named: the broker says itself what it spends.
+    assert!(json["plan"]["broker_pid"].is_null() && json["broker"]["cpu_s_per_gib"].is_number(), "{}", json["broker"]);
+    assert!(done.stdout.contains("broker: ") && done.stdout.contains("s of processor for each GiB"), "{}", done.stdout);
+    // It is asked for while the broker is measured.
+    let buckets = http::get(admin.parse().expect("an address"), "/v1/stages/buckets").body;
+    assert!(buckets.len() > 1000 && buckets.lines().count() == 1, "{} bytes", buckets.len());
     let page = text("report.html");
     for told in ["<td>produce total</td>", "the stages of fetch requests", &format!("histograms at {admin}")] {
         assert!(page.contains(told), "{told}");
