@@ -22,8 +22,8 @@ pub enum BenchError {
     Plan(String),
     #[error("the system refuses {what}: {source}")]
     System { what: &'static str, source: io::Error },
-    #[error("{} cannot be written: {source}; name another directory with --out", path.display())]
-    Report { path: PathBuf, source: io::Error },
+    #[error("{}; name another directory with --out", unwritten(.0))]
+    Report(Vec<(PathBuf, io::Error)>),
     #[error("{} is no result of a run that can be merged: {why}", path.display())]
     Unread { path: PathBuf, why: String },
     #[error("{what} is {} in {} and {} in {}; runs of one load are merged only", values[0], names[0], values[1], names[1])]
@@ -37,6 +37,20 @@ pub enum BenchError {
     Group { members: u32, wait: Duration },
     #[error("a thread of the run ended in a panic: {0}; this is a bug of corelog's")]
     Panicked(String),
+}
+
+/// Files that cannot be written, those with the same cause together.
+fn unwritten(files: &[(PathBuf, io::Error)]) -> String {
+    let mut causes: Vec<(String, Vec<String>)> = Vec::new();
+    for (path, error) in files {
+        let (name, cause) = (path.display().to_string(), error.to_string());
+        match causes.iter_mut().find(|(known, _)| *known == cause) {
+            Some((_, names)) => names.push(name),
+            None => causes.push((cause, vec![name])),
+        }
+    }
+    let told = causes.into_iter().map(|(cause, names)| format!("{} cannot be written: {cause}", names.join(", ")));
+    told.collect::<Vec<_>>().join("; ")
 }
 
 impl BenchError {

@@ -98,7 +98,7 @@ pub struct Outcome {
     pub reader_cpu: Duration,
     /// The share of its time, from 0 to 1, that a reader worked: of several the one that did most.
     pub reader_busy: f64,
-    /// What the broker spent on the measured part, if its process is known.
+    /// What the broker spent on the measured part, if its process is known or it tells.
     pub broker: Option<Usage>,
     /// Where the broker's time went meanwhile, as it says itself; otherwise why that is not known.
     pub stages: Result<BrokerStages, String>,
@@ -165,6 +165,7 @@ impl Outcome {
     /// Why the figures do not say what the run was to find out.
     pub fn doubts(&self) -> Vec<String> {
         let mut doubts = self.merged_doubts.clone();
+        doubts.extend(self.nothing());
         doubts.extend(self.lag());
         doubts.extend(self.busy_reader());
         let Load::Rate(rate) = self.plan.load else { return doubts };
@@ -178,6 +179,15 @@ impl Outcome {
             doubts.extend(self.not_held(rate));
         }
         doubts
+    }
+
+    /// Quantiles of no record at all are none, and would be shown as 0 µs.
+    fn nothing(&self) -> Option<String> {
+        (self.tally.ack.count() == 0 && !self.is_partial()).then(|| {
+            "nothing was measured: no record was made between the warm-up and the end; ask for a longer --duration, or smaller \
+             bursts"
+                .to_owned()
+        })
     }
 
     /// The first of the quantiles that are shown of which too much is the generator's own.
@@ -368,6 +378,19 @@ pub mod tests {
         assert!(!outcome(Arrivals::Constant, 970, 0).is_valid());
         assert!(outcome(Arrivals::Poisson, 970, 0).is_valid());
         assert!(!outcome(Arrivals::Poisson, 800, 0).is_valid());
+    }
+
+    #[test]
+    fn a_run_that_measured_nothing_is_invalid_however_little_was_due_for_sure() {
+        for load in [Load::Rate(1000.0), Load::Max] {
+            let mut run = outcome(Arrivals::Bursts(500), 0, 0);
+            run.plan.load = load;
+            let doubts = run.doubts();
+            assert!(doubts.len() == 1 && doubts[0].contains("nothing was measured"), "{doubts:?}");
+            // Of one that broke off nothing else is expected, and that is told.
+            run.failures.push("it broke".to_owned());
+            assert!(!run.is_valid() && run.doubts().is_empty(), "{:?}", run.doubts());
+        }
     }
 
     #[test]

@@ -16,6 +16,11 @@ const RATE_MAX: f64 = 1e8;
 
 /// As Kafka's largest batch.
 const RECORD_BYTES_MAX: usize = 1 << 30;
+/// What the requests of a closed loop may hold that are on their way, all together: it makes as many as may be, however slow
+/// the broker is.
+const IN_FLIGHT_BYTES_MAX: u64 = 4 << 30;
+/// A burst is this share of what is due while it is measured, or less: few large ones may all miss it, or be all that is lost.
+const BURST_SHARE_MAX: f64 = 0.25;
 /// No codec makes records smaller by more than that for sure.
 const COMPRESSIBILITY_MAX: f64 = 32.0;
 /// Each takes eight bytes of memory.
@@ -116,8 +121,32 @@ impl Plan {
             Load::Rate(rate) if !(rate.is_finite() && (RATE_MIN..=RATE_MAX).contains(&rate)) => {
                 Err(format!("--rate {rate}: ask for {RATE_MIN} to {RATE_MAX} records a second, or for `max`"))
             }
-            _ => Ok(()),
+            Load::Rate(rate) => self.check_bursts(rate * self.duration.as_secs_f64()),
+            Load::Max => self.check_in_flight(),
         }
+    }
+
+    fn check_bursts(&self, due: f64) -> Result<(), String> {
+        let Arrivals::Bursts(of) = self.arrivals else { return Ok(()) };
+        if f64::from(of) <= due * BURST_SHARE_MAX {
+            return Ok(());
+        }
+        Err(format!(
+            "--arrivals bursts:{of}: while it is measured {due:.0} records are due, and a burst is a quarter of them at most; \
+             ask for a longer --duration, or smaller bursts"
+        ))
+    }
+
+    fn check_in_flight(&self) -> Result<(), String> {
+        let each = self.batch_bytes.max(self.sizes.most()) as u64;
+        let requests = u64::from(self.clients).saturating_mul(self.in_flight as u64);
+        if each.saturating_mul(requests) <= IN_FLIGHT_BYTES_MAX {
+            return Ok(());
+        }
+        Err(format!(
+            "--rate max: {requests} requests of up to {each} bytes may be on their way, and they hold {IN_FLIGHT_BYTES_MAX} bytes \
+             together at most; ask for a smaller --record-size or --batch-size, fewer --clients, or a lower --in-flight"
+        ))
     }
 }
 
@@ -155,7 +184,7 @@ pub mod tests {
 
     #[test]
     fn what_no_run_can_do_is_refused_with_the_flag_that_asks_for_it() {
-        let wrong: [(fn(&mut Plan), &str); 9] = [
+        let wrong: [(fn(&mut Plan), &str); 13] = [
             (|plan| plan.sizes = Sizes::Fixed(STAMP_BYTES - 1), "--record-size 23"),
             (|plan| plan.sizes = Sizes::Even(300, 200), "--record-size 300..200"),
             (|plan| plan.sizes = Sizes::Varied(1 << 30), "--record-size varied:"),
@@ -165,8 +194,26 @@ pub mod tests {
             (|plan| plan.keys = Some(KeyRange { count: 1, skew: f64::INFINITY }), "--key-skew inf"),
             (|plan| plan.load = Load::Rate(1e9), "--rate"),
             (|plan| plan.read_after = Duration::from_secs(2), "--read-after"),
+            // 1000 are due.
+            (|plan| plan.arrivals = Arrivals::Bursts(251), "bursts:251"),
+            (
+                |plan| (plan.load, plan.sizes) = (Load::Max, Sizes::Fixed(1_000_000_000)),
+                "5 requests of up to 1000000000 bytes",
+            ),
+            (|plan| (plan.load, plan.clients) = (Load::Max, u32::MAX), "--rate max"),
+            (|plan| (plan.load, plan.batch_bytes) = (Load::Max, usize::MAX), "--batch-size"),
         ];
-        assert_eq!(plan().check(), Ok(()));
+        let sound: [fn(&mut Plan); 4] = [
+            |_| {},
+            |plan| plan.arrivals = Arrivals::Bursts(250),
+            |plan| (plan.load, plan.clients, plan.batch_bytes) = (Load::Max, 1000, 256 << 10),
+            |plan| plan.sizes = Sizes::Fixed(1_000_000_000),
+        ];
+        for change in sound {
+            let mut plan = plan();
+            change(&mut plan);
+            assert_eq!(plan.check(), Ok(()), "{plan:?}");
+        }
         for (spoil, named) in wrong {
             let mut plan = plan();
             spoil(&mut plan);

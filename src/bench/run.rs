@@ -65,8 +65,13 @@ pub fn run(plan: &Plan, stop: &AtomicBool, tell: &mut dyn FnMut(&Second)) -> Res
     let measured = thread::scope(|scope| {
         let (word, ended) = channel();
         let [(writing_on, over), (writing_still, over_too)] = [channel(), channel()];
-        let looking = http.map(|http| scope.spawn(move || stages::watch(&http, times, &over)));
-        let spending = plan.broker_pid.map(|pid| scope.spawn(move || usage::watch(pid, times, &over_too)));
+        let looking = http.as_ref().map(|http| scope.spawn(move || stages::watch(http, times, &over)));
+        // A process on this machine is better looked at than asked.
+        let spending = match (plan.broker_pid, &http) {
+            (Some(pid), _) => Some(scope.spawn(move || usage::watch(|| usage::process_cpu(pid), times, &over_too))),
+            (None, Ok(http)) => Some(scope.spawn(move || usage::watch(|| stages::process_cpu(http), times, &over_too))),
+            (None, Err(_)) => None,
+        };
         let mut writing = Vec::new();
         for (number, (writer, meter)) in writers.into_iter().zip(&meters).enumerate() {
             let to = Shared {
@@ -114,7 +119,10 @@ pub fn run(plan: &Plan, stop: &AtomicBool, tell: &mut dyn FnMut(&Second)) -> Res
         };
         drop((writing_on, writing_still));
         let spent = spending.and_then(|spending| joined(spending).ok().flatten());
-        let stages = looking.and_then(|looking| joined(looking).unwrap_or_else(|e| Err(e.to_string())));
+        let stages = looking.map_err(Clone::clone);
+        let stages = stages.and_then(|looking| joined(looking).unwrap_or_else(|e| Err(e.to_string())));
+        // One that was started anew has told of two processes.
+        let spent = spent.filter(|_| plan.broker_pid.is_some() || stages.is_ok());
         let written: Vec<Result<Written, BenchError>> = writing.into_iter().map(joined).collect();
         let all = written.iter().flatten().flat_map(|written| written.acked.clone()).collect::<Acked>();
         acked.get_or_init(|| all);

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use shards::batch::{Compression, HEADER_BYTES};
+
 use super::clock::NANOS_PER_SECOND;
 use super::error::BenchError;
 use super::keys::Keys;
@@ -12,10 +14,13 @@ use super::plan::{Load, Plan};
 use super::random::Random;
 use super::reader::Inlet;
 use super::sender::{Outlet, Sender};
+use super::sizes::Sizes;
 use super::writer::Writer;
-use crate::client::{ClientError, Cluster, OffsetAt, create_topic, offset_at, producer_identity};
+use crate::client::{ClientError, Cluster, OffsetAt, create_topic, offset_at, producer_identity, topic_configs};
 
 pub const CLIENT_ID: &str = "corelog-bench";
+/// Of a topic: most bytes of one batch.
+const BATCH_BYTES_MAX: &str = "max.message.bytes";
 
 /// The topic as the run found it.
 pub struct Setup {
@@ -43,6 +48,7 @@ impl Setup {
         if u32::try_from(has) != Ok(plan.partitions) {
             return Err(BenchError::Shape { topic: plan.topic.clone(), has, wants: plan.partitions });
         }
+        check_size(plan, batch_bytes_max(&mut cluster, &plan.topic)?).map_err(BenchError::Plan)?;
         let all: Vec<i32> = (0..i32::try_from(has).unwrap_or(i32::MAX)).collect();
         let by_leader = cluster.retrying(|cluster| cluster.leaders(&plan.topic, &all))?;
         let mut leaders = Vec::new();
@@ -109,6 +115,40 @@ impl Setup {
     }
 }
 
+/// What a topic takes in one batch; `None`: the broker does not tell, and will say of records that are too large that they are.
+fn batch_bytes_max(cluster: &mut Cluster, topic: &str) -> Result<Option<usize>, ClientError> {
+    match topic_configs(cluster, topic, &[BATCH_BYTES_MAX.to_owned()], false) {
+        Ok(told) => {
+            let entry = told.into_iter().find(|entry| entry.name == BATCH_BYTES_MAX);
+            Ok(entry.and_then(|entry| entry.value?.parse().ok()))
+        }
+        Err(ClientError::Refused { .. } | ClientError::NotServed { .. } | ClientError::NoCommonVersion { .. }) => {
+            Ok(None)
+        }
+        Err(e) => Err(e),
+    }
+}
+
+/// Whether the topic takes the plan's records one by one: otherwise the first of them would end the run.
+fn check_size(plan: &Plan, batch_bytes_max: Option<usize>) -> Result<(), String> {
+    let Some(most) = batch_bytes_max else { return Ok(()) };
+    let bytes = match plan.sizes {
+        Sizes::Fixed(_) | Sizes::Even(..) => plan.sizes.most(),
+        // Those that are much longer are so rare that there may be none.
+        Sizes::Varied(mean) => mean,
+    };
+    // A codec may make it small enough; the broker will say.
+    if plan.codec != Compression::None || bytes.saturating_add(HEADER_BYTES) <= most {
+        return Ok(());
+    }
+    Err(format!(
+        "--record-size {}: topic \"{}\" takes batches of {most} bytes at most; ask for less, or raise its {BATCH_BYTES_MAX} with \
+         `corelog topic config set`",
+        plan.sizes.text(),
+        plan.topic
+    ))
+}
+
 /// When the records of one of several threads are due; `None`: when acks come.
 pub fn pace(plan: &Plan, number: usize, threads: usize, start_ns: u64, run: u32) -> Option<Pace> {
     let Load::Rate(rate) = plan.load else { return None };
@@ -141,6 +181,22 @@ mod tests {
         dues.sort_unstable();
         dues.truncate(records);
         dues
+    }
+
+    #[test]
+    fn records_that_no_batch_of_the_topic_may_hold_are_refused_before_the_run() {
+        let refused = |sizes: Sizes, codec: Compression, most: Option<usize>| {
+            check_size(&Plan { sizes, codec, ..plan() }, most).err()
+        };
+        let none = Compression::None;
+        for sizes in [Sizes::Fixed(1_000_000), Sizes::Even(100, 1_000_000), Sizes::Varied(1_000_000)] {
+            let why = refused(sizes, none, Some(1_000_000)).expect("with its batch's header it is too large");
+            assert!(why.contains("takes batches of 1000000 bytes at most"), "{why}");
+            assert_eq!(refused(sizes, none, Some(1_000_000 + HEADER_BYTES)), None);
+            assert_eq!(refused(sizes, Compression::Zstd, Some(1_000_000)), None, "it may become small enough");
+            assert_eq!(refused(sizes, none, None), None, "the broker does not tell");
+        }
+        assert_eq!(refused(Sizes::Varied(100_000), none, Some(1_000_000)), None, "hardly any is ten times as long");
     }
 
     #[test]

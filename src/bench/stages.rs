@@ -19,6 +19,8 @@ const SETTINGS: &str = "/v1/config";
 const METRICS: &str = "/metrics";
 /// The sample of the metrics whose label is the broker's version.
 const BUILD: &str = "corelog_build_info";
+/// That whose value is what its process has spent of the processors, in seconds.
+const CPU: &str = "process_cpu_seconds_total";
 
 /// What came between the two looks, of all clients of the broker.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -60,6 +62,16 @@ fn version(page: &str) -> Option<String> {
     let labels = page.lines().find_map(|line| line.strip_prefix(BUILD)?.strip_prefix('{'))?;
     let (version, _) = labels.split_once("version=\"")?.1.split_once('"')?;
     Some(version.to_owned())
+}
+
+/// What the broker's process has spent of the processors since it began, as its metrics say.
+pub fn process_cpu(http: &Http) -> Option<Duration> {
+    cpu(&http.text(METRICS).ok()?)
+}
+
+fn cpu(page: &str) -> Option<Duration> {
+    let seconds = page.lines().find_map(|line| line.strip_prefix(CPU)?.strip_prefix(' '))?;
+    Duration::try_from_secs_f64(seconds.parse().ok()?).ok()
 }
 
 impl BrokerStages {
@@ -138,6 +150,16 @@ mod tests {
         let page = "# HELP corelog_build_info x\ncorelog_build_info{version=\"0.1.0\"} 1\n";
         assert_eq!(version(page).as_deref(), Some("0.1.0"));
         assert_eq!(version("corelog_build_info 1\n"), None);
+    }
+
+    #[test]
+    fn what_a_broker_spends_stands_in_its_metrics() {
+        let page = |value: &str| format!("# HELP {CPU} x\n# TYPE {CPU} counter\n{CPU} {value}\nprocess_threads 7\n");
+        assert_eq!(cpu(&page("12.34")), Some(Duration::from_millis(12_340)));
+        for wrong in ["-1", "NaN", "", "1e400"] {
+            assert_eq!(cpu(&page(wrong)), None, "{wrong}");
+        }
+        assert_eq!(cpu("process_cpu_seconds_total_of_others 1\n"), None);
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! What the broker's process spends of the processors, by its id, from `/proc`: two looks, on a thread of their own, so that
-//! they come when the measurement begins and when it ends.
+//! What the broker's process spends of the processors, by its id from `/proc`, or as it says itself: two looks, on a thread of
+//! their own, so that they come when the measurement begins and when it ends.
 
 use std::fs;
 use std::sync::mpsc::Receiver;
@@ -37,16 +37,16 @@ impl Usage {
     }
 }
 
-/// What a process spends of the processors while it is measured, and for how long that was looked at. `None`: it is not known,
-/// as the process or the run ended too soon.
-pub fn watch(pid: u32, times: Times, over: &Receiver<()>) -> Option<(Duration, Duration)> {
+/// What a process spends of the processors while it is measured, and for how long that was looked at; `read` tells what it has
+/// spent since it began. `None`: it is not known, as the process or the run ended too soon, or the process is another now.
+pub fn watch(read: impl Fn() -> Option<Duration>, times: Times, over: &Receiver<()>) -> Option<(Duration, Duration)> {
     if ended_before(times.warm_ns, over) {
         return None;
     }
-    let (began_ns, before) = (now_ns(), process_cpu(pid)?);
+    let (began_ns, before) = (now_ns(), read()?);
     let _early = ended_before(times.end_ns, over);
-    let (ended_ns, after) = (now_ns(), process_cpu(pid)?);
-    enough(after.saturating_sub(before), Duration::from_nanos(ended_ns - began_ns))
+    let (ended_ns, after) = (now_ns(), read()?);
+    enough(after.checked_sub(before)?, Duration::from_nanos(ended_ns - began_ns))
 }
 
 fn enough(cpu: Duration, over: Duration) -> Option<(Duration, Duration)> {
@@ -82,20 +82,24 @@ mod tests {
 
     #[test]
     fn it_is_looked_at_from_the_end_of_the_warm_up_to_the_end_and_of_too_little_nothing_is_said() {
-        let own = std::process::id();
+        let of = |pid: u32| move || process_cpu(pid);
+        let own = of(std::process::id());
         let times = |warm_ms: u64, end_ms: u64| {
             let start_ns = now_ns();
             Times { start_ns, warm_ns: start_ns + warm_ms * 1_000_000, end_ns: start_ns + end_ms * 1_000_000 }
         };
         let (on, over) = std::sync::mpsc::channel();
         let began_ns = now_ns();
-        let (_, took) = watch(own, times(50, 200), &over).expect("it is known");
+        let (_, took) = watch(&own, times(50, 200), &over).expect("it is known");
         let all = Duration::from_nanos(now_ns() - began_ns);
         assert!(took >= OVER_MIN && took <= all - Duration::from_millis(50), "{took:?} of {all:?}");
         assert_eq!(enough(Duration::from_millis(20), Duration::from_millis(99)), None);
-        assert_eq!(watch(u32::MAX, times(0, 200), &over), None);
+        assert_eq!(watch(of(u32::MAX), times(0, 200), &over), None);
+        let less = std::cell::Cell::new(Duration::from_secs(9));
+        let began_anew = || Some(less.replace(Duration::from_secs(1)));
+        assert_eq!(watch(began_anew, times(0, 200), &over), None, "what is less than before is another process's");
         drop(on);
-        assert_eq!(watch(own, times(0, 60_000), &over), None, "the run ended at once");
+        assert_eq!(watch(&own, times(0, 60_000), &over), None, "the run ended at once");
     }
 
     #[test]

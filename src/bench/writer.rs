@@ -144,17 +144,14 @@ impl Writer {
 
     /// Makes what is due and sends what waits for no more. When to look again.
     fn make_due(&mut self, to: &Shared<'_>, turn: &mut Turn) -> Result<u64, BenchError> {
-        let Some(pace) = &mut turn.pace else { return Ok(u64::MAX) };
-        let overrun = turn.waiting.saturating_mul(to.plan.sizes.mean() as u64) > BACKLOG_BYTES_MAX;
-        turn.overrun |= overrun;
+        if turn.pace.is_none() {
+            return Ok(u64::MAX);
+        }
+        let bytes = to.plan.sizes.mean();
         let mut now = now_ns();
         to.meter.record(|stretch| {
-            for _ in 0..if overrun { 0 } else { MADE_AT_ONCE } {
-                let due = pace.next_ns();
-                if due > now || due >= turn.times.end_ns {
-                    break;
-                }
-                pace.advance();
+            for _ in 0..MADE_AT_ONCE {
+                let Some(due) = turn.next_due(now, bytes) else { break };
                 let client = turn.client;
                 turn.client = (client + 1) % self.senders.len();
                 let sender = &mut self.senders[client];
@@ -162,7 +159,6 @@ impl Writer {
                 now = now_ns();
                 let added = sender.add(to, place, due, now, &mut self.payload);
                 stretch.of(due, to.warm_ns).lateness.record(now.saturating_sub(due));
-                turn.waiting += 1;
                 if added.full {
                     turn.lingering.push_front((now, client, added.outlet));
                 } else if added.opened {
@@ -175,7 +171,9 @@ impl Writer {
             self.senders[sender].send_ready(to, outlet, false)?;
         }
         let lingering = turn.lingering.front().map_or(u64::MAX, |(until, ..)| *until);
-        Ok(lingering.min(if overrun { u64::MAX } else { pace.next_ns() }))
+        // One that is behind makes no more before an ack has come, which wakes it.
+        let next = turn.pace.as_ref().filter(|_| !turn.is_behind(bytes));
+        Ok(lingering.min(next.map_or(u64::MAX, Pace::next_ns)))
     }
 
     /// Fills and sends as many batches as may be on their way.
@@ -212,9 +210,63 @@ struct Turn {
 }
 
 impl Turn {
+    /// More wait for their acks than may, if a record has about so many bytes.
+    fn is_behind(&self, bytes: usize) -> bool {
+        self.waiting.saturating_mul(bytes as u64) > BACKLOG_BYTES_MAX
+    }
+
+    /// When the next record was due, if it was by now and there is room for another of about so many bytes. It is then taken as
+    /// made. Whether there is room is asked for each: a few records may be all that there is memory for.
+    fn next_due(&mut self, now_ns: u64, bytes: usize) -> Option<u64> {
+        let behind = self.is_behind(bytes);
+        let pace = self.pace.as_mut()?;
+        let due_ns = pace.next_ns();
+        if due_ns > now_ns || due_ns >= self.times.end_ns {
+            return None;
+        }
+        if behind {
+            self.overrun = true;
+            return None;
+        }
+        pace.advance();
+        self.waiting += 1;
+        Some(due_ns)
+    }
+
     /// No more records are to be made.
     fn is_over(&self, now_ns: u64) -> bool {
         let all = self.pace.as_ref().is_none_or(|pace| pace.next_ns() >= self.times.end_ns);
         now_ns >= self.times.end_ns + if all { 0 } else { DRAIN_NS }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::pace::Arrivals;
+    use crate::bench::random::Random;
+
+    #[test]
+    fn records_of_any_size_stop_being_made_once_as_many_bytes_wait_as_may() {
+        // A thousand are due.
+        let now_ns = NANOS_PER_SECOND - 1;
+        for (bytes, made) in [(100, 1000), (2_000_000, 269), (100_000_000, 6), (1 << 30, 1)] {
+            let mut turn = Turn {
+                pace: Some(Pace::new(Arrivals::Constant, 1000.0, 0, Random::new(1))),
+                times: Times { start_ns: 0, warm_ns: 0, end_ns: u64::MAX },
+                ended_ns: None,
+                last_ack_ns: 0,
+                overrun: false,
+                waiting: 0,
+                client: 0,
+                lingering: VecDeque::new(),
+            };
+            let all = std::iter::from_fn(|| turn.next_due(now_ns, bytes)).count();
+            assert_eq!((all, turn.waiting, turn.overrun), (made, made as u64, made < 1000), "{bytes} bytes");
+            // An ack makes room for one; what had to wait is due as before.
+            turn.waiting -= 1;
+            let next = turn.next_due(now_ns, bytes);
+            assert_eq!(next, (made < 1000).then_some(made as u64 * 1_000_000), "{bytes} bytes");
+        }
     }
 }

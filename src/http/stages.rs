@@ -1,4 +1,6 @@
 //! `/v1/stages`: the times of every stage, by core and of all cores together. Pure.
+//!
+//! The name `replicate_wait` is kept for replication: until other brokers have what is written, between `write_sync` and `reply`.
 
 use serde_json::{Value, json};
 use shards::router::{Class, Stage, Times};

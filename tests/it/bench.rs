@@ -130,6 +130,7 @@ fn a_report_has_everything_in_files_that_load_nothing() {
     let dir = blocked.to_str().expect("UTF-8");
     let done = bench(&home, &["--topic", "b", "--rate", "1000", "--out", dir]);
     assert!(done.code == Some(1) && done.stderr.contains("result.json cannot be written"), "{}", done.stderr);
+    assert_eq!(done.stderr.matches("cannot be written").count(), 1, "{}", done.stderr);
     for name in ["ack.hgrm", "percentiles.svg", "report.html"] {
         assert!(blocked.join(name).is_file(), "{name}");
     }
@@ -172,6 +173,12 @@ fn a_report_shows_where_the_broker_spent_the_measured_time_and_nothing_of_what_i
     let settings = json["broker_software"]["settings"]["settings"].as_array().map_or(0, Vec::len);
     assert!(settings > 50, "{}", json["broker_software"]);
     assert_eq!(json["plan"]["admin"], admin);
+    // No process is named: the broker says itself what it spends.
+    assert!(json["plan"]["broker_pid"].is_null() && json["broker"]["cpu_s_per_gib"].is_number(), "{}", json["broker"]);
+    assert!(done.stdout.contains("broker: ") && done.stdout.contains("s of processor for each GiB"), "{}", done.stdout);
+    // It is asked for while the broker is measured.
+    let buckets = http::get(admin.parse().expect("an address"), "/v1/stages/buckets").body;
+    assert!(buckets.len() > 1000 && buckets.lines().count() == 1, "{} bytes", buckets.len());
     let page = text("report.html");
     for told in ["<td>produce total</td>", "the stages of fetch requests", &format!("histograms at {admin}")] {
         assert!(page.contains(told), "{told}");
@@ -266,6 +273,15 @@ fn a_run_that_cannot_be_is_refused_in_words() {
     assert!(shape.code == Some(2) && shape.stderr.contains("say --partitions 2"), "{}", shape.stderr);
     let small = ran(&home, &["bench", "--topic", "t", "--partitions", "2", "--record-size", "8"]);
     assert!(small.code == Some(2) && small.stderr.contains("--record-size"), "{}", small.stderr);
+    // Made by now or not: no batch of a topic with its defaults takes it, and a thousand a second would be all the memory.
+    let large = ran(&home, &["bench", "--topic", "large", "--record-size", "100000000"]);
+    assert!(large.code == Some(2) && large.stderr.contains("raise its max.message.bytes"), "{}", large.stderr);
+    let once = ["--rate", "50", "--arrivals", "bursts:500", "--duration", "1s"];
+    let once = ran(&home, &[&["bench", "--topic", "t", "--partitions", "2"], &once[..]].concat());
+    assert!(once.code == Some(2) && once.stderr.contains("--arrivals bursts:500"), "{}", once.stderr);
+    let seldom = ["--rate", "0.1", "--warmup", "100ms", "--duration", "300ms"];
+    let seldom = ran(&home, &[&["bench", "--topic", "t", "--partitions", "2"], &seldom[..]].concat());
+    assert!(seldom.code == Some(1) && seldom.stderr.contains("nothing was measured"), "{}", seldom.stderr);
     let fast = ran(&home, &["bench", "--topic", "t", "--partitions", "2", "--rate", "1e12"]);
     assert!(fast.code == Some(2) && fast.stderr.contains("--rate"), "{}", fast.stderr);
     drop(broker);

@@ -33,9 +33,12 @@ pub fn run(args: &Arguments) -> Result<(), Failure> {
     let (stop, live) = (signals::stop()?, Live::new());
     let brokers = [args.a.as_str(), args.b.as_str()];
     let done = bench::compare(&plan, brokers, args.rounds, &stop, &mut |broker, second| {
-        live.show(&format!("{broker} {}", table::line(&plan, second)));
+        live.show(|columns| {
+            let columns = columns.saturating_sub(broker.len() + 1);
+            format!("{broker} {}", table::line(&plan, second, columns))
+        });
     });
-    live.show("");
+    live.clear();
     let written = if done.rounds.is_empty() && done.odd.is_empty() { Ok(()) } else { show(args, brokers, &done) };
     both(verdict(args, done), written)
 }

@@ -11,6 +11,8 @@ mod table;
 use std::io::{IsTerminal, Write, stderr};
 use std::path::{Path, PathBuf};
 
+use ratatui::crossterm::terminal;
+
 use self::load::LoadArguments;
 use super::bootstrap::{Bootstrap, host_port};
 use super::{Failure, output, signals};
@@ -26,7 +28,8 @@ pub struct Arguments {
     bootstrap: Bootstrap,
     #[command(flatten)]
     load: LoadArguments,
-    /// The broker's process on this machine: its share of the processors is shown.
+    /// The broker's process on this machine: what it spends of the processors is shown. [default: what a corelog says of
+    /// itself at --admin]
     #[arg(long, value_name = "PID")]
     broker_pid: Option<u32>,
     /// Where the broker's own HTTP listens (its `admin.listen`), when it is a corelog: the report shows where its time went.
@@ -52,6 +55,9 @@ pub fn run(args: &Arguments) -> Result<(), Failure> {
     }
 }
 
+/// Of a terminal that does not say how wide it is.
+const COLUMNS: usize = 80;
+
 /// The line of a run that goes on, on a terminal; nothing for others.
 struct Live {
     shown: bool,
@@ -62,12 +68,27 @@ impl Live {
         Live { shown: stderr().is_terminal() }
     }
 
-    fn show(&self, line: &str) {
+    /// Shows a line that is made for so many columns, in place of the one before. What is longer would go on in the next row of
+    /// the terminal, and stay there.
+    fn show(&self, made: impl FnOnce(usize) -> String) {
         if self.shown {
+            // In the last column of a row some terminals go to the next already.
+            let columns = columns().saturating_sub(1);
+            let line: String = made(columns).chars().take(columns).collect();
             // A terminal that has gone is no reason to stop.
             let _gone = write!(stderr(), "\r\x1b[K{line}");
         }
     }
+
+    fn clear(&self) {
+        self.show(|_| String::new());
+    }
+}
+
+/// How wide the terminal is now.
+fn columns() -> usize {
+    let known = terminal::size().ok().map(|(columns, _)| usize::from(columns));
+    known.filter(|columns| *columns > 0).unwrap_or(COLUMNS)
 }
 
 fn measure(args: &Arguments) -> Result<(), Failure> {
@@ -75,8 +96,10 @@ fn measure(args: &Arguments) -> Result<(), Failure> {
     args.out.as_deref().map_or(Ok(()), bench::ready_for_report)?;
     let plan = Plan { broker_pid: args.broker_pid, admin: args.admin.clone(), ..plan };
     let (stop, live) = (signals::stop()?, Live::new());
-    let outcome = bench::run(&plan, &stop, &mut |second| live.show(&table::line(&plan, second)));
-    live.show("");
+    let outcome = bench::run(&plan, &stop, &mut |second| {
+        live.show(|columns| table::line(&plan, second, columns));
+    });
+    live.clear();
     let outcome = outcome?;
     report(&outcome, &[Machine::here()], args.out.as_deref())
 }
@@ -124,7 +147,7 @@ impl From<BenchError> for Failure {
                 Failure::Usage(error.to_string())
             }
             BenchError::System { .. }
-            | BenchError::Report { .. }
+            | BenchError::Report(_)
             | BenchError::Unread { .. }
             | BenchError::Group { .. }
             | BenchError::Panicked(_) => Failure::Runtime(error.to_string()),

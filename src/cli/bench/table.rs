@@ -4,25 +4,28 @@ use crate::bench::{BrokerStages, Latency, Load, Outcome, Plan, Second, nanos_tex
 use crate::cli::report;
 use crate::client::StageTimes;
 
-/// The line that a terminal shows while a run goes on.
-pub fn line(plan: &Plan, second: &Second) -> String {
+/// The line that a terminal shows while a run goes on. In few columns it leaves out what is worth less: bytes, then the
+/// longest, then the median.
+pub fn line(plan: &Plan, second: &Second, columns: usize) -> String {
     let warmup = plan.warmup.as_secs_f64();
     let whole = warmup + plan.duration.as_secs_f64();
     // By its middle: a second that ends a bit late is still what it was.
     let phase = if second.at_s - 0.5 < warmup { "warming up" } else { "measuring" };
-    let megabytes = second.acked_bytes as f64 / 1e6;
-    let mut line = format!(
-        "{phase} {:.0}/{whole:.0} s  {} records/s  {megabytes:.1} MB/s  ack p50 {} p99 {} max {}",
-        second.at_s,
-        second.acked,
-        time_text(second.ack_p50_us),
-        time_text(second.ack_p99_us),
-        time_text(second.ack_max_us)
-    );
-    if plan.consume {
-        line += &format!("  end to end p99 {}", time_text(second.end_to_end_p99_us));
-    }
-    line
+    let end_to_end =
+        if plan.consume { format!("  end to end p99 {}", time_text(second.end_to_end_p99_us)) } else { String::new() };
+    let parts = [
+        (3, format!("{phase} {:.0}/{whole:.0} s  {} records/s", second.at_s, second.acked)),
+        (0, format!("  {:.1} MB/s", second.acked_bytes as f64 / 1e6)),
+        (3, "  ack".to_owned()),
+        (2, format!(" p50 {}", time_text(second.ack_p50_us))),
+        (3, format!(" p99 {}", time_text(second.ack_p99_us))),
+        (1, format!(" max {}", time_text(second.ack_max_us))),
+        (3, end_to_end),
+    ];
+    let of_worth = |least: u8| {
+        parts.iter().filter(|(worth, _)| *worth >= least).map(|(_, part)| part.as_str()).collect::<String>()
+    };
+    (0..3).map(of_worth).find(|line| line.chars().count() <= columns).unwrap_or_else(|| of_worth(3))
 }
 
 /// What the command prints at the end.
@@ -122,8 +125,23 @@ mod tests {
     #[test]
     fn a_second_of_the_warm_up_that_ends_late_is_not_called_measured() {
         let plan = LoadArguments::default().plan("h:1").expect("a plan");
-        let line = |at_s: f64| line(&plan, &Second { at_s, ..Second::default() });
+        let line = |at_s: f64| line(&plan, &Second { at_s, ..Second::default() }, 80);
         assert!(line(5.01).starts_with("warming up 5/35 s"), "{}", line(5.01));
         assert!(line(6.01).starts_with("measuring 6/35 s"), "{}", line(6.01));
+    }
+
+    #[test]
+    fn a_line_leaves_out_what_is_worth_less_rather_than_going_on_in_the_next_row() {
+        let plan = LoadArguments::default().plan("h:1").expect("a plan");
+        let (us, of) = (123_000, Second { at_s: 31.0, acked: 150_000, acked_bytes: 153_600_000, ..Second::default() });
+        let second = Second { ack_p50_us: us, ack_p99_us: us, ack_max_us: us, end_to_end_p99_us: us, ..of };
+        let line = |columns: usize| line(&plan, &second, columns);
+        let all = "measuring 31/35 s  150000 records/s  153.6 MB/s  ack p50 123 ms p99 123 ms max 123 ms  end to end p99 123 ms";
+        assert_eq!(line(all.len()), all);
+        assert_eq!(line(all.len() - 1), all.replace("  153.6 MB/s", ""));
+        let usual = line(79);
+        assert_eq!(usual, "measuring 31/35 s  150000 records/s  ack p99 123 ms  end to end p99 123 ms");
+        assert!(usual.len() < 80 && line(1) == usual, "nothing of it is worth less");
+        assert!(super::line(&plan, &Second { at_s: 1.0, ..second.clone() }, 79).len() < 80);
     }
 }
