@@ -209,6 +209,10 @@ impl ShardCore {
 
     /// Releases what waits for the write only (R3).
     fn release_written(&mut self, notes: &mut CommitNotes) {
+        // A repeat comes here without a commit of its own.
+        if self.fence.is_tripped() {
+            return;
+        }
         let early = is_planted(PlantedFault::AckBeforeSync);
         for piece in &notes.pieces {
             let Some(partition) = self.get(piece.slot) else { continue };

@@ -7,6 +7,7 @@ use futures_lite::future::zip;
 
 use super::commit::IDLE_BEFORE_CLOSING;
 use super::room_tests::{Bench, SMALL, batch_of, with_shard};
+use crate::batch::{BatchBuilder, NewRecord, ValidBatch};
 use crate::runtime::Runtime;
 use crate::runtime::sim::{DiskOp, DiskSpeed, Fault};
 use crate::types::Offset;
@@ -103,5 +104,26 @@ fn a_quiet_journal_says_once_that_its_last_commit_was_synced() {
         assert_eq!(commits(), before + 2, "damage to the last one is damage (R6)");
         wait(&bench, 5 * IDLE_BEFORE_CLOSING).await;
         assert_eq!(commits(), before + 2, "it says nothing of itself");
+    });
+}
+
+#[test]
+fn behind_the_fence_no_repeat_is_acked_where_acks_wait_for_the_write_alone() {
+    with_shard(|bench| async move {
+        relax(&bench, i64::MAX);
+        bench.rt.disk().set_speed(DiskSpeed { write: SYNC..SYNC * 2, ..DiskSpeed::default() });
+        let once = || {
+            let mut builder = BatchBuilder::new(1_780_000_000_000).producer(5, 0, 0);
+            builder.push(&NewRecord { value: Some(b"once"), ..NewRecord::default() });
+            ValidBatch::parse(builder.finish().expect("built")).expect("a sound batch")
+        };
+        let fenced = async {
+            wait(&bench, MOMENT).await;
+            bench.started.shard.fence().trip("another file failed".to_owned());
+            wait(&bench, SYNCED).await;
+        };
+        let (first, ()) = zip(bench.append(SMALL, once()), fenced).await;
+        assert_eq!(first, None, "its write was under way");
+        assert_eq!(bench.soon(bench.append(SMALL, once())).await.flatten(), None, "R16");
     });
 }
