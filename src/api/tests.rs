@@ -141,7 +141,8 @@ fn with_memory<F: Future<Output = ()> + 'static>(
         let (drained, has_drained) = flume::bounded(1);
         let (close, to_close) = flume::bounded(1);
         let (_asking, asks) = flume::bounded(1);
-        let lifecycle = Lifecycle { ready, stop: to_stop, drained, close: to_close, asks };
+        let (to_write, _) = flume::bounded(1);
+        let lifecycle = Lifecycle { ready, stop: to_stop, drained, close: to_close, to_write, asks };
         let server = ServerPlan { budget_bytes, ..server_plan(addr) };
         let plan = CorePlan { shard, server, lifecycle };
         sim.spawn(host, |rt| async move {

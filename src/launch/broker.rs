@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Value, json};
 use shards::catalog::{CatalogSettings, LoggerChange};
 use shards::group::{GroupSettings, Migration};
+use shards::runtime::uring::space_now;
 use shards::shard::settings::{CleanerSettings, Layout, ShardSettings};
 use shards::types::base64_url;
 use tracing::level_filters::LevelFilter;
@@ -352,8 +353,8 @@ fn absolute(path: &str) -> String {
 
 /// Bytes of the file system under a path, and those that are left for us.
 fn space(path: &str) -> Option<(u64, u64)> {
-    let told = rustix::fs::statvfs(path).ok()?;
-    Some((told.f_blocks.saturating_mul(told.f_frsize), told.f_bavail.saturating_mul(told.f_frsize)))
+    let told = space_now(Path::new(path)).ok()?;
+    Some((told.total_bytes, told.free_bytes))
 }
 
 /// Parts the limit of open files; says so if there is less room for connections than was set.

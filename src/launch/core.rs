@@ -34,6 +34,8 @@ pub struct Lifecycle {
     pub drained: flume::Sender<()>,
     /// Every core has drained.
     pub close: flume::Receiver<()>,
+    /// Told once, before the shard is closed: how many partitions that has to write into segments. Dropped at the core's end.
+    pub to_write: flume::Sender<usize>,
     /// Asks for the report of this core.
     pub asks: flume::Receiver<Ask>,
 }
@@ -82,6 +84,7 @@ pub async fn run<R: Runtime>(rt: R, plan: CorePlan) -> CoreSummary {
     server.drained(rt.now().after(DRAIN_MAX)).await;
     let _ = lifecycle.drained.send_async(()).await;
     let _ = lifecycle.close.recv_async().await;
+    let _ = lifecycle.to_write.send_async(started.shard.partitions_to_write()).await;
     let clean = started.shard.stop().await;
     for postbox in &started.postboxes {
         postbox.close();

@@ -144,6 +144,12 @@ pub fn run(plan: ProcessPlan, level: LogLevel, ready: impl FnOnce(&Reached)) -> 
     for control in &controls {
         let _ = control.close.send(());
     }
+    if let Some(partitions) = long_stop(&controls) {
+        let plural = if partitions == 1 { "" } else { "s" };
+        log::tell(&format!(
+            "corelog: stopping: {partitions} partition{plural} to write into segments; a second SIGTERM leaves that to the next start"
+        ));
+    }
     let cores: Vec<CoreSummary> = executors.into_iter().map(Executor::join).collect();
     leave_it_to_the_fence(&fence);
     let clean = cores.iter().all(|core| core.clean);
@@ -155,6 +161,7 @@ struct Control {
     stop: flume::Sender<()>,
     drained: flume::Receiver<()>,
     close: flume::Sender<()>,
+    to_write: flume::Receiver<usize>,
     asks: flume::Sender<Ask>,
     pulse: Pulse,
 }
@@ -192,9 +199,11 @@ fn lifecycle(ready: flume::Sender<Result<Vec<SocketAddr>, CoreError>>) -> (Lifec
     let (stop, stop_rx) = flume::bounded(1);
     let (drained_tx, drained) = flume::bounded(1);
     let (close, close_rx) = flume::bounded(1);
+    let (to_write_tx, to_write) = flume::bounded(1);
     let (asks, asks_rx) = flume::bounded(1);
-    let lifecycle = Lifecycle { ready, stop: stop_rx, drained: drained_tx, close: close_rx, asks: asks_rx };
-    (lifecycle, Control { stop, drained, close, asks, pulse: Pulse::default() })
+    let lifecycle =
+        Lifecycle { ready, stop: stop_rx, drained: drained_tx, close: close_rx, to_write: to_write_tx, asks: asks_rx };
+    (lifecycle, Control { stop, drained, close, to_write, asks, pulse: Pulse::default() })
 }
 
 /// A port that is taken ends the start only if it was asked for: several brokers on one machine have the same default.
@@ -311,6 +320,21 @@ fn print_stages(controls: &[Control]) {
     }
 }
 
+/// A stop that takes longer says what it does.
+const STOP_UNTOLD: Duration = Duration::from_secs(1);
+
+/// Waits until all cores have ended, or not much longer: then how many partitions they have to write.
+fn long_stop(controls: &[Control]) -> Option<usize> {
+    let partitions: usize = controls.iter().filter_map(|control| control.to_write.recv().ok()).sum();
+    if partitions == 0 {
+        return None;
+    }
+    let until = Instant::now() + STOP_UNTOLD;
+    // The other end goes with its core.
+    let has_ended = |control: &Control| control.to_write.recv_deadline(until) != Err(flume::RecvTimeoutError::Timeout);
+    (!controls.iter().all(has_ended)).then_some(partitions)
+}
+
 fn force_on_second_signal(events: &flume::Receiver<Event>) {
     while let Ok(event) = events.recv() {
         // Not SIGHUP: a terminal that is closed may send it twice.
@@ -326,6 +350,25 @@ mod tests {
     use std::net::TcpListener;
 
     use super::*;
+
+    #[test]
+    fn a_stop_tells_what_it_has_to_write_if_that_takes_long_and_nothing_else() {
+        let stop_of = |to_write: [usize; 2], has_ended: bool| {
+            let (ready, _) = flume::bounded(1);
+            let (cores, controls): (Vec<Lifecycle>, Vec<Control>) =
+                to_write.map(|_| lifecycle(ready.clone())).into_iter().unzip();
+            for (core, partitions) in cores.iter().zip(to_write) {
+                core.to_write.send(partitions).expect("the process waits for it");
+            }
+            let going_on = (!has_ended).then_some(cores);
+            let told = long_stop(&controls);
+            drop(going_on);
+            told
+        };
+        assert_eq!(stop_of([3, 4], false), Some(7));
+        assert_eq!(stop_of([3, 4], true), None);
+        assert_eq!(stop_of([0, 0], false), None);
+    }
 
     #[test]
     fn a_port_for_http_that_is_taken_ends_only_a_start_that_asked_for_it() {

@@ -6,8 +6,9 @@ use std::time::Duration;
 use corelog::wire::ErrorCode;
 use corelog::wire::messages::produce::ProduceResponse;
 use corelog::wire::messages::{ApiKey, Request};
+use rustix::process::{Signal, kill_process};
 
-use crate::broker::{Broker, Connection, Home};
+use crate::broker::{Broker, Connection, Home, until};
 use crate::device::{Storage, StorageImage};
 use crate::ledger::{Appended, Ledger};
 use crate::peer::{PRODUCE, reply};
@@ -101,4 +102,23 @@ fn while_the_disk_hangs_metadata_and_memory_are_served_and_nothing_is_acked() {
         assert_eq!(ledger.append(&mut peer), Appended::Acked);
         ledger.check(&mut peer);
     }
+}
+
+#[test]
+fn a_stop_that_takes_long_says_once_what_it_has_to_write() {
+    let Some(image) = StorageImage::new(256) else { return };
+    let Some(disk) = image.attach() else { return };
+    let mut home = Home::new();
+    let broker = start(&mut home, &disk);
+    // Whole blocks of each partition are in memory: the window is far from full.
+    let (_peer, _ledgers) = three_topics(&broker);
+    let told = |stderr: &str| stderr.matches("to write into segments").count();
+
+    disk.hang();
+    kill_process(broker.pid(), Signal::TERM).expect("the process runs");
+    until("it says what it does", || told(&broker.stderr()) > 0);
+    disk.resume();
+    let left = broker.wait();
+    assert!(left.status.success() && told(&left.stderr) == 1, "{left:#?}");
+    assert!(left.stderr.contains("corelog: stopping: "), "{left:#?}");
 }

@@ -9,6 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::broker::{Home, until};
 use crate::commands::{command, ran};
 use crate::http;
+use crate::on_disk::{data, filled};
 
 fn alone(args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_corelog"));
@@ -61,11 +62,15 @@ fn a_pipe_that_breaks_is_no_panic_whatever_the_command_prints() {
     }
 }
 
-/// Runs a command on a terminal of its own, with `script` of util-linux.
+/// Runs a command on a terminal of its own.
 fn on_a_terminal(args: &[&str], no_color: bool) -> String {
-    let line = [&[env!("CARGO_BIN_EXE_corelog")][..], args].concat().join(" ");
+    shell_on_a_terminal(&[&[env!("CARGO_BIN_EXE_corelog")][..], args].concat().join(" "), no_color)
+}
+
+/// Runs a line of a shell, with `script` of util-linux.
+fn shell_on_a_terminal(line: &str, no_color: bool) -> String {
     let mut script = Command::new("script");
-    script.args(["-qec", &line, "/dev/null"]).env_remove("NO_COLOR").stdin(Stdio::null());
+    script.args(["-qec", line, "/dev/null"]).env_remove("NO_COLOR").stdin(Stdio::null());
     if no_color {
         script.env("NO_COLOR", "1");
     }
@@ -104,6 +109,22 @@ fn a_terminal_is_given_back_by_a_top_that_is_told_to_end() {
     kill_process(pid.expect("a number"), Signal::TERM).expect("it runs");
     script.wait().expect("it ends");
     assert!(screen("\x1b[?1049l"));
+}
+
+/// What reads the dump reads nothing for a while, and more is left then than a pipe holds: so it takes longer than a second.
+#[test]
+fn a_dump_that_goes_elsewhere_shows_on_a_terminal_how_far_it_is() {
+    let home = Home::new();
+    filled(&home, false);
+    let dump = format!("{} log dump {} large -r", env!("CARGO_BIN_EXE_corelog"), data(&home));
+    let shown = |dump: &str| {
+        shell_on_a_terminal(&format!("export TERM=xterm; stty cols 80; {dump} | (sleep 2; cat > /dev/null)"), false)
+    };
+    let bar = " records, ";
+    let seen = shown(&dump);
+    assert!(seen.contains(bar), "{seen:?}");
+    let seen = shown(&format!("{dump} 2> /dev/null"));
+    assert!(!seen.contains(bar), "{seen:?}");
 }
 
 #[test]

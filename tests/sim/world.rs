@@ -338,6 +338,7 @@ fn lifecycle(ready: flume::Sender<Result<Vec<SocketAddr>, CoreError>>) -> (Lifec
     let (drained_tx, drained) = flume::bounded(1);
     let (close, close_rx) = flume::bounded(1);
     let (asks, asks_rx) = flume::bounded(1);
-    let lifecycle = Lifecycle { ready, stop: stop_rx, drained: drained_tx, close: close_rx, asks: asks_rx };
+    let (to_write, _) = flume::bounded(1);
+    let lifecycle = Lifecycle { ready, stop: stop_rx, drained: drained_tx, close: close_rx, to_write, asks: asks_rx };
     (lifecycle, Control { stop, drained, close, asks })
 }

@@ -114,6 +114,11 @@ impl PartitionLog {
         Some(job)
     }
 
+    /// Whole blocks are not in their file yet, synced or not, or a closed segment is not finished.
+    pub fn has_to_be_written(&self) -> bool {
+        self.unsealed().next().is_some_and(|s| block_floor(s.placed) > s.written || !s.is_active())
+    }
+
     /// A job was given and is not carried out yet.
     pub fn is_being_written(&self) -> bool {
         self.write_in_flight

@@ -73,6 +73,15 @@ pub struct DirEntry {
     pub len: u64,
 }
 
+/// How large a file system is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// 0: it tells of no bounds.
+    pub total_bytes: u64,
+    /// What is left of it for this process.
+    pub free_bytes: u64,
+}
+
 /// What a shard, a listener or a connection may ask of the machine. Cheap to clone; one per core.
 #[allow(async_fn_in_trait, reason = "futures stay on their core: no Send bound is wanted")]
 pub trait Runtime: Clone + 'static {
@@ -114,6 +123,8 @@ pub trait Runtime: Clone + 'static {
     async fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     async fn remove_file(&self, path: &Path) -> io::Result<()>;
     async fn remove_dir_all(&self, path: &Path) -> io::Result<()>;
+    /// Of the file system that has this path.
+    async fn space(&self, path: &Path) -> io::Result<Space>;
 
     /// `backlog`: connections that may wait to be accepted; the kernel's own limit holds as well. (The simulator's queue has
     /// no bound.)

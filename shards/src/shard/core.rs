@@ -15,6 +15,7 @@ use super::commit::CommitNotes;
 use super::fence::Fence;
 use super::groups::Coordinators;
 use super::hash::FixedState;
+use super::nearly_full::SpaceLeft;
 use super::partition::{Partition, Slot};
 use super::read::DiskJob;
 use super::report::Counters;
@@ -185,6 +186,8 @@ pub struct ShardCore {
     pub partitions_uncleanable: usize,
     /// The ballast is gone: appends are refused until there is space on the disk (R14).
     pub disk_full: bool,
+    /// What is known, on shard 0, of the disk's space.
+    pub space_left: SpaceLeft,
     /// What the ballast holds, if it is whole.
     pub ballast_held: u64,
     /// Bytes of a copy of the last checkpoint.
@@ -256,6 +259,7 @@ impl ShardCore {
             partitions_offline: 0,
             partitions_uncleanable: 0,
             disk_full: false,
+            space_left: SpaceLeft::default(),
             ballast_held: 0,
             checkpoint_bytes: 0,
             stopping: false,

@@ -5,13 +5,27 @@
 use std::time::Duration;
 
 use super::Shard;
+use super::core::ShardCore;
 use crate::router::oneshot::oneshot;
 use crate::runtime::Runtime;
 
 /// How soon to look again for the end of what another task does.
 pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
+impl ShardCore {
+    /// In one step: nobody is served any more when it is asked.
+    fn partitions_to_write(&self) -> usize {
+        self.partitions().filter(|(_, p)| p.log.has_to_be_written() || p.log.is_file_dirty()).count()
+    }
+}
+
 impl<R: Runtime> Shard<R> {
+    /// How many partitions a stop would now write into segments, or sync there; that takes about a millisecond for each, however
+    /// little it is.
+    pub fn partitions_to_write(&self) -> usize {
+        self.step(|core, _, _| core.partitions_to_write())
+    }
+
     /// Refuses new appends, then writes and syncs everything. Returns whether all of it is in segments.
     pub async fn stop(&self) -> bool {
         self.step(|core, _, _| {

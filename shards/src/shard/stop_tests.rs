@@ -4,8 +4,10 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::room_tests::with_shard;
+use super::room_tests::{BIG, batch_of, with_shard};
+use super::write_behind::drain_all;
 use crate::runtime::Runtime;
+use crate::types::Offset;
 
 #[test]
 fn a_stop_waits_for_the_file_that_compaction_is_putting_in_place() {
@@ -21,5 +23,19 @@ fn a_stop_waits_for_the_file_that_compaction_is_putting_in_place() {
         });
         assert_eq!(bench.soon(shard.stop()).await, Some(true), "a clean stop");
         assert!(is_in_place.get(), "the stop is over before the file is in place");
+    });
+}
+
+#[test]
+fn what_a_stop_has_to_write_is_known_before_it_is_written() {
+    with_shard(|bench| async move {
+        let shard = &bench.started.shard;
+        let before = shard.partitions_to_write();
+        assert_eq!(bench.soon(bench.append(BIG, batch_of(9_000))).await, Some(Some(Offset(0))));
+        assert_eq!(shard.partitions_to_write(), before + 1, "two blocks of it");
+        assert!(bench.soon(drain_all(shard)).await.is_some());
+        assert_eq!(shard.partitions_to_write(), before + 1, "they are not synced yet");
+        assert_eq!(bench.soon(shard.stop()).await, Some(true), "a clean stop");
+        assert_eq!(shard.partitions_to_write(), 0, "less than a block of each is left");
     });
 }

@@ -6,7 +6,7 @@ use futures_lite::future::or;
 
 use super::core::ShardCore;
 use super::partition::Slot;
-use super::{PARTITIONS_PER_STEP, Shard};
+use super::{PARTITIONS_PER_STEP, Shard, nearly_full};
 use crate::log::retention;
 use crate::planted::{PlantedFault, is_planted};
 use crate::runtime::Runtime;
@@ -149,14 +149,20 @@ fn millis(now: Mono) -> i64 {
 /// The first look comes so soon, as on Kafka: a broker that is started often would never delete.
 const FIRST_LOOK: Duration = Duration::from_secs(30);
 
-/// Looks at every partition each `log.retention.check.interval.ms`.
+/// Looks at every partition each `log.retention.check.interval.ms`; and more often, on one core, at what the disk has left.
 pub async fn run_retention<R: Runtime>(shard: Shard<R>) {
     let every = Duration::from_millis(shard.step(|core, _, _| core.settings.retention_check_ms));
-    let watch = if shard.step(|core, _, _| core.index.0 == 0) { ClockWatch::telling } else { ClockWatch::new };
+    let speaks_for_all = shard.step(|core, _, _| core.index.0 == 0);
+    let watch = if speaks_for_all { ClockWatch::telling } else { ClockWatch::new };
     let mut clock = watch(shard.now(), shard.wall_ms());
     let mut next = shard.now().after(every.min(FIRST_LOOK));
+    let mut next_space = shard.now().after(nearly_full::LOOK);
     while !shard.journal_is_closed() {
         shard.rt().sleep_until(next.min(shard.now().after(TICK))).await;
+        if speaks_for_all && shard.now() >= next_space {
+            next_space = shard.now().after(nearly_full::LOOK);
+            shard.look_at_space().await;
+        }
         let (now, wall_ms) = (shard.now(), shard.wall_ms());
         let trusted = clock.trusted(now, wall_ms);
         if now < next {

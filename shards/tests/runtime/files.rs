@@ -235,6 +235,13 @@ pub async fn rename_replaces_the_target<R: Runtime>(rt: R, place: Place) {
     assert_eq!(rt.read_dir(&from).await.unwrap_err().kind(), ErrorKind::NotFound);
 }
 
+pub async fn a_file_system_tells_its_space_and_a_path_that_is_not_there_none<R: Runtime>(rt: R, place: Place) {
+    let space = rt.space(&place.dir).await.expect("told");
+    assert!(space.total_bytes > 0 && space.free_bytes <= space.total_bytes, "{space:?}");
+    let e = rt.space(&place.dir.join("missing")).await.unwrap_err();
+    assert_eq!(e.kind(), ErrorKind::NotFound);
+}
+
 pub async fn names_have_an_end<R: Runtime>(rt: R, place: Place) {
     let named = |len: usize| place.dir.join("n".repeat(len));
     rt.create_dir_all(&named(255)).await.unwrap();

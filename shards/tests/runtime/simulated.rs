@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use shards::runtime::sim::{DiskOp, DiskSpeed, Fault, HostId, Sim, SimRuntime};
-use shards::runtime::{BLOCK_BYTES, Conn, File, Listener, OpenMode, Runtime};
+use shards::runtime::{BLOCK_BYTES, Conn, File, Listener, OpenMode, Runtime, Space};
 
 use crate::files::blocks;
 use crate::sockets::receive;
@@ -321,6 +321,8 @@ fn a_full_disk_refuses_what_needs_space_until_there_is_some() {
         let file = open(&rt).await;
         let big = rt.open(Path::new("/data/big"), OpenMode::Create).await.unwrap();
         assert_eq!(big.allocate(3 * BLOCK).await.unwrap_err().kind(), ErrorKind::StorageFull);
+        let space = rt.space(Path::new("/data")).await.unwrap();
+        assert_eq!(space, Space { total_bytes: 4 * BLOCK, free_bytes: 2 * BLOCK });
         big.allocate(2 * BLOCK).await.unwrap();
         file.write(0, &blocks(&rt, b"zz")).await.expect("its blocks are there already");
         let e = file.write(2 * BLOCK, &blocks(&rt, b"c")).await.unwrap_err();

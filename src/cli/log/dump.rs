@@ -1,5 +1,6 @@
 //! `corelog log dump`: tells what lies in a data directory, one line a thing.
 
+use std::io::{IsTerminal, stdout};
 use std::path::PathBuf;
 
 use bytes::Bytes;
@@ -10,6 +11,7 @@ use shards::shard::at_rest::{self, PartitionAtRest};
 use super::batches::{self, Meaning};
 use super::line::{Lines, Shape};
 use super::{catalog, journal, overview};
+use crate::cli::progress::Progress;
 use crate::cli::time::now_ms;
 use crate::cli::{Failure, output};
 use crate::disk::{Directory, NamedPartition, Sidecar, file_bytes, lone_segments, read_at, sidecar};
@@ -58,14 +60,16 @@ pub fn run(args: &Arguments) -> Result<(), Failure> {
     }
     let wanted = wanted(args, &directory)?;
     let mut lines = Lines::new(args.output);
+    // Lines on the terminal are progress enough.
+    let mut progress = Progress::new(bytes_to_dump(args, &directory, &wanted), !stdout().is_terminal());
     if wanted.is_empty() && !args.journal && !args.catalog {
         overview::put(&directory, &mut lines)?;
     }
     for partition in wanted {
-        Dump { args, directory: &directory, lines: &mut lines }.partition(&partition)?;
+        Dump { args, directory: &directory, lines: &mut lines, progress: &mut progress }.partition(&partition)?;
     }
     if args.catalog {
-        put_catalog(args, &directory, &mut lines)?;
+        put_catalog(args, &directory, &mut lines, &mut progress)?;
     }
     if args.journal {
         journal::put(&directory, &mut lines)?;
@@ -89,10 +93,28 @@ fn wanted<'a>(args: &Arguments, directory: &'a Directory) -> Result<Vec<NamedPar
     Ok(wanted)
 }
 
+/// How many bytes of batches will pass; `None` where the dump stops before.
+fn bytes_to_dump(args: &Arguments, directory: &Directory, wanted: &[NamedPartition<'_>]) -> Option<u64> {
+    if args.count.is_some() {
+        return None;
+    }
+    let named = directory.named();
+    let catalog = named.iter().filter(|named| args.catalog && named.dir.id == at_rest::METADATA);
+    let states = wanted.iter().chain(catalog).filter_map(|named| named.state.as_ref().ok());
+    Some(states.flat_map(|state| segments(args, state)).map(|segment| segment.size).sum())
+}
+
+/// Those from the one on that holds the offset to begin with.
+fn segments<'a>(args: &Arguments, state: &'a PartitionAtRest) -> impl Iterator<Item = &'a SegmentAtRest> + use<'a> {
+    let from = args.from.unwrap_or(i64::MIN);
+    state.segments.iter().filter(move |segment| segment.end_offset.is_none_or(|end| end.0 > from))
+}
+
 struct Dump<'a> {
     args: &'a Arguments,
     directory: &'a Directory,
     lines: &'a mut Lines,
+    progress: &'a mut Progress,
 }
 
 impl Dump<'_> {
@@ -110,9 +132,8 @@ impl Dump<'_> {
         if self.args.producers {
             self.producers(state)?;
         }
-        let from = self.args.from.unwrap_or(i64::MIN);
         let mut left = self.args.count.unwrap_or(u64::MAX);
-        for segment in state.segments.iter().filter(|segment| segment.end_offset.is_none_or(|end| end.0 > from)) {
+        for segment in segments(self.args, state) {
             if left == 0 || !self.lines.is_read() {
                 break;
             }
@@ -155,6 +176,8 @@ impl Dump<'_> {
                     return Ok(());
                 }
             };
+            let records = u64::try_from(batch.header.record_count).unwrap_or(0);
+            self.progress.advance(batch.bytes.len() as u64, records);
             if self.args.from.is_some_and(|from| batch.header.last_offset() < from) {
                 continue;
             }
@@ -234,7 +257,12 @@ impl Dump<'_> {
 }
 
 /// Snapshots with their records, then the metadata log.
-fn put_catalog(args: &Arguments, directory: &Directory, lines: &mut Lines) -> Result<(), Failure> {
+fn put_catalog(
+    args: &Arguments,
+    directory: &Directory,
+    lines: &mut Lines,
+    progress: &mut Progress,
+) -> Result<(), Failure> {
     for (offset, path, bytes) in directory.snapshots()? {
         let file = directory.inside(&path).display().to_string();
         match at_rest::snapshot_records(&bytes) {
@@ -252,7 +280,7 @@ fn put_catalog(args: &Arguments, directory: &Directory, lines: &mut Lines) -> Re
     }
     let all = Arguments { records: true, directory: args.directory.clone(), partitions: Vec::new(), ..*args };
     for partition in directory.named().into_iter().filter(|named| named.dir.id == at_rest::METADATA) {
-        Dump { args: &all, directory, lines }.partition(&partition)?;
+        Dump { args: &all, directory, lines, progress }.partition(&partition)?;
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use super::content::FileState;
 use super::random::Random;
-use crate::runtime::{BLOCK_BYTES, DirEntry, NAME_BYTES_MAX};
+use crate::runtime::{BLOCK_BYTES, DirEntry, NAME_BYTES_MAX, Space};
 
 pub(super) type InodeId = u64;
 const ROOT: InodeId = 0;
@@ -159,6 +159,12 @@ impl Disk {
 
     pub(super) fn used_bytes(&self) -> u64 {
         self.used_blocks * BLOCK_BYTES as u64
+    }
+
+    pub(super) fn space(&self) -> Space {
+        let bytes = |blocks: u64| blocks.saturating_mul(BLOCK_BYTES as u64);
+        let free_blocks = self.capacity_blocks.saturating_sub(self.used_blocks);
+        Space { total_bytes: bytes(self.capacity_blocks), free_bytes: bytes(free_blocks) }
     }
 
     pub(super) fn add_fault(&mut self, fault: Fault) {

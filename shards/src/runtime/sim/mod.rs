@@ -28,7 +28,7 @@ pub use net::{SimConn, SimListener};
 pub use world::HostId;
 
 use super::buf::IoBuf;
-use super::{DirEntry, File, OpenMode, Runtime};
+use super::{DirEntry, File, OpenMode, Runtime, Space};
 use crate::types::Mono;
 use disk::Disk;
 use world::{Event, EventKey, Host, World};
@@ -404,6 +404,11 @@ impl Runtime for SimRuntime {
     async fn remove_dir_all(&self, path: &Path) -> std::io::Result<()> {
         let at = path.to_owned();
         self.on_disk(DiskOp::Other, path, move |disk| disk.remove_dir_all(&at)).await
+    }
+
+    /// At once: nothing on the disk depends on when it is asked.
+    async fn space(&self, path: &Path) -> std::io::Result<Space> {
+        Ok(self.disk().with(|disk| disk.resolve(path).map(|_| disk.space()))?)
     }
 
     async fn listen(&self, addr: SocketAddr, _backlog: u32) -> std::io::Result<SimListener> {

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use glommio::timer::Timer;
 
 use super::guard::stop_process;
-use crate::runtime::{DirEntry, OpenMode};
+use crate::runtime::{DirEntry, OpenMode, Space};
 
 thread_local! {
     /// Calls of this executor that somebody waits for.
@@ -140,4 +140,15 @@ pub(super) async fn remove_file(path: PathBuf) -> io::Result<()> {
 
 pub(super) async fn remove_dir_all(path: PathBuf) -> io::Result<()> {
     blocking(move || fs::remove_dir_all(path)).await
+}
+
+pub(super) async fn space(path: PathBuf) -> io::Result<Space> {
+    blocking(move || space_now(&path)).await
+}
+
+/// Of the file system that has this path, on the caller's thread.
+pub fn space_now(path: &Path) -> io::Result<Space> {
+    let told = rustix::fs::statvfs(path)?;
+    let bytes = |blocks: u64| blocks.saturating_mul(told.f_frsize);
+    Ok(Space { total_bytes: bytes(told.f_blocks), free_bytes: bytes(told.f_bavail) })
 }

@@ -25,12 +25,13 @@ use glommio::timer::Timer;
 use rustix::rand::{GetRandomFlags, getrandom};
 use rustix::time::{ClockId, clock_gettime};
 
+pub use blocking::space_now;
 pub use file::UringFile;
 pub use launch::{Executor, LaunchError, UringConfig, launch};
 pub use net::{UringConn, UringListener};
 
 use super::buf::{IoBuf, whole_blocks};
-use super::{DirEntry, OpenMode, Runtime};
+use super::{DirEntry, OpenMode, Runtime, Space};
 use crate::types::Mono;
 use memory::{DmaBlocks, Home};
 
@@ -214,6 +215,10 @@ impl Runtime for UringRuntime {
 
     async fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
         blocking::remove_dir_all(path.to_owned()).await
+    }
+
+    async fn space(&self, path: &Path) -> io::Result<Space> {
+        blocking::space(path.to_owned()).await
     }
 
     async fn listen(&self, addr: SocketAddr, backlog: u32) -> io::Result<UringListener> {
