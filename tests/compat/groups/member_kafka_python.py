@@ -4,19 +4,26 @@ import sys
 import threading
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata
+from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.coordinator.assignors.range import RangePartitionAssignor
 
-bootstrap, group, topic, instance, _ = sys.argv[1:]
+bootstrap, group, topic, instance, strategy = sys.argv[1:]
 ended = threading.Event()
 threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
 
 
+def tell(has):
+    print("assigned", ",".join(str(one.partition) for one in sorted(has)), flush=True)
+
+
 class Tell(ConsumerRebalanceListener):
+    # A cooperative member is told of what came and went, not of all that it has.
     def on_partitions_assigned(self, assigned):
-        print("assigned", ",".join(str(one.partition) for one in sorted(assigned)), flush=True)
+        tell(consumer.assignment())
 
     def on_partitions_revoked(self, revoked):
-        pass
+        if strategy == "cooperative":
+            tell(consumer.assignment() - set(revoked))
 
 
 consumer = KafkaConsumer(
@@ -27,7 +34,7 @@ consumer = KafkaConsumer(
     heartbeat_interval_ms=500,
     auto_offset_reset="earliest",
     enable_auto_commit=False,
-    partition_assignment_strategy=[RangePartitionAssignor],
+    partition_assignment_strategy=[CooperativeStickyAssignor if strategy == "cooperative" else RangePartitionAssignor],
 )
 consumer.subscribe([topic], listener=Tell())
 while not ended.is_set():
