@@ -63,7 +63,6 @@ pub fn cases() -> Vec<Case> {
     let mut cases = of_describe();
     cases.extend(of_replace());
     cases.extend(of_change());
-    cases.extend(of_loggers());
     cases.extend(of_metrics());
     cases.extend(of_list());
     cases
@@ -305,90 +304,12 @@ fn of_change() -> Vec<Case> {
                 w.ask(incremental_alter_configs::IncrementalAlterConfigsRequest { validate_only: true, ..asked }, v);
             }
         }),
-        case("change: a broker's threads and throttles", 0..=1, |w, v| {
-            for (key, value) in [
-                ("num.io.threads", "9"),
-                ("num.network.threads", "4"),
-                ("background.threads", "11"),
-                ("log.cleaner.threads", "2"),
-                ("leader.replication.throttled.rate", "1000"),
-                ("num.io.threads", "x"),
-            ] {
-                let asked = change(BROKER, "1".into(), &[(key, SET, Some(value))]);
-                w.note(&format!("{key} {value}"));
-                w.ask(incremental_alter_configs::IncrementalAlterConfigsRequest { validate_only: true, ..asked }, v);
-            }
-        }),
         case("change: a broker's settings that are fixed or unknown", 0..=1, |w, v| {
             for (key, value) in [("node.id", "2"), ("no.such.key", "1"), ("log.retention.ms", "x")] {
                 let asked = change(BROKER, "1".into(), &[(key, SET, Some(value))]);
                 w.note(key);
                 w.ask(incremental_alter_configs::IncrementalAlterConfigsRequest { validate_only: true, ..asked }, v);
             }
-        }),
-    ]
-}
-
-const ROOT: &str = "root";
-
-/// What the root logger lets pass now.
-fn level_shown(w: &mut World) {
-    w.ask(describe(LOGGER, "1".into(), Some(&[ROOT, "no.such.logger"])), 4);
-}
-
-fn of_loggers() -> Vec<Case> {
-    vec![
-        case("loggers: levels of the root", 0..=1, |w, v| {
-            for level in ["WARN", "DEBUG", "ERROR", "INFO"] {
-                w.ask(change(LOGGER, "1".into(), &[(ROOT, SET, Some(level))]), v);
-                level_shown(w);
-            }
-            let asked = change(LOGGER, "1".into(), &[(ROOT, SET, Some("WARN"))]);
-            w.ask(incremental_alter_configs::IncrementalAlterConfigsRequest { validate_only: true, ..asked }, v);
-            level_shown(w);
-        }),
-        case("loggers: levels, operations and loggers that there are not", 0..=1, |w, v| {
-            w.ask(change(LOGGER, "1".into(), &[(ROOT, SET, Some("INFO"))]), v);
-            for (logger, operation, level) in [
-                (ROOT, SET, Some("info")),
-                (ROOT, SET, Some("LOUD")),
-                (ROOT, SET, Some("")),
-                (ROOT, SET, None),
-                ("no.such.logger", SET, Some("WARN")),
-                ("no.such.logger", SET, Some("LOUD")),
-                ("no.such.logger", DELETE, None),
-                ("", SET, Some("WARN")),
-                (ROOT, APPEND, Some("WARN")),
-                (ROOT, SUBTRACT, Some("WARN")),
-                (ROOT, 9, Some("WARN")),
-            ] {
-                w.note(&format!("{logger:?} {operation} {level:?}"));
-                w.ask(change(LOGGER, "1".into(), &[(logger, operation, level)]), v);
-            }
-            let both = [(ROOT, SET, Some("WARN")), ("no.such.logger", SET, Some("WARN"))];
-            w.ask(change(LOGGER, "1".into(), &both), v);
-            w.ask(change(LOGGER, "1".into(), &[(ROOT, SET, Some("WARN")), (ROOT, SET, Some("ERROR"))]), v);
-            w.ask(change(LOGGER, "1".into(), &[]), v);
-            for broker in ["9", "x", ""] {
-                w.ask(change(LOGGER, broker.into(), &[(ROOT, SET, Some("WARN"))]), v);
-            }
-            level_shown(w);
-        }),
-        case("loggers: all levels replaced", 0..=2, |w, v| {
-            for broker in ["1", "9", "x"] {
-                w.ask(replace(LOGGER, broker.into(), &[(ROOT, Some("WARN"))]), v);
-            }
-        }),
-        case("loggers: the level FATAL", 0..=1, |w, v| {
-            w.ask(change(LOGGER, "1".into(), &[(ROOT, SET, Some("FATAL"))]), v);
-            level_shown(w);
-            w.ask(change(LOGGER, "1".into(), &[(ROOT, SET, Some("INFO"))]), v);
-        }),
-        case("loggers: the root unset", 0..=1, |w, v| {
-            w.ask(change(LOGGER, "1".into(), &[(ROOT, SET, Some("WARN"))]), v);
-            w.ask(change(LOGGER, "1".into(), &[(ROOT, DELETE, None)]), v);
-            level_shown(w);
-            w.ask(change(LOGGER, "1".into(), &[(ROOT, SET, Some("INFO"))]), v);
         }),
     ]
 }

@@ -4,7 +4,6 @@ use corelog::wire::Str;
 use corelog::wire::messages::ApiKey;
 use corelog::wire::messages::list_offsets::{ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic};
 use corelog::wire::messages::produce::{PartitionProduceData, ProduceRequest};
-use shards::batch::{BatchBuilder, NewRecord};
 
 use super::produce;
 use crate::batches::batch;
@@ -34,17 +33,6 @@ pub fn cases() -> Vec<Case> {
             let topic = filled(w);
             for sentinel in -8..=-1 {
                 w.ask(ask(topic.clone(), vec![at(sentinel)]), v);
-            }
-        }),
-        case("records without a time", 7..=11, |w, v| {
-            let topic = w.topic("timeless", 1);
-            let mut builder = BatchBuilder::new(-1);
-            for value in [b"a", b"b"] {
-                builder.push(&NewRecord { timestamp_ms: -1, value: Some(value), ..NewRecord::default() });
-            }
-            w.append(&topic, 0, &builder.finish().expect("no codec, no error"));
-            for asked in [-1, -2, -3, 0] {
-                w.ask(ask(topic.clone(), vec![at(asked)]), v);
             }
         }),
         case("behind records whose acks nobody waits for", 1..=11, |w, v| {

@@ -113,12 +113,6 @@ fn of_requests() -> Vec<Case> {
             let topic = to(w, "a", &[(0, records.clone()), (1, records.clone()), (0, records)], v);
             w.ask(request(vec![topic]), v);
         }),
-        case("a sound partition beside one of another magic", 3..=13, |w, v| {
-            w.topic("a", 2);
-            let records = batch(w, 0, &["x"]);
-            let topic = to(w, "a", &[(0, records.clone()), (1, patched(&records, 16, &[3]))], v);
-            w.ask(request(vec![topic]), v);
-        }),
         case("a topic twice", 3..=13, |w, v| {
             w.topic("a", 2);
             let records = batch(w, 0, &["x"]);
@@ -303,11 +297,6 @@ fn of_producers() -> Vec<Case> {
             w.topic("a", 1);
             let id = producer(w);
             sequences(w, v, id, &[(0, 0, 1), (0, 1, 2), (0, 3, 1), (0, 0, 1), (0, 1, 2), (0, 3, 1)]);
-        }),
-        case("an epoch of -1", 3..=13, |w, v| {
-            w.topic("a", 1);
-            let id = producer(w);
-            sequences(w, v, id, &[(0, 0, 1), (-1, 0, 1), (-1, 5, 1), (0, 1, 1)]);
         }),
         case("a batch again after five others", 3..=13, |w, v| {
             w.topic("a", 1);
