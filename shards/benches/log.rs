@@ -31,6 +31,7 @@ fn append(log: &mut PartitionLog, header: &BatchHeader, batch: &Bytes, commit: u
         max_timestamp: header.max_timestamp,
         commit,
         bytes: batch.clone(),
+        buffer_bytes: batch.len(),
     });
 }
 

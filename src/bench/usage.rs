@@ -90,7 +90,7 @@ mod tests {
         };
         let (on, over) = std::sync::mpsc::channel();
         let began_ns = now_ns();
-        let (_, took) = watch(&own, times(50, 200), &over).expect("it is known");
+        let (_, took) = watch(own, times(50, 200), &over).expect("it is known");
         let all = Duration::from_nanos(now_ns() - began_ns);
         assert!(took >= OVER_MIN && took <= all - Duration::from_millis(50), "{took:?} of {all:?}");
         assert_eq!(enough(Duration::from_millis(20), Duration::from_millis(99)), None);
@@ -99,7 +99,7 @@ mod tests {
         let began_anew = || Some(less.replace(Duration::from_secs(1)));
         assert_eq!(watch(began_anew, times(0, 200), &over), None, "what is less than before is another process's");
         drop(on);
-        assert_eq!(watch(&own, times(0, 60_000), &over), None, "the run ended at once");
+        assert_eq!(watch(own, times(0, 60_000), &over), None, "the run ended at once");
     }
 
     #[test]
