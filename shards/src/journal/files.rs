@@ -23,6 +23,11 @@ fn file_name(run_number: u64, n: u32) -> String {
     format!("{run_number}-{n}.journal")
 }
 
+/// Where the journal file of a run is that `make` makes as this one.
+pub fn path_of(dir: &Path, run_number: u64, index: usize) -> PathBuf {
+    dir.join(file_name(run_number, number_of(index)))
+}
+
 /// Run number of a journal file's name.
 pub fn run_of(name: &str) -> Option<u64> {
     let (run, n) = name.strip_suffix(".journal")?.split_once('-')?;
@@ -68,7 +73,7 @@ pub async fn make<R: Runtime>(
     step_bytes: u64,
     rest: impl AsyncFnMut(u64),
 ) -> io::Result<JournalFile<R>> {
-    let path = dir.join(file_name(run_number, number_of(index)));
+    let path = path_of(dir, run_number, index);
     let filled = fill(rt, &path, bytes, step_bytes, rest).await;
     if filled.is_err() {
         // Part of a file is of no use, and in the way on a full disk. What could not be opened is not there.

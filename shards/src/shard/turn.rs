@@ -285,7 +285,7 @@ async fn make_place<R: Runtime>(shard: &Shard<R>) {
         let at_once = async |_| shard.rt().quantum().await;
         let made =
             files::make(shard.rt(), &dir, shard.inner.run.number, index, bytes, files::FILL_BYTES, at_once).await;
-        made.map_err(|source| StoreError { path: dir.clone(), source })
+        made.map_err(|source| StoreError { path: files::path_of(&dir, shard.inner.run.number, index), source })
     };
     match shard.on_ballast(make).await {
         Ok(file) => {
@@ -440,7 +440,8 @@ async fn grow<R: Runtime>(shard: &Shard<R>, bytes: u64) -> bool {
             false
         }
         Err(error) => {
-            shard.fence().trip(fail(&dir, "making a journal file", &error));
+            let path = files::path_of(&dir, shard.inner.run.number, index);
+            shard.fence().trip(fail(&path, "making a journal file", &error));
             false
         }
     }
