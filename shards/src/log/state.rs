@@ -118,12 +118,12 @@ impl PartitionLog {
         self.durable_end
     }
 
-    /// Base of the oldest segment that is not dropped; the log's end if there is none.
-    /// Of the segment that is appended to, or of the next one.
+    /// Base of the segment that is appended to; where the next one begins if there is none.
     pub fn active_base(&self) -> Offset {
         self.segments.back().filter(|s| s.is_active()).map_or(self.log_end, |s| s.base)
     }
 
+    /// Base of the oldest segment that is not dropped; the log's end if there is none.
     pub fn first_segment_base(&self) -> Offset {
         self.segments.front().map_or(self.log_end, |s| s.base)
     }

@@ -5,7 +5,8 @@
 //! Around them run the tasks of the core, generic over the runtime: `commit` (group commit), `write_behind` (segments),
 //! `turn` (reuse of journal files), `disk` (cold reads), `timers` (deadlines, retention), `compaction`, `clean_up` (renames,
 //! unlinks), `groups` (the coordinators of groups), `start`, `recovery`, `settle` and `stop`. `ballast` is the disk space that
-//! is held back, `nearly_full` the word before that is needed, `descriptors` the wait for one where files are opened; `stages`, `trace` and `report` say what all of it does.
+//! is held back, `nearly_full` the word before that is needed, `descriptors` the wait for one where files are opened; `stages`,
+//! `trace` and `report` say what all of it does.
 //!
 //! Invariant: a step never awaits and a task never holds a borrow of the core across an await: mutate, then await.
 

@@ -14,6 +14,7 @@ use crate::request::{
     EpochEnd, EpochPart, FetchPart, Fetched, Isolation, ListPart, Listed, OffsetAt, PartitionSize, ReadError, WatchId,
 };
 use crate::router::oneshot::Reply;
+use crate::runtime::READ_BYTES_MAX;
 use crate::types::{LeaderEpoch, Mono, Offset, PartitionId};
 
 /// Answers of one request that are still being read.
@@ -97,9 +98,11 @@ impl ShardCore {
                     }
                     ReadPlan::Disk(read) => {
                         nothing_yet = false;
-                        // However little is asked for, a whole batch is read.
+                        // However little is asked for, a whole batch is read. Those that a topic could have may be far larger
+                        // than those it has.
                         let batch = self.get(slot).map_or(0, |partition| partition.config.max_message_bytes);
-                        left = left.saturating_sub(part.max_bytes.max(u32::try_from(batch).unwrap_or(0)));
+                        let least = u32::try_from(batch).unwrap_or(0).min(READ_BYTES_MAX as u32);
+                        left = left.saturating_sub(part.max_bytes.max(least));
                         let what = DiskWhat::Fetch { read, fetched, gather: gather.clone(), index };
                         self.disk_jobs.push_back(DiskJob { slot, what });
                         self.signals.disk.notify();

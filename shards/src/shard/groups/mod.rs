@@ -119,9 +119,7 @@ impl Coordinators {
             fired: None,
         }
     }
-}
 
-impl Coordinators {
     pub fn count(&self) -> usize {
         let machine = |coordinator: &Coordinator| match &coordinator.state {
             State::Ready(machine) => machine.len(),
