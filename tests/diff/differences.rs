@@ -75,6 +75,22 @@ pub const DIFFERENCES: &[Difference] = &[
         reason: "Kafka keeps settings that it does not know for its plugins; here nothing would ever read them",
     },
     Difference {
+        api: "configs",
+        cases: &["change: a broker's threads and throttles"],
+        reason: "threads are cores here, and nothing is replicated: nothing would act on such a change",
+    },
+    Difference {
+        api: "configs",
+        cases: &["describe: loggers other than the root"],
+        reason: "Kafka has a logger for each of its classes; here the root, which has the level of all lines, is the only one",
+    },
+    Difference {
+        api: "configs",
+        cases: &["change: the root of the loggers, FATAL and unset"],
+        reason: "unset it has the level of the start (`log_level`), where Kafka refuses; FATAL is told as ERROR, which it is \
+                 here",
+    },
+    Difference {
         api: "delete_records",
         cases: &["a partition twice"],
         reason: "Kafka keeps the last of the two; here each is answered",
@@ -121,6 +137,22 @@ pub const DIFFERENCES: &[Difference] = &[
         reason: "Kafka keeps the last of the two batches, and drops the other without a word; here both are appended, and answered where they were asked",
     },
     Difference {
+        api: "produce",
+        cases: &["a sound partition beside one of another magic"],
+        reason: "of a magic that there is not Kafka refuses all of the request; here the other partitions are appended, and need not \
+                 be sent again",
+    },
+    Difference {
+        api: "produce",
+        cases: &["an epoch of -1"],
+        reason: "no client has such an epoch; Kafka takes it, and any sequence with it, which would let repeats in",
+    },
+    Difference {
+        api: "list_offsets",
+        cases: &["the newest of records that have no time"],
+        reason: "there is none here, -1; Kafka tells the first one's offset",
+    },
+    Difference {
         api: "produce_batches",
         cases: &["an offset delta out of turn"],
         reason: "Kafka takes a batch whose records have other offsets than it counts; here readers are spared it",
@@ -135,36 +167,6 @@ struct Known {
 }
 
 const KNOWN: &[Known] = &[
-    Known {
-        api: "configs",
-        asked: "a broker's threads and throttles changed (`num.io.threads`, `leader.replication.throttled.rate`)",
-        reason: "INVALID_REQUEST: threads are cores here, and nothing is replicated, so that nothing would act on such a change",
-    },
-    Known {
-        api: "configs",
-        asked: "loggers other than `root`",
-        reason: "Kafka has one for each of its classes; here the root, which has the level of all lines, is the only one",
-    },
-    Known {
-        api: "configs",
-        asked: "the logger `root` unset, or set to FATAL",
-        reason: "unset it has the level of the start (`log_level`), where Kafka refuses; FATAL is told as ERROR, which it is here",
-    },
-    Known {
-        api: "list_offsets",
-        asked: "the newest record (-3) of a log whose records have no time",
-        reason: "there is none here, -1; Kafka tells the first one's offset",
-    },
-    Known {
-        api: "produce",
-        asked: "a sound partition beside one with a batch of another magic",
-        reason: "Kafka refuses all of the request; here the other partitions are appended, and need not be sent again",
-    },
-    Known {
-        api: "produce",
-        asked: "a producer's epoch of -1",
-        reason: "no client has such an epoch; Kafka takes it, and any sequence with it, which would let repeats in",
-    },
     Known {
         api: "join_group",
         asked: "a session time-out out of bounds, before there is `__consumer_offsets`",

@@ -109,6 +109,12 @@ fn of_describe() -> Vec<Case> {
                 w.ask(describe(kind, name.into(), Some(&[])), v);
             }
         }),
+        case("describe: the root of the loggers", 1..=4, |w, v| {
+            w.ask(describe(LOGGER, "1".into(), Some(&["root"])), v);
+        }),
+        case("describe: loggers other than the root", 1..=4, |w, v| {
+            w.ask(describe(LOGGER, "1".into(), Some(&["kafka.log.LogCleaner", "no.such.logger"])), v);
+        }),
         case("describe: nothing, and one resource twice", 1..=4, |w, v| {
             w.ask(DescribeConfigsRequest::default(), v);
             let topic = w.topic("a", 1);
@@ -299,6 +305,39 @@ fn of_change() -> Vec<Case> {
                 ("log.cleaner.io.max.bytes.per.second", "x"),
                 ("log.cleaner.enable", "false"),
             ] {
+                let asked = change(BROKER, "1".into(), &[(key, SET, Some(value))]);
+                w.note(key);
+                w.ask(incremental_alter_configs::IncrementalAlterConfigsRequest { validate_only: true, ..asked }, v);
+            }
+        }),
+        case("change: loggers that there are not, levels that there are not, other operations", 0..=1, |w, v| {
+            for (logger, operation, level) in [
+                ("no.such.logger", SET, Some("INFO")),
+                ("no.such.logger", DELETE, None),
+                ("root", SET, Some("LOUD")),
+                ("root", SET, None),
+                ("root", APPEND, Some("INFO")),
+                ("root", SUBTRACT, Some("INFO")),
+            ] {
+                let asked = change(LOGGER, "1".into(), &[(logger, operation, level)]);
+                w.note(&format!("{logger} {operation} {level:?}"));
+                w.ask(incremental_alter_configs::IncrementalAlterConfigsRequest { validate_only: true, ..asked }, v);
+            }
+        }),
+        case("change: the root of the loggers, set", 0..=1, |w, v| {
+            for level in ["WARN", "INFO"] {
+                w.ask(change(LOGGER, "1".into(), &[("root", SET, Some(level))]), v);
+                w.ask(describe(LOGGER, "1".into(), Some(&["root"])), 4);
+            }
+        }),
+        case("change: the root of the loggers, FATAL and unset", 0..=1, |w, v| {
+            for (operation, level) in [(SET, Some("FATAL")), (DELETE, None), (SET, Some("INFO"))] {
+                w.ask(change(LOGGER, "1".into(), &[("root", operation, level)]), v);
+                w.ask(describe(LOGGER, "1".into(), Some(&["root"])), 4);
+            }
+        }),
+        case("change: a broker's threads and throttles", 0..=1, |w, v| {
+            for (key, value) in [("num.io.threads", "9"), ("leader.replication.throttled.rate", "1000000")] {
                 let asked = change(BROKER, "1".into(), &[(key, SET, Some(value))]);
                 w.note(key);
                 w.ask(incremental_alter_configs::IncrementalAlterConfigsRequest { validate_only: true, ..asked }, v);

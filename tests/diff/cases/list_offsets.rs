@@ -6,7 +6,7 @@ use corelog::wire::messages::list_offsets::{ListOffsetsPartition, ListOffsetsReq
 use corelog::wire::messages::produce::{PartitionProduceData, ProduceRequest};
 
 use super::produce;
-use crate::batches::batch;
+use crate::batches::{batch, patched};
 use crate::case::{Case, case};
 use crate::world::World;
 
@@ -56,6 +56,15 @@ pub fn cases() -> Vec<Case> {
             for sentinel in -8..=-1 {
                 w.ask(ask(topic.clone(), vec![at(sentinel)]), v);
             }
+        }),
+        case("the newest of records that have no time", 7..=11, |w, v| {
+            let topic = w.topic("timeless", 1);
+            let timeless =
+                [27, 35].iter().fold(batch(w, 0, &["a"]), |batch, at| patched(&batch, *at, &(-1i64).to_be_bytes()));
+            for _ in 0..2 {
+                w.append(&topic, 0, &timeless);
+            }
+            w.ask(ask(topic, vec![at(-3)]), v);
         }),
         case("times before, in, between and after the records", 1..=11, |w, v| {
             let topic = filled(w);

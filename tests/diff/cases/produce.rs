@@ -119,6 +119,14 @@ fn of_requests() -> Vec<Case> {
             let (first, second) = (to(w, "a", &[(0, records.clone())], v), to(w, "a", &[(1, records)], v));
             w.ask(request(vec![first, second]), v);
         }),
+        case("a sound partition beside one of another magic", 3..=13, |w, v| {
+            w.topic("a", 2);
+            let records = batch(w, 0, &["x"]);
+            for magic in [0, 1, 3, 0xff] {
+                let topic = to(w, "a", &[(0, records.clone()), (1, patched(&records, 16, &[magic]))], v);
+                w.ask(request(vec![topic]), v);
+            }
+        }),
         case("no topics, no partitions", 3..=13, |w, v| {
             w.topic("a", 1);
             w.ask(request(vec![]), v);
@@ -319,6 +327,11 @@ fn of_producers() -> Vec<Case> {
             w.topic("a", 1);
             let id = producer(w);
             sequences(w, v, id, &[(0, 5, 1), (0, 6, 1)]);
+        }),
+        case("an epoch of -1", 3..=13, |w, v| {
+            w.topic("a", 1);
+            let id = producer(w);
+            sequences(w, v, id, &[(-1, 0, 1), (-1, 0, 1), (-1, 7, 1)]);
         }),
         case("a newer epoch from zero, from above, and the old one", 3..=13, |w, v| {
             w.topic("a", 1);
