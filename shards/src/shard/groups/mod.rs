@@ -36,7 +36,7 @@ const RECORDS_PER_BATCH: usize = 1000;
 
 /// Replies that leave in one go: each wakes the task of a connection, which makes it and writes it to its socket. A rebalance
 /// answers all members of a group; what wakes together runs together, for some milliseconds where they are hundreds.
-const REPLIES_AT_ONCE: usize = 16;
+const REPLIES_AT_ONCE: usize = 4;
 
 /// Refusals for want of memory are told on stderr no more often.
 const FULL_TOLD_EVERY: Duration = Duration::from_secs(10);
