@@ -4,7 +4,7 @@ import collections
 import statistics
 import sys
 
-LABELS = ("protocol", "load", "turn", "clients", "rounds")
+LABELS = ("protocol", "load", "by", "turn", "clients", "rounds")
 
 
 def main(path):

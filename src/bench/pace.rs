@@ -68,6 +68,11 @@ impl Pace {
         self.start_ns + elapsed_ns as u64
     }
 
+    /// The time between two records, if they come one by one.
+    pub fn even_ns(&self) -> Option<f64> {
+        (!matches!(self.arrivals, Arrivals::Bursts(_))).then_some(self.every_ns)
+    }
+
     /// The next record was made.
     pub fn advance(&mut self) {
         self.number += 1;

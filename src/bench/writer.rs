@@ -71,6 +71,7 @@ impl Writer {
             last_ack_ns: 0,
             overrun: false,
             waiting: 0,
+            planned_ns: 0,
             client: 0,
             lingering: VecDeque::new(),
         };
@@ -149,6 +150,7 @@ impl Writer {
         }
         let bytes = to.plan.sizes.mean();
         let mut now = now_ns();
+        let planned_ns = turn.planned_ns;
         to.meter.record(|stretch| {
             for _ in 0..MADE_AT_ONCE {
                 let Some(due) = turn.next_due(now, bytes) else { break };
@@ -157,12 +159,14 @@ impl Writer {
                 let sender = &mut self.senders[client];
                 let place = sender.next_place(self.keys.as_mut());
                 now = now_ns();
-                let added = sender.add(to, place, due, now, &mut self.payload);
-                stretch.of(due, to.warm_ns).lateness.record(now.saturating_sub(due));
+                let late_ns = late_ns(due, planned_ns, now);
+                let made_ns = due + late_ns;
+                let added = sender.add(to, place, due, made_ns, &mut self.payload);
+                stretch.of(due, to.warm_ns).lateness.record(late_ns);
                 if added.full {
                     turn.lingering.push_front((now, client, added.outlet));
                 } else if added.opened {
-                    turn.lingering.push_back((now + to.linger_ns, client, added.outlet));
+                    turn.lingering.push_back((made_ns + to.linger_ns, client, added.outlet));
                 }
             }
         });
@@ -173,7 +177,9 @@ impl Writer {
         let lingering = turn.lingering.front().map_or(u64::MAX, |(until, ..)| *until);
         // One that is behind makes no more before an ack has come, which wakes it.
         let next = turn.pace.as_ref().filter(|_| !turn.is_behind(bytes));
-        Ok(lingering.min(next.map_or(u64::MAX, Pace::next_ns)))
+        let next = next.map(|pace| pace.next_ns() + patience_ns(pace, to.linger_ns, bytes, to.plan.batch_bytes));
+        turn.planned_ns = next.map_or(0, |next| next.min(lingering));
+        Ok(next.unwrap_or(u64::MAX).min(lingering))
     }
 
     /// Fills and sends as many batches as may be on their way.
@@ -192,6 +198,20 @@ impl Writer {
     }
 }
 
+/// How long a record that is due may wait to be made, as its batch waits for more records anyway: waking for each would cost
+/// more than making it. None where batches may be full before they have waited: a full one is to leave at once.
+fn patience_ns(pace: &Pace, linger_ns: u64, bytes: usize, batch_bytes: usize) -> u64 {
+    match pace.even_ns() {
+        Some(every_ns) if 2.0 * linger_ns as f64 / every_ns * bytes as f64 <= batch_bytes as f64 => linger_ns / 8,
+        _ => 0,
+    }
+}
+
+/// How much later a record was made than was planned: by then it was to be made, or when it was due.
+fn late_ns(due_ns: u64, planned_ns: u64, now_ns: u64) -> u64 {
+    now_ns.saturating_sub(due_ns.max(planned_ns))
+}
+
 /// Where the thread is in dealing records out.
 struct Turn {
     pace: Option<Pace>,
@@ -203,6 +223,8 @@ struct Turn {
     overrun: bool,
     /// Records without their ack.
     waiting: u64,
+    /// When the thread is to look next what is due; 0: when an ack comes.
+    planned_ns: u64,
     /// Whose record is next.
     client: usize,
     /// Batches that wait for more records: until when, and the sender and outlet. Soonest first.
@@ -247,6 +269,24 @@ mod tests {
     use crate::bench::random::Random;
 
     #[test]
+    fn a_thread_wakes_for_several_records_at_once_where_their_batch_waits_anyway_and_is_not_called_late() {
+        let patience = |arrivals, per_second, linger_ms: u64| {
+            let pace = Pace::new(arrivals, per_second, 0, Random::new(1));
+            patience_ns(&pace, linger_ms * 1_000_000, 100, 1 << 20)
+        };
+        assert_eq!(patience(Arrivals::Constant, 20_000.0, 5), 625_000);
+        assert_eq!(patience(Arrivals::Poisson, 20_000.0, 5), 625_000);
+        assert_eq!(patience(Arrivals::Constant, 20_000.0, 0), 0);
+        assert_eq!(patience(Arrivals::Bursts(1000), 20_000.0, 5), 0, "a burst fills batches");
+        assert_eq!(patience(Arrivals::Constant, 2_000_000.0, 5), 0, "a batch is full before it has waited");
+
+        assert_eq!(late_ns(100, 0, 130), 30);
+        assert_eq!(late_ns(100, 120, 130), 10, "it was to wait until 120");
+        assert_eq!(late_ns(100, 120, 110), 0, "something else woke the thread");
+        assert_eq!(late_ns(125, 120, 130), 5, "due while others were made");
+    }
+
+    #[test]
     fn records_of_any_size_stop_being_made_once_as_many_bytes_wait_as_may() {
         // A thousand are due.
         let now_ns = NANOS_PER_SECOND - 1;
@@ -258,6 +298,7 @@ mod tests {
                 last_ack_ns: 0,
                 overrun: false,
                 waiting: 0,
+                planned_ns: 0,
                 client: 0,
                 lingering: VecDeque::new(),
             };
