@@ -37,6 +37,7 @@ mod power_cut;
 mod power_history;
 mod process;
 mod refused;
+mod removal;
 mod restart;
 mod settings;
 mod startup;

@@ -34,21 +34,26 @@ fn topics_stay_where_their_deletion_is_switched_off() {
 
 /// Changes a setting of the broker while it runs; `None` takes the change back.
 pub fn change(peer: &mut Connection, name: &str, value: Option<&str>) -> ErrorCode {
-    change_of(peer, 4, name, value)
+    change_of(peer, (4, "1"), name, value)
 }
 
 /// As [`change`], of the level of its one logger.
 pub fn change_level(peer: &mut Connection, value: Option<&str>) -> ErrorCode {
-    change_of(peer, 8, "root", value)
+    change_of(peer, (8, "1"), "root", value)
 }
 
-fn change_of(peer: &mut Connection, resource_type: i8, name: &str, value: Option<&str>) -> ErrorCode {
+/// As [`change`], of a topic.
+pub fn change_topic(peer: &mut Connection, topic: &str, name: &str, value: Option<&str>) -> ErrorCode {
+    change_of(peer, (2, topic), name, value)
+}
+
+fn change_of(peer: &mut Connection, (resource_type, of): (i8, &str), name: &str, value: Option<&str>) -> ErrorCode {
     let config = AlterableConfig {
         name: name.to_owned().into(),
         config_operation: if value.is_some() { 0 } else { 1 },
         value: value.map(|value| value.to_owned().into()),
     };
-    let resource = AlterConfigsResource { resource_type, resource_name: "1".into(), configs: vec![config] };
+    let resource = AlterConfigsResource { resource_type, resource_name: of.to_owned().into(), configs: vec![config] };
     let request = IncrementalAlterConfigsRequest { resources: vec![resource], validate_only: false };
     reply!(IncrementalAlterConfigs, peer.ask(request, 1)).responses[0].error_code
 }

@@ -58,13 +58,14 @@ fn a_topic_whose_name_is_as_long_as_kafka_takes_it_can_be_deleted() {
     let name = "n".repeat(249);
     let line = "x".repeat(9_000) + "\n";
     let partitions = || fs::read_dir(home.data.join("data")).expect("it is there").count();
+    let soon = ["--set", "log.segment.delete.delay.ms=100"];
     // More than a block: after the first stop it is in a segment.
-    let mut broker = home.dev(&[]);
+    let mut broker = home.dev(&soon);
     said(&home, &["topic", "create", &name]);
     assert_eq!(fed(&home, &["produce", &name], &line).code, Some(0));
     for _ in 0..2 {
         assert!(broker.terminate().status.success());
-        broker = home.dev(&[]);
+        broker = home.dev(&soon);
         let before = partitions();
         said(&home, &["topic", "delete", &name]);
         until("its directory is gone", || partitions() < before);

@@ -22,6 +22,9 @@ const TOPIC: i8 = 2;
 const FROM_TOPIC: i8 = 1;
 const SET: i8 = 0;
 pub const CONFIG: &str = "retention.ms";
+/// It changes along, and is not looked at.
+const DELETE_DELAY: &str = "file.delete.delay.ms";
+const DELETE_DELAYS_MS: [i64; 4] = [0, 10, 100, 300];
 /// Years: nothing gets so old.
 const CONFIG_MIN: i64 = 1_000_000_000_000;
 const PARTITIONS_MAX: i32 = 6;
@@ -82,10 +85,14 @@ async fn add_partition(clients: &Clients, link: &mut Link, topic: &Topic) -> Res
 
 async fn set_config(clients: &Clients, link: &mut Link, topic: &Topic, value: i64) -> Result<(), Broken> {
     clients.history.push(Event::ChangeAsked { topic: topic.id, setting: Setting::Config, value });
-    let config =
-        AlterableConfig { name: CONFIG.into(), config_operation: SET, value: Some(value.to_string().as_str().into()) };
-    let resource =
-        AlterConfigsResource { resource_type: TOPIC, resource_name: topic.name.as_str().into(), configs: vec![config] };
+    let config = |name: &'static str, value: i64| AlterableConfig {
+        name: name.into(),
+        config_operation: SET,
+        value: Some(value.to_string().as_str().into()),
+    };
+    let configs =
+        vec![config(CONFIG, value), config(DELETE_DELAY, DELETE_DELAYS_MS[value.unsigned_abs() as usize % 4])];
+    let resource = AlterConfigsResource { resource_type: TOPIC, resource_name: topic.name.as_str().into(), configs };
     let request = IncrementalAlterConfigsRequest { resources: vec![resource], validate_only: false };
     let Response::IncrementalAlterConfigs(reply) = link.ask(request, 1, REPLY_MAX).await? else {
         return Err(Broken::Nonsense("another reply than asked for".to_owned()));

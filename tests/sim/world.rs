@@ -32,6 +32,9 @@ const START_MAX: Duration = Duration::from_secs(60);
 const STOP_MAX: Duration = Duration::from_secs(60);
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 
+/// What was taken out of a log goes at once, while a crash is likely to come, or when one has likely come.
+const DELETE_DELAYS_MS: [&str; 3] = ["0", "30", "400"];
+
 /// A map of two dozen keys: most logs take several passes.
 const CLEANER_MAP_BYTES: usize = 24 * 26;
 
@@ -112,6 +115,8 @@ pub struct World {
     pub history: History,
     pub gate: Gate,
     setup: Setup,
+    /// Of topics that do not say: by the seed alone, so that it changes nothing else of what a seed decides.
+    delete_delay_ms: &'static str,
     running: Option<Running>,
 }
 
@@ -140,7 +145,16 @@ impl World {
             rt.sync_dir(Path::new("/")).await.expect("an empty disk");
         });
         let clients = (0..setup.clients).map(|n| sim.add_host(&format!("client-{n}"))).collect();
-        World { sim, broker, clients, history: History::default(), gate: Gate::default(), setup, running: None }
+        World {
+            sim,
+            broker,
+            clients,
+            history: History::default(),
+            gate: Gate::default(),
+            setup,
+            delete_delay_ms: DELETE_DELAYS_MS[usize::try_from(seed % 3).expect("an index")],
+            running: None,
+        }
     }
 
     pub fn addr(&self) -> SocketAddr {
@@ -192,7 +206,11 @@ impl World {
             },
         };
         let catalog = CatalogSettings {
-            topic_defaults: TopicDefaults::from_broker(self.setup.topic_defaults).expect("within their bounds"),
+            topic_defaults: TopicDefaults::from_broker(|setting| match setting {
+                "log.segment.delete.delay.ms" => Some(self.delete_delay_ms),
+                _ => (self.setup.topic_defaults)(setting),
+            })
+            .expect("within their bounds"),
             group_defaults: GroupDefaults::from_broker(consumer_times).expect("within their bounds"),
             ..CatalogSettings::new("sim-cluster", 1)
         };

@@ -8,6 +8,7 @@ mod gates;
 mod opening;
 mod removed;
 mod strays;
+mod waiting;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ pub(super) use self::gates::Gate;
 pub use self::gates::Gates;
 use self::gates::Inside;
 pub use self::removed::Removed;
+use self::waiting::{Aside, NOT_REPLACED, Waiting};
 use super::lru::Lru;
 use crate::runtime::{DirEntry, File, NAME_BYTES_MAX, OpenMode, Runtime};
 use crate::types::{Offset, PartitionId, TopicId, base64_url};
@@ -111,6 +113,7 @@ pub struct Files<R: Runtime> {
     unsynced: RefCell<BTreeMap<PartitionId, Unsynced>>,
     root_is_unsynced: Cell<bool>,
     removed: Removed,
+    waiting: RefCell<Waiting>,
     /// Cleanings whose files are being made.
     cleaning: RefCell<BTreeMap<PartitionId, u64>>,
     /// The cleaning that replaced a segment's file in this run; `u64::MAX` where it was joined to the segment before.
@@ -158,6 +161,7 @@ impl<R: Runtime> Files<R> {
             unsynced: RefCell::default(),
             root_is_unsynced: Cell::new(false),
             removed: Removed::default(),
+            waiting: RefCell::default(),
             cleaning: RefCell::default(),
             replaced: RefCell::default(),
             gates,
@@ -265,7 +269,7 @@ impl<R: Runtime> Files<R> {
         Ok(false)
     }
 
-    /// Removes what a crash left between a rename and its unlink, and of files that were to replace others. Whether there was any.
+    /// Removes what an earlier run left between a rename and its unlink, and of files that were to replace others. Whether there was any.
     async fn remove_leftovers(&self, dir: &PartitionDir, path: &Path) -> Result<bool, StoreError> {
         let mut had_any = false;
         let under_way = self.cleaning.borrow().get(&dir.id).map(|number| format!(".{number}{CLEANED}"));
@@ -274,7 +278,8 @@ impl<R: Runtime> Files<R> {
                 && (files_segment(&entry.name) || entry.name.starts_with(METADATA_FILE))
                 && [DELETED, BESIDE, CLEANED].iter().any(|ending| entry.name.ends_with(ending));
             let is_needed = under_way.as_ref().is_some_and(|ending| entry.name.ends_with(ending));
-            if is_leftover && !is_needed {
+            let waits = self.waiting.borrow().has(dir.id, &entry.name);
+            if is_leftover && !is_needed && !waits {
                 let leftover = path.join(entry.name);
                 ignore_missing(self.rt.remove_file(&leftover).await).at(&leftover)?;
                 had_any = true;
@@ -308,35 +313,36 @@ impl<R: Runtime> Files<R> {
         Ok(())
     }
 
-    /// Renames the files of segments, then unlinks them (R8). Those that are not there are gone already; those of a partition
-    /// that is removed go with its directory.
-    pub async fn remove_segments(&self, dir: &PartitionDir, bases: &[Offset]) -> Result<(), StoreError> {
+    /// Renames the files of segments, and unlinks them after `delay` (R8). Those that are not there are gone already; those of a
+    /// partition that is removed go with its directory.
+    pub async fn remove_segments(
+        &self,
+        dir: &PartitionDir,
+        bases: &[Offset],
+        delay: Duration,
+    ) -> Result<(), StoreError> {
         for base in bases {
             // Those that were joined to segments before it are older news.
             self.forget_replaced(dir.id, *base);
-            self.remove_files(dir, *base).await?;
+            self.remove_files(dir, *base, delay).await?;
         }
         Ok(())
     }
 
     /// The batches go before their index: see `replace_index`.
-    async fn remove_files(&self, dir: &PartitionDir, base: Offset) -> Result<(), StoreError> {
+    async fn remove_files(&self, dir: &PartitionDir, base: Offset, delay: Duration) -> Result<(), StoreError> {
         for kind in [FileKind::Log, FileKind::Index] {
             self.forget(dir.id, base, kind).await;
             let path = self.path(dir, base, kind);
-            let mut aside = path.clone().into_os_string();
-            aside.push(DELETED);
-            let aside = PathBuf::from(aside);
-            let inside = self.enter(dir).await;
-            // Unlinks take long. By now the name may be that of another topic, with segments of the same names.
+            let aside = path.with_file_name(kind.deleted_name(base, NOT_REPLACED));
+            let _inside = self.enter(dir).await;
+            // The one before may have taken long. By now the name may be that of another topic, with segments of the same names.
             if self.removed.contains(dir.id) {
                 return Ok(());
             }
             ignore_missing(self.rt.rename(&path, &aside).await).at(&path)?;
-            drop(inside);
-            ignore_missing(self.rt.remove_file(&aside).await).at(&aside)?;
         }
-        Ok(())
+        self.let_wait(Aside::Segment { dir: dir.clone(), base, cleaning: NOT_REPLACED }, delay).await
     }
 
     /// Forgets what compaction has replaced of a partition, up to the segment `upto`.
@@ -382,9 +388,10 @@ impl<R: Runtime> Files<R> {
         self.let_go(gone).await;
     }
 
-    /// Renames a partition's directory, then removes it. Writes to it that are still under way fail with `NotFound`.
-    pub async fn remove_partition(&self, dir: &PartitionDir) -> Result<(), StoreError> {
+    /// Renames a partition's directory, and removes it after `delay`. Writes to it that are still under way fail with `NotFound`.
+    pub async fn remove_partition(&self, dir: &PartitionDir, delay: Duration) -> Result<(), StoreError> {
         self.removed.add(dir.id);
+        self.waiting.borrow_mut().forget(dir.id);
         self.forget_replaced(dir.id, Offset(i64::MAX));
         self.cleaning.borrow_mut().remove(&dir.id);
         let first = (dir.id, Offset(i64::MIN), FileKind::Log, 0, false);
@@ -403,7 +410,7 @@ impl<R: Runtime> Files<R> {
             Err(e) => return Err(e).at(&metadata),
         };
         drop(inside);
-        ignore_missing(self.rt.remove_dir_all(&aside).await).at(&aside)
+        self.let_wait(Aside::Directory { path: aside }, delay).await
     }
 
     /// Renames a directory as Kafka names those that wait for their removal.
@@ -477,9 +484,9 @@ mod tests {
                 files.replaced.borrow_mut().extend((0..4).map(|base| ((dir.id, Offset(base)), 6)));
             }
             let bases = || files.replaced.borrow().keys().map(|(id, base)| (id.topic.0[0], base.0)).collect::<Vec<_>>();
-            files.remove_segments(&first, &[Offset(1)]).await.expect("removed");
+            files.remove_segments(&first, &[Offset(1)], Duration::ZERO).await.expect("removed");
             assert_eq!(bases(), [(1, 2), (1, 3), (2, 0), (2, 1), (2, 2), (2, 3)]);
-            files.remove_partition(&second).await.expect("removed");
+            files.remove_partition(&second, Duration::ZERO).await.expect("removed");
             assert_eq!(bases(), [(1, 2), (1, 3)]);
             assert_eq!(files.cleaning.borrow().len(), 1);
         });

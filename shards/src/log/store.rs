@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -15,7 +16,7 @@ use super::index::Entry;
 use super::lru::Lru;
 use super::state::KnownSegments;
 use crate::runtime::{File, OpenMode, Runtime};
-use crate::types::{Offset, PartitionId};
+use crate::types::{Mono, Offset, PartitionId};
 
 /// Entries of one segment below `upto`, without a gap.
 #[derive(Debug)]
@@ -115,12 +116,27 @@ impl<R: Runtime> Store<R> {
         self.files().close().await;
     }
 
-    /// Removes the files of segments that the log gave up (R8).
-    pub async fn remove_segments(&self, dir: &PartitionDir, bases: &[Offset]) -> Result<(), StoreError> {
+    /// Takes the files of segments out of service that the log gave up (R8); they go after `delay`.
+    pub async fn remove_segments(
+        &self,
+        dir: &PartitionDir,
+        bases: &[Offset],
+        delay: Duration,
+    ) -> Result<(), StoreError> {
         for base in bases {
             self.forget_indexes(dir, *base);
         }
-        self.files().remove_segments(dir, bases).await
+        self.files().remove_segments(dir, bases, delay).await
+    }
+
+    /// When the next of what is out of service is due to go, if there is any.
+    pub fn next_removal(&self) -> Option<Mono> {
+        self.files().next_removal()
+    }
+
+    /// Removes one thing that is out of service and due by `now`; `None` if there is none.
+    pub async fn remove_due(&self, now: Mono) -> Option<Result<(), StoreError>> {
+        self.files().remove_due(now).await
     }
 
     /// Removes what is in the partition's directory and not in its log; see `Files::remove_strays`.
@@ -128,11 +144,12 @@ impl<R: Runtime> Store<R> {
         self.files().remove_strays(dir, log).await
     }
 
-    /// Removes all of a partition whose topic is deleted. Writes and reads of it that are under way may fail with `NotFound`.
-    pub async fn remove_partition(&self, dir: &PartitionDir) -> Result<(), StoreError> {
+    /// Takes all of a partition out of service whose topic is deleted; it goes after `delay`. Writes and reads of it that are under way
+    /// may fail with `NotFound`.
+    pub async fn remove_partition(&self, dir: &PartitionDir, delay: Duration) -> Result<(), StoreError> {
         let all = (dir.id, Offset(i64::MIN), 0)..=(dir.id, Offset(i64::MAX), u64::MAX);
         self.inner.indexes.borrow_mut().remove_range(all);
-        self.files().remove_partition(dir).await
+        self.files().remove_partition(dir, delay).await
     }
 }
 

@@ -102,10 +102,14 @@ pub fn cure(error: &io::Error) -> &'static str {
     }
 }
 
-/// While the disk is full, looks each second whether the ballast fits again.
+/// While the disk is full, looks each second whether the ballast fits again. While files wait for their removal, whether their space
+/// is wanted: another shard may want it, or another program.
 pub async fn run<R: Runtime>(shard: Shard<R>) {
     while !shard.journal_is_closed() {
         shard.rt().sleep_until(shard.now().after(LOOK)).await;
+        if shard.store().next_removal().is_some() && shard.is_short_of_space().await {
+            shard.make_room().await;
+        }
         if shard.step(|core, _, _| core.disk_full && !core.starting && core.is_drained()) {
             shard.fill_ballast(HEADROOM_BYTES).await;
         }
@@ -172,6 +176,9 @@ impl<R: Runtime> Shard<R> {
                 return Err(error);
             }
             tries += 1;
+            if self.make_room().await {
+                continue;
+            }
             if tries == TRIES {
                 let path = error.path.display();
                 tracing::error!(%path, error = %error.source, "not written: it waits in the journal for space and inodes (`df`, `df -i`)");
@@ -278,7 +285,11 @@ impl<R: Runtime> Shard<R> {
     /// start's share if that can be had.
     pub(super) async fn resize_ballast(&self, more: u64) -> Result<(), StoreError> {
         let path = self.ballast_path();
-        self.resize_ballast_at(&path, more).await.at(&path)
+        let mut resized = self.resize_ballast_at(&path, more).await;
+        if resized.as_ref().is_err_and(is_full) && self.make_room().await {
+            resized = self.resize_ballast_at(&path, more).await;
+        }
+        resized.at(&path)
     }
 
     async fn resize_ballast_at(&self, path: &Path, more: u64) -> io::Result<()> {

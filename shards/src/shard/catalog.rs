@@ -105,7 +105,7 @@ impl ShardCore {
         }
     }
 
-    fn drop_partition(&mut self, id: PartitionId) {
+    pub(super) fn drop_partition(&mut self, id: PartitionId) {
         let Some(partition) = self.remove(id) else { return };
         self.remove_coordinator(id);
         for watch in &partition.watches {
@@ -124,7 +124,8 @@ impl ShardCore {
         // Whether it has a directory is not always known: the log of one that could not be read knows nothing of what is on disk, and
         // the last run may have made it behind its last checkpoint.
         if partition.is_worth_a_checkpoint() {
-            self.dropped.push_back(Dropped::Partition { dir: partition.directory() });
+            let delay = partition.removal_delay();
+            self.dropped.push_back(Dropped::Partition { dir: partition.directory(), delay });
             self.signals.clean_up.notify();
         }
     }

@@ -103,6 +103,7 @@ async fn clean_filthiest<R: Runtime>(shard: &Shard<R>, time: TrustedTime) -> boo
         Err(Ended::Overtaken | Ended::Fenced) => false,
         Err(Ended::NoRoom(error)) => {
             tracing::warn!(partition = name, %error, "no room to compact into: the log stays as it is for now");
+            shard.make_room().await;
             false
         }
         Err(Ended::Unreadable { offset, why }) => {
@@ -405,9 +406,14 @@ impl<R: Runtime> Cleaner<'_, R> {
             return Err(Ended::Fenced);
         }
         let joined: Vec<Offset> = group.iter().skip(1).map(|s| s.base).collect();
-        if let Err(error) =
-            self.shard.on_ballast(async || self.shard.store().install_cleaned(&self.dir, &by, &joined).await).await
-        {
+        let install = async || {
+            let delay = self.shard.step(|core, _, _| {
+                let wanted = core.get(self.slot).map(Partition::removal_delay);
+                core.delay_of(wanted.unwrap_or_default())
+            });
+            self.shard.store().install_cleaned(&self.dir, &by, &joined, delay).await
+        };
+        if let Err(error) = self.shard.on_ballast(install).await {
             // A topic deleted meanwhile takes its directory along.
             if self.shard.step(|core, _, _| core.get(self.slot).is_some()) {
                 self.shard.fence().trip(fail(&error.path, "replacing a segment", &error.source));
@@ -419,6 +425,8 @@ impl<R: Runtime> Cleaner<'_, R> {
                 partition.log.replaced(&by);
                 core.drop_segments(self.slot);
             }
+            // It waits until the next thing is due, and that may be what was replaced.
+            core.signals.clean_up.notify();
         });
         Ok(())
     }

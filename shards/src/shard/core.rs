@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hashbrown::HashMap;
 
@@ -77,14 +78,16 @@ pub struct CommitBuffer {
     pub touched: Box<[Slot]>,
 }
 
-/// A partition directory or segment that is to be renamed and unlinked, in this order.
+/// A partition directory or segment that is to be renamed and, after a delay, unlinked.
 pub enum Dropped {
     Partition {
         dir: PartitionDir,
+        delay: Duration,
     },
     Segments {
         slot: Slot,
         bases: Vec<crate::types::Offset>,
+        delay: Duration,
     },
     /// What is in the partition's directory and not in its log.
     Strays {

@@ -1,7 +1,7 @@
 //! Moves of the log start: DeleteRecords and retention. Owning core only.
 //!
 //! Invariant: the journal entry is synced before the reply, the reply before the rename, the rename before the unlink
-//! (R8); readers are refused below the new start as soon as it is decided.
+//! (R8), which may come much later; readers are refused below the new start as soon as it is decided.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -106,7 +106,7 @@ impl ShardCore {
         self.signals.journal.notify();
     }
 
-    /// The move is synced: segments wholly below may be renamed and unlinked.
+    /// The move is synced: segments wholly below may be renamed, and unlinked after their topic's delay.
     pub fn log_start_is_durable(&mut self, slot: Slot, start: Offset, sealed: Option<Offset>) {
         let Some(partition) = self.get_mut(slot) else { return };
         if let Some(base) = sealed {
@@ -126,7 +126,8 @@ impl ShardCore {
         let Some(partition) = self.get_mut(slot) else { return };
         let bases = partition.log.take_dropped(partition.durable_log_start);
         if !bases.is_empty() {
-            self.dropped.push_back(Dropped::Segments { slot, bases });
+            let delay = partition.removal_delay();
+            self.dropped.push_back(Dropped::Segments { slot, bases, delay });
             self.signals.clean_up.notify();
         }
     }

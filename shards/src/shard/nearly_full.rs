@@ -32,12 +32,17 @@ pub enum SpaceLeft {
 impl SpaceLeft {
     /// What it is now that this was told.
     fn and_then(self, space: Space, ballasts_bytes: u64) -> SpaceLeft {
-        let limit = (space.total_bytes / PART).max(ballasts_bytes.saturating_mul(BALLASTS));
+        let limit = limit_bytes(space, ballasts_bytes);
         let margin = if self == SpaceLeft::Little { limit / MARGIN } else { 0 };
         // Without bounds there is no end to come near to.
         let is_little = space.total_bytes > 0 && space.free_bytes < limit.saturating_add(margin);
         if is_little { SpaceLeft::Little } else { SpaceLeft::Enough }
     }
+}
+
+/// With less than so many bytes the file system is nearly full.
+fn limit_bytes(space: Space, ballasts_bytes: u64) -> u64 {
+    (space.total_bytes / PART).max(ballasts_bytes.saturating_mul(BALLASTS))
 }
 
 impl ShardCore {
@@ -48,6 +53,21 @@ impl ShardCore {
 }
 
 impl<R: Runtime> Shard<R> {
+    /// The disk is full for this shard, or nearly so: nothing waits on it for its removal. That needs no margin: what was removed does
+    /// not come back.
+    pub(super) async fn is_short_of_space(&self) -> bool {
+        let (full, root, ballasts) =
+            self.step(|core, _, _| (core.disk_full, core.settings.layout.root.clone(), core.ballasts_bytes()));
+        if full {
+            return true;
+        }
+        match self.rt().space(&root).await {
+            Ok(space) => space.total_bytes > 0 && space.free_bytes < limit_bytes(space, ballasts),
+            // Told where it is asked for all shards; until it is known nothing is removed before its time.
+            Err(_) => false,
+        }
+    }
+
     /// Asks the file system for its space; warns when it nears its end.
     pub(super) async fn look_at_space(&self) {
         // A disk that is full was told by then, and a start says itself what it needs.

@@ -6,6 +6,7 @@
 use std::hash::BuildHasher;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::append::PendingPart;
 use super::hash::FixedState;
@@ -117,6 +118,11 @@ impl Partition {
             }
             _ => most,
         }
+    }
+
+    /// How long a file that is taken out of the log stays on the disk, as its topic wants it now.
+    pub fn removal_delay(&self) -> Duration {
+        Duration::from_millis(u64::try_from(self.config.file_delete_delay_ms).unwrap_or(0))
     }
 
     /// Where its files are.

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_lite::future::zip;
 use hashbrown::HashMap;
@@ -118,7 +119,7 @@ async fn finish_replacements<R: Runtime>(
         // One began when those before it were in place.
         if n + 1 == due.len() {
             let joined = line.log.joined_by(by);
-            let installed = store.install_cleaned(dir, by, &joined).await;
+            let installed = store.install_cleaned(dir, by, &joined, Duration::ZERO).await;
             match installed {
                 // Of a file that somebody removed, readers will complain.
                 Err(e) if e.source.kind() == io::ErrorKind::NotFound => refuse_lost(rt, layout, dir).await?,

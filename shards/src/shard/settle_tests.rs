@@ -296,7 +296,8 @@ fn a_topic_that_is_deleted_right_after_such_a_start_leaves_no_directory_that_no_
         assert_eq!(directories(&rt), PARTITIONS as usize);
         let topics = vec![TopicRef::Id(topic)];
         broker.shards.change(CatalogCommand::DeleteTopics { topics }).await.expect("deleted");
-        rt.sleep_until(rt.now().after(LATER)).await;
+        // What `file.delete.delay.ms` is by default.
+        rt.sleep_until(rt.now().after(LATER + Duration::from_secs(60))).await;
         assert_eq!(directories(&rt), 0);
     });
 }

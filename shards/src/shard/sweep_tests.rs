@@ -13,10 +13,12 @@ use crate::types::{Offset, TopicId};
 const LATER: Duration = Duration::from_secs(5);
 /// Of the second partition, whose first segment was given up.
 const LIVE: &str = "00000000000000000002.log";
-const STRAYS: [&str; 6] = [
+const STRAYS: [&str; 8] = [
     "00000000000000000000.index",
     "00000000000000000000.index.deleted",
     "00000000000000000000.log",
+    "00000000000000000000.log.3.deleted",
+    "00000000000000000000.log.deleted",
     "00000000000000000001.index",
     "00000000000000000002.index.new",
     "00000000000000000002.log.7.cleaned",

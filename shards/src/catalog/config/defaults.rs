@@ -143,6 +143,8 @@ impl TopicDefaults {
             flush_messages: 1,
             min_insync_replicas: 1,
             max_message_bytes: i32::MAX,
+            // A snapshot has all of it, and nobody else reads it.
+            file_delete_delay_ms: 0,
             ..TopicConfig::from_table()
         }
     }

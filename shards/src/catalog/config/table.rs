@@ -227,12 +227,12 @@ pub static TOPIC_CONFIGS: [ConfigKey; 34] = [
         &[same("log.cleaner.max.compaction.lag.ms")],
         "Age at which a record is due for compaction whatever the dirty ratio.",
     ),
-    kept(
+    acts(
         "file.delete.delay.ms",
         long(0),
         "60000",
         &[same("log.segment.delete.delay.ms")],
-        "Time between the renaming of a deleted segment and its removal.",
+        "Time for which a segment that is out of the log, or the directory of a deleted topic, stays on the disk under another name. Not while the disk is nearly full.",
     ),
     acts(
         "min.cleanable.dirty.ratio",

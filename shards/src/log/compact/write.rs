@@ -4,6 +4,7 @@
 //! and its index are on the disk under names of their own, and nothing else has changed.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::super::files::{At, FileKind, PartitionDir, StoreError};
 use super::super::index::{IndexBuilder, sidecar};
@@ -62,6 +63,7 @@ impl<R: Runtime> Store<R> {
     }
 
     /// Puts a finished file in its place (see `Files::install_cleaned`). `joined` are the segments behind the first that it holds.
+    /// What it replaces goes after `delay`.
     ///
     /// # Errors
     /// Those of the disk; `NotFound` if the partition is being removed.
@@ -70,8 +72,9 @@ impl<R: Runtime> Store<R> {
         dir: &PartitionDir,
         by: &Replacement,
         joined: &[Offset],
+        delay: Duration,
     ) -> Result<(), StoreError> {
-        self.files().install_cleaned(dir, by.base, by.number, joined).await?;
+        self.files().install_cleaned(dir, by.base, by.number, joined, delay).await?;
         for base in std::iter::once(&by.base).chain(joined) {
             self.forget_indexes(dir, *base);
         }

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::time::Duration;
 
 use super::{At, FileKind, Files, METADATA_FILE, PartitionDir, StoreError, ignore_missing, metadata_text};
 use crate::log::state::KnownSegments;
@@ -45,7 +46,7 @@ impl<R: Runtime> Files<R> {
         let strays: BTreeSet<Offset> = bases.filter(|base| log.lacks(*base)).collect();
         drop(inside);
         for base in &strays {
-            self.remove_files(dir, *base).await?;
+            self.remove_files(dir, *base, Duration::ZERO).await?;
         }
         Ok(had_leftovers || !strays.is_empty())
     }
@@ -71,7 +72,7 @@ mod tests {
             for base in [0, 5] {
                 files.for_writing(&dir, Offset(base), FileKind::Log, true).await.expect("made");
             }
-            files.remove_segments(&dir, &[Offset(0)]).await.expect("removed");
+            files.remove_segments(&dir, &[Offset(0)], Duration::ZERO).await.expect("removed");
             for base in [0, 5] {
                 files.replace_index(&dir, Offset(base), 0, b"index").await.expect("stored, or not");
             }

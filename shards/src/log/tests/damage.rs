@@ -194,7 +194,7 @@ fn a_topic_made_again_under_its_name_gets_a_directory_of_its_own() {
         // The removal of the old one comes late.
         store.write(&again, &job).await.unwrap();
         log.written(&job);
-        store.remove_partition(&dir()).await.unwrap();
+        store.remove_partition(&dir(), Duration::ZERO).await.unwrap();
         let ReadPlan::Disk(read) = log.plan_read(Offset(0), 1, Offset(1), true) else { panic!("it is on disk") };
         assert_eq!(found(store.read(&again, &read).await.unwrap()).len(), 1);
         let late = store.write(&dir(), &job).await.expect_err("the id is gone for good");
@@ -230,7 +230,7 @@ fn a_topic_is_made_again_on_one_core_while_another_one_removes_it() {
         sim.block_on(host, |rt| async move {
             let (one, other, _) = two_cores(&rt).await;
             let (again, mut log, job) = made_again();
-            let (removed, made) = zip(one.remove_partition(&dir()), other.write(&again, &job)).await;
+            let (removed, made) = zip(one.remove_partition(&dir(), Duration::ZERO), other.write(&again, &job)).await;
             removed.expect("removed");
             made.expect("made");
             log.written(&job);
@@ -252,7 +252,7 @@ fn a_core_that_stops_leaves_no_gate_shut_and_changes_no_name_any_more() {
         let remove = |done: Rc<Cell<bool>>| {
             let one = one.clone();
             rt.spawn(async move {
-                one.remove_segments(&dir(), &[Offset(0)]).await.expect("removed");
+                one.remove_segments(&dir(), &[Offset(0)], Duration::ZERO).await.expect("removed");
                 done.set(true);
             });
         };
@@ -286,7 +286,7 @@ fn files_of_a_topic_made_again_outlive_what_was_under_way_for_the_old_one() {
         assert!(before.len() > 1, "{before:?}");
         let directories = rt.disk().list(Path::new(ROOT)).expect("a directory");
         assert_eq!(directories.len(), 1, "what was the old topic's is gone: {directories:?}");
-        one.remove_segments(&dir(), &[Offset(0)]).await.expect("nothing to do");
+        one.remove_segments(&dir(), &[Offset(0)], Duration::ZERO).await.expect("nothing to do");
         assert_eq!(files(), before);
         let late = one.write(&dir(), &late).await.expect_err("the id is gone for good");
         assert_eq!(late.source.kind(), std::io::ErrorKind::NotFound);

@@ -5,6 +5,7 @@
 //! all that was synced.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -241,7 +242,7 @@ impl Rig {
         self.freeze();
         self.sync();
         let bases = self.log.take_dropped(to);
-        store.remove_segments(&dir(), &bases).await.expect("files go");
+        store.remove_segments(&dir(), &bases, Duration::ZERO).await.expect("files go");
     }
 
     async fn read(&mut self, store: &TestStore, from: Offset, max_bytes: u32, at_least_one: bool) -> usize {
@@ -317,7 +318,7 @@ impl Rig {
             .map(|k| k.bytes.clone())
             .collect();
         assert_eq!(batches, above, "producers see every batch above the checkpoint once");
-        store.remove_segments(&dir(), &log.take_dropped(log.log_start())).await.expect("files go");
+        store.remove_segments(&dir(), &log.take_dropped(log.log_start()), Duration::ZERO).await.expect("files go");
         let mut rig = Rig::new(self.segment_bytes);
         self.known.retain(|k| k.last < log.log_end());
         for known in &self.known {

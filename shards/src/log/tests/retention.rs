@@ -1,5 +1,7 @@
 //! Retention against Kafka's rules. Tests only. Invariant: as named.
 
+use std::time::Duration;
+
 use super::{append, batch, dir, found, rules, segment_path, store, write_all};
 use crate::log::retention::Rules;
 use crate::log::*;
@@ -82,7 +84,7 @@ fn dropped_segments_lose_their_files_and_an_open_read_goes_on() {
         log.move_log_start(Offset(2));
         let bases = log.take_dropped(Offset(2));
         assert_eq!(bases, [Offset(0), Offset(1)]);
-        store.remove_segments(&dir(), &bases).await.unwrap();
+        store.remove_segments(&dir(), &bases, Duration::ZERO).await.unwrap();
         let failure = store.read(&dir(), &read).await.unwrap_err();
         assert_eq!(failure.segment_base, Offset(0));
         assert!(!log.has_segment(Offset(0)) && log.has_segment(Offset(2)));
