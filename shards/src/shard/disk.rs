@@ -140,7 +140,7 @@ fn replan<R: Runtime>(shard: &Shard<R>, slot: Slot, at: i64, upto: Offset) -> Re
     shard.step(|core, _, _| Ok(core.get(slot).ok_or(ReadError::Unknown)?.log.plan_timestamp(at, upto)))
 }
 
-/// What a plan finds; where compaction replaced a file, what is there now.
+/// What a plan finds; where compaction replaced a file, or the log gave it up, what is there now.
 async fn first<R: Runtime>(
     shard: &Shard<R>,
     slot: Slot,
@@ -154,7 +154,10 @@ async fn first<R: Runtime>(
         };
         plan = match shard.store().search(dir, &search).await {
             Ok(listed) => return Ok(listed),
-            Err(failure) if was_replaced(shard, slot, &failure).await => replan(shard, slot, search.at, search.upto)?,
+            // Each time the log begins later: this comes to an end.
+            Err(failure) if was_dropped(shard, slot, &failure) || was_replaced(shard, slot, &failure).await => {
+                replan(shard, slot, search.at, search.upto)?
+            }
             Err(failure) => return Err(refuse(shard, slot, &failure)),
         };
     }
@@ -181,6 +184,11 @@ async fn largest_below<R: Runtime>(
         }
     }
     Ok(largest)
+}
+
+/// Whether the log has given up the segment that the plan was for.
+fn was_dropped<R: Runtime>(shard: &Shard<R>, slot: Slot, failure: &ReadFailure) -> bool {
+    shard.step(|core, _, _| core.get(slot).is_some_and(|p| failure.segment_base < p.log.first_segment_base()))
 }
 
 /// Whether compaction has put another file in the place of the one that the plan was for; waits while it does so.
