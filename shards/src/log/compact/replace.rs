@@ -22,9 +22,11 @@ pub enum FileState {
 
 impl PartitionLog {
     /// Closed segments that are not wholly below the log start and end at or below `upto`, for the plan. Those at the end may not be
-    /// finished yet.
+    /// finished yet. Not the newest one: as a rule that is active, but a log that was adopted has none, and would go without a batch
+    /// that leads its readers to its end.
     pub fn closed_views(&self, upto: Offset) -> Vec<SegmentView> {
-        let closed = self.segments.iter().skip_while(|s| s.end_offset <= self.log_start);
+        let older = self.segments.len().saturating_sub(1);
+        let closed = self.segments.iter().take(older).skip_while(|s| s.end_offset <= self.log_start);
         let closed = closed.take_while(|s| !s.is_active() && s.end_offset <= upto);
         let view = |s: &super::super::segment::Segment| SegmentView {
             base: s.base,

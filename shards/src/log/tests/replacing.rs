@@ -47,6 +47,23 @@ async fn cleaned(
     (log.begin_replacement(&group, by).expect("nothing was dropped"), left)
 }
 
+#[test]
+fn the_newest_segment_is_left_alone_though_it_is_closed_until_another_one_follows() {
+    let mut log = PartitionLog::new();
+    let closed = |log: &PartitionLog| -> Vec<i64> {
+        log.closed_views(log.log_end()).iter().map(|segment| segment.base.0).collect()
+    };
+    for n in 0..3 {
+        append(&mut log, &batch(1, 3_000, n), &rules(1));
+    }
+    assert_eq!(closed(&log), [0, 1]);
+    // As those of an adopted log are.
+    assert!(log.roll().is_some());
+    assert_eq!(closed(&log), [0, 1]);
+    append(&mut log, &batch(1, 3_000, 3), &rules(1));
+    assert_eq!(closed(&log), [0, 1, 2]);
+}
+
 /// The first batch at or behind `from`; `None` at the end of the log.
 async fn next(store: &Store<SimRuntime>, log: &PartitionLog, mut from: Offset) -> Option<Bytes> {
     while from < log.log_end() {
