@@ -1,7 +1,9 @@
-"""Kills the broker again and again while groups run: kill9.py BROKER DIR -- COMMAND …, each COMMAND a member's (driver.py).
+"""Kills the broker again and again while groups run: kill9.py BROKER DIR COMMAND …, each COMMAND a member's (driver.py).
 
-Every group has two members of one client. After each start they must come back by themselves, have all partitions,
-read everything, and no commit that was acked may be gone. `--cycles N` (20).
+Every group has two members of one client. `--consumer COMMAND` makes a group whose members speak the consumer protocol
+(KIP-848); those of the others speak the classic one. After each start they must come back by themselves, have all
+partitions, read everything, and no commit that was acked may be gone. In the end each group must be of the protocol of its
+members still. `--cycles N` (20).
 """
 
 import argparse
@@ -56,6 +58,7 @@ def main():
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("broker")
     parser.add_argument("directory")
+    parser.add_argument("--consumer", action="append", default=[], help="as a COMMAND, of the consumer protocol")
     parser.add_argument("commands", nargs="+", help="a member's command, as one word")
     args = parser.parse_args()
     print(f"seed {args.seed}", flush=True)
@@ -64,16 +67,20 @@ def main():
     broker.start()
     stages = []
     try:
-        for number, command in enumerate(args.commands):
-            stage = Stage(broker.bootstrap, command.split(), f"kill9-{number}")
+        asked = [(command, "range") for command in args.commands]
+        asked += [(command, "consumer") for command in args.consumer]
+        for number, (command, strategy) in enumerate(asked):
+            stage = Stage(broker.bootstrap, command.split(), f"kill9-{number}-{strategy}")
             stages.append(stage)
             stage.produce()
-            stage.shared(stage.join(), stage.join())
+            stage.shared(stage.join(strategy=strategy), stage.join(strategy=strategy))
         for number in range(args.cycles):
             cycle(broker, stages, source)
             print(f"ok     kill {number + 1}: {sum(sum(stage.sent) for stage in stages)} records", flush=True)
-        for stage in stages:
+        for stage, (_, strategy) in zip(stages, asked):
             stage.shared(*stage.members)
+            expected = "CONSUMER" if strategy == "consumer" else "CLASSIC"
+            assert stage.kind() == expected, f"{stage.group} is {stage.kind()}"
     finally:
         for stage in stages:
             stage.end()
