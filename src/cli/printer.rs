@@ -42,6 +42,17 @@ fn reader_of(to: impl AsFd) -> Reader {
     if gone { Reader::Gone } else { Reader::There }
 }
 
+#[cfg(test)]
+impl Printer<Vec<u8>> {
+    pub fn in_memory() -> Printer<Vec<u8>> {
+        Printer { to: Vec::new() }
+    }
+
+    pub fn into_written(self) -> Vec<u8> {
+        self.to
+    }
+}
+
 impl<W: Write> Printer<W> {
     pub fn write(&mut self, bytes: &[u8]) -> Result<Reader, Failure> {
         judge(self.to.write_all(bytes))

@@ -4,7 +4,7 @@
 //! some of it.
 
 use std::borrow::Cow;
-use std::io::{IsTerminal, stdout};
+use std::io::{BufWriter, IsTerminal, StdoutLock, Write, stdout};
 
 use serde_json::{Value, json};
 
@@ -47,16 +47,117 @@ impl Shown {
         })
     }
 
-    /// The same for one of many looks: each can be told from the next, and says when it was taken. JSON is one line each, YAML
-    /// one document; a terminal shows the last one only.
-    pub fn look(self, name: &str, data: Value, at_ms: i64, table: impl FnOnce() -> String) -> Result<Reader, Failure> {
-        let data = json!({ "at_ms": at_ms, name: data });
-        print(match self.output {
-            Shape::Table if stdout().is_terminal() => format!("\x1b[H\x1b[2J{}\n\n{}", utc(at_ms), table()),
-            Shape::Table => format!("{}\n\n{}\n", utc(at_ms), table()),
-            Shape::Json => data.to_string(),
-            Shape::Yaml => yaml_document(&data),
-        })
+    /// The same for an answer that is a list, which is written as it comes.
+    pub fn list(self) -> Listing {
+        self.listing(None)
+    }
+
+    /// A list, called `name`, that is one of many looks: each can be told from the next, and says when it was taken. JSON is
+    /// one line each, YAML one document; a terminal shows the last one only.
+    pub fn look(self, name: &'static str, at_ms: i64) -> Listing {
+        self.listing(Some(Look { name, at_ms, clears: stdout().is_terminal() }))
+    }
+
+    fn listing(self, look: Option<Look>) -> Listing {
+        Listing {
+            shape: self.output,
+            is_look: look.is_some(),
+            frame: Frame::new(self.output, look),
+            out: Printer::stdout(),
+            written: 0,
+        }
+    }
+}
+
+/// One of many looks.
+struct Look {
+    name: &'static str,
+    at_ms: i64,
+    /// The one before is taken from the terminal.
+    clears: bool,
+}
+
+/// What stands around the elements of a list.
+struct Frame {
+    head: String,
+    /// Before the first element, and before each other.
+    first: &'static str,
+    next: &'static str,
+    tail: &'static str,
+    /// The tail where there was no element.
+    empty: &'static str,
+}
+
+impl Frame {
+    fn new(shape: Shape, look: Option<Look>) -> Frame {
+        let frame = |head, [first, next, tail, empty]: [&'static str; 4]| Frame { head, first, next, tail, empty };
+        match (shape, look) {
+            (Shape::Table, None) => frame(String::new(), ["", "\n", "", ""]),
+            (Shape::Table, Some(Look { at_ms, clears: true, .. })) => {
+                frame(format!("\x1b[H\x1b[2J{}\n\n", utc(at_ms)), ["", "\n", "", ""])
+            }
+            (Shape::Table, Some(Look { at_ms, .. })) => frame(format!("{}\n\n", utc(at_ms)), ["", "\n", "\n", "\n"]),
+            (Shape::Json, None) => frame("[".to_owned(), ["\n  ", ",\n  ", "\n]\n", "]\n"]),
+            (Shape::Json, Some(Look { name, at_ms, .. })) => {
+                frame(format!("{{\"at_ms\":{at_ms},{}:[", json!(name)), ["", ",", "]}\n", "]}\n"])
+            }
+            (Shape::Yaml, None) => frame(String::new(), ["- ", "- ", "", "[]\n"]),
+            (Shape::Yaml, Some(Look { name, at_ms, .. })) => {
+                frame(format!("---\nat_ms: {at_ms}\n{}:", scalar(name)), ["\n  - ", "  - ", "", " []\n"])
+            }
+        }
+    }
+}
+
+/// A list on its way to standard output: what is written is not kept, however long it gets. Nothing is written before the
+/// first element is there.
+pub struct Listing<W: Write = BufWriter<StdoutLock<'static>>> {
+    shape: Shape,
+    is_look: bool,
+    frame: Frame,
+    out: Printer<W>,
+    written: usize,
+}
+
+impl<W: Write> Listing<W> {
+    /// Whether it is for eyes: [blocks](Listing::block) are to be written, and [items](Listing::item) otherwise.
+    pub fn is_table(&self) -> bool {
+        self.shape == Shape::Table
+    }
+
+    /// A table, or another text that stands by itself.
+    pub fn block(&mut self, text: &str) -> Result<Reader, Failure> {
+        self.element(&format!("{text}\n"))
+    }
+
+    pub fn item(&mut self, data: &Value) -> Result<Reader, Failure> {
+        let mut text = String::new();
+        match (self.shape, self.is_look) {
+            (Shape::Json, true) => text = data.to_string(),
+            // Texts have no line ends of their own in JSON.
+            (Shape::Json, false) => text = format!("{data:#}").replace('\n', "\n  "),
+            (Shape::Yaml | Shape::Table, is_look) => block(data, if is_look { 4 } else { 2 }, &mut text),
+        }
+        self.element(&text)
+    }
+
+    fn element(&mut self, text: &str) -> Result<Reader, Failure> {
+        let Frame { head, first, next, .. } = &self.frame;
+        match self.written {
+            0 => self.out.write(head.as_bytes()).and_then(|_| self.out.write(first.as_bytes()))?,
+            _ => self.out.write(next.as_bytes())?,
+        };
+        self.written += 1;
+        self.out.write(text.as_bytes())
+    }
+
+    pub fn end(&mut self) -> Result<Reader, Failure> {
+        let Frame { head, tail, empty, .. } = &self.frame;
+        match self.written {
+            0 => self.out.write(head.as_bytes()).and_then(|_| self.out.write(empty.as_bytes()))?,
+            _ => self.out.write(tail.as_bytes())?,
+        };
+        self.out.flush()
     }
 }
 
@@ -223,6 +324,40 @@ mod tests {
                       - index: 1\n    none: []\nempty: {}\n\"null\": null";
         assert_eq!(yaml(&data), wanted);
         assert_eq!(yaml(&json!([{"a": 1}, 2])), "- a: 1\n- 2");
+    }
+
+    /// What is written of a list.
+    fn listed(shape: Shape, is_look: bool, items: &[Value]) -> String {
+        let look = || Look { name: "groups", at_ms: 0, clears: false };
+        let frame = Frame::new(shape, is_look.then(look));
+        let mut listing = Listing { shape, is_look, frame, out: Printer::in_memory(), written: 0 };
+        for item in items {
+            match shape {
+                Shape::Table => listing.block(&item.to_string()),
+                Shape::Json | Shape::Yaml => listing.item(item),
+            }
+            .expect("written");
+        }
+        listing.end().expect("written");
+        String::from_utf8(listing.out.into_written()).expect("text")
+    }
+
+    #[test]
+    fn a_list_that_is_written_as_it_comes_is_what_it_would_be_at_one_go() {
+        let item =
+            json!({"group": "a: b\nc", "empty": [], "places": [{"n": 1, "of": [1, 2]}, {"n": null}], "last": {"x": 1}});
+        for count in 0..3 {
+            let items = vec![item.clone(); count];
+            let all = Value::Array(items.clone());
+            let look = json!({ "at_ms": 0, "groups": all });
+            assert_eq!(listed(Shape::Json, false, &items), format!("{all:#}\n"));
+            assert_eq!(listed(Shape::Json, true, &items), format!("{look}\n"));
+            assert_eq!(listed(Shape::Yaml, false, &items), format!("{}\n", yaml(&all)));
+            assert_eq!(listed(Shape::Yaml, true, &items), format!("{}\n", yaml_document(&look)));
+        }
+        assert_eq!(listed(Shape::Table, false, &[json!(1), json!(2)]), "1\n\n2\n");
+        assert_eq!(listed(Shape::Table, true, &[json!(1), json!(2)]), "1970-01-01 00:00:00 UTC\n\n1\n\n2\n\n");
+        assert_eq!(listed(Shape::Table, false, &[]), "");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::wire::messages::list_offsets::{
 use crate::wire::{ErrorCode, Str};
 
 /// How long the broker may take to do it, in milliseconds.
-const TIMEOUT_MS: i32 = 30_000;
+pub(super) const TIMEOUT_MS: i32 = 30_000;
 
 /// Where a partition is asked about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,17 @@ pub enum OffsetAt {
     End,
     /// The first record that is not older, in milliseconds since 1970.
     Timestamp(i64),
+}
+
+impl OffsetAt {
+    /// As ListOffsets has it.
+    pub(super) fn timestamp(self) -> i64 {
+        match self {
+            OffsetAt::Beginning => -2,
+            OffsetAt::End => -1,
+            OffsetAt::Timestamp(ms) => ms,
+        }
+    }
 }
 
 /// Makes a topic; -1 leaves a number to the broker.
@@ -126,11 +137,7 @@ fn ask_leader(
     partitions: &[i32],
     at: OffsetAt,
 ) -> Result<Vec<(i32, Option<i64>)>, ClientError> {
-    let timestamp = match at {
-        OffsetAt::Beginning => -2,
-        OffsetAt::End => -1,
-        OffsetAt::Timestamp(ms) => ms,
-    };
+    let timestamp = at.timestamp();
     let part = |&partition_index: &i32| ListOffsetsPartition { partition_index, timestamp, ..Default::default() };
     let request = ListOffsetsRequest {
         replica_id: -1,

@@ -16,6 +16,9 @@ use crate::wire::{ErrorCode, Str, TopicId};
 
 /// From this version on FindCoordinator asks for several at once (KIP-699).
 const SEVERAL_COORDINATORS: i16 = 4;
+/// Coordinators, and topics, that are asked for at once.
+const COORDINATORS_AT_ONCE: usize = 1000;
+const TOPICS_AT_ONCE: usize = 1000;
 
 /// How often somebody who reads on and on looks whether a topic has grown. A small request; Kafka's clients wait for 5 minutes.
 pub const GROWTH_EVERY: Duration = Duration::from_secs(10);
@@ -109,7 +112,7 @@ impl Cluster {
 
     /// Asks for the brokers that there are now.
     pub fn refresh(&mut self) -> Result<(), ClientError> {
-        self.metadata(Some(""), false).map(|_| ())
+        self.metadata(Some(&[]), false).map(|_| ())
     }
 
     /// Every topic, by name.
@@ -127,7 +130,7 @@ impl Cluster {
         }
         let started = Instant::now();
         let found = self.retrying(|cluster| {
-            let reply = cluster.metadata(Some(name), create)?;
+            let reply = cluster.metadata(Some(&[name]), create)?;
             let topic = reply.topics.first().ok_or_else(|| ClientError::NoTopic { topic: name.to_owned() })?;
             match told(topic) {
                 // The answer that makes a topic does not show it yet.
@@ -145,6 +148,25 @@ impl Cluster {
     pub fn topic_anew(&mut self, name: &str) -> Result<TopicInfo, ClientError> {
         self.topics.remove(name);
         self.topic(name, false)
+    }
+
+    /// Those of these topics that are there, as they are now: it may be fewer.
+    pub fn topics_anew(&mut self, names: &[&str]) -> Result<BTreeMap<String, TopicInfo>, ClientError> {
+        let mut found = BTreeMap::new();
+        for some in names.chunks(TOPICS_AT_ONCE) {
+            for topic in &self.metadata(Some(some), false)?.topics {
+                match told(topic) {
+                    Ok(info) => found.insert(info.name.clone(), info),
+                    Err(ClientError::NoTopic { topic }) => {
+                        self.topics.remove(&topic);
+                        continue;
+                    }
+                    Err(e) => return Err(e),
+                };
+            }
+        }
+        self.topics.extend(found.iter().map(|(name, info)| (name.clone(), info.clone())));
+        Ok(found)
     }
 
     /// The number of the broker that leads a partition.
@@ -221,31 +243,57 @@ impl Cluster {
 
     /// The broker that coordinates a group.
     pub fn coordinator(&mut self, group: &str) -> Result<i32, ClientError> {
-        if let Some(known) = self.coordinators.get(group) {
-            return Ok(*known);
+        let coordinators = self.coordinators(&[group])?;
+        coordinators.into_keys().next().ok_or_else(|| no_coordinator(&self.bootstrap, group))
+    }
+
+    /// These groups by the broker that coordinates them. Those that are not known are asked for, as many at once as the
+    /// broker takes.
+    pub fn coordinators<'a>(&mut self, groups: &[&'a str]) -> Result<BTreeMap<i32, Vec<&'a str>>, ClientError> {
+        let unknown: Vec<&str> =
+            groups.iter().copied().filter(|group| !self.coordinators.contains_key(*group)).collect();
+        if !unknown.is_empty() {
+            let version = self.seed()?.link().version(ApiKey::FindCoordinator)?;
+            let at_once = if version < SEVERAL_COORDINATORS { 1 } else { COORDINATORS_AT_ONCE };
+            for some in unknown.chunks(at_once) {
+                self.find_coordinators(some, version)?;
+            }
         }
+        let mut by_coordinator: BTreeMap<i32, Vec<&'a str>> = BTreeMap::new();
+        for group in groups {
+            let known = self.coordinators.get(*group).ok_or_else(|| no_coordinator(&self.bootstrap, group))?;
+            by_coordinator.entry(*known).or_default().push(group);
+        }
+        Ok(by_coordinator)
+    }
+
+    fn find_coordinators(&mut self, groups: &[&str], version: i16) -> Result<(), ClientError> {
         let mut request = FindCoordinatorRequest::default();
-        if self.seed()?.link().version(ApiKey::FindCoordinator)? < SEVERAL_COORDINATORS {
-            request.key = group.into();
-        } else {
-            request.coordinator_keys = vec![group.into()];
+        match groups {
+            [group] if version < SEVERAL_COORDINATORS => request.key = (*group).into(),
+            groups => request.coordinator_keys = groups.iter().map(|group| Str::from(*group)).collect(),
         }
         let reply = match self.call_seed(request.into())? {
             Response::FindCoordinator(reply) => reply,
             other => return Err(unasked(&self.bootstrap, &other)),
         };
-        let (code, broker) = match reply.coordinators.first() {
-            Some(found) => (found.error_code, found.node_id),
-            None => (reply.error_code, reply.node_id),
-        };
-        if code != ErrorCode::None {
-            return Err(ClientError::refused(format!("the coordinator of group \"{group}\""), code));
+        let mut found: Vec<(&str, ErrorCode, i32)> =
+            reply.coordinators.iter().map(|one| (one.key.as_str(), one.error_code, one.node_id)).collect();
+        if let [group] = groups
+            && version < SEVERAL_COORDINATORS
+        {
+            found.push((group, reply.error_code, reply.node_id));
         }
-        if self.brokers.iter().all(|known| known.id != broker) {
-            self.refresh()?;
+        for (group, code, broker) in found {
+            if code != ErrorCode::None {
+                return Err(ClientError::refused(format!("the coordinator of group \"{group}\""), code));
+            }
+            if self.brokers.iter().all(|known| known.id != broker) {
+                self.refresh()?;
+            }
+            self.coordinators.insert(group.to_owned(), broker);
         }
-        self.coordinators.insert(group.to_owned(), broker);
-        Ok(broker)
+        Ok(())
     }
 
     /// Asks the broker that coordinates a group.
@@ -301,10 +349,10 @@ impl Cluster {
         }
     }
 
-    /// `None` asks for every topic; the empty name for none.
-    fn metadata(&mut self, topic: Option<&str>, create: bool) -> Result<MetadataResponse, ClientError> {
-        let named = |name: &str| MetadataRequestTopic { name: Some(Str::from(name)), ..Default::default() };
-        let topics = topic.map(|name| if name.is_empty() { Vec::new() } else { vec![named(name)] });
+    /// `None` asks for every topic; no name for none.
+    fn metadata(&mut self, topics: Option<&[&str]>, create: bool) -> Result<MetadataResponse, ClientError> {
+        let named = |name: &&str| MetadataRequestTopic { name: Some(Str::from(*name)), ..Default::default() };
+        let topics = topics.map(|names| names.iter().map(named).collect());
         let request = MetadataRequest { topics, allow_auto_topic_creation: create, ..Default::default() };
         let reply = match self.call_seed(request.into())? {
             Response::Metadata(reply) => reply,
@@ -352,6 +400,12 @@ fn told(topic: &MetadataResponseTopic) -> Result<TopicInfo, ClientError> {
 /// A reply of another API than was asked.
 pub(super) fn unasked(address: &str, reply: &Response) -> ClientError {
     let what = format!("a reply to {} came unasked", reply.api().name());
+    ClientError::NotKafka { address: address.to_owned(), what }
+}
+
+/// A reply that names another group than was asked about.
+fn no_coordinator(address: &str, group: &str) -> ClientError {
+    let what = format!("it was asked for the coordinator of group \"{group}\" and told none");
     ClientError::NotKafka { address: address.to_owned(), what }
 }
 

@@ -18,8 +18,6 @@ use crate::wire::{Bytes, ErrorCode};
 /// Of one reply, and of one partition in it; a larger batch comes whole.
 const REPLY_BYTES: i32 = 32 << 20;
 const PARTITION_BYTES: i32 = 4 << 20;
-/// … where one record of each partition is enough.
-const GLANCE_BYTES: i32 = 16 << 10;
 /// Most that a batch of a broker may decompress to, in bytes.
 pub const DECOMPRESSED_BYTES_MAX: usize = 1 << 30;
 
@@ -40,23 +38,11 @@ pub struct Consumer {
     topic: String,
     /// The next offset of each partition that is read.
     positions: BTreeMap<i32, i64>,
-    /// Of one partition in one reply.
-    partition_bytes: i32,
 }
 
 impl Consumer {
     pub fn new(cluster: Cluster, topic: &str) -> Consumer {
-        let partition_bytes = PARTITION_BYTES;
-        Consumer { cluster, topic: topic.to_owned(), positions: BTreeMap::new(), partition_bytes }
-    }
-
-    /// Reads little at a time, for a look at many partitions.
-    pub fn glancing(cluster: Cluster, topic: &str) -> Consumer {
-        Consumer { partition_bytes: GLANCE_BYTES, ..Consumer::new(cluster, topic) }
-    }
-
-    pub fn into_cluster(self) -> Cluster {
-        self.cluster
+        Consumer { cluster, topic: topic.to_owned(), positions: BTreeMap::new() }
     }
 
     pub(super) fn cluster(&mut self) -> &mut Cluster {
@@ -89,7 +75,7 @@ impl Consumer {
 
     /// What has come, in the order of each partition; waits for it no longer than `wait`.
     pub fn poll(&mut self, wait: Duration) -> Result<Vec<Received>, ClientError> {
-        let Consumer { cluster, topic, positions, partition_bytes } = self;
+        let Consumer { cluster, topic, positions } = self;
         let mut received = Vec::new();
         let outcome = cluster.retrying(|cluster| {
             let partitions: Vec<i32> = positions.keys().copied().collect();
@@ -99,7 +85,7 @@ impl Consumer {
             for (leader, parts) in by_leader {
                 let from = |partition: i32| Some((partition, *positions.get(&partition)?));
                 let parts: Vec<(i32, i64)> = parts.into_iter().filter_map(from).collect();
-                for data in fetch(cluster, leader, topic, &parts, *partition_bytes, wait / leaders)? {
+                for data in fetch(cluster, leader, topic, &parts, wait / leaders)? {
                     let Some(position) = positions.get_mut(&data.partition_index) else { continue };
                     take(cluster, topic, &data, position, &mut received)?;
                 }
@@ -122,31 +108,34 @@ fn fetch(
     leader: i32,
     topic: &str,
     parts: &[(i32, i64)],
-    partition_max_bytes: i32,
     wait: Duration,
 ) -> Result<Vec<PartitionData>, ClientError> {
     let part = |&(partition, fetch_offset): &(i32, i64)| FetchPartition {
         partition,
         fetch_offset,
-        partition_max_bytes,
+        partition_max_bytes: PARTITION_BYTES,
         ..FetchPartition::default()
     };
     let partitions = parts.iter().map(part).collect();
-    let request = FetchRequest {
-        max_wait_ms: i32::try_from(wait.as_millis()).unwrap_or(i32::MAX),
-        min_bytes: 1,
-        max_bytes: REPLY_BYTES,
-        // Committed records only; those of aborted transactions are dropped in `read`.
-        isolation_level: 1,
-        topics: vec![FetchTopic { topic: topic.into(), partitions, ..FetchTopic::default() }],
-        ..FetchRequest::default()
-    };
-    match cluster.call(leader, request)? {
+    let topics = vec![FetchTopic { topic: topic.into(), partitions, ..FetchTopic::default() }];
+    match cluster.call(leader, fetch_request(topics, wait))? {
         Response::Fetch(reply) if reply.error_code == ErrorCode::None => {
             Ok(reply.responses.into_iter().flat_map(|topic| topic.partitions).collect())
         }
         Response::Fetch(reply) => Err(ClientError::refused(format!("reading {topic}"), reply.error_code)),
         other => Err(unasked("the leader", &other)),
+    }
+}
+
+pub(super) fn fetch_request(topics: Vec<FetchTopic>, wait: Duration) -> FetchRequest {
+    FetchRequest {
+        max_wait_ms: i32::try_from(wait.as_millis()).unwrap_or(i32::MAX),
+        min_bytes: 1,
+        max_bytes: REPLY_BYTES,
+        // Committed records only; those of aborted transactions are dropped in `read`.
+        isolation_level: 1,
+        topics,
+        ..FetchRequest::default()
     }
 }
 
@@ -168,6 +157,17 @@ fn take(
         }
         code => return Err(ClientError::refused(format!("reading {topic}-{partition}"), code)),
     }
+    read_data(topic, data, position, received)
+}
+
+/// Adds the records of one partition's answer, which is no error, and moves its position behind them.
+pub(super) fn read_data(
+    topic: &str,
+    data: &PartitionData,
+    position: &mut i64,
+    received: &mut Vec<Received>,
+) -> Result<(), ClientError> {
+    let partition = data.partition_index;
     let aborted = data.aborted_transactions.iter().flatten().map(|t| (t.producer_id, t.first_offset)).collect();
     let bytes = data.records.clone().map(|records| records.into_bytes()).unwrap_or_default();
     read(partition, &bytes, position, aborted, received).map_err(|(offset, what)| ClientError::Damaged {

@@ -58,14 +58,15 @@ pub struct GroupMember {
     pub partitions: BTreeMap<String, Vec<i32>>,
 }
 
-/// Every group of every broker, by name.
+/// Every group of every broker, by name; all brokers are asked at once.
 pub fn list_groups(cluster: &mut Cluster) -> Result<Vec<GroupListing>, ClientError> {
     cluster.retrying(|cluster| {
         cluster.refresh()?;
-        let brokers: Vec<i32> = cluster.brokers().iter().map(|broker| broker.id).collect();
+        let ask = |broker: i32| (broker, ListGroupsRequest::default().into());
+        let requests = cluster.brokers().iter().map(|broker| ask(broker.id)).collect();
         let mut groups = Vec::new();
-        for broker in brokers {
-            let reply = match cluster.call(broker, ListGroupsRequest::default())? {
+        for reply in cluster.call_each(requests) {
+            let reply = match reply? {
                 Response::ListGroups(reply) => reply,
                 other => return Err(unasked("a broker", &other)),
             };
@@ -86,34 +87,55 @@ pub fn list_groups(cluster: &mut Cluster) -> Result<Vec<GroupListing>, ClientErr
 
 /// A group, whichever protocol it speaks.
 pub fn describe_group(cluster: &mut Cluster, group: &str) -> Result<GroupInfo, ClientError> {
+    describe_groups(cluster, &[group])?.remove(group).ok_or_else(|| missing(group))
+}
+
+/// Those of these groups that are there, by name, with up to two requests to each coordinator.
+pub fn describe_groups(cluster: &mut Cluster, groups: &[&str]) -> Result<BTreeMap<String, GroupInfo>, ClientError> {
     cluster.retrying(|cluster| {
-        let coordinator = cluster.coordinator(group)?;
-        let found = match cluster.version(coordinator, ApiKey::ConsumerGroupDescribe) {
-            Ok(_) => describe_consumer(cluster, coordinator, group)?,
-            // An old broker has classic groups only.
-            Err(ClientError::NotServed { .. }) => None,
-            Err(e) => return Err(e),
-        };
-        match found {
-            Some(found) => Ok(found),
-            None => describe_classic(cluster, coordinator, group),
+        let mut found = BTreeMap::new();
+        for (coordinator, groups) in cluster.coordinators(groups)? {
+            let others = match cluster.version(coordinator, ApiKey::ConsumerGroupDescribe) {
+                Ok(_) => describe_consumer(cluster, coordinator, &groups, &mut found)?,
+                // An old broker has classic groups only.
+                Err(ClientError::NotServed { .. }) => groups.into_iter().map(Str::from).collect(),
+                Err(e) => return Err(e),
+            };
+            if !others.is_empty() {
+                describe_classic(cluster, coordinator, others, &mut found)?;
+            }
         }
+        Ok(found)
     })
 }
 
-/// `None`: the group is not of this kind, or not there.
-fn describe_consumer(cluster: &mut Cluster, coordinator: i32, group: &str) -> Result<Option<GroupInfo>, ClientError> {
-    let request = ConsumerGroupDescribeRequest { group_ids: vec![group.into()], ..Default::default() };
+/// Adds the groups of this kind to `infos`. Those that are not of this kind, or not there, come back.
+fn describe_consumer(
+    cluster: &mut Cluster,
+    coordinator: i32,
+    groups: &[&str],
+    infos: &mut BTreeMap<String, GroupInfo>,
+) -> Result<Vec<Str>, ClientError> {
+    let group_ids = groups.iter().map(|group| Str::from(*group)).collect();
+    let request = ConsumerGroupDescribeRequest { group_ids, ..Default::default() };
     let reply = match cluster.call(coordinator, request)? {
         Response::ConsumerGroupDescribe(reply) => reply,
         other => return Err(unasked("the coordinator", &other)),
     };
-    let found = reply.groups.into_iter().next().ok_or_else(|| missing(group))?;
-    match found.error_code {
-        ErrorCode::None => {}
-        ErrorCode::GroupIdNotFound | ErrorCode::UnsupportedVersion => return Ok(None),
-        code => return Err(refused(group, code, found.error_message)),
+    let mut others = Vec::new();
+    for found in reply.groups {
+        match found.error_code {
+            ErrorCode::None => {
+                infos.insert(found.group_id.to_string(), consumer_info(coordinator, found));
+            }
+            ErrorCode::GroupIdNotFound | ErrorCode::UnsupportedVersion => others.push(found.group_id),
+            code => return Err(refused(&found.group_id, code, found.error_message)),
+        }
     }
+    Ok(others)
+}
+
+fn consumer_info(coordinator: i32, found: consumer_group_describe::DescribedGroup) -> GroupInfo {
     let member = |member: consumer_group_describe::Member| GroupMember {
         id: member.member_id.to_string(),
         instance: member.instance_id.map(|id| id.to_string()),
@@ -123,29 +145,41 @@ fn describe_consumer(cluster: &mut Cluster, coordinator: i32, group: &str) -> Re
             member.assignment.topic_partitions.into_iter().map(|topic| (topic.topic_name, topic.partitions)),
         ),
     };
-    Ok(Some(GroupInfo {
-        id: group.to_owned(),
+    GroupInfo {
+        id: found.group_id.to_string(),
         kind: CONSUMER,
         state: found.group_state.to_string(),
         assignor: found.assignor_name.to_string(),
         coordinator,
         epoch: Some(found.group_epoch),
         members: found.members.into_iter().map(member).collect(),
-    }))
+    }
 }
 
-fn describe_classic(cluster: &mut Cluster, coordinator: i32, group: &str) -> Result<GroupInfo, ClientError> {
-    let request = DescribeGroupsRequest { groups: vec![group.into()], ..Default::default() };
-    let reply = match cluster.call(coordinator, request)? {
+/// Adds the groups of this kind to `infos`.
+fn describe_classic(
+    cluster: &mut Cluster,
+    coordinator: i32,
+    groups: Vec<Str>,
+    infos: &mut BTreeMap<String, GroupInfo>,
+) -> Result<(), ClientError> {
+    let reply = match cluster.call(coordinator, DescribeGroupsRequest { groups, ..Default::default() })? {
         Response::DescribeGroups(reply) => reply,
         other => return Err(unasked("the coordinator", &other)),
     };
-    let found: DescribedGroup = reply.groups.into_iter().next().ok_or_else(|| missing(group))?;
-    match found.error_code {
-        ErrorCode::None if found.group_state.as_str() != DEAD => {}
-        ErrorCode::None | ErrorCode::GroupIdNotFound => return Err(missing(group)),
-        code => return Err(refused(group, code, found.error_message)),
+    for found in reply.groups {
+        match found.error_code {
+            ErrorCode::None if found.group_state.as_str() != DEAD => {
+                infos.insert(found.group_id.to_string(), classic_info(coordinator, found));
+            }
+            ErrorCode::None | ErrorCode::GroupIdNotFound => {}
+            code => return Err(refused(&found.group_id, code, found.error_message)),
+        }
     }
+    Ok(())
+}
+
+fn classic_info(coordinator: i32, found: DescribedGroup) -> GroupInfo {
     let reads = found.protocol_type.as_str() == CONSUMER;
     let member = |member: DescribedGroupMember| GroupMember {
         id: member.member_id.to_string(),
@@ -159,15 +193,15 @@ fn describe_classic(cluster: &mut Cluster, coordinator: i32, group: &str) -> Res
             .map(|assigned| by_topic(assigned.partitions.into_iter().map(|topic| (topic.topic, topic.partitions))))
             .unwrap_or_default(),
     };
-    Ok(GroupInfo {
-        id: group.to_owned(),
+    GroupInfo {
+        id: found.group_id.to_string(),
         kind: "classic",
         state: found.group_state.to_string(),
         assignor: found.protocol_data.to_string(),
         coordinator,
         epoch: None,
         members: found.members.into_iter().map(member).collect(),
-    })
+    }
 }
 
 /// Removes an empty group and its offsets.

@@ -16,6 +16,7 @@ mod configs;
 mod connection;
 mod consumer;
 mod error;
+mod glance;
 mod groups;
 mod http;
 mod inspect;
@@ -24,6 +25,7 @@ mod member;
 mod offsets;
 mod producer;
 mod pulse;
+mod ranges;
 mod stages;
 mod subscription;
 #[cfg(test)]
@@ -35,11 +37,15 @@ pub use configs::{ConfigChange, ConfigEntry, ConfigSource, alter_topic_configs, 
 pub use connection::Connection;
 pub use consumer::{Consumer, DECOMPRESSED_BYTES_MAX, Received};
 pub use error::ClientError;
-pub use groups::{GroupInfo, GroupListing, GroupMember, delete_group, describe_group, list_groups};
+pub use glance::{Glance, times_of};
+pub use groups::{GroupInfo, GroupListing, GroupMember, delete_group, describe_group, describe_groups, list_groups};
 pub use http::{ADMIN_PORT, Http, HttpError};
 pub use inspect::{ClusterInfo, Feature, ServedApi, describe_cluster, features_and_apis};
 pub use link::Link;
 pub use member::Member;
-pub use offsets::{Committer, TopicPartition, check_commit, commit_offsets, committed_offsets, delete_offsets};
+pub use offsets::{
+    Committer, TopicPartition, check_commit, commit_offsets, committed_offsets, committed_offsets_of, delete_offsets,
+};
 pub use producer::{Outgoing, Producer, Sent, Unsent, partition_of, producer_identity};
+pub use ranges::{LogRange, log_ranges};
 pub use stages::{StageTimes, stages_between, stages_follow};

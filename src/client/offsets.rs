@@ -37,41 +37,91 @@ impl Committer<'static> {
 
 /// The stored offset of every partition that has one.
 pub fn committed_offsets(cluster: &mut Cluster, group: &str) -> Result<BTreeMap<TopicPartition, i64>, ClientError> {
+    Ok(committed_offsets_of(cluster, &[group])?.remove(group).unwrap_or_default())
+}
+
+/// The same of several groups, by name, with one request to each coordinator where it takes that.
+pub fn committed_offsets_of(
+    cluster: &mut Cluster,
+    groups: &[&str],
+) -> Result<BTreeMap<String, BTreeMap<TopicPartition, i64>>, ClientError> {
     cluster.retrying(|cluster| {
-        let coordinator = cluster.coordinator(group)?;
-        let mut request = OffsetFetchRequest { topics: None, ..Default::default() };
-        if cluster.version(coordinator, ApiKey::OffsetFetch)? < SEVERAL_GROUPS {
-            request.group_id = group.into();
-        } else {
-            let one = OffsetFetchRequestGroup { group_id: group.into(), topics: None, ..Default::default() };
-            request = OffsetFetchRequest { topics: Some(Vec::new()), groups: vec![one], ..Default::default() };
+        let mut committed = BTreeMap::new();
+        for (coordinator, groups) in cluster.coordinators(groups)? {
+            if cluster.version(coordinator, ApiKey::OffsetFetch)? < SEVERAL_GROUPS {
+                for group in groups {
+                    committed.insert(group.to_owned(), fetch_offsets(cluster, coordinator, group)?);
+                }
+            } else {
+                fetch_offsets_of(cluster, coordinator, &groups, &mut committed)?;
+            }
         }
-        let reply = match cluster.call(coordinator, request)? {
-            Response::OffsetFetch(reply) => reply,
-            other => return Err(unasked("the coordinator", &other)),
-        };
-        let one = reply.groups.into_iter().next();
-        let code = one.as_ref().map_or(reply.error_code, |group| group.error_code);
-        if code != ErrorCode::None {
-            return Err(ClientError::refused(format!("the offsets of group \"{group}\""), code));
-        }
-        let several = one.into_iter().flat_map(|group| group.topics).flat_map(|topic| {
-            let of = topic.name;
-            topic.partitions.into_iter().map(move |p| (of.clone(), p.partition_index, p.committed_offset, p.error_code))
-        });
-        let single = reply.topics.into_iter().flat_map(|topic| {
-            let of = topic.name;
-            topic.partitions.into_iter().map(move |p| (of.clone(), p.partition_index, p.committed_offset, p.error_code))
-        });
-        several
-            .chain(single)
-            .filter(|(_, _, offset, code)| *offset >= 0 || *code != ErrorCode::None)
-            .map(|(topic, partition, offset, code)| match code {
-                ErrorCode::None => Ok(((topic.to_string(), partition), offset)),
-                code => Err(refused(&topic, partition, code)),
-            })
-            .collect()
+        Ok(committed)
     })
+}
+
+/// All groups at once.
+fn fetch_offsets_of(
+    cluster: &mut Cluster,
+    coordinator: i32,
+    groups: &[&str],
+    committed: &mut BTreeMap<String, BTreeMap<TopicPartition, i64>>,
+) -> Result<(), ClientError> {
+    let one = |group: &&str| OffsetFetchRequestGroup { group_id: (*group).into(), topics: None, ..Default::default() };
+    let groups = groups.iter().map(one).collect();
+    let request = OffsetFetchRequest { topics: Some(Vec::new()), groups, ..Default::default() };
+    let reply = match cluster.call(coordinator, request)? {
+        Response::OffsetFetch(reply) => reply,
+        other => return Err(unasked("the coordinator", &other)),
+    };
+    if reply.error_code != ErrorCode::None {
+        return Err(ClientError::refused("the offsets of groups", reply.error_code));
+    }
+    for group in reply.groups {
+        if group.error_code != ErrorCode::None {
+            return Err(refused_of(&group.group_id, group.error_code));
+        }
+        let stored = group.topics.into_iter().flat_map(|topic| {
+            let of = topic.name;
+            topic.partitions.into_iter().map(move |p| (of.clone(), p.partition_index, p.committed_offset, p.error_code))
+        });
+        committed.insert(group.group_id.to_string(), taken(stored)?);
+    }
+    Ok(())
+}
+
+/// The only way with a broker that takes one group at a time.
+fn fetch_offsets(
+    cluster: &mut Cluster,
+    coordinator: i32,
+    group: &str,
+) -> Result<BTreeMap<TopicPartition, i64>, ClientError> {
+    let request = OffsetFetchRequest { group_id: group.into(), topics: None, ..Default::default() };
+    let reply = match cluster.call(coordinator, request)? {
+        Response::OffsetFetch(reply) => reply,
+        other => return Err(unasked("the coordinator", &other)),
+    };
+    if reply.error_code != ErrorCode::None {
+        return Err(refused_of(group, reply.error_code));
+    }
+    let stored = reply.topics.into_iter().flat_map(|topic| {
+        let of = topic.name;
+        topic.partitions.into_iter().map(move |p| (of.clone(), p.partition_index, p.committed_offset, p.error_code))
+    });
+    taken(stored)
+}
+
+/// Topic, partition, offset and error of each; -1 where none is stored.
+fn taken(
+    stored: impl Iterator<Item = (Str, i32, i64, ErrorCode)>,
+) -> Result<BTreeMap<TopicPartition, i64>, ClientError> {
+    stored
+        .filter(|(_, _, offset, code)| *offset >= 0 || *code != ErrorCode::None)
+        .map(|(topic, partition, offset, code)| match code {
+            ErrorCode::None => Ok(((topic.to_string(), partition), offset)),
+            code => Err(refused(&topic, partition, code)),
+        })
+        .collect()
 }
 
 /// Stores these offsets for a group.
@@ -164,4 +214,8 @@ pub fn delete_offsets(cluster: &mut Cluster, group: &str, partitions: &[TopicPar
 
 fn refused(topic: &str, partition: i32, code: ErrorCode) -> ClientError {
     ClientError::refused(format!("the stored offset of {topic}-{partition}"), code)
+}
+
+fn refused_of(group: &str, code: ErrorCode) -> ClientError {
+    ClientError::refused(format!("the offsets of group \"{group}\""), code)
 }

@@ -9,6 +9,8 @@ use std::time::Duration;
 use shards::batch::{BatchHeader, Compression, stamp};
 use shards::types::{LeaderEpoch, Offset};
 
+mod groups;
+
 use super::*;
 use crate::wire::messages::api_versions::{ApiVersion, ApiVersionsResponse};
 use crate::wire::messages::create_topics::{CreatableTopicResult, CreateTopicsResponse};
@@ -73,12 +75,7 @@ impl Fake {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         let fake = Fake { state: Arc::default(), address: listener.local_addr().expect("its address") };
         let serving = fake.clone();
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let (fake, stream) = (serving.clone(), stream.expect("a connection"));
-                std::thread::spawn(move || fake.serve(stream));
-            }
-        });
+        serve(listener, move |request| serving.answer(request));
         fake
     }
 
@@ -111,38 +108,9 @@ impl Fake {
         if faults.front().is_some_and(wanted) { faults.pop_front() } else { None }
     }
 
-    /// Until the peer leaves or a fault ends it.
-    fn serve(&self, mut stream: TcpStream) {
-        loop {
-            let mut prefix = [0; 4];
-            if stream.read_exact(&mut prefix).is_err() {
-                return;
-            }
-            let mut frame = vec![0; u32::from_be_bytes(prefix) as usize];
-            stream.read_exact(&mut frame).expect("a whole frame");
-            let frame = Bytes::from(frame);
-            let mut reader = Reader::new(&frame);
-            let header = RequestHeader::decode(&mut reader).expect("a header");
-            let api = ApiKey::from_key(header.api_key).expect("an API");
-            let request = Request::decode(api, &mut reader, header.api_version).expect("a body");
-            let Some(reply) = self.answer(request) else { return };
-            let frame = encode_response(&reply, header.api_version, header.correlation_id).expect("a reply").concat();
-            if stream.write_all(&frame).is_err() {
-                return;
-            }
-        }
-    }
-
     fn answer(&self, request: Request) -> Option<Response> {
         Some(match request {
-            Request::ApiVersions(_) => {
-                let one = |api: &ApiKey| ApiVersion {
-                    api_key: api.key(),
-                    min_version: api.versions().min,
-                    max_version: api.versions().max,
-                };
-                ApiVersionsResponse { api_keys: ApiKey::ALL.iter().map(one).collect(), ..Default::default() }.into()
-            }
+            Request::ApiVersions(_) => api_versions(|_| Some(i16::MAX)).into(),
             Request::Metadata(_) => self.metadata().into(),
             Request::InitProducerId(_) => InitProducerIdResponse { producer_id: 7, ..Default::default() }.into(),
             Request::CreateTopics(request) => {
@@ -295,6 +263,46 @@ impl Fake {
             ..Default::default()
         }
     }
+}
+
+/// Answers every connection's requests; one without an answer ends its connection.
+fn serve(listener: TcpListener, answer: impl Fn(Request) -> Option<Response> + Clone + Send + 'static) {
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (answer, stream) = (answer.clone(), stream.expect("a connection"));
+            std::thread::spawn(move || converse(stream, answer));
+        }
+    });
+}
+
+fn converse(mut stream: TcpStream, answer: impl Fn(Request) -> Option<Response>) {
+    loop {
+        let mut prefix = [0; 4];
+        if stream.read_exact(&mut prefix).is_err() {
+            return;
+        }
+        let mut frame = vec![0; u32::from_be_bytes(prefix) as usize];
+        stream.read_exact(&mut frame).expect("a whole frame");
+        let frame = Bytes::from(frame);
+        let mut reader = Reader::new(&frame);
+        let header = RequestHeader::decode(&mut reader).expect("a header");
+        let api = ApiKey::from_key(header.api_key).expect("an API");
+        let request = Request::decode(api, &mut reader, header.api_version).expect("a body");
+        let Some(reply) = answer(request) else { return };
+        let frame = encode_response(&reply, header.api_version, header.correlation_id).expect("a reply").concat();
+        if stream.write_all(&frame).is_err() {
+            return;
+        }
+    }
+}
+
+/// All APIs up to the newest version that is both ours and the fake's, which need not have one.
+fn api_versions(max: impl Fn(ApiKey) -> Option<i16>) -> ApiVersionsResponse {
+    let one = |api: &ApiKey| {
+        let max_version = max(*api)?.min(api.versions().max);
+        Some(ApiVersion { api_key: api.key(), min_version: api.versions().min, max_version })
+    };
+    ApiVersionsResponse { api_keys: ApiKey::ALL.iter().filter_map(one).collect(), ..Default::default() }
 }
 
 fn records(values: &[&str]) -> Vec<Outgoing> {

@@ -1,14 +1,18 @@
 //! `corelog group` and `corelog consume --group` against a real broker: who reads, who lags, where a group goes on.
 
 use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
+use corelog::wire::ErrorCode;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::broker::{Broker, Home};
 use crate::commands::{command, fed, ran, said};
+use crate::groups::{commit, find};
+use crate::http;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -102,11 +106,82 @@ fn lag_is_told_by_partition_in_records_and_time_and_for_all_groups() {
     );
     assert!(partition(0)["behind_ms"].as_i64().is_some_and(|ms| (0..600_000).contains(&ms)), "{lag:#}");
     assert_eq!((&partition(1)["lag"], &partition(1)["behind_ms"]), (&json!(0), &Value::Null));
-    let all = said(&home, &["group", "lag", "--all"]);
-    let lines: Vec<Vec<&str>> = all.lines().map(|line| line.split_whitespace().collect()).collect();
+    let words = |text: &str| -> Vec<Vec<String>> {
+        text.lines().map(|line| line.split_whitespace().map(str::to_owned).collect()).collect()
+    };
+    let lines = words(&said(&home, &["group", "lag", "--all", "--totals"]));
+    assert_eq!(lines.len(), 3);
     assert_eq!(lines[0], ["group", "state", "members", "partitions", "lag", "behind"]);
     assert_eq!(lines[1][..5], ["billing", "Empty", "0", "2", "6"]);
     assert_eq!(lines[2], ["idle", "Empty", "0", "1", "0", "-"]);
+    let all = said(&home, &["group", "lag", "--all"]);
+    assert_eq!(all.lines().count(), 2 + 2 + 1 + 2 + 1, "{all}");
+    let lines = words(&all);
+    assert_eq!(lines[0][..8], ["billing", "Empty", "0", "members", "lag", "6,", "behind", "by"]);
+    assert_eq!(lines[1], ["topic", "partition", "committed", "end", "lag", "behind", "member", "host"]);
+    assert_eq!(lines[2][..5], ["orders", "0", "4", "10", "6"]);
+    assert_eq!(lines[3], ["orders", "1", "0", "0", "0", "-", "-", "-"]);
+    assert_eq!(lines[5], ["idle", "Empty", "0", "members", "lag", "0"]);
+}
+
+/// Requests that the broker has had of an API.
+fn requests(http: SocketAddr, api: &str) -> u64 {
+    let page = http::get(http, "/metrics").body;
+    let of_api = |line: &&str| line.starts_with("corelog_requests_total{") && line.contains(&format!("\"{api}\""));
+    page.lines()
+        .filter(of_api)
+        .map(|line| line.rsplit(' ').next().expect("a value").parse::<u64>().expect("a count"))
+        .sum()
+}
+
+#[test]
+fn many_groups_take_a_few_requests_for_all_of_them() {
+    const GROUPS: i64 = 250;
+    let home = Home::new();
+    let (broker, http) = http::start(&home, &["--set", "group.initial.rebalance.delay.ms=0", "--set", "shards=2"]);
+    orders(&home);
+    let mut peer = broker.connect();
+    let names: Vec<String> = (0..GROUPS).map(|n| format!("g{n:04}")).collect();
+    find(&mut peer, &names[0]);
+    for (name, offset) in names.iter().zip(0..) {
+        assert_eq!(commit(&mut peer, name, "orders", offset % 11, None), ErrorCode::None, "{name}");
+    }
+    const APIS: [&str; 8] = [
+        "FindCoordinator",
+        "OffsetFetch",
+        "DescribeGroups",
+        "ConsumerGroupDescribe",
+        "ListOffsets",
+        "ListGroups",
+        "Metadata",
+        "Fetch",
+    ];
+    let asked = || APIS.map(|api| requests(http, api));
+    let before = asked();
+    let lag = json_of(&home, &["group", "lag", "--all"]);
+    let counts: Vec<(&str, u64)> =
+        APIS.iter().zip(asked().iter().zip(before)).map(|(api, (after, before))| (*api, after - before)).collect();
+    // Groups are looked at by the hundred. All of them read the same ten records, which come with one fetch.
+    let most = [3, 3, 3, 3, 6, 1, 8, 6];
+    assert!(counts.iter().zip(most).all(|((_, count), most)| *count <= most && *count > 0), "{counts:?}");
+
+    let groups = lag.as_array().expect("a list");
+    assert_eq!(groups.iter().map(|group| group["group"].as_str().expect("a name")).collect::<Vec<_>>(), names);
+    for (group, offset) in groups.iter().zip(0..) {
+        let place = &group["partitions"][0];
+        let (stored, left) = (offset % 11, 10 - offset % 11);
+        assert_eq!((&place["committed"], &place["lag"]), (&json!(stored), &json!(left)), "{group:#}");
+        assert_eq!(place["behind_ms"].is_i64(), left > 0, "{group:#}");
+    }
+    let two = json_of(&home, &["group", "describe", "g0007", "g0003"]);
+    assert_eq!(
+        (&two[0]["group"], &two[1]["group"], &two[1]["state"]),
+        (&json!("g0007"), &json!("g0003"), &json!("Empty"))
+    );
+    let table = said(&home, &["group", "describe", "g0007", "g0003"]);
+    assert_eq!(table.lines().count(), 5, "{table}");
+    let missing = ran(&home, &["group", "describe", "g0007", "nobody"]);
+    assert!(missing.code == Some(4) && missing.stderr.contains("there is no group \"nobody\""), "{}", missing.stderr);
 }
 
 #[test]
@@ -236,7 +311,7 @@ fn what_a_group_reads_and_has_never_stored_is_no_lag_of_nothing() {
     let lag = json_of(&home, &["group", "lag", "billing"]);
     assert_eq!((&lag[0]["lag"], &lag[0]["unknown"]), (&Value::Null, &json!(1)), "{lag:#}");
     assert_eq!(lag[0]["partitions"][1]["lag"], 0, "nothing is there that could be read");
-    let all = said(&home, &["group", "lag", "--all"]);
+    let all = said(&home, &["group", "lag", "--all", "--totals"]);
     let row: Vec<&str> = all.lines().last().unwrap_or_default().split_whitespace().collect();
     assert_eq!(row, ["billing", "Stable", "1", "3", "-", "-"]);
     assert!(said(&home, &["group", "lag", "billing"]).contains("nothing stored of 1 that are read"));

@@ -1,17 +1,17 @@
 //! `corelog group lag`: how far groups are behind the end of what they read, in records and in time, and who should read
-//! it.
+//! it. Groups are looked at some at a time, and those that were are shown and forgotten.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::progress::{Place, look_at_unread, places};
+use super::progress::{GROUPS_AT_ONCE, Place, look_at_unread, places};
 use crate::cli::Failure;
 use crate::cli::bootstrap::Bootstrap;
 use crate::cli::printer::Reader;
 use crate::cli::report::{Shown, table, visible};
 use crate::cli::time::{now_ms, span};
-use crate::client::{self, Cluster, GroupInfo};
+use crate::client::{self, ClientError, Cluster, GroupInfo};
 
 /// Shows how many records a group has not read yet, since when they wait, and whose they are.
 #[derive(Debug, clap::Args)]
@@ -19,9 +19,12 @@ pub struct Arguments {
     /// Their names.
     #[arg(value_name = "GROUP", required_unless_present = "all", conflicts_with = "all")]
     groups: Vec<String>,
-    /// Every group: one line for each.
+    /// Every group.
     #[arg(long)]
     all: bool,
+    /// A table of one line for each group, without partitions. JSON and YAML have them all the same.
+    #[arg(long)]
+    totals: bool,
     /// Again and again, every so many seconds, each time with the time: a terminal shows the last look, JSON has one a line,
     /// YAML one a document.
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "2",
@@ -72,33 +75,63 @@ pub fn run(args: &Arguments) -> Result<(), Failure> {
     let mut cluster = args.bootstrap.connect()?;
     let mut first = true;
     loop {
-        let (lags, back) = gather(args, cluster, first)?;
-        (cluster, first) = (back, false);
-        match (show(args, &lags)?, args.watch) {
+        match (look(args, &mut cluster, first)?, args.watch) {
             (Reader::There, Some(seconds)) => std::thread::sleep(Duration::from_secs(seconds)),
             (Reader::Gone, _) | (_, None) => return Ok(()),
         }
+        first = false;
     }
 }
 
 /// `first`: a group that is not there was never meant. Later it ended, and a watch of the others goes on.
-fn gather(args: &Arguments, mut cluster: Cluster, first: bool) -> Result<(Vec<Lag>, Cluster), Failure> {
-    let groups = match args.all {
+fn look(args: &Arguments, cluster: &mut Cluster, first: bool) -> Result<Reader, Failure> {
+    let names = match args.all {
         false => args.groups.clone(),
-        true => client::list_groups(&mut cluster)?.into_iter().map(|group| group.id).collect(),
+        true => client::list_groups(cluster)?.into_iter().map(|group| group.id).collect(),
     };
-    let mut lags = Vec::new();
-    for group in groups {
-        let group = match client::describe_group(&mut cluster, &group) {
-            // It ended since it was listed.
-            Err(client::ClientError::NoGroup { .. }) if args.all || !first => continue,
-            group => group?,
-        };
-        let mut places = places(&mut cluster, &group)?;
-        cluster = look_at_unread(cluster, &mut places)?;
-        lags.push(Lag { group, places });
+    let mut listing = match args.watch {
+        Some(_) => args.shown.look("groups", now_ms()),
+        None => args.shown.list(),
+    };
+    let mut rows = Vec::new();
+    for some in names.chunks(GROUPS_AT_ONCE) {
+        for lag in gather(cluster, some, first && !args.all)? {
+            let reader = match listing.is_table() {
+                true if args.totals => {
+                    rows.push(row(&lag, now_ms()));
+                    Reader::There
+                }
+                true => listing.block(&detail(&lag, now_ms()))?,
+                false => listing.item(&data(&lag, now_ms()))?,
+            };
+            if reader == Reader::Gone {
+                return Ok(reader);
+            }
+        }
     }
-    Ok((lags, cluster))
+    if listing.is_table() && args.totals {
+        listing.block(&table(&["group", "state", "members", "partitions", "lag", "behind"], &rows))?;
+    }
+    listing.end()
+}
+
+/// In the order of the names. One that is not there has ended since, unless it `must_be` there.
+fn gather(cluster: &mut Cluster, names: &[String], must_be: bool) -> Result<Vec<Lag>, Failure> {
+    let asked: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut found = client::describe_groups(cluster, &asked)?;
+    let mut groups = Vec::new();
+    for name in names {
+        match found.remove(name) {
+            Some(group) => groups.push(group),
+            None if must_be && !groups.iter().any(|group| group.id == *name) => {
+                return Err(ClientError::NoGroup { group: name.clone() }.into());
+            }
+            None => {}
+        }
+    }
+    let mut all_places = places(cluster, &groups)?;
+    look_at_unread(cluster, &mut all_places)?;
+    Ok(groups.into_iter().zip(all_places).map(|(group, places)| Lag { group, places }).collect())
 }
 
 /// How long the first unread record has been waiting; nothing where all is read or the record has no time.
@@ -106,24 +139,11 @@ fn behind_ms(place: &Place, now_ms: i64) -> Option<i64> {
     place.unread_since_ms.filter(|ms| *ms >= 0).map(|ms| now_ms.saturating_sub(ms).max(0))
 }
 
-fn show(args: &Arguments, lags: &[Lag]) -> Result<Reader, Failure> {
-    let now = now_ms();
-    let data: Vec<Value> = lags.iter().map(|lag| data(lag, now)).collect();
-    let table = || match args.all {
-        true => overview(lags, now),
-        false => lags.iter().map(|lag| detail(lag, now)).collect::<Vec<_>>().join("\n\n"),
-    };
-    match args.watch {
-        Some(_) => args.shown.look("groups", Value::Array(data), now, table),
-        None => args.shown.tell(&Value::Array(data), table),
-    }
-}
-
 fn data(lag: &Lag, now: i64) -> Value {
     let place = |place: &Place| {
         let reader = place.reader.and_then(|at| lag.group.members.get(at));
         json!({
-            "topic": place.topic, "partition": place.partition, "committed": place.committed, "end": place.end,
+            "topic": place.topic, "partition": place.partition, "committed": place.committed, "end": place.end(),
             "lag": place.lag(), "behind_ms": behind_ms(place, now),
             "member": reader.map(|member| &member.id), "client": reader.map(|member| &member.client),
             "host": reader.map(|member| &member.host),
@@ -135,19 +155,15 @@ fn data(lag: &Lag, now: i64) -> Value {
     })
 }
 
-fn overview(lags: &[Lag], now: i64) -> String {
-    let row = |lag: &Lag| {
-        vec![
-            lag.group.id.clone(),
-            lag.group.state.clone(),
-            lag.group.members.len().to_string(),
-            lag.places.len().to_string(),
-            lag.told(),
-            lag.oldest_ms(now).map_or_else(|| "-".to_owned(), span),
-        ]
-    };
-    let rows: Vec<Vec<String>> = lags.iter().map(row).collect();
-    table(&["group", "state", "members", "partitions", "lag", "behind"], &rows)
+fn row(lag: &Lag, now: i64) -> Vec<String> {
+    vec![
+        lag.group.id.clone(),
+        lag.group.state.clone(),
+        lag.group.members.len().to_string(),
+        lag.places.len().to_string(),
+        lag.told(),
+        lag.oldest_ms(now).map_or_else(|| "-".to_owned(), span),
+    ]
 }
 
 fn detail(lag: &Lag, now: i64) -> String {
@@ -159,7 +175,7 @@ fn detail(lag: &Lag, now: i64) -> String {
             place.topic.clone(),
             place.partition.to_string(),
             number(place.committed),
-            number(place.end),
+            number(place.end()),
             number(place.lag()),
             behind_ms(place, now).map_or_else(|| "-".to_owned(), span),
             told(reader.map(|member| &member.id)),
@@ -172,7 +188,14 @@ fn detail(lag: &Lag, now: i64) -> String {
         unknown => format!(", nothing stored of {unknown} that are read"),
     };
     let (group, state) = (visible(&lag.group.id), visible(&lag.group.state));
-    let head = format!("{group}  {state}  lag {}{behind}{unknown}", lag.told());
+    let members = match lag.group.members.len() {
+        1 => "1 member".to_owned(),
+        members => format!("{members} members"),
+    };
+    let head = format!("{group}  {state}  {members}  lag {}{behind}{unknown}", lag.told());
+    if lag.places.is_empty() {
+        return head;
+    }
     let rows: Vec<Vec<String>> = lag.places.iter().map(row).collect();
     let columns = ["topic", "partition", "committed", "end", "lag", "behind", "member", "host"];
     format!("{head}\n{}", table(&columns, &rows))

@@ -1,12 +1,12 @@
-//! How far a group has read: for each partition what is stored, where the log ends, and who reads it.
+//! How far groups have read: for each partition what is stored, where the log ends, and who reads it. Of many groups at once,
+//! so that there are a few requests for all of them and not some for each.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::time::Duration;
 
-use crate::client::{self, ClientError, Cluster, Consumer, GroupInfo, GroupMember, OffsetAt, TopicPartition};
+use crate::client::{self, ClientError, Cluster, Glance, GroupInfo, GroupMember, LogRange, TopicPartition};
 
-/// How long one look at records waits; they are there, so it seldom does.
-const WAIT: Duration = Duration::from_millis(500);
+/// Groups that are looked at in one go: bounds what is held of them, and what a broker has to answer at once.
+pub const GROUPS_AT_ONCE: usize = 100;
 
 /// One partition of a group.
 pub struct Place {
@@ -14,10 +14,8 @@ pub struct Place {
     pub partition: i32,
     /// `None`: nothing is stored.
     pub committed: Option<i64>,
-    /// Where the log begins, of partitions with nothing stored; `None` as with `end`.
-    pub first: Option<i64>,
     /// `None`: the topic is gone, or nobody leads the partition.
-    pub end: Option<i64>,
+    pub range: Option<LogRange>,
     /// Index among the group's members.
     pub reader: Option<usize>,
     /// Milliseconds since 1970 of the first record that is not read yet.
@@ -25,54 +23,60 @@ pub struct Place {
 }
 
 impl Place {
+    /// Where the log ends.
+    pub fn end(&self) -> Option<i64> {
+        self.range.map(|range| range.end)
+    }
+
     /// `None`: nobody knows, as what is there was never read, or is not there any more.
     pub fn lag(&self) -> Option<i64> {
-        let from = match self.committed {
-            Some(committed) => committed,
+        let range = self.range?;
+        match self.committed {
+            Some(committed) => Some(range.end.saturating_sub(committed).max(0)),
             // Nothing is there that could be read.
-            None => self.end.filter(|end| self.first == Some(*end))?,
-        };
-        Some(self.end?.saturating_sub(from).max(0))
+            None => (range.first == range.end).then_some(0),
+        }
     }
 
     /// Somebody reads it, and how far is not stored: where its readers begin is for them to say.
     pub fn is_unknown(&self) -> bool {
-        self.reader.is_some() && self.end.is_some() && self.lag().is_none()
+        self.reader.is_some() && self.range.is_some() && self.lag().is_none()
+    }
+
+    /// The first offset that is not read yet, if there is one. What retention took away is not read any more: the oldest that
+    /// is there counts.
+    fn unread(&self) -> Option<i64> {
+        let (committed, range) = (self.committed?, self.range?);
+        Some(committed.max(range.first)).filter(|offset| *offset < range.end)
+    }
+
+    fn at(&self) -> TopicPartition {
+        (self.topic.clone(), self.partition)
     }
 }
 
-/// Every partition that the group has an offset of or that a member reads, by topic and number.
-pub fn places(cluster: &mut Cluster, group: &GroupInfo) -> Result<Vec<Place>, ClientError> {
-    let committed = client::committed_offsets(cluster, &group.id)?;
-    let readers = readers(&group.members);
-    let both: BTreeSet<&TopicPartition> = committed.keys().chain(readers.keys()).collect();
-    let mut topics: BTreeMap<&str, Vec<i32>> = BTreeMap::new();
-    for (topic, partition) in &both {
-        topics.entry(topic).or_default().push(*partition);
-    }
-    let mut places = Vec::new();
-    for (topic, partitions) in topics {
-        let ends = offsets(cluster, topic, &partitions, OffsetAt::End)?;
-        let unstored = |partition: &&i32| !committed.contains_key(&(topic.to_owned(), **partition));
-        let unstored: Vec<i32> = partitions.iter().filter(unstored).copied().collect();
-        let firsts = match unstored.is_empty() {
-            true => BTreeMap::new(),
-            false => offsets(cluster, topic, &unstored, OffsetAt::Beginning)?,
+/// Every partition that a group has an offset of or that a member reads, by topic and number; for each group, in this order.
+pub fn places(cluster: &mut Cluster, groups: &[GroupInfo]) -> Result<Vec<Vec<Place>>, ClientError> {
+    let names: Vec<&str> = groups.iter().map(|group| group.id.as_str()).collect();
+    let mut committed = client::committed_offsets_of(cluster, &names)?;
+    let looks: Vec<(BTreeMap<TopicPartition, i64>, HashMap<TopicPartition, usize>)> =
+        groups.iter().map(|group| (committed.remove(&group.id).unwrap_or_default(), readers(&group.members))).collect();
+    let all = looks.iter().flat_map(|(committed, readers)| committed.keys().chain(readers.keys())).cloned().collect();
+    // After what is stored, so that nobody is ahead of the end.
+    let ranges = client::log_ranges(cluster, &all)?;
+    let places_of = |(committed, readers): (BTreeMap<TopicPartition, i64>, HashMap<TopicPartition, usize>)| {
+        let both: BTreeSet<TopicPartition> = committed.keys().chain(readers.keys()).cloned().collect();
+        let place = |at: TopicPartition| Place {
+            committed: committed.get(&at).copied(),
+            range: ranges.get(&at).copied(),
+            reader: readers.get(&at).copied(),
+            unread_since_ms: None,
+            topic: at.0,
+            partition: at.1,
         };
-        places.extend(partitions.into_iter().map(|partition| {
-            let key = (topic.to_owned(), partition);
-            Place {
-                committed: committed.get(&key).copied(),
-                first: firsts.get(&partition).copied().flatten(),
-                end: ends.get(&partition).copied().flatten(),
-                reader: readers.get(&key).copied(),
-                unread_since_ms: None,
-                topic: key.0,
-                partition,
-            }
-        }));
-    }
-    Ok(places)
+        both.into_iter().map(place).collect()
+    };
+    Ok(looks.into_iter().map(places_of).collect())
 }
 
 fn readers(members: &[GroupMember]) -> HashMap<TopicPartition, usize> {
@@ -83,66 +87,21 @@ fn readers(members: &[GroupMember]) -> HashMap<TopicPartition, usize> {
     each.collect()
 }
 
-/// Where the partitions begin or end that are still there.
-fn offsets(
-    cluster: &mut Cluster,
-    topic: &str,
-    asked: &[i32],
-    at: OffsetAt,
-) -> Result<BTreeMap<i32, Option<i64>>, ClientError> {
-    let info = match cluster.topic(topic, false) {
-        Ok(info) => info,
-        Err(ClientError::NoTopic { .. }) => return Ok(BTreeMap::new()),
-        Err(e) => return Err(e),
-    };
-    let led = info.partitions.iter().filter(|part| part.leader >= 0 && asked.contains(&part.index));
-    let led: Vec<i32> = led.map(|part| part.index).collect();
-    client::offsets_at(cluster, topic, &led, at)
-}
-
 /// Looks at the first unread record of each place that has one, for its time. Reads only: no offset moves.
-pub fn look_at_unread(cluster: Cluster, places: &mut [Place]) -> Result<Cluster, ClientError> {
-    let mut cluster = cluster;
-    let mut from = 0;
-    while let Some(first) = places.get(from) {
-        let topic = first.topic.clone();
-        let until = places.iter().skip(from).take_while(|place| place.topic == topic).count() + from;
-        if let Some(of_topic) = places.get_mut(from..until) {
-            cluster = look_at_topic(cluster, &topic, of_topic)?;
-        }
-        from = until;
+pub fn look_at_unread(cluster: &mut Cluster, groups: &mut [Vec<Place>]) -> Result<(), ClientError> {
+    let mut unread: BTreeMap<TopicPartition, (Vec<i64>, i64)> = BTreeMap::new();
+    for place in groups.iter().flatten() {
+        let Some((offset, end)) = place.unread().zip(place.end()) else { continue };
+        let (offsets, known_end) = unread.entry(place.at()).or_insert((Vec::new(), end));
+        offsets.push(offset);
+        *known_end = end.max(*known_end);
     }
-    Ok(cluster)
-}
-
-fn look_at_topic(mut cluster: Cluster, topic: &str, places: &mut [Place]) -> Result<Cluster, ClientError> {
-    let unread = |place: &Place| place.lag().is_some_and(|lag| lag > 0);
-    let partitions: Vec<i32> = places.iter().filter(|place| unread(place)).map(|place| place.partition).collect();
-    if partitions.is_empty() {
-        return Ok(cluster);
+    let glances = unread.into_iter().map(|(at, (offsets, end))| Glance::new(at, offsets, end)).collect();
+    let times = client::times_of(cluster, glances)?;
+    for place in groups.iter_mut().flatten() {
+        place.unread_since_ms = place.unread().and_then(|offset| times.get(&(place.at(), offset)).copied());
     }
-    let firsts = client::offsets_at(&mut cluster, topic, &partitions, OffsetAt::Beginning)?;
-    let mut consumer = Consumer::glancing(cluster, topic);
-    for place in places.iter().filter(|place| unread(place)) {
-        // What retention took away is not read any more: the oldest that is there counts.
-        let first = firsts.get(&place.partition).copied().flatten().unwrap_or(0);
-        consumer.assign(place.partition, place.committed.unwrap_or(first).max(first));
-    }
-    while !consumer.positions().is_empty() {
-        let before = consumer.positions().clone();
-        for record in consumer.poll(WAIT)? {
-            let place = places.iter_mut().find(|place| place.partition == record.partition);
-            if let Some(place) = place.filter(|place| place.unread_since_ms.is_none()) {
-                place.unread_since_ms = Some(record.timestamp_ms);
-            }
-            consumer.unassign(record.partition);
-        }
-        // What is left has no record that a reader would see, such as the end of a transaction.
-        if *consumer.positions() == before {
-            break;
-        }
-    }
-    Ok(consumer.into_cluster())
+    Ok(())
 }
 
 #[cfg(test)]
@@ -151,24 +110,40 @@ mod tests {
 
     #[test]
     fn what_was_never_read_has_no_lag_and_what_is_empty_has_none() {
-        let place = |committed, first, end| Place {
+        let place = |committed, range: Option<(i64, i64)>| Place {
             topic: "t".to_owned(),
             partition: 0,
             committed,
-            first,
-            end,
+            range: range.map(|(first, end)| LogRange { first, end }),
             reader: Some(0),
             unread_since_ms: None,
         };
         for (place, lag, unknown) in [
-            (place(Some(4), None, Some(10)), Some(6), false),
-            (place(Some(12), None, Some(10)), Some(0), false),
-            (place(None, Some(0), Some(10)), None, true),
-            (place(None, Some(7), Some(7)), Some(0), false),
-            (place(Some(4), None, None), None, false),
-            (Place { reader: None, ..place(None, Some(0), Some(10)) }, None, false),
+            (place(Some(4), Some((0, 10))), Some(6), false),
+            (place(Some(12), Some((0, 10))), Some(0), false),
+            (place(None, Some((0, 10))), None, true),
+            (place(None, Some((7, 7))), Some(0), false),
+            (place(Some(4), None), None, false),
+            (Place { reader: None, ..place(None, Some((0, 10))) }, None, false),
         ] {
             assert_eq!((place.lag(), place.is_unknown()), (lag, unknown));
+        }
+    }
+
+    #[test]
+    fn the_first_unread_record_is_one_that_is_there() {
+        let place = |committed, first| Place {
+            topic: "t".to_owned(),
+            partition: 0,
+            committed,
+            range: Some(LogRange { first, end: 10 }),
+            reader: None,
+            unread_since_ms: None,
+        };
+        for (committed, first, unread) in
+            [(Some(4), 0, Some(4)), (Some(4), 7, Some(7)), (Some(4), 10, None), (Some(10), 0, None), (None, 0, None)]
+        {
+            assert_eq!(place(committed, first).unread(), unread, "{committed:?} of {first} to 10");
         }
     }
 }
