@@ -229,6 +229,20 @@ pub struct PartitionSize {
     pub log_end: Offset,
 }
 
+/// A group among those of a core: they are in the order of their coordinators, and of their names there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupPlace {
+    pub partition: PartitionId,
+    pub group: Arc<str>,
+}
+
+/// Groups of a core, and the last of them if there may be more behind it.
+#[derive(Debug, Default)]
+pub struct GroupsPart {
+    pub groups: Vec<ListedGroup>,
+    pub last: Option<GroupPlace>,
+}
+
 /// Names a parked fetch, by the core that asks and a number of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WatchId(pub u64);
@@ -281,9 +295,10 @@ pub enum ShardRequest {
         request: Box<GroupRequest>,
         reply: Reply<Result<GroupReply, GroupError>>,
     },
-    /// The groups of every coordinator there.
+    /// Some of the groups of the coordinators there, those behind `after`.
     ListGroups {
-        reply: Reply<Result<Vec<ListedGroup>, GroupError>>,
+        after: Option<GroupPlace>,
+        reply: Reply<Result<GroupsPart, GroupError>>,
     },
     /// Synced records of the metadata log, in order.
     ApplyCatalog {

@@ -1,8 +1,10 @@
-//! ListGroups (key 16): all groups, by state and type if asked. Runs on the connection's core; every core tells its own.
+//! ListGroups (key 16): all groups, by state and type if asked. Runs on the connection's core; every core tells its own, some
+//! at a time, so that a long list holds up nobody.
 
 use std::future::Future;
 
 use shards::group::ListedGroup as Listed;
+use shards::router::GroupsFrom;
 
 use super::RequestContext;
 use super::errors::group_error;
@@ -21,32 +23,37 @@ pub(super) fn serve(
     let shards = ctx.core.shards.clone();
     let own = |filter: &[Str]| filter.iter().map(|name| name.as_str().to_owned()).collect::<Vec<_>>();
     let (states, types) = (own(&request.states_filter), own(&request.types_filter));
-    let mut groups = LongReply::of::<ListGroupsResponse>(ctx);
+    let mut told = LongReply::of::<ListGroupsResponse>(ctx);
     async move {
-        // Not before this reply's turn: the list lies in memory until it is told.
-        let mut listed = match shards.list_groups().await {
-            Ok(listed) => listed,
-            Err(error) => {
-                return ListGroupsResponse { error_code: group_error(error), ..Default::default() }.into();
+        // Not before this reply's turn: answers lie in memory until they are told.
+        let mut next = Some(GroupsFrom::default());
+        while let Some(from) = next {
+            let mut some = match shards.list_groups(from).await {
+                Ok(some) => some,
+                Err(error) => {
+                    return ListGroupsResponse { error_code: group_error(error), ..Default::default() }.into();
+                }
+            };
+            some.groups.retain(|group| is_wanted(group, &states, &types));
+            if let Err(why) = tell_some(&some.groups, &mut told).await {
+                return why.close();
             }
-        };
-        listed.retain(|group| is_wanted(group, &states, &types));
-        match tell_all(listed, &mut groups).await {
-            Ok(()) => groups.within(ListGroupsResponse::default()),
-            Err(why) => why.close(),
+            told.pause().await;
+            next = some.next;
         }
+        told.within(ListGroupsResponse::default())
     }
 }
 
-/// Once there is memory for the list and what is told of it.
-async fn tell_all(listed: Vec<Listed>, groups: &mut LongReply<ListedGroup>) -> Result<(), NoReply> {
+/// Once there is memory for what is told of them.
+async fn tell_some(listed: &[Listed], told: &mut LongReply<ListedGroup>) -> Result<(), NoReply> {
     let told_bytes = listed.iter().map(|group| GROUP_BYTES + group.group.len() + group.protocol_type.len()).sum();
-    groups.room(told_bytes, size_of_val(&listed[..])).await?;
+    told.room(told_bytes, size_of_val(listed)).await?;
     for group in listed {
-        groups.add(&tell(&group), Elements::default())?;
-        groups.turn().await;
+        told.add(&tell(group), Elements::default())?;
+        told.turn().await;
     }
-    groups.settle().await
+    told.settle().await
 }
 
 /// Whether a group passes both filters; an empty one passes all, and case does not count.
@@ -85,10 +92,10 @@ mod tests {
         let many = vec![listed("a group"); 20_000];
         for version in 0..=5 {
             let mut groups = LongReply::lent::<ListGroupsResponse>(version, 1 << 20);
-            let told = block_on(tell_all(many.clone(), &mut groups));
+            let told = block_on(tell_some(&many, &mut groups));
             assert!(matches!(told, Err(NoReply::NoMemory { .. })) && groups.bytes() == 0, "version {version}");
             let (mut groups, turns) = LongReply::counted::<ListGroupsResponse>(version, 8 << 20);
-            block_on(tell_all(many.clone(), &mut groups)).expect("there is memory");
+            block_on(tell_some(&many, &mut groups)).expect("there is memory");
             let most = many.len() * (GROUP_BYTES + "a group".len() + "consumer".len());
             assert!(groups.bytes() <= most && turns.get() > 10, "{} of {most} bytes", groups.bytes());
             assert!(version < 5 || most - groups.bytes() < most / 4, "{} of {most} bytes", groups.bytes());

@@ -3,8 +3,8 @@
 //!
 //! Invariant: what such replies take before they are sent is in the core's budget, but for [`UNLENT_BYTES`] of each, a small
 //! element in the making, and an answer that came and waits for its [`LongReply::room`], without which a large element is not
-//! made; and others are served after at most [`TURN_BYTES`] of one, or one element. An element tells what is there when it is
-//! made: what other connections change meanwhile may show in it.
+//! made; and others are served after at most [`TURN_BYTES`] or [`TURN_ELEMENTS`] of one, or one element. An element tells what
+//! is there when it is made: what other connections change meanwhile may show in it.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -21,8 +21,10 @@ use crate::wire::{Elements, EncodeError, List, Message, Wire};
 
 /// A reply begins without a loan: most are smaller, and those need not wait where memory is short.
 const UNLENT_BYTES: usize = 64 << 10;
-/// About what can be made in the time that a task may run.
+/// About what can be made in the time that a task may run: so many bytes, or elements, each of which may be the answer of a
+/// coordinator.
 const TURN_BYTES: usize = 16 << 10;
+const TURN_ELEMENTS: usize = 32;
 /// Most of one reply, where the core has twice that. All configs of 10,000 topics, with synonyms and documentation, are less.
 pub const REPLY_BYTES_MAX: usize = 64 << 20;
 
@@ -68,6 +70,8 @@ pub(super) struct LongReply<T> {
     /// Lent for what the next element is made of.
     beside_bytes: usize,
     turned_at_bytes: usize,
+    /// Elements since then, about.
+    unturned: usize,
     /// For memory, in all: one reply has one time for that.
     waited: Duration,
 }
@@ -93,6 +97,7 @@ impl<T: Wire> LongReply<T> {
             lent_bytes: UNLENT_BYTES,
             beside_bytes: 0,
             turned_at_bytes: 0,
+            unturned: 0,
             waited: Duration::ZERO,
         }
     }
@@ -135,10 +140,16 @@ impl<T: Wire> LongReply<T> {
 
     /// Lets others run if it is their turn; [`LongReply::room`] was made for what comes before [`LongReply::settle`].
     pub(super) async fn turn(&mut self) {
-        if self.list.bytes() - self.turned_at_bytes >= TURN_BYTES {
-            self.turned_at_bytes = self.list.bytes();
-            self.memory.turn().await;
+        self.unturned += 1;
+        if self.list.bytes() - self.turned_at_bytes >= TURN_BYTES || self.unturned >= TURN_ELEMENTS {
+            self.pause().await;
         }
+    }
+
+    /// The same whether or not anything was told since the last time: it may have taken long to find that there is nothing.
+    pub(super) async fn pause(&mut self) {
+        (self.turned_at_bytes, self.unturned) = (self.list.bytes(), 0);
+        self.memory.turn().await;
     }
 
     /// An empty list, for an array within an element.
@@ -350,6 +361,15 @@ mod tests {
             drop(groups);
             assert_eq!(used(&left), 0);
         });
+    }
+
+    #[test]
+    fn others_have_their_turn_between_many_small_elements_too() {
+        let (mut groups, turns) = LongReply::<DescribedGroup>::counted::<DescribeGroupsResponse>(5, 1 << 20);
+        for _ in 0..10 * TURN_ELEMENTS {
+            block_on(groups.push(group(&[]))).expect("there is memory");
+        }
+        assert!(groups.bytes() < TURN_BYTES && turns.get() >= 10, "{} turns in {} bytes", turns.get(), groups.bytes());
     }
 
     #[test]

@@ -144,7 +144,7 @@ rows! {
     AlterReplicaLogDirs, told from 1, AlterCluster, Apart, alter_replica_log_dirs::serve;
     DescribeLogDirs, told from 1, DescribeCluster, Tells, describe_log_dirs::serve;
     CreatePartitions, told from 0, AlterTopic, Settles, create_partitions::serve;
-    DeleteGroups, told from 0, DeleteGroup, Changes, delete_groups::serve;
+    DeleteGroups, told from 0, DeleteGroup, Settles, delete_groups::serve;
     ElectLeaders, told from 0, AlterCluster, Apart, elect_leaders::serve;
     IncrementalAlterConfigs, told from 0, AlterConfigs, Settles, incremental_alter_configs::serve;
     AlterPartitionReassignments, told from 0, AlterCluster, Apart, reassignments::serve_alter;

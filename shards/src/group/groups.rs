@@ -132,18 +132,26 @@ impl Groups {
         }
     }
 
-    /// All records of the log are applied: members that were there get their time to come back.
-    pub fn loaded(&mut self, now: Now, catalog: &Catalog) -> Effects {
-        let mut effects = Effects::default();
-        for group in self.groups.values_mut() {
-            let mut turn =
-                Turn { now, settings: &self.settings, catalog, deadlines: &mut self.deadlines, effects: &mut effects };
+    /// All records of the log are applied: members that were there get their time to come back. For `most` groups behind
+    /// `from`; the last one, or `None` when there are no more.
+    pub fn loaded(
+        &mut self,
+        now: Now,
+        catalog: &Catalog,
+        from: Option<&Arc<str>>,
+        most: usize,
+        effects: &mut Effects,
+    ) -> Option<Arc<str>> {
+        let (mut count, mut last) = (0, None);
+        for (id, group) in self.groups.range_mut::<Arc<str>, _>(behind(from)).take(most) {
+            let mut turn = Turn { now, settings: &self.settings, catalog, deadlines: &mut self.deadlines, effects };
             match &mut group.kind {
                 Kind::Classic(classic) => classic.loaded(&mut turn),
                 Kind::Consumer(consumer) => consumer.loaded(&mut turn),
             }
+            (count, last) = (count + 1, Some(id));
         }
-        effects
+        last.filter(|_| count == most).cloned()
     }
 
     /// Carries out a request. A join and a sync may be answered by a later step.
@@ -281,9 +289,8 @@ impl Groups {
     /// or `None` when there are no more.
     pub fn expire(&mut self, now: Now, from: Option<&Arc<str>>, most: usize) -> (Effects, Option<Arc<str>>) {
         let mut effects = Effects::default();
-        let start = from.map_or(Bound::Unbounded, Bound::Excluded);
         let ids: Vec<Arc<str>> =
-            self.groups.range::<Arc<str>, _>((start, Bound::Unbounded)).take(most).map(|(id, _)| id.clone()).collect();
+            self.groups.range::<Arc<str>, _>(behind(from)).take(most).map(|(id, _)| id.clone()).collect();
         for id in &ids {
             let Some(group) = self.groups.get(id) else { continue };
             let is_read = |topic: &str| group.kind.reads(topic);
@@ -303,9 +310,9 @@ impl Groups {
         (effects, last)
     }
 
-    /// All groups, by id.
-    pub fn list(&self) -> Vec<ListedGroup> {
-        self.groups.iter().map(|(id, group)| group.kind.list(id)).collect()
+    /// The first `most` groups behind `from`, by id.
+    pub fn list(&self, from: Option<&Arc<str>>, most: usize) -> impl Iterator<Item = ListedGroup> {
+        self.groups.range::<Arc<str>, _>(behind(from)).take(most).map(|(id, group)| group.kind.list(id))
     }
 
     pub fn len(&self) -> usize {
@@ -378,6 +385,11 @@ impl Groups {
         self.apply(&record);
         effects.records.push(record);
     }
+}
+
+/// All ids that come after this one; all there are without one.
+fn behind(from: Option<&Arc<str>>) -> (Bound<&Arc<str>>, Bound<&Arc<str>>) {
+    (from.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded)
 }
 
 /// What a classic group answers at once.

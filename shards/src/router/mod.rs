@@ -23,8 +23,8 @@ use std::rc::Rc;
 use crate::catalog::{Catalog, CatalogCommand, CatalogError, CatalogReply};
 use crate::group::{self, GroupError, GroupReply, GroupRequest, ListedGroup, OFFSETS_TOPIC};
 use crate::request::{
-    AppendError, AppendPart, Appended, EpochEnd, EpochPart, FetchAsk, ListPart, Listed, PartitionSize, ReadError,
-    ShardRequest, Upto,
+    AppendError, AppendPart, Appended, EpochEnd, EpochPart, FetchAsk, GroupPlace, ListPart, Listed, PartitionSize,
+    ReadError, ShardRequest, Upto,
 };
 use crate::shard::core::ShardCore;
 pub use crate::shard::partition::Slot;
@@ -75,6 +75,20 @@ struct Inner {
 struct ProducerIds {
     next: i64,
     end: i64,
+}
+
+/// From where on groups are listed; by default from the first one.
+#[derive(Debug, Default)]
+pub struct GroupsFrom {
+    shard: u32,
+    after: Option<GroupPlace>,
+}
+
+/// Some groups, and where to go on if there may be more.
+#[derive(Debug)]
+pub struct ListedSome {
+    pub groups: Vec<ListedGroup>,
+    pub next: Option<GroupsFrom>,
 }
 
 /// Every shard of the process, as seen from one core.
@@ -235,17 +249,19 @@ impl Shards {
         Box::pin(async move { asked.await.unwrap_or(Err(GroupError::NotCoordinator)) })
     }
 
-    /// All groups of the broker; fails while some of them are not known.
-    pub fn list_groups(&self) -> Answer<Result<Vec<ListedGroup>, GroupError>> {
-        let now = self.now();
-        let ask = |to| self.ask(now, ShardIndex(to), |reply| ShardRequest::ListGroups { reply });
-        let asked: Vec<_> = (0..self.count()).map(ask).collect();
+    /// Some groups of the broker, from where an answer before this one ended; fails while a core does not know its groups. What
+    /// is made or ends between two answers may be told or not.
+    pub fn list_groups(&self, from: GroupsFrom) -> Answer<Result<ListedSome, GroupError>> {
+        let GroupsFrom { shard, after } = from;
+        let asked = self.ask(self.now(), ShardIndex(shard), |reply| ShardRequest::ListGroups { after, reply });
+        let count = self.count();
         Box::pin(async move {
-            let mut listed = Vec::new();
-            for one in asked {
-                listed.extend(one.await.unwrap_or(Err(GroupError::NotCoordinator))?);
-            }
-            Ok(listed)
+            let part = asked.await.unwrap_or(Err(GroupError::NotCoordinator))?;
+            let next = match part.last {
+                Some(last) => Some(GroupsFrom { shard, after: Some(last) }),
+                None => Some(GroupsFrom { shard: shard + 1, after: None }).filter(|next| next.shard < count),
+            };
+            Ok(ListedSome { groups: part.groups, next })
         })
     }
 

@@ -23,7 +23,7 @@ impl ShardCore {
             ShardRequest::Group { partition, request, reply } => {
                 self.ask_group(now, wall_ms, partition, *request, reply);
             }
-            ShardRequest::ListGroups { reply } => reply.send(self.list_groups()),
+            ShardRequest::ListGroups { after, reply } => reply.send(self.list_groups(after.as_ref())),
             ShardRequest::ApplyCatalog { records, reply } => {
                 // Synced and refused: shard 0 and this one disagree. Going on would serve from a wrong catalog.
                 if let Err(error) = self.apply_catalog(&records) {

@@ -165,7 +165,7 @@ impl World {
     }
 
     fn listed_type(&self) -> &'static str {
-        self.groups.list().first().map_or("none", |listed| listed.state.type_name())
+        self.groups.list(None, 1).next().map_or("none", |listed| listed.state.type_name())
     }
 }
 

@@ -211,7 +211,14 @@ impl World {
             world.groups.apply(&read);
             world.log.push(read);
         }
-        let effects = world.groups.loaded(world.now, &world.catalog);
+        let mut effects = Effects::default();
+        let mut from = None;
+        loop {
+            from = world.groups.loaded(world.now, &world.catalog, from.as_ref(), 1, &mut effects);
+            if from.is_none() {
+                break;
+            }
+        }
         world.take(effects);
         world
     }

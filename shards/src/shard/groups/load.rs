@@ -12,14 +12,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{GoneTopic, State};
+use super::tasks::PER_STEP;
+use super::{Coordinator, GoneTopic, State};
 use crate::batch::{self, BatchHeader, Compression, HEADER_BYTES, Records};
 use crate::catalog::Catalog;
-use crate::group::{GroupRecord, Groups, Now};
+use crate::group::{Effects, GroupRecord, Groups, Now};
 use crate::request::{FetchPart, Fetched, Isolation, ReadError};
 use crate::router::oneshot::oneshot;
 use crate::runtime::Runtime;
 use crate::shard::Shard;
+use crate::shard::core::ShardCore;
 use crate::types::{Offset, PartitionId};
 
 /// Bytes of the log read at once.
@@ -75,7 +77,7 @@ async fn load<R: Runtime>(shard: &Shard<R>, partition: PartitionId) -> Result<()
     loop {
         let fetched = read(shard, partition, at).await?;
         if fetched.records.is_empty() {
-            match finish(shard, partition, replay, at) {
+            match finish(shard, partition, replay, at).await {
                 Finish::Done { records: 0 } => return Ok(()),
                 Finish::Done { records } => {
                     tracing::info!(partition = partition.index, records, "groups are loaded");
@@ -121,19 +123,41 @@ async fn read<R: Runtime>(shard: &Shard<R>, partition: PartitionId, at: Offset) 
 }
 
 /// Makes the coordinator ready if `at` is the end of the log; gives the work back if there is more to come.
-fn finish<R: Runtime>(shard: &Shard<R>, partition: PartitionId, replay: Replay, at: Offset) -> Finish {
+async fn finish<R: Runtime>(shard: &Shard<R>, partition: PartitionId, mut replay: Replay, at: Offset) -> Finish {
+    if !shard.step(|core, _, _| core.is_all_read(partition, at)) {
+        return Finish::MoreToCome(Box::new(replay));
+    }
+    // Nothing is appended before it is ready, so that it may take several steps.
+    let (mut effects, mut from) = (Effects::default(), None);
+    loop {
+        from = shard.step(|core, mono, wall_ms| {
+            let now = Now { mono, wall_ms };
+            replay.groups.loaded(now, &core.catalog.borrow(), from.as_ref(), PER_STEP, &mut effects)
+        });
+        if from.is_none() {
+            break;
+        }
+        shard.rt().quantum().await;
+    }
     shard.step(|core, now, wall_ms| {
-        let end = core.slot_of(partition).and_then(|slot| core.get(slot)).map(|known| known.log.log_end());
-        let Some(coordinator) = core.groups.of.get_mut(&partition) else { return Finish::Done { records: 0 } };
-        if end.is_some_and(|end| at < end) || coordinator.unsynced() > 0 {
+        if !core.is_all_read(partition, at) {
             return Finish::MoreToCome(Box::new(replay));
         }
-        let (mut groups, records) = replay.end(&mut coordinator.gone, at);
-        let effects = groups.loaded(Now { mono: now, wall_ms }, &core.catalog.borrow());
+        let Some(coordinator) = core.groups.of.get_mut(&partition) else { return Finish::Done { records: 0 } };
+        let (groups, records) = replay.end(&mut coordinator.gone, at);
         coordinator.state = State::Ready(groups);
         core.carry_out(now, wall_ms, partition, effects);
         Finish::Done { records }
     })
+}
+
+impl ShardCore {
+    /// Whether the log ends at `at`, for as long as its coordinator appends nothing. That of one that is gone does.
+    fn is_all_read(&self, partition: PartitionId, at: Offset) -> bool {
+        let end = self.slot_of(partition).and_then(|slot| self.get(slot)).map(|known| known.log.log_end());
+        let unsynced = self.groups.of.get(&partition).map_or(0, Coordinator::unsynced);
+        end.is_none_or(|end| at >= end) && unsynced == 0
+    }
 }
 
 enum Finish {

@@ -11,16 +11,15 @@ mod tasks;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::append::AppendResult;
 use super::core::ShardCore;
 use crate::batch::{BatchBuilder, NewRecord, ValidBatch};
-use crate::group::{
-    AskId, Effects, GroupError, GroupRecord, GroupReply, GroupRequest, GroupSettings, Groups, ListedGroup, Now,
-};
-use crate::request::{AppendError, AppendPart};
+use crate::group::{AskId, Effects, GroupError, GroupRecord, GroupReply, GroupRequest, GroupSettings, Groups, Now};
+use crate::request::{AppendError, AppendPart, GroupPlace, GroupsPart};
 use crate::router::oneshot::{Asked, Reply, oneshot};
 use crate::types::{Mono, Offset, PartitionId};
 
@@ -37,6 +36,9 @@ const RECORDS_PER_BATCH: usize = 1000;
 /// Replies that leave in one go: each wakes the task of a connection, which makes it and writes it to its socket. A rebalance
 /// answers all members of a group; what wakes together runs together, for some milliseconds where they are hundreds.
 const REPLIES_AT_ONCE: usize = 4;
+
+/// Groups that are listed in one step: each takes about 1 µs.
+const LISTED_PER_STEP: usize = 128;
 
 /// Refusals for want of memory are told on stderr no more often.
 const FULL_TOLD_EVERY: Duration = Duration::from_secs(10);
@@ -209,18 +211,27 @@ impl ShardCore {
         self.carry_out(now, wall_ms, partition, effects);
     }
 
-    /// The groups of all coordinators of this core; fails while one of them cannot tell yet. Of one whose log cannot be read
-    /// nothing is known, and those of the others are told, as Kafka does.
-    pub fn list_groups(&self) -> Result<Vec<ListedGroup>, GroupError> {
-        let mut listed = Vec::new();
-        for coordinator in self.groups.of.values() {
-            match &coordinator.state {
+    /// The next groups of this core's coordinators, [some](LISTED_PER_STEP) at most: others are served between two such steps,
+    /// and what is there then counts. Fails at a coordinator that cannot tell yet. Of one whose log cannot be read nothing is
+    /// known, and those of the others are told, as Kafka does.
+    pub fn list_groups(&self, after: Option<&GroupPlace>) -> Result<GroupsPart, GroupError> {
+        let from = after.map_or(Bound::Unbounded, |place| Bound::Included(place.partition));
+        let mut part = GroupsPart::default();
+        for (partition, coordinator) in self.groups.of.range((from, Bound::Unbounded)) {
+            let machine = match &coordinator.state {
                 State::Loading => return Err(GroupError::Loading),
-                State::Failed => {}
-                State::Ready(machine) => listed.extend(machine.list()),
+                State::Failed => continue,
+                State::Ready(machine) => machine,
+            };
+            let behind = after.filter(|place| place.partition == *partition).map(|place| &place.group);
+            part.groups.extend(machine.list(behind, LISTED_PER_STEP - part.groups.len()));
+            if part.groups.len() == LISTED_PER_STEP {
+                part.last =
+                    part.groups.last().map(|last| GroupPlace { partition: *partition, group: last.group.clone() });
+                break;
             }
         }
-        Ok(listed)
+        Ok(part)
     }
 
     /// Topics are gone: no group keeps offsets in them. The time-outs' task sees to that, when it can be stored.

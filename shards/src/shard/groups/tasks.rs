@@ -15,8 +15,8 @@ use crate::shard::core::ShardCore;
 use crate::shard::timers::{ClockWatch, TICK, TrustedTime};
 use crate::types::{Mono, PartitionId};
 
-/// Time-outs fired, and groups looked at for expiry, in one step.
-const PER_STEP: usize = 64;
+/// Time-outs fired, and groups looked at for expiry or after a load, in one step.
+pub(super) const PER_STEP: usize = 64;
 
 /// Between portions of replies: what a portion costs, to write and to read what its receivers ask next, is about half of it.
 const REPLIES_PAUSE: Duration = Duration::from_millis(1);

@@ -65,7 +65,11 @@ fn ask(core: &mut ShardCore, request: GroupRequest) -> Asked<GroupAnswer> {
 }
 
 fn commit(offset: i64) -> GroupRequest {
-    let member = MemberRef { group: "g".into(), member: "".into(), instance: None, generation: -1 };
+    commit_of("g", offset)
+}
+
+fn commit_of(group: &str, offset: i64) -> GroupRequest {
+    let member = MemberRef { group: group.into(), member: "".into(), instance: None, generation: -1 };
     let one = CommitOffset {
         topic: "t".into(),
         topic_id: TopicId::ZERO,
@@ -185,6 +189,42 @@ fn time_outs_that_cannot_be_stored_are_looked_at_once_in_a_tick() {
     core.disk_full = false;
     assert!(core.fire_groups(due, WALL_MS) > due, "what was due is fired, and what comes next is later");
     assert!(core.groups.unsent.iter().any(|unsent| !unsent.replies.is_empty()), "the join is answered");
+}
+
+#[test]
+fn groups_are_listed_some_in_a_step_and_each_once_whatever_comes_and_goes_meanwhile() {
+    let mut core = core();
+    let other = PartitionId { index: 1, ..PARTITION };
+    let config = core.catalog.borrow().metadata_topic().config.clone();
+    core.insert(fresh(other, "__consumer_offsets".into(), config, LeaderEpoch(0)));
+    core.add_coordinator(other, true);
+    let tell = |core: &mut ShardCore, partition, request| {
+        let (reply, _asked) = oneshot();
+        core.ask_group(NOW, WALL_MS, partition, request, reply);
+    };
+    let stays: Vec<String> = (0..3 * LISTED_PER_STEP).map(|n| format!("g{n:04}")).collect();
+    for (n, group) in stays.iter().enumerate() {
+        tell(&mut core, if n % 3 == 0 { other } else { PARTITION }, commit_of(group, 1));
+    }
+    let (mut listed, mut after, mut steps): (Vec<Arc<str>>, _, _) = (Vec::new(), None, 0);
+    loop {
+        let part = core.list_groups(after.as_ref()).expect("all can tell");
+        assert!(part.groups.len() <= LISTED_PER_STEP, "{} in one step", part.groups.len());
+        listed.extend(part.groups.into_iter().map(|group| group.group));
+        steps += 1;
+        let Some(last) = part.last else { break };
+        // The one that was told last goes, and others come on both sides of its place.
+        tell(&mut core, last.partition, GroupRequest::Delete { group: last.group.clone() });
+        tell(&mut core, last.partition, commit_of("a", 1));
+        tell(&mut core, last.partition, commit_of(&format!("{}x", last.group), 1));
+        after = Some(last);
+    }
+    assert!(steps > 3, "{steps}");
+    for group in &stays {
+        assert_eq!(listed.iter().filter(|one| one.as_ref() == group).count(), 1, "{group}");
+    }
+    core.groups.of.get_mut(&other).expect("it is there").state = State::Loading;
+    assert_eq!(core.list_groups(after.as_ref()).err(), Some(GroupError::Loading), "those behind are not known");
 }
 
 /// What group `g` has stored, asked when all is durable.
