@@ -1,4 +1,5 @@
-//! Faults that tests plant, one for each storage rule that it breaks: a checker that does not catch them proves nothing.
+//! Faults that tests plant, one for each rule of storage or of groups that it breaks: a checker that does not catch them
+//! proves nothing.
 //!
 //! Invariant: outside of tests, which alone have the feature `planted-faults`, nothing can be planted and the questions
 //! compile to nothing.
@@ -70,6 +71,14 @@ pub enum PlantedFault {
     StopSyncsNothing,
     /// R18: retention believes a wall clock that has just jumped.
     RetentionTrustsJumps,
+    /// Groups: a coordinator's answer leaves before its records are durable.
+    GroupToldEarly,
+    /// Groups: a load keeps the oldest offset of a partition, not the newest.
+    LoadKeepsOldest,
+    /// Groups: a member of a consumer group is given what another has not given up yet.
+    RevocationNotAwaited,
+    /// Groups: the session of a member that died does not end.
+    DeadMemberKept,
 }
 
 #[cfg(any(test, feature = "planted-faults"))]

@@ -23,7 +23,7 @@ const SHARDS_MAY_USE: &[(&str, &[&str])] = &[
     ("catalog", &["codec", "types"]),
     ("log", &["batch", "runtime", "types", "planted"]),
     ("journal", &["batch", "log", "partition", "runtime", "types", "planted"]),
-    ("group", &["catalog", "codec", "types"]),
+    ("group", &["catalog", "codec", "types", "planted"]),
     ("request", &["batch", "catalog", "group", "router", "types"]),
     ("router", &["catalog", "group", "request", "shard", "types"]),
 ];

@@ -24,11 +24,11 @@ const LATENCY: Range<Duration> = Duration::from_micros(10)..Duration::from_milli
 /// More than there are partitions.
 const MEMBERS_MAX: u64 = 20;
 
-fn members_come_and_go(seed: u64) -> Outcome {
+pub fn members_come_and_go(seed: u64) -> Outcome {
     play(seed, MEMBERS_MAX, false).0
 }
 
-fn members_change_their_protocol(seed: u64) -> Outcome {
+pub fn members_change_their_protocol(seed: u64) -> Outcome {
     play(seed, MEMBERS_MAX, true).0
 }
 

@@ -23,6 +23,7 @@
 //! | R16 | `disks`: failed writes and syncs; planted: fence ignored |
 //! | R17 | small windows and caches in every scenario; planted: window without bound; unit: `log` tests |
 //! | R18 | `crashes` (stops), `mixed` (clock jumps); planted: nothing synced at the stop, jumps believed |
+//! | groups | `groups`; planted: told before the sync, a load that loses offsets, two owners of a partition in a consumer group, the dead kept; unit: `group/tests` |
 //! | compaction | `compaction`; planted: drops the newest; unit: `log/compact/tests.rs` |
 
 /// As the broker's own program has it: a seed allocates much.

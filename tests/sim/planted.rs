@@ -1,4 +1,5 @@
-//! The checker proves itself: each storage rule is broken on purpose, and must be caught within a bound of seeds.
+//! The checker proves itself: each rule of storage and of groups is broken on purpose, and must be caught within a bound of
+//! seeds.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,6 +13,7 @@ use crate::crashes::{
     relaxed_power_cuts, stops,
 };
 use crate::disks::{full_disk, io_errors, kills_on_a_slow_disk, power_cuts_on_a_slow_disk, slow_disk};
+use crate::groups::{members_change_their_protocol, members_come_and_go};
 use crate::mixed::{clock_jumps, mixed, resting};
 use crate::producer_ids::producer_ids;
 use crate::scenario::Scenario;
@@ -134,4 +136,12 @@ planted! {
         by By::Checker(Property::AckedIsReadable);
     r18_retention_by_a_clock_that_jumped_is_caught: RetentionTrustsJumps in clock_jumps
         by By::Checker(Property::OnlyTheDeletedIsGone);
+    groups_an_offset_that_is_acked_before_its_sync_is_caught: GroupToldEarly in members_come_and_go
+        by By::Words("was acked");
+    groups_an_offset_that_a_load_loses_is_caught: LoadKeepsOldest in members_come_and_go
+        by By::Words("was acked");
+    groups_a_partition_given_before_its_owner_gave_it_up_is_caught: RevocationNotAwaited in members_change_their_protocol
+        by By::Words("and member");
+    groups_a_member_that_died_and_stays_is_caught: DeadMemberKept in members_change_their_protocol
+        by By::Words("have not converged");
 }

@@ -116,6 +116,12 @@ impl Groups {
         }
     }
 
+    /// Whether an offset is stored of the partition that this record has one of.
+    pub fn has_stored(&self, record: &GroupRecord) -> bool {
+        let GroupRecord::Offset { group, topic, partition, .. } = record else { return false };
+        self.groups.get(group).is_some_and(|known| known.offsets.get(topic, *partition).is_some())
+    }
+
     /// Whether a group is classic, or does not exist.
     fn is_classic(&self, group: &str) -> bool {
         self.groups.get(group).is_none_or(|known| matches!(known.kind, Kind::Classic(_)))

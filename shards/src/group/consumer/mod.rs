@@ -41,6 +41,7 @@ use super::request::{Commit, GroupError};
 use super::tally::Tally;
 use super::turn::Turn;
 use crate::catalog::Catalog;
+use crate::planted::{PlantedFault, is_planted};
 use crate::types::TopicId;
 
 #[derive(Debug)]
@@ -267,6 +268,9 @@ impl ConsumerGroup {
     /// A time-out has its place now; acts if it is still meant.
     pub fn fire(&mut self, turn: &mut Turn<'_>, place: Place, timer: &Timer) {
         let (Timer::Session { member, .. } | Timer::Revocation { member, .. }) = timer else { return };
+        if is_planted(PlantedFault::DeadMemberKept) {
+            return;
+        }
         let Some(known) = self.members.get_mut(member) else { return };
         let (alarm, why) = match timer {
             Timer::Revocation { .. } if known.said.classic.is_some() => {

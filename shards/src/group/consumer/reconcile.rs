@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::record::{Current, MemberState, Owned, Parts};
+use crate::planted::{PlantedFault, is_planted};
 use crate::types::TopicId;
 
 /// What a step is taken on.
@@ -76,7 +77,8 @@ impl Step<'_> {
                     continue;
                 }
                 let was_its_own = from.revoking.get(topic).is_some_and(|epochs| epochs.contains_key(index));
-                if (self.is_held)(*topic, *index) && !was_its_own {
+                let is_held = (self.is_held)(*topic, *index) && !is_planted(PlantedFault::RevocationNotAwaited);
+                if is_held && !was_its_own {
                     unreleased = true;
                 } else {
                     assigned.entry(*topic).or_default().insert(*index, self.target_epoch);

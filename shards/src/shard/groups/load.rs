@@ -17,6 +17,7 @@ use super::{Coordinator, GoneTopic, State};
 use crate::batch::{self, BatchHeader, Compression, HEADER_BYTES, Records};
 use crate::catalog::Catalog;
 use crate::group::{Effects, GroupRecord, Groups, Now};
+use crate::planted::{PlantedFault, is_planted};
 use crate::request::{FetchPart, Fetched, Isolation, ReadError};
 use crate::router::oneshot::oneshot;
 use crate::runtime::Runtime;
@@ -207,6 +208,9 @@ impl Replay {
             let [key, value] = [record.key, record.value].map(|bytes| bytes.map(Bytes::copy_from_slice));
             // Other kinds of groups keep their records here too: those of a later release are left alone.
             if let Some(record) = GroupRecord::decode(key.as_ref(), value.as_ref()).map_err(|e| e.to_string())? {
+                if is_planted(PlantedFault::LoadKeepsOldest) && self.groups.has_stored(&record) {
+                    continue;
+                }
                 self.groups.apply(&record);
                 if let GroupRecord::Offset { topic, value: Some(_), .. } = record {
                     seen.insert(topic);

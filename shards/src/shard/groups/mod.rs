@@ -19,6 +19,7 @@ use super::append::AppendResult;
 use super::core::ShardCore;
 use crate::batch::{BatchBuilder, NewRecord, ValidBatch};
 use crate::group::{AskId, Effects, GroupError, GroupRecord, GroupReply, GroupRequest, GroupSettings, Groups, Now};
+use crate::planted::{PlantedFault, is_planted};
 use crate::request::{AppendError, AppendPart, GroupPlace, GroupsPart};
 use crate::router::oneshot::{Asked, Reply, oneshot};
 use crate::types::{Mono, Offset, PartitionId};
@@ -287,7 +288,7 @@ impl ShardCore {
             appended
         });
         let Some(coordinator) = self.groups.of.get_mut(&partition) else { return };
-        let replies: Vec<_> =
+        let mut replies: Vec<_> =
             replies.into_iter().filter_map(|(ask, answer)| Some((coordinator.askers.remove(&ask)?, answer))).collect();
         let may_leave = appended.is_none() && coordinator.unsynced() == 0;
         let waits = !may_leave && (appended.is_some() || !replies.is_empty());
@@ -296,6 +297,9 @@ impl ShardCore {
         if may_leave {
             self.send(replies);
         } else if waits {
+            if is_planted(PlantedFault::GroupToldEarly) {
+                self.send(std::mem::take(&mut replies));
+            }
             self.groups.unsent.push_back(Unsent { partition, appended, replies });
             self.signals.group_replies.notify();
         }
