@@ -1,9 +1,10 @@
-//! Groups over real sockets: what members and stored offsets are after `kill -9`, what a stop does to who waits, and what
-//! becomes of groups whose log has a record that nobody can read.
+//! Groups over real sockets: what members and stored offsets are after `kill -9`, what a stop does to who waits, a
+//! broker that stands still to who cannot beat meanwhile, and what becomes of groups whose log has a record that nobody can read.
 
 use std::fs;
 use std::ops::Range;
 use std::path::Path;
+use std::time::Duration;
 
 use bytes::Bytes;
 use corelog::wire::messages::describe_groups::DescribeGroupsRequest;
@@ -20,6 +21,7 @@ use corelog::wire::messages::offset_fetch::{
 use corelog::wire::messages::sync_group::{SyncGroupRequest, SyncGroupRequestAssignment};
 use corelog::wire::messages::{ApiKey, Response};
 use corelog::wire::{ErrorCode, Str};
+use rustix::process::{Signal, kill_process};
 use shards::batch::{self, CRC_FROM, PREFIX_BYTES};
 
 use crate::broker::{Broker, Connection, Home, until};
@@ -86,13 +88,16 @@ pub fn sync(peer: &mut Connection, group: &str, joined: &JoinGroupResponse) -> B
 }
 
 pub fn heartbeat(peer: &mut Connection, group: &str, joined: &JoinGroupResponse) -> ErrorCode {
-    let request = HeartbeatRequest {
+    reply!(Heartbeat, peer.ask(beating(group, joined), 4)).error_code
+}
+
+fn beating(group: &str, joined: &JoinGroupResponse) -> HeartbeatRequest {
+    HeartbeatRequest {
         group_id: group.into(),
         generation_id: joined.generation_id,
         member_id: joined.member_id.clone(),
         ..Default::default()
-    };
-    reply!(Heartbeat, peer.ask(request, 4)).error_code
+    }
 }
 
 pub fn commit(
@@ -176,6 +181,39 @@ fn members_generations_and_offsets_survive_kill_9_and_another_number_of_shards()
         assert_eq!(listed.len(), 21);
         broker.kill();
     }
+}
+
+/// What a broker may ask of a member at the least.
+const SESSION: Duration = Duration::from_secs(6);
+
+/// A machine that stood still, a process that was stopped, a disk that hung: nobody is to lose his place by that.
+#[test]
+fn members_whose_sessions_end_while_the_broker_stands_still_keep_their_places_if_they_beat_soon_after() {
+    let home = Home::new();
+    let broker = with_shards(&home, 1);
+    let mut peers: Vec<_> = ["asks-meanwhile", "asks-after", "never-asks"]
+        .map(|group| {
+            let mut peer = broker.connect();
+            find(&mut peer, group);
+            let joined = join_for(&mut peer, group, i32::try_from(SESSION.as_millis()).expect("short"));
+            sync(&mut peer, group, &joined);
+            (group, peer, joined)
+        })
+        .into();
+    kill_process(broker.pid(), Signal::STOP).expect("the process runs");
+    std::thread::sleep(SESSION + Duration::from_secs(2));
+    let (group, peer, joined) = &mut peers[0];
+    peer.tell(&beating(group, joined).into(), 4);
+    kill_process(broker.pid(), Signal::CONT).expect("the process runs");
+    // By now everything that was due has long been looked at.
+    std::thread::sleep(Duration::from_millis(700));
+    let Some(Response::Heartbeat(heard)) = peer.reply_to(ApiKey::Heartbeat, 4) else { panic!("no answer") };
+    assert_eq!(heard.error_code, ErrorCode::None, "{group}");
+    let (group, peer, joined) = &mut peers[1];
+    assert_eq!(heartbeat(peer, group, joined), ErrorCode::None, "{group}");
+    let (group, peer, joined) = &mut peers[2];
+    until("the silent member is given up all the same", || state(peer, group) == "Empty");
+    assert_eq!(heartbeat(peer, group, joined), ErrorCode::UnknownMemberId, "{group}");
 }
 
 #[test]

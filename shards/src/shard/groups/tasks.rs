@@ -65,10 +65,15 @@ pub async fn run_timers<R: Runtime>(shard: Shard<R>) {
         let next = shard.step(ShardCore::fire_groups);
         shard.rt().quantum().await;
         or(shard.rt().sleep_until(next), signals.group_timers.wait()).await;
-        if shard.now().since(next) > STALL {
+        if stood_still(next, shard.now()) {
             shard.rt().sleep_until(shard.now().after(CATCH_UP)).await;
         }
     }
+}
+
+/// Whether who was to be woken at `due` was kept from it, as everybody was: what came meanwhile is not looked at yet.
+fn stood_still(due: Mono, now: Mono) -> bool {
+    now.since(due) > STALL
 }
 
 /// Looks for expired offsets each `offsets.retention.check.interval.ms`.
@@ -80,7 +85,7 @@ pub async fn run_expiry<R: Runtime>(shard: Shard<R>) {
         let woken = next.min(shard.now().after(TICK));
         shard.rt().sleep_until(woken).await;
         let trusted = clock.trusted(shard.now(), shard.wall_ms());
-        if shard.now().since(woken) > STALL {
+        if stood_still(woken, shard.now()) {
             next = next.max(shard.now().after(EXPIRY_PUT_OFF.min(every)));
         }
         if shard.now() < next {
