@@ -19,8 +19,8 @@ use crate::producer_ids::producer_ids;
 use crate::scenario::Scenario;
 use crate::topics::{deletions, snapshots};
 
-/// Seeds after which a fault must have been caught. Most take one or two.
-const SEEDS_MAX: u64 = 40;
+/// Seeds after which a fault must have been caught. Most take one or two; a few, dozens.
+const SEEDS_MAX: u64 = 100;
 
 /// What a fault must be caught by: whatever else it breaks proves nothing of the check that is meant for it.
 enum By {
