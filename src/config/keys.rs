@@ -279,7 +279,7 @@ pub static KEYS: &[Key] = &[
         "producer.ids.max",
         int(1, 100_000_000),
         "100000",
-        "Of each shard: idempotent producers remembered, counted once for each partition that they write to. Some 200 bytes each. One more is refused with POLICY_VIOLATION until others expire.",
+        "Of each shard: idempotent producers remembered, counted once for each partition that they write to. Some 350 bytes each. One more is refused with POLICY_VIOLATION until others expire.",
     ),
     key(
         "producer.id.expiration.ms",
