@@ -102,7 +102,9 @@ impl<R: Runtime> Files<R> {
         }
         self.cleaning.borrow_mut().remove(&dir.id);
         drop(inside);
-        if !delay.is_zero() {
+        // A try before this one may have set files aside, and found no space for the next step: now they are not to wait.
+        let was_tried = names.iter().any(|entry| entry.name == FileKind::Log.deleted_name(base, number));
+        if !delay.is_zero() || was_tried {
             for base in std::iter::once(&base).chain(joined) {
                 let aside = Aside::Segment { dir: dir.clone(), base: *base, cleaning: number };
                 if let Err(error) = self.let_wait(aside, delay).await {

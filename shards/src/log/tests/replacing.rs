@@ -188,6 +188,25 @@ fn a_power_cut_at_any_moment_of_a_replacement_leaves_the_old_log_or_the_new_one(
 }
 
 #[test]
+fn what_a_try_set_aside_does_not_stay_when_the_next_one_is_not_to_wait() {
+    let sim = Sim::new(1);
+    let host = sim.add_host("a");
+    sim.block_on(host, |rt| async move {
+        let store = store(&rt).await;
+        let (mut log, batches) = written(&store).await;
+        let (by, left) = cleaned(&store, &mut log, &batches, |n| n % 3 == 1).await;
+        let joined: Vec<Offset> = log.snapshot().joined_by(&by);
+        // As far as a try with a delay comes that finds no space for its rename.
+        rt.rename(&segment_path(Offset(0), "log"), &segment_path(Offset(0), "log.1.deleted")).await.expect("renamed");
+        store.install_cleaned(&dir(), &by, &joined, Duration::ZERO).await.expect("the disk renames");
+        log.replaced(&by);
+        reads_as(&store, &log, &left).await;
+        let names = rt.read_dir(&segment_path(Offset(0), "log").with_file_name("")).await.expect("the directory");
+        assert!(names.iter().all(|entry| !entry.name.ends_with(".deleted")), "{names:?}");
+    });
+}
+
+#[test]
 fn what_is_replaced_keeps_its_files_for_a_while_under_names_that_no_cleaning_and_no_sweep_takes() {
     let sim = Sim::new(1);
     let host = sim.add_host("a");
