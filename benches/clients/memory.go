@@ -74,6 +74,9 @@ func fill(given settings, group string, size int) error {
 	return err
 }
 
+// givenBack is longer than corelog keeps memory that was freed: what connections took, some 6 kB each, would count for groups.
+const givenBack = 15 * time.Second
+
 // held is what a process has in memory, in bytes; of a Java process, what lives on its heap after a collection, as the rest
 // is what it once reserved.
 func held(pid int) (int, error) {
@@ -83,7 +86,7 @@ func held(pid int) (int, error) {
 		return 0, err
 	}
 	if strings.TrimSpace(string(name)) != "java" {
-		time.Sleep(2 * time.Second)
+		time.Sleep(givenBack)
 		return field("/proc/"+of+"/status", "VmRSS:")
 	}
 	if err := exec.Command("jcmd", of, "GC.run").Run(); err != nil {

@@ -3,7 +3,8 @@
 //! `broker` makes the plan out of the configuration, `addresses` those of the listeners; `journals` says how large they may
 //! be; `meta` takes the data directory; `preflight` looks for what would keep it from starting, and `port` for who has its
 //! port. `core` is what runs on each core, for any runtime, and `busiest` finds what it tells of partitions and clients;
-//! `process` starts the cores of a real process on io_uring; `log` is its way to stderr.
+//! `process` starts the cores of a real process on io_uring; `log` is its way to stderr, `memory` that of freed memory back to
+//! the system.
 //!
 //! Invariant: nothing listens before every shard has recovered; nothing is unlocked before every shard has stopped.
 
@@ -13,6 +14,7 @@ mod busiest;
 pub mod core;
 mod journals;
 pub mod log;
+pub mod memory;
 pub mod meta;
 mod port;
 pub mod preflight;

@@ -17,9 +17,9 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 
 use super::core::{self, CoreError, CorePlan, CoreSummary, Lifecycle};
-use super::log;
 use super::meta::DataDir;
 use super::preflight::{self, PreflightError};
+use super::{log, memory};
 use crate::http::{self, Ask, HttpError, HttpPlan, LogLevel, Progress, Pulse};
 use crate::listen::ServerPlan;
 
@@ -284,12 +284,13 @@ fn wait_for_core(
     }
 }
 
-/// How often it is looked whether the data directory is in its place.
-const PLACE_EVERY: Duration = Duration::from_secs(1);
+/// How often it is looked whether the data directory is in its place, and for memory that may go back.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 fn wait_for_stop(events: &flume::Receiver<Event>, controls: &[Control], data: &DataDir, fence: &Fence) {
     loop {
-        let event = events.recv_timeout(PLACE_EVERY);
+        let event = events.recv_timeout(LOOK_EVERY);
+        memory::give_back();
         if !data.is_in_place() {
             // A stop would write its checkpoints there.
             fence.trip(format!(

@@ -4,7 +4,7 @@ use std::fs;
 
 use rustix::process::Signal;
 
-use crate::broker::Home;
+use crate::broker::{Connection, Home, until};
 
 #[test]
 fn dev_says_that_it_is_ready_and_serves() {
@@ -111,6 +111,22 @@ fn a_malformed_frame_closes_its_connection_and_no_other() {
     }
     bystander.check_served();
     broker.connect().check_served();
+}
+
+/// Nothing else happens meanwhile that would make the allocator look for what was freed.
+#[test]
+fn an_idle_broker_gives_back_what_a_burst_of_connections_took() {
+    const CONNECTIONS: usize = 800;
+    let home = Home::new();
+    let broker = home.dev(&["--set", "shards=1"]);
+    broker.connect().check_served();
+    let before = broker.resident_memory_bytes();
+    let mut burst: Vec<_> = (0..CONNECTIONS).map(|_| broker.connect()).collect();
+    burst.iter_mut().for_each(Connection::check_served);
+    let taken = broker.resident_memory_bytes().saturating_sub(before);
+    assert!(taken > 2 << 20, "{taken} bytes of {CONNECTIONS} connections");
+    drop(burst);
+    until("most of it is given back", || broker.resident_memory_bytes().saturating_sub(before) < taken / 4);
 }
 
 #[test]

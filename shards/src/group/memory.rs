@@ -16,6 +16,8 @@ const GROUP_BYTES_MAX: usize = 32 << 20;
 /// a topic, a partition that a member has.
 pub(super) const GROUP: usize = 1024;
 pub(super) const MEMBER: usize = 1024;
+/// Of a member of a consumer group: what it is to read, and what it may read now, are maps of its own.
+pub(super) const CONSUMER: usize = 2048;
 pub(super) const PENDING: usize = 2048;
 pub(super) const OFFSET: usize = 128;
 pub(super) const TOPIC: usize = 64;
@@ -94,14 +96,15 @@ fn growth(known: Option<&Group>, request: &GroupRequest) -> usize {
     let made = if known.is_none() { GROUP } else { 0 };
     let new = match request {
         GroupRequest::Join(join) => {
-            let member = MEMBER + request.bytes() + join.client_id.len() + join.client_host.len();
+            let own = if matches!(known, Some(Group { kind: Kind::Consumer(_), .. })) { CONSUMER } else { MEMBER };
+            let member = own + request.bytes() + join.client_id.len() + join.client_host.len();
             member.saturating_sub(known.map_or(0, |group| group.bytes_of_member(&join.member)))
         }
         GroupRequest::ConsumerBeat(beat) if beat.epoch >= 0 => {
             let topics = beat.topics.iter().flatten().map(|topic| TOPIC + topic.len());
             let texts = [&beat.instance, &beat.rack, &beat.regex, &beat.assignor].into_iter().flatten();
             let ids = beat.member.len() + beat.client_id.len() + beat.client_host.len();
-            let member = MEMBER + ids + topics.sum::<usize>() + texts.map(|text| text.len()).sum::<usize>();
+            let member = CONSUMER + ids + topics.sum::<usize>() + texts.map(|text| text.len()).sum::<usize>();
             member.saturating_sub(known.map_or(0, |group| group.bytes_of_member(&beat.member)))
         }
         GroupRequest::Sync(_) => request.bytes().saturating_sub(known.map_or(0, Group::bytes_assigned)),

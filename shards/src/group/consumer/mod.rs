@@ -199,11 +199,11 @@ impl ConsumerGroup {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.bytes + self.members.len() * memory::MEMBER + self.holders.len() * memory::PARTITION
+        self.bytes + self.members.len() * memory::CONSUMER + self.holders.len() * memory::PARTITION
     }
 
     pub(super) fn bytes_of(&self, id: &str) -> usize {
-        self.members.get(id).map_or(0, |member| memory::MEMBER + member.id.len() + member.said.bytes())
+        self.members.get(id).map_or(0, |member| memory::CONSUMER + member.id.len() + member.said.bytes())
     }
 
     /// Whether the group reads a topic.
