@@ -206,18 +206,52 @@ fn classic_info(coordinator: i32, found: DescribedGroup) -> GroupInfo {
 
 /// Removes an empty group and its offsets.
 pub fn delete_group(cluster: &mut Cluster, group: &str) -> Result<(), ClientError> {
+    let mut done = BTreeMap::new();
+    let asked = delete_groups(cluster, &[group], &mut done);
+    // What the group's coordinator says of it says more than that it was to be asked again.
+    done.remove(group).unwrap_or_else(|| asked.and(Err(missing(group))))
+}
+
+/// Removes empty groups and their offsets, with one request to each coordinator, and notes in `done` what came of each. What one
+/// has against it says nothing of the others. Fails where of some, which `done` does not have, nothing is known, or where
+/// some are to be asked for again.
+pub fn delete_groups(
+    cluster: &mut Cluster,
+    groups: &[&str],
+    done: &mut BTreeMap<String, Result<(), ClientError>>,
+) -> Result<(), ClientError> {
     cluster.retrying(|cluster| {
-        let request = DeleteGroupsRequest { groups_names: vec![group.into()] };
-        let reply = match cluster.call_coordinator(group, request)? {
-            Response::DeleteGroups(reply) => reply,
-            other => return Err(unasked("the coordinator", &other)),
+        let is_over = |group: &str| match done.get(group) {
+            Some(Err(e)) => !e.is_passing(),
+            Some(Ok(())) => true,
+            None => false,
         };
-        match reply.results.first().map(|result| result.error_code) {
-            Some(ErrorCode::None) => Ok(()),
-            Some(ErrorCode::GroupIdNotFound) | None => Err(missing(group)),
-            Some(code) => Err(ClientError::refused(format!("group \"{group}\" was not deleted"), code)),
+        let asked: Vec<&str> = groups.iter().copied().filter(|group| !is_over(group)).collect();
+        let mut again = Ok(());
+        for (coordinator, groups) in cluster.coordinators(&asked)? {
+            let groups_names = groups.iter().map(|group| Str::from(*group)).collect();
+            let reply = match cluster.call(coordinator, DeleteGroupsRequest { groups_names })? {
+                Response::DeleteGroups(reply) => reply,
+                other => return Err(unasked("the coordinator", &other)),
+            };
+            for result in reply.results {
+                let outcome = deleted(&result.group_id, result.error_code);
+                if outcome.as_ref().is_err_and(ClientError::is_passing) {
+                    again = deleted(&result.group_id, result.error_code);
+                }
+                done.insert(result.group_id.to_string(), outcome);
+            }
         }
+        again
     })
+}
+
+fn deleted(group: &str, code: ErrorCode) -> Result<(), ClientError> {
+    match code {
+        ErrorCode::None => Ok(()),
+        ErrorCode::GroupIdNotFound => Err(missing(group)),
+        code => Err(ClientError::refused(format!("group \"{group}\" was not deleted"), code)),
+    }
 }
 
 fn by_topic(assigned: impl Iterator<Item = (Str, Vec<i32>)>) -> BTreeMap<String, Vec<i32>> {

@@ -38,7 +38,9 @@ pub use connection::Connection;
 pub use consumer::{Consumer, DECOMPRESSED_BYTES_MAX, Received};
 pub use error::ClientError;
 pub use glance::{Glance, times_of};
-pub use groups::{GroupInfo, GroupListing, GroupMember, delete_group, describe_group, describe_groups, list_groups};
+pub use groups::{
+    GroupInfo, GroupListing, GroupMember, delete_group, delete_groups, describe_group, describe_groups, list_groups,
+};
 pub use http::{ADMIN_PORT, Http, HttpError};
 pub use inspect::{ClusterInfo, Feature, ServedApi, describe_cluster, features_and_apis};
 pub use link::Link;

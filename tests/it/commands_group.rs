@@ -300,6 +300,43 @@ fn stored_offsets_go_out_as_lines_and_in_again() {
     assert_eq!(said(&home, &["group", "list"]), "group  kind  protocol  state\n");
 }
 
+/// More than are asked for in one go, and among them some that cannot be, and one that is named twice.
+#[test]
+fn many_groups_are_deleted_at_once_and_each_is_told() {
+    const GROUPS: usize = 130;
+    let home = Home::new();
+    let _broker = broker(&home);
+    orders(&home);
+    let names: Vec<String> = (0..GROUPS).map(|n| format!("g{n:03}")).collect();
+    for name in &names {
+        assert_eq!(fed(&home, &["group", "offsets", "import", name], "orders,0,4\n").code, Some(0));
+    }
+    let mut member =
+        command(&home, &["consume", "orders", "-g", "billing", "--follow"]).spawn().expect("the binary runs");
+    assert_eq!(shares(&home, 1), [[0, 1, 2]]);
+
+    let (first, others) = names.split_at(GROUPS / 2);
+    let all = first.iter().map(String::as_str).chain(["", "billing", "nobody", "g000"]);
+    let all: Vec<&str> = all.chain(others.iter().map(String::as_str)).collect();
+    let some = ran(&home, &[&["group", "delete", "-o", "json"], &all[..]].concat());
+    let told: Value = serde_json::from_str(&some.stdout).expect("JSON");
+    let told = told.as_array().expect("a list");
+    let order: Vec<_> = told.iter().map(|one| one["group"].as_str().unwrap_or_default()).collect();
+    assert_eq!(order, all);
+    let refused = |one: &&Value| one["deleted"] == false;
+    let refused: Vec<_> = told.iter().filter(refused).map(|one| one["error"].as_str().unwrap_or_default()).collect();
+    let parts = ["no group \"\"", "NON_EMPTY_GROUP", "no group \"nobody\"", "no group \"g000\""];
+    assert_eq!(refused.len(), parts.len(), "{refused:?}");
+    for (error, part) in refused.iter().zip(parts) {
+        assert!(error.contains(part) && some.stderr.contains(part), "{part}: {error}, {}", some.stderr);
+    }
+    assert_eq!(some.code, Some(4), "the first error says how it ends: {}", some.stderr);
+    let left = said(&home, &["group", "list"]);
+    assert_eq!((left.lines().count(), left.contains("billing")), (2, true), "{left}");
+    member.kill().expect("it runs");
+    member.wait().expect("a child");
+}
+
 #[test]
 fn what_a_group_reads_and_has_never_stored_is_no_lag_of_nothing() {
     let home = Home::new();

@@ -7,12 +7,15 @@ mod offsets;
 mod progress;
 mod reset;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::json;
 
+use self::progress::GROUPS_AT_ONCE;
 use super::Failure;
 use super::bootstrap::Bootstrap;
 use super::report::{Shown, table, visible};
-use crate::client::{self, ClientError, GroupListing};
+use crate::client::{self, ClientError, Cluster, GroupListing};
 
 /// Consumer groups: list, describe, lag, reset, delete, offsets.
 #[derive(Debug, clap::Args)]
@@ -93,17 +96,13 @@ fn list(List { states, shown, bootstrap }: &List) -> Result<(), Failure> {
     })
 }
 
-/// Each by itself: what one group has against it says nothing of the others.
+/// Some at a time, and each for itself: what one group has against it says nothing of the others.
 fn delete(Delete { groups, shown, bootstrap }: &Delete) -> Result<(), Failure> {
     let mut cluster = bootstrap.connect()?;
     let mut done = Vec::new();
-    for group in groups {
-        let outcome = client::delete_group(&mut cluster, group);
+    for some in groups.chunks(GROUPS_AT_ONCE) {
         // Without a broker there is no point in asking for the others.
-        let broken =
-            outcome.as_ref().is_err_and(|e| matches!(e, ClientError::Unreachable { .. } | ClientError::Broken { .. }));
-        done.push((group, outcome));
-        if broken {
+        if delete_some(&mut cluster, some, &mut done) {
             break;
         }
     }
@@ -116,4 +115,33 @@ fn delete(Delete { groups, shown, bootstrap }: &Delete) -> Result<(), Failure> {
     };
     shown.show(&done.iter().map(told).collect(), || done.iter().filter_map(deleted).collect::<Vec<_>>().join("\n"))?;
     Failure::of_several(done.into_iter().filter_map(|(_, outcome)| outcome.err()))
+}
+
+/// Notes in `done` what came of each, in the order of the names. Where a broker is gone, the first that nothing is known of stands
+/// for the others. Whether it came to that.
+fn delete_some<'a>(
+    cluster: &mut Cluster,
+    groups: &'a [String],
+    done: &mut Vec<(&'a String, Result<(), ClientError>)>,
+) -> bool {
+    let names: BTreeSet<&str> = groups.iter().map(String::as_str).collect();
+    let mut outcomes = BTreeMap::new();
+    let asked = client::delete_groups(cluster, &names.into_iter().collect::<Vec<_>>(), &mut outcomes);
+    let mut broken = asked.err().filter(is_broken);
+    let mut is_over = false;
+    for group in groups {
+        let outcome = match outcomes.remove(group) {
+            Some(outcome) => outcome,
+            None if is_over => continue,
+            // One whose coordinator cannot be told keeps all of them from being asked for; or it is named twice.
+            None => broken.take().map_or_else(|| client::delete_group(cluster, group), Err),
+        };
+        is_over |= outcome.as_ref().is_err_and(is_broken);
+        done.push((group, outcome));
+    }
+    is_over
+}
+
+fn is_broken(error: &ClientError) -> bool {
+    matches!(error, ClientError::Unreachable { .. } | ClientError::Broken { .. })
 }

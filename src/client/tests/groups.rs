@@ -6,6 +6,7 @@ use shards::batch::{BatchBuilder, NewRecord};
 
 use super::*;
 use crate::wire::messages::consumer_group_describe::{self, ConsumerGroupDescribeResponse};
+use crate::wire::messages::delete_groups::{DeletableGroupResult, DeleteGroupsResponse};
 use crate::wire::messages::describe_groups::{DescribeGroupsResponse, DescribedGroup};
 use crate::wire::messages::find_coordinator::{Coordinator, FindCoordinatorResponse};
 use crate::wire::messages::list_groups::{ListGroupsResponse, ListedGroup};
@@ -127,6 +128,28 @@ impl Brokers {
                 };
                 let groups = request.groups.into_iter().map(one).collect();
                 DescribeGroupsResponse { groups, ..Default::default() }.into()
+            }
+            Request::DeleteGroups(request) => {
+                // One that is loaded first; of the others some have members, and some are not there.
+                let is_first = self
+                    .asked
+                    .lock()
+                    .expect("no test has panicked in it")
+                    .iter()
+                    .filter(|api| **api == ApiKey::DeleteGroups)
+                    .count()
+                    <= 2;
+                let one = |group_id: Str| DeletableGroupResult {
+                    error_code: match number(&group_id) {
+                        n if n >= 1000 => ErrorCode::GroupIdNotFound,
+                        n if n % 10 == 4 => ErrorCode::NonEmptyGroup,
+                        n if n % 10 == 5 && is_first => ErrorCode::CoordinatorLoadInProgress,
+                        _ => ErrorCode::None,
+                    },
+                    group_id,
+                };
+                let results = request.groups_names.into_iter().map(one).collect();
+                DeleteGroupsResponse { results, ..Default::default() }.into()
             }
             Request::OffsetFetch(request) if self.old => {
                 let topic = |(name, partition_index, committed_offset): (String, i32, i64)| OffsetFetchResponseTopic {
@@ -256,6 +279,27 @@ fn groups_are_described_and_their_offsets_read_with_a_few_requests_for_all_of_th
         let all = stored(name).map(|(topic, partition, offset)| ((topic, partition), offset));
         assert_eq!(offsets, &BTreeMap::from(all), "{name}");
     }
+}
+
+#[test]
+fn groups_are_deleted_with_one_request_to_each_coordinator_and_those_that_load_are_asked_for_again() {
+    let brokers = Brokers::start(false);
+    let mut cluster = brokers.cluster();
+    let names = names(50);
+    let asked: Vec<&str> = names.iter().map(String::as_str).chain(["g1001"]).collect();
+    let mut done = BTreeMap::new();
+    delete_groups(&mut cluster, &asked, &mut done).expect("all are told of in the end");
+    assert_eq!(done.len(), asked.len());
+    for (name, outcome) in &done {
+        match (number(name), outcome) {
+            (1001, Err(ClientError::NoGroup { group })) => assert_eq!(group, name),
+            (n, Err(ClientError::Refused { code: ErrorCode::NonEmptyGroup, .. })) => assert_eq!(n % 10, 4),
+            (n, outcome) => assert!(outcome.is_ok() && n < 1000 && n % 10 != 4, "{name}: {outcome:?}"),
+        }
+    }
+    // All once, and of the odd ones, which one broker has, those that were loading.
+    let deletions = brokers.asked().into_iter().filter(|(api, _)| *api == ApiKey::DeleteGroups);
+    assert_eq!(deletions.map(|(_, count)| count).sum::<usize>(), 3);
 }
 
 #[test]
