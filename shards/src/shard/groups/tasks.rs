@@ -80,24 +80,51 @@ fn stood_still(due: Mono, now: Mono) -> bool {
 pub async fn run_expiry<R: Runtime>(shard: Shard<R>) {
     let every = Duration::from_millis(shard.step(|core, _, _| core.groups.settings.retention_check_ms));
     let mut clock = ClockWatch::new(shard.now(), shard.wall_ms());
-    let mut next = shard.now().after(every);
+    let mut looks = Looks::new(shard.now(), every);
     while !shard.journal_is_closed() {
-        let woken = next.min(shard.now().after(TICK));
-        shard.rt().sleep_until(woken).await;
+        shard.rt().sleep_until(looks.wake_at(shard.now())).await;
         let trusted = clock.trusted(shard.now(), shard.wall_ms());
-        if stood_still(woken, shard.now()) {
-            next = next.max(shard.now().after(EXPIRY_PUT_OFF.min(every)));
-        }
-        if shard.now() < next {
-            continue;
-        }
-        next = shard.now().after(every);
-        if let Some(time) = trusted {
+        if looks.is_due(shard.now())
+            && let Some(time) = trusted
+        {
             let all: Vec<PartitionId> = shard.step(|core, _, _| core.groups.of.keys().copied().collect());
             for partition in all {
                 expire(&shard, partition, time).await;
             }
         }
+    }
+}
+
+/// When it is looked for what expired.
+struct Looks {
+    every: Duration,
+    next: Mono,
+    /// When the task is to be woken.
+    wake_at: Mono,
+}
+
+impl Looks {
+    fn new(now: Mono, every: Duration) -> Looks {
+        let next = now.after(every);
+        Looks { every, next, wake_at: next }
+    }
+
+    /// More often than it is looked: only so is it seen that all stood still.
+    fn wake_at(&mut self, now: Mono) -> Mono {
+        self.wake_at = self.next.min(now.after(TICK));
+        self.wake_at
+    }
+
+    /// Woken: whether to look now.
+    fn is_due(&mut self, now: Mono) -> bool {
+        if stood_still(self.wake_at, now) {
+            self.next = self.next.max(now.after(EXPIRY_PUT_OFF.min(self.every)));
+        }
+        let is_due = now >= self.next;
+        if is_due {
+            self.next = now.after(self.every);
+        }
+        is_due
     }
 }
 
@@ -141,5 +168,67 @@ impl ShardCore {
         let behind = |partition: &&PartitionId| self.groups.fired.is_none_or(|fired| **partition > fired);
         let due = || self.groups.of.keys().filter(is_due);
         due().find(behind).or_else(|| due().next()).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EVERY: Duration = Duration::from_secs(600);
+
+    /// How long after `from` it is looked, by a task that is always woken in time.
+    fn next_look(looks: &mut Looks, from: Mono) -> Duration {
+        let mut now = from;
+        loop {
+            now = looks.wake_at(now);
+            if looks.is_due(now) {
+                return now.since(from);
+            }
+        }
+    }
+
+    #[test]
+    fn after_a_standstill_nothing_expires_for_a_minute() {
+        let start = Mono(1);
+        // Whenever it stood still: in the middle, before the last tick, or when a look was due.
+        for after in [Duration::from_secs(300), EVERY - TICK / 2, EVERY] {
+            for stood in [STALL * 2, EVERY / 2, EVERY * 100] {
+                let mut looks = Looks::new(start, EVERY);
+                let mut now = start;
+                let frozen = start.after(after);
+                while looks.wake_at(now) < frozen {
+                    now = looks.wake_at(now);
+                    assert!(!looks.is_due(now));
+                }
+                let woken = looks.wake_at.max(frozen).after(stood);
+                assert!(!looks.is_due(woken), "{after:?} {stood:?}: it is looked at once");
+                let waited = next_look(&mut looks, woken);
+                assert!(waited >= EXPIRY_PUT_OFF, "{after:?} {stood:?}: it is looked after {waited:?}");
+                assert!(waited <= EVERY, "{after:?} {stood:?}: it is looked after {waited:?}");
+                assert_eq!(next_look(&mut looks, woken.after(waited)), EVERY, "then as ever");
+            }
+        }
+    }
+
+    #[test]
+    fn who_is_woken_in_time_looks_as_often_as_told() {
+        let start = Mono(1);
+        let mut looks = Looks::new(start, EVERY);
+        assert_eq!(next_look(&mut looks, start), EVERY);
+        // A little late is no standstill.
+        let second = start.after(EVERY * 2);
+        let mut now = start.after(EVERY);
+        while looks.wake_at(now) < second {
+            now = looks.wake_at(now);
+            assert!(!looks.is_due(now));
+        }
+        assert!(looks.is_due(second.after(STALL)));
+        // Where it is looked more often than a minute, no longer than that is waited.
+        let often = Duration::from_secs(5);
+        let mut looks = Looks::new(start, often);
+        let woken = looks.wake_at(start).after(STALL * 5);
+        assert!(!looks.is_due(woken));
+        assert_eq!(next_look(&mut looks, woken), often);
     }
 }
