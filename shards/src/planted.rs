@@ -79,6 +79,8 @@ pub enum PlantedFault {
     RevocationNotAwaited,
     /// Groups: the session of a member that died does not end.
     DeadMemberKept,
+    /// Groups: what a member of a classic group says in an older generation is heard.
+    OldGenerationHeard,
 }
 
 #[cfg(any(test, feature = "planted-faults"))]

@@ -1,5 +1,5 @@
 //! A member of a group that speaks the classic protocol: joins, assigns if it leads, commits, and now and then leaves, dies
-//! or sleeps past its session. It may be static, and cooperative as all of its group are; and its next life may speak the
+//! or sleeps past its session. What it held back of an earlier generation it may say late (`group_late`). It may be static, and cooperative as all of its group are; and its next life may speak the
 //! consumer protocol.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +21,7 @@ use shards::runtime::Runtime;
 use shards::runtime::sim::SimRuntime;
 
 use crate::client::{Clients, one_in, pause, pick};
+use crate::group_late::Late;
 use crate::group_ledger::{Ledger, PARTITIONS, Share};
 use crate::link::{Broken, Link};
 
@@ -58,9 +59,11 @@ pub struct GroupMember {
     pub ledger: Ledger,
     pub number: usize,
     pub instance: Option<Str>,
-    habits: Habits,
+    pub habits: Habits,
     speaks_consumer: bool,
     pub id: Str,
+    /// What it holds back of an earlier generation.
+    pub late: Option<Late>,
     /// What a cooperative member says that it has.
     owns: BTreeSet<u8>,
 }
@@ -69,7 +72,8 @@ impl GroupMember {
     pub fn new(rt: SimRuntime, clients: Clients, ledger: Ledger, number: usize, habits: Habits) -> GroupMember {
         let instance = habits.is_static.then(|| Str::from(format!("instance-{number}")));
         let (id, owns) = (Str::default(), BTreeSet::new());
-        GroupMember { rt, clients, ledger, number, instance, habits, speaks_consumer: false, id, owns }
+        let (speaks_consumer, late) = (false, None);
+        GroupMember { rt, clients, ledger, number, instance, habits, speaks_consumer, id, late, owns }
     }
 
     /// Lives again and again, for as long as there is a broker and a test.
@@ -189,6 +193,7 @@ impl GroupMember {
                 return Ok(None);
             }
             if let Some(refused) = self.read_on(link, share.generation, &mut positions).await? {
+                self.hold_back(share.generation, positions);
                 return Ok(Some(refused));
             }
             let beat = HeartbeatRequest {
@@ -200,9 +205,11 @@ impl GroupMember {
             let asked = self.rt.now();
             let Response::Heartbeat(heard) = link.ask(beat, 4, REPLY_MAX).await? else { return Err(another()) };
             if let Some(refused) = self.refused("Heartbeat", heard.error_code) {
+                self.hold_back(share.generation, positions);
                 return Ok(Some(refused));
             }
             self.ledger.accepted(self.number, positions.keys().copied(), asked);
+            self.speak_late(link, &share).await?;
         }
         Ok(None)
     }
@@ -267,20 +274,7 @@ impl GroupMember {
         generation: i32,
         positions: &BTreeMap<u8, i64>,
     ) -> Result<Option<Refused>, Broken> {
-        let partitions = positions.iter().map(|(part, position)| OffsetCommitRequestPartition {
-            partition_index: i32::from(*part),
-            committed_offset: *position,
-            ..Default::default()
-        });
-        let partitions = partitions.collect();
-        let request = OffsetCommitRequest {
-            group_id: GROUP.into(),
-            generation_id_or_member_epoch: generation,
-            member_id: self.id.clone(),
-            group_instance_id: self.instance.clone(),
-            topics: vec![OffsetCommitRequestTopic { name: TOPIC.into(), partitions, ..Default::default() }],
-            ..Default::default()
-        };
+        let request = self.offsets(&self.id, generation, positions);
         let asked = self.rt.now();
         let Response::OffsetCommit(reply) = link.ask(request, 9, REPLY_MAX).await? else { return Err(another()) };
         for partition in reply.topics.iter().flat_map(|topic| &topic.partitions) {
@@ -293,6 +287,24 @@ impl GroupMember {
             self.clients.acks.set(self.clients.acks.get() + 1);
         }
         Ok(None)
+    }
+
+    /// A commit.
+    pub fn offsets(&self, member: &Str, generation: i32, positions: &BTreeMap<u8, i64>) -> OffsetCommitRequest {
+        let partitions = positions.iter().map(|(part, position)| OffsetCommitRequestPartition {
+            partition_index: i32::from(*part),
+            committed_offset: *position,
+            ..Default::default()
+        });
+        let partitions = partitions.collect();
+        OffsetCommitRequest {
+            group_id: GROUP.into(),
+            generation_id_or_member_epoch: generation,
+            member_id: member.clone(),
+            group_instance_id: self.instance.clone(),
+            topics: vec![OffsetCommitRequestTopic { name: TOPIC.into(), partitions, ..Default::default() }],
+            ..Default::default()
+        }
     }
 
     async fn leave(&self, link: &mut Link) -> Result<(), Broken> {

@@ -1,6 +1,6 @@
 //! A group whose members join, leave, die and sleep while the broker is killed, cut off and stopped, and while messages are
 //! late and connections are lost. Some members are static, and in half of the worlds all are cooperative. What must hold: one
-//! owner of a partition in a generation, no acked commit goes back, and peace is followed by one generation of all. And a group
+//! owner of a partition in a generation, no acked commit goes back, nothing of an older generation is heard, and peace is followed by one generation of all. And a group
 //! whose members change between the classic and the consumer protocol meanwhile.
 
 use std::ops::Range;

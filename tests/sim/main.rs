@@ -23,7 +23,7 @@
 //! | R16 | `disks`: failed writes and syncs; planted: fence ignored |
 //! | R17 | small windows and caches in every scenario; planted: window without bound; unit: `log` tests |
 //! | R18 | `crashes` (stops), `mixed` (clock jumps); planted: nothing synced at the stop, jumps believed |
-//! | groups | `groups`; planted: told before the sync, a load that loses offsets, two owners of a partition in a consumer group, the dead kept; unit: `group/tests` |
+//! | groups | `groups`; planted: told before the sync, a load that loses offsets, two owners of a partition in a consumer group, the dead kept, an older generation heard; unit: `group/tests` |
 //! | compaction | `compaction`; planted: drops the newest; unit: `log/compact/tests.rs` |
 
 /// As the broker's own program has it: a seed allocates much.
@@ -39,6 +39,7 @@ mod consumer;
 mod crashes;
 mod disks;
 mod group_consumer;
+mod group_late;
 mod group_ledger;
 mod group_member;
 mod groups;

@@ -142,6 +142,14 @@ planted! {
         by By::Words("was acked");
     groups_a_partition_given_before_its_owner_gave_it_up_is_caught: RevocationNotAwaited in members_change_their_protocol
         by By::Words("and member");
+    groups_a_late_commit_that_is_heard_is_caught: OldGenerationHeard in members_come_and_go
+        by By::Words("OffsetCommit of generation");
+    groups_a_late_heartbeat_that_is_heard_is_caught: OldGenerationHeard in members_come_and_go
+        by By::Words("Heartbeat of generation");
+    groups_a_late_sync_that_is_heard_is_caught: OldGenerationHeard in members_come_and_go
+        by By::Words("SyncGroup of generation");
+    groups_a_late_commit_that_sets_offsets_back_is_caught: OldGenerationHeard in members_come_and_go
+        by By::Words("was acked");
     groups_a_member_that_died_and_stays_is_caught: DeadMemberKept in members_change_their_protocol
         by By::Words("have not converged");
 }
