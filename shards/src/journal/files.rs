@@ -93,7 +93,7 @@ async fn fill<R: Runtime>(
 ) -> io::Result<R::File> {
     let file = rt.open(path, OpenMode::Synced).await?;
     let mut zeros = rt.alloc(step_bytes as usize);
-    zeros.extend_from_slice(&vec![0; step_bytes as usize]);
+    zeros.extend_zeros(step_bytes as usize);
     let zeros = zeros.freeze();
     let mut at = 0;
     while at < bytes {
