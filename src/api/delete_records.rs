@@ -26,7 +26,7 @@ pub(super) fn serve(
     {
         let catalog = ctx.core.shards.catalog();
         for topic in &request.topics {
-            let found = topics::find(&catalog, false, &topic.name, TopicId::ZERO).and_then(not_internal);
+            let found = topics::find(&catalog, false, &topic.name, TopicId::ZERO);
             let mut partitions = Vec::with_capacity(topic.partitions.len());
             for asked in &topic.partitions {
                 let partition_index = asked.partition_index;
@@ -34,7 +34,9 @@ pub(super) fn serve(
                     DeleteRecordsPartitionResult { partition_index, low_watermark: -1, ..Default::default() };
                 // In Kafka's order: a partition that there is not is told before what forbids to cut the topic's.
                 let partition = topics::partition(found, partition_index);
-                match partition.and_then(|partition| deletable(found?).map(|()| partition)) {
+                match partition
+                    .and_then(|partition| found.and_then(not_internal).and_then(deletable).map(|()| partition))
+                {
                     Ok(partition) => parts.push((partition, upto(asked.offset))),
                     Err(code) => result.error_code = code,
                 }

@@ -187,6 +187,37 @@ const KNOWN: &[Known] = &[
         asked: "the first heartbeat of a group, with an expression",
         reason: "the group's epoch is 2: the expression is matched before the reply; Kafka does it after, and tells 1",
     },
+    Known {
+        api: "join_group",
+        asked: "of the only, static member of a consumer group, with another subscription",
+        reason: "the generation follows the epoch that the group has by then; Kafka's starts anew",
+    },
+    Known {
+        api: "fetch_sessions",
+        asked: "a session gone on with from another connection",
+        reason: "a session is its core's: FETCH_SESSION_ID_NOT_FOUND where the connection came to another, and the client fetches in full \
+                 once",
+    },
+    Known {
+        api: "produce",
+        asked: "a batch of an unknown codec or a wrong length beside sound partitions",
+        reason: "as for a magic that there is not: Kafka refuses all of the request",
+    },
+    Known {
+        api: "list_offsets",
+        asked: "the newest time of records of which DeleteRecords has taken some",
+        reason: "Kafka may tell a record below the start of the log; here the newest of those that are left",
+    },
+    Known {
+        api: "log_dirs",
+        asked: "sizes right after DeleteRecords",
+        reason: "what nobody can read any more is not counted; Kafka counts it until its next look",
+    },
+    Known {
+        api: "partitions",
+        asked: "CreatePartitions, ElectLeaders and AlterPartitionReassignments with no time to wait",
+        reason: "as for CreateTopics: the reply tells what came of it",
+    },
 ];
 
 /// Set, it has the page rewritten.

@@ -92,7 +92,8 @@ impl Part {
                         .diverging
                         .map(|end| EpochEndOffset { epoch: end.epoch.0, end_offset: end.end.0 })
                         .unwrap_or_default(),
-                    aborted_transactions: (isolation == Isolation::ReadCommitted).then(|| aborted.collect()),
+                    aborted_transactions: (isolation == Isolation::ReadCommitted && fetched.diverging.is_none())
+                        .then(|| aborted.collect()),
                     records: Some(RecordParts::from(fetched.records)),
                     ..Default::default()
                 }

@@ -343,6 +343,28 @@ fn of_change() -> Vec<Case> {
                 w.ask(incremental_alter_configs::IncrementalAlterConfigsRequest { validate_only: true, ..asked }, v);
             }
         }),
+        case("change: a broker's settings that would let nobody in, or keep nothing", 0..=1, |w, v| {
+            let (per_ip, overrides) = ("max.connections.per.ip", "max.connections.per.ip.overrides");
+            for settings in [
+                &[("max.connections", "0")][..],
+                &[("max.connections", "1")],
+                &[(per_ip, "0")],
+                &[(per_ip, "0"), (overrides, "127.0.0.1:10")],
+                &[(per_ip, "0"), (overrides, "")],
+                &[("log.retention.ms", "0")],
+                &[("log.retention.ms", "1")],
+            ] {
+                let sets: Vec<_> = settings.iter().map(|(key, value)| (*key, SET, Some(*value))).collect();
+                for broker in ["", "1"] {
+                    let asked = change(BROKER, broker.into(), &sets);
+                    w.note(&format!("{broker:?} {settings:?}"));
+                    w.ask(
+                        incremental_alter_configs::IncrementalAlterConfigsRequest { validate_only: true, ..asked },
+                        v,
+                    );
+                }
+            }
+        }),
         case("change: a broker's settings that are fixed or unknown", 0..=1, |w, v| {
             for (key, value) in [("node.id", "2"), ("no.such.key", "1"), ("log.retention.ms", "x")] {
                 let asked = change(BROKER, "1".into(), &[(key, SET, Some(value))]);

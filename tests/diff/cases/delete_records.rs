@@ -7,6 +7,7 @@ use corelog::wire::messages::list_offsets::{ListOffsetsPartition, ListOffsetsReq
 use corelog::wire::messages::produce::{PartitionProduceData, ProduceRequest};
 
 use super::produce;
+use super::states::State;
 use crate::batches::batch;
 use crate::case::{Case, case};
 use crate::world::{TIMEOUT_MS, World};
@@ -51,6 +52,10 @@ pub fn cases() -> Vec<Case> {
                 w.ask(ask(&topic, &[(0, offset)]), v);
                 start(w, &topic);
             }
+        }),
+        case("of a topic of the broker's own, partitions that there are and are not", 0..=2, |w, v| {
+            State::Empty.make(w);
+            w.ask(ask(&"__consumer_offsets".into(), &[(0, -1), (-1, 0), (50, 0), (99, -1), (0, 0)]), v);
         }),
         case("up to the end, and beyond it", 0..=2, |w, v| {
             let topic = filled(w);

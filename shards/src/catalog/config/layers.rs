@@ -80,7 +80,7 @@ impl Layers {
     }
 
     /// The text of a setting that somebody set, and who did.
-    pub(super) fn get(&self, name: &str) -> Option<(&str, Layer)> {
+    pub(in crate::catalog) fn get(&self, name: &str) -> Option<(&str, Layer)> {
         let broker = self.broker.get(name).map(|text| (text, Layer::Broker));
         let found = broker.or_else(|| self.cluster.get(name).map(|text| (text, Layer::Cluster)));
         let found = found.or_else(|| self.start.get(name).map(|text| (text, Layer::Start)));

@@ -3,7 +3,7 @@
 //! Invariant: a setting that does not act at once is refused, never taken and forgotten.
 
 use super::super::command::{CatalogError, ConfigEdit, ConfigOp};
-use super::super::config::{CONFIG_BYTES_MAX, ConfigError, check_dynamic, is_dynamic, setting_key};
+use super::super::config::{CONFIG_BYTES_MAX, ConfigError, ConnectionKey, check_dynamic, is_dynamic, setting_key};
 use super::super::logger::logger_change;
 use super::super::record::CatalogRecord;
 use super::super::state::Catalog;
@@ -26,6 +26,7 @@ impl Catalog {
             other => other,
         })?;
         check_settings(&after)?;
+        self.check_together(&after)?;
         let changes = difference(before, &after);
         Ok(changes.map(|(key, value)| CatalogRecord::BrokerConfig { broker, key, value }).collect())
     }
@@ -38,6 +39,27 @@ impl Catalog {
             return Err(invalid(&format!("Unexpected node id. Expected {ours}, but received {id}")));
         }
         logger_change(edits).map(|_| ())
+    }
+
+    /// What a setting by itself may say, and not what this broker is left with: one that deletes everything at once, or that lets
+    /// nobody in who could take it back.
+    fn check_together(&self, settings: &Settings) -> Result<(), CatalogError> {
+        let is_zero = |name: &str| settings.get(name).is_some_and(|text| text.trim().parse() == Ok(0));
+        if is_zero("log.retention.ms") {
+            return Err(invalid("log.retention.ms must be unlimited (-1) or at least 1"));
+        }
+        if is_zero(ConnectionKey::Total.name()) {
+            return Err(invalid(
+                "max.connections of 0 would close every connection, and nobody could change it any more",
+            ));
+        }
+        let overrides = ConnectionKey::PerIpOverrides.name();
+        let known = self.topic_defaults.layers().get(overrides).map(|(text, _)| text);
+        let is_overridden = settings.get(overrides).map(String::as_str).or(known).is_some_and(|text| !text.is_empty());
+        if is_zero(ConnectionKey::PerIp.name()) && !is_overridden {
+            return Err(invalid(&format!("max.connections.per.ip may be 0 only where {overrides} lets somebody in")));
+        }
+        Ok(())
     }
 }
 

@@ -26,7 +26,7 @@ impl ConsumerGroup {
             member: member.id.clone(),
             epoch: member.current.epoch,
             said: member.said.clone(),
-            assigned: named(&member.current.assigned_parts(), catalog),
+            assigned: named(&member.current.held_parts(), catalog),
             target: self.targets.get(&member.id).map(|target| named(target, catalog)).unwrap_or_default(),
         });
         ConsumerDescribed {

@@ -84,6 +84,15 @@ impl Current {
         parts_of(&self.assigned)
     }
 
+    /// As [`Current::held`], by topic.
+    pub fn held_parts(&self) -> Parts {
+        let mut parts = Parts::default();
+        self.held().for_each(|(topic, index)| {
+            parts.entry(topic).or_default().insert(index);
+        });
+        parts
+    }
+
     /// All partitions that nobody else may have.
     pub fn held(&self) -> impl Iterator<Item = (TopicId, i32)> + '_ {
         let all = self.assigned.iter().chain(&self.revoking);

@@ -170,6 +170,9 @@ fn a_second_member_gets_its_half_once_the_first_has_given_it_up() {
     let before = a.clone();
     a.hear(told);
     assert_eq!(a.count(), 2);
+    // Until it says that it has given them up, they are described as its own.
+    let described = world.consumers().members.into_iter().find(|one| &*one.member == "a").expect("a member");
+    assert_eq!(described.assigned.iter().map(|topic| topic.partitions.len()).sum::<usize>(), 4);
     let unrevoked = world.beat(before.beats()).expect("it has them still");
     assert_eq!((unrevoked.epoch, unrevoked.assignment), (2, None));
     b.step(&mut world);
