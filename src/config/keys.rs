@@ -167,7 +167,7 @@ pub static KEYS: &[Key] = &[
     computed_key(
         "write.window.bytes",
         bytes(MIB, 64 * GIB),
-        "32 MiB, at most an eighth of the shard's memory",
+        "32 MiB, or 16 KiB for each partition up to 1 GiB, at most an eighth of the shard's memory",
         "Of each shard: bytes that are synced in the journal and not yet in segments. A larger window lets more small writes become one; when it is full, produce requests wait for the segments.",
     ),
     computed_key(

@@ -35,6 +35,9 @@ use crate::wire::Str;
 const REQUESTS_BYTES_MIN: u64 = 8 << 20;
 /// Of one batch, where there is memory for it.
 const DECOMPRESSED_BYTES_MOST: u64 = 256 << 20;
+/// Four of these are on their way at a time, a millisecond or two each. What other programs have written to the file system,
+/// and a sync of all waits for, takes longer.
+const SEGMENTS_SYNCED_SINGLY: usize = 256;
 
 #[derive(Debug, thiserror::Error)]
 pub enum BrokerError {
@@ -81,6 +84,8 @@ impl BrokerError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Memory {
     pub window: u64,
+    /// How far the window widens with the number of partitions.
+    pub window_most: u64,
     pub cache: u64,
     pub index: u64,
     pub groups: u64,
@@ -91,7 +96,7 @@ pub struct Memory {
 impl Memory {
     /// The whole share of one shard.
     pub fn share(&self) -> u64 {
-        self.window + self.cache + self.index + self.groups + self.io + self.requests
+        self.window_most + self.cache + self.index + self.groups + self.io + self.requests
     }
 }
 
@@ -158,7 +163,9 @@ pub fn plan(config: &Config, level: &LogLevel) -> Result<ProcessPlan, BrokerErro
         journal_bytes: journals.least,
         journal_bytes_max: journals.most,
         window_bytes: memory.window,
+        window_bytes_max: memory.window_most,
         cache_bytes: memory.cache,
+        segments_synced_singly: SEGMENTS_SYNCED_SINGLY,
         open_files: narrow(descriptors.segments),
         index_cache_bytes: narrow(memory.index),
         producer_ids_max: number(config, "producer.ids.max"),
@@ -335,15 +342,16 @@ fn memory(config: &Config, machine_bytes: u64, shards: u64) -> Result<Memory, Br
     let share = memory / shards;
     let part = |name: &str, most: u64, divisor: u64| config.bytes_given(name).unwrap_or(most.min(share / divisor));
     let window = part("write.window.bytes", 32 << 20, 8);
+    let window_most = part("write.window.bytes", 1 << 30, 8);
     let cache = part("read.cache.bytes", 128 << 20, 4);
     let index = part("index.cache.bytes", 16 << 20, 16);
     let groups = part("group.memory.bytes", 128 << 20, 16);
     let io = part("io.memory.bytes", 32 << 20, 8);
-    let requests = [window, cache, index, groups, io].iter().fold(share, |left, part| left.saturating_sub(*part));
+    let requests = [window_most, cache, index, groups, io].iter().fold(share, |left, part| left.saturating_sub(*part));
     if requests < REQUESTS_BYTES_MIN {
         return Err(BrokerError::Memory { memory, shards, left: requests });
     }
-    Ok(Memory { window, cache, index, groups, io, requests })
+    Ok(Memory { window, window_most, cache, index, groups, io, requests })
 }
 
 /// A path as tools name it, whatever directory the broker was started in.

@@ -37,6 +37,8 @@ const DELETE_DELAYS_MS: [&str; 3] = ["0", "30", "400"];
 
 /// A map of two dozen keys: most logs take several passes.
 const CLEANER_MAP_BYTES: usize = 24 * 26;
+/// Turns of both kinds are made: many of these worlds have some more partitions than this.
+const SEGMENTS_SYNCED_SINGLY: usize = 3;
 
 /// What a world is made of, but for its seed.
 #[derive(Clone)]
@@ -189,7 +191,9 @@ impl World {
             journal_bytes: self.setup.journal_bytes,
             journal_bytes_max: self.setup.journal_bytes * 2,
             window_bytes: self.setup.window_bytes,
+            window_bytes_max: self.setup.window_bytes * 2,
             cache_bytes: self.setup.cache_bytes,
+            segments_synced_singly: SEGMENTS_SYNCED_SINGLY,
             open_files: 4,
             index_cache_bytes: 64 << 10,
             producer_ids_max: 10_000,

@@ -98,6 +98,12 @@ impl JournalSpace {
         self.free.len() <= self.kept_free()
     }
 
+    /// Appends have less than half of a file left.
+    pub fn is_running_out(&self) -> bool {
+        let active = self.used.back().map_or(0, |&i| self.slots[i].bytes);
+        self.is_down_to_reserve() && self.active_left() < active / 2
+    }
+
     /// Files that appends leave for carrying, of those that there are.
     fn kept_free(&self) -> usize {
         self.reserved.min(self.slots.len().saturating_sub(2))
@@ -216,6 +222,17 @@ mod tests {
         }
         assert!(!s.has_room(100, false));
         assert!(s.has_room(100, true));
+    }
+
+    #[test]
+    fn appends_run_out_of_files_in_the_second_half_of_the_last_one_that_they_may_use() {
+        let mut s = space(4, 100);
+        for (bytes, runs_out) in [(90, false), (100, false), (50, false), (10, true)] {
+            s.place(bytes, 0).expect("room");
+            assert_eq!(s.is_running_out(), runs_out, "{bytes}");
+        }
+        s.add(100);
+        assert!(!s.is_running_out());
     }
 
     #[test]

@@ -109,9 +109,11 @@ pub struct Files<R: Runtime> {
     rt: R,
     root: PathBuf,
     open: RefCell<Lru<Key, Rc<R::File>>>,
-    /// Directories that a power cut could still change.
-    unsynced: RefCell<BTreeMap<PartitionId, Unsynced>>,
-    root_is_unsynced: Cell<bool>,
+    /// Directories that a power cut could still change, and the last change of each.
+    unsynced: RefCell<BTreeMap<PartitionId, (Unsynced, Change)>>,
+    /// The last change of a name in the root, unless it is synced.
+    root_unsynced: Cell<Option<Change>>,
+    last_change: Cell<Change>,
     removed: Removed,
     waiting: RefCell<Waiting>,
     /// Cleanings whose files are being made.
@@ -133,6 +135,9 @@ enum Unsynced {
     /// It was made since: its own name and `partition.metadata`, too.
     NamesAndMetadata,
 }
+
+/// Numbers the changes of names, so that a sync of everything knows which came before it.
+type Change = u64;
 
 /// How soon to look again whether all jobs have left the gates.
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
@@ -159,7 +164,8 @@ impl<R: Runtime> Files<R> {
             root,
             open: RefCell::new(Lru::new(open_max.max(1))),
             unsynced: RefCell::default(),
-            root_is_unsynced: Cell::new(false),
+            root_unsynced: Cell::new(None),
+            last_change: Cell::new(0),
             removed: Removed::default(),
             waiting: RefCell::default(),
             cleaning: RefCell::default(),
@@ -240,8 +246,9 @@ impl<R: Runtime> Files<R> {
                 },
             }
         }
-        self.unsynced.borrow_mut().insert(dir.id, Unsynced::NamesAndMetadata);
-        self.root_is_unsynced.set(true);
+        let change = self.next_change();
+        self.unsynced.borrow_mut().insert(dir.id, (Unsynced::NamesAndMetadata, change));
+        self.root_unsynced.set(Some(change));
         drop(inside);
         for aside in others {
             // Its own core finds nothing under the name any more.
@@ -295,7 +302,7 @@ impl<R: Runtime> Files<R> {
         }
         let path = self.root.join(dir.name());
         let _inside = self.enter(dir).await;
-        let names = self.unsynced.borrow().get(&dir.id).copied();
+        let names = self.unsynced.borrow().get(&dir.id).map(|(what, _)| *what);
         if names == Some(Unsynced::NamesAndMetadata) {
             let metadata = path.join(METADATA_FILE);
             self.rt.sync_file(&metadata).await.at(&metadata)?;
@@ -305,12 +312,31 @@ impl<R: Runtime> Files<R> {
         }
         // Who finds it synced must not be told so before it is.
         let _root = self.root_gate.enter().await;
-        if self.root_is_unsynced.replace(false) {
-            self.rt.sync_dir(&self.root).await.at(&self.root).inspect_err(|_| self.root_is_unsynced.set(true))?;
+        if let Some(change) = self.root_unsynced.take() {
+            let still = |_: &StoreError| self.root_unsynced.set(self.root_unsynced.get().max(Some(change)));
+            self.rt.sync_dir(&self.root).await.at(&self.root).inspect_err(still)?;
         }
         // At the very end, for the same reason; and a sync that failed is tried again. Whoever makes names goes through the gate.
         self.unsynced.borrow_mut().remove(&dir.id);
         Ok(())
+    }
+
+    /// Makes all contents and names durable, those of other partitions too.
+    pub async fn sync_all(&self) -> Result<(), StoreError> {
+        // As `sync_directory` has it: nobody finds the root synced before it is.
+        let _root = self.root_gate.enter().await;
+        let upto = self.last_change.get();
+        self.rt.sync_all(&self.root).await.at(&self.root)?;
+        let is_later = |change: &Change| *change > upto;
+        self.unsynced.borrow_mut().retain(|_, (_, change)| is_later(change));
+        self.root_unsynced.set(self.root_unsynced.get().filter(is_later));
+        Ok(())
+    }
+
+    /// To be called once the change is made.
+    fn next_change(&self) -> Change {
+        self.last_change.set(self.last_change.get() + 1);
+        self.last_change.get()
     }
 
     /// Renames the files of segments, and unlinks them after `delay` (R8). Those that are not there are gone already; those of a
@@ -509,6 +535,32 @@ mod tests {
             first.await.expect("synced");
             second.await.expect("synced");
             assert!(files.unsynced.borrow().is_empty());
+        });
+    }
+
+    #[test]
+    fn what_is_made_while_all_is_synced_is_not_synced_by_it() {
+        let sim = crate::runtime::sim::Sim::new(1);
+        let host = sim.add_host("a");
+        sim.block_on(host, |rt| async move {
+            rt.create_dir_all(Path::new("/data")).await.expect("made");
+            let dir =
+                |index| PartitionDir { id: PartitionId { topic: TopicId([1; 16]), index }, topic_name: "t".into() };
+            let files = Files::new(rt, "/data".into(), 4, Arc::default());
+            for index in 0..2 {
+                files.make_directory(&dir(index), false).await.expect("made");
+            }
+            let mut all = std::pin::pin!(files.sync_all());
+            assert!(poll_once(all.as_mut()).await.is_none(), "the disk takes its time");
+            assert_eq!(files.unsynced.borrow().len(), 2, "it has not ended");
+            files.for_writing(&dir(1), Offset(0), FileKind::Log, true).await.expect("made");
+            files.make_directory(&dir(2), false).await.expect("made");
+            all.await.expect("synced");
+            let left: Vec<i32> = files.unsynced.borrow().keys().map(|id| id.index).collect();
+            assert_eq!(left, [1, 2]);
+            assert!(files.root_unsynced.get().is_some());
+            files.sync_all().await.expect("synced");
+            assert!(files.unsynced.borrow().is_empty() && files.root_unsynced.get().is_none());
         });
     }
 

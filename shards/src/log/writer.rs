@@ -87,6 +87,11 @@ impl<R: Runtime> Store<R> {
         file.sync().await.at(&path)?;
         self.files().sync_directory(dir).await
     }
+
+    /// Makes all segments and all names durable, of whatever partition.
+    pub async fn sync_all(&self) -> Result<(), StoreError> {
+        self.files().sync_all().await
+    }
 }
 
 /// Cuts the bytes of a job into pieces for the device.

@@ -120,6 +120,9 @@ pub trait Runtime: Clone + 'static {
     async fn read_dir(&self, path: &Path) -> io::Result<Vec<DirEntry>>;
     async fn create_dir_all(&self, path: &Path) -> io::Result<()>;
     async fn sync_dir(&self, path: &Path) -> io::Result<()>;
+    /// Makes sure what was done until now below this directory: names and contents of all files, in one trip, however many they
+    /// are. It waits for whatever else was written to the file system as well.
+    async fn sync_all(&self, path: &Path) -> io::Result<()>;
     async fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     async fn remove_file(&self, path: &Path) -> io::Result<()>;
     async fn remove_dir_all(&self, path: &Path) -> io::Result<()>;

@@ -365,7 +365,7 @@ impl ShardCore {
             return false;
         }
         let is_bounded = !is_planted(PlantedFault::WindowUnbounded);
-        if is_bounded && self.window_bytes + total as u64 > self.settings.window_bytes && self.window_bytes > 0 {
+        if is_bounded && self.window_bytes + total as u64 > self.window_bytes_most && self.window_bytes > 0 {
             // Less than half of the window may be full: nobody else would ask for it.
             self.want_drained();
             return false;

@@ -119,7 +119,7 @@ impl ShardCore {
             let mut notes = std::mem::take(&mut self.open_notes);
             notes.sequence = place.closing.sequence;
             if !notes.pieces.is_empty() {
-                let within = self.window_bytes <= self.settings.window_bytes;
+                let within = self.window_bytes <= self.window_bytes_most;
                 assert!(within, "no append was let in while the window was full (R17): {} bytes", self.window_bytes);
                 // From here on, not from the freeze: the sync of a switch may come between, and appends with it. The
                 // whole buffer counts, as it stays in memory while a slice of it is in use.
@@ -202,7 +202,7 @@ impl ShardCore {
         self.unsynced.push_back(notes);
         self.unsynced_file = Some(file);
         self.note_flush_deadline(now);
-        let unsynced_is_much = self.window_bytes > self.settings.window_bytes / 4;
+        let unsynced_is_much = self.window_bytes > self.window_bytes_most / 4;
         self.admit_waiting(now, wall_ms);
         strict || self.sync_due || unsynced_is_much
     }

@@ -150,6 +150,8 @@ pub struct ShardCore {
     /// Frozen commits that are not yet wholly in segments, oldest first, and their bytes.
     pub window: VecDeque<CommitBuffer>,
     pub window_bytes: u64,
+    /// How many it may be: see `widen_window`.
+    pub window_bytes_most: u64,
     /// Commits wholly in segments that stay readable from memory, oldest first, and their bytes.
     pub cache: VecDeque<CommitBuffer>,
     pub cache_bytes: u64,
@@ -212,6 +214,7 @@ impl ShardCore {
     ) -> ShardCore {
         let producer_room = ProducerRoom::new(settings.producer_ids_max);
         let groups = Coordinators::new(Arc::new(settings.groups.clone()));
+        let window_bytes_most = settings.window_bytes;
         ShardCore {
             index,
             settings,
@@ -239,6 +242,7 @@ impl ShardCore {
             waiting: VecDeque::new(),
             window: VecDeque::new(),
             window_bytes: 0,
+            window_bytes_most,
             cache: VecDeque::new(),
             cache_bytes: 0,
             drained_through: 0,
@@ -332,6 +336,7 @@ impl ShardCore {
         let before = self.by_id.insert(partition.id, slot);
         assert!(before.is_none(), "a partition has one owner and one slot: {:?}", partition.id);
         occupied.by = Some(Box::new(partition));
+        self.widen_window();
         slot
     }
 

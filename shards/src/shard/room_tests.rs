@@ -41,7 +41,9 @@ pub fn settings() -> ShardSettings {
         journal_bytes: JOURNAL_BYTES,
         journal_bytes_max: JOURNAL_BYTES,
         window_bytes: 8 << 20,
+        window_bytes_max: 8 << 20,
         cache_bytes: 8 << 20,
+        segments_synced_singly: 100,
         open_files: 16,
         index_cache_bytes: 1 << 20,
         producer_ids_max: 10,
@@ -98,7 +100,10 @@ pub fn with_shard<F: Future<Output = ()> + 'static>(test: impl FnOnce(Bench) -> 
     with_shard_as(settings(), test);
 }
 
-fn with_shard_as<F: Future<Output = ()> + 'static>(settings: ShardSettings, test: impl FnOnce(Bench) -> F + 'static) {
+pub fn with_shard_as<F: Future<Output = ()> + 'static>(
+    settings: ShardSettings,
+    test: impl FnOnce(Bench) -> F + 'static,
+) {
     let sim = Sim::new(1);
     let host = sim.add_host("broker");
     sim.block_on(host, |rt| async move {
@@ -280,5 +285,27 @@ fn every_partition_makes_the_journal_larger_so_that_a_turn_carries_a_quarter_of_
         assert!(partitions >= 1_000);
         // Of each, a block less a byte is carried (R12).
         assert_eq!(least(), partitions * 4 * 4096);
+    });
+}
+
+#[test]
+fn thousands_of_partitions_widen_the_window_as_far_as_it_may_go() {
+    let settings = ShardSettings { window_bytes: 1 << 20, window_bytes_max: 16 << 20, ..settings() };
+    with_shard_as(settings, |bench| async move {
+        let shard = &bench.started.shard;
+        let most = || shard.step(|core, _, _| core.window_bytes_most);
+        assert_eq!(most(), 1 << 20);
+        for (indexes, wanted) in [(2..500, None), (500..2_000, Some(16 << 20))] {
+            for index in indexes {
+                add_partition(shard, PartitionId { index, ..SMALL });
+            }
+            let partitions = shard.step(|core, _, _| core.partition_count() as u64);
+            assert_eq!(most(), wanted.unwrap_or(partitions * 4 * 4096));
+        }
+        // What is in the window was let in.
+        for index in 2..2_000 {
+            shard.step(|core, _, _| core.remove(PartitionId { index, ..SMALL }));
+        }
+        assert_eq!(most(), 16 << 20);
     });
 }

@@ -72,10 +72,13 @@ pub struct ShardSettings {
     /// What a start makes, and how far the journal grows while busy, bytes.
     pub journal_bytes: u64,
     pub journal_bytes_max: u64,
-    /// Bytes of a core that are synced and not yet in segments (R17).
+    /// Bytes of a core that are synced and not yet in segments (R17), and how many it may be with partitions.
     pub window_bytes: u64,
+    pub window_bytes_max: u64,
     /// Bytes of a core that stay readable from memory after they are in segments (R17).
     pub cache_bytes: u64,
+    /// A turn that finds as many segments unsynced syncs the file system instead of each.
+    pub segments_synced_singly: usize,
     /// Open segment files of a core.
     pub open_files: usize,
     /// Bytes of loaded indexes of a core.

@@ -215,7 +215,13 @@ fn a_start_on_a_disk_that_is_nearly_full_puts_all_into_files_first() {
 fn a_start_that_carried_as_much_as_the_journal_puts_it_into_files_one_after_the_other() {
     const MANY: i32 = 16;
     let large = 32 << 20;
-    let settings = ShardSettings { journal_bytes: large, journal_bytes_max: large, window_bytes: large, ..settings() };
+    let settings = ShardSettings {
+        journal_bytes: large,
+        journal_bytes_max: large,
+        window_bytes: large,
+        window_bytes_max: large,
+        ..settings()
+    };
     let world = World::crashed_as(settings, MANY, 250_000);
     let logs_after = world.run(async |rt, broker, topic| {
         let ms = Duration::from_millis;

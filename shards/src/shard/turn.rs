@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::time::Duration;
 
 use futures_lite::future::{or, zip};
@@ -125,6 +126,30 @@ async fn turn_for_waiting<R: Runtime>(shard: &Shard<R>, kind: TurnKind) {
     waiting.into_iter().for_each(|done| done.send(()));
 }
 
+/// Makes a step of a turn. Appends go on beside it; with thousands of partitions it takes long, and appends that fill the journal
+/// meanwhile would wait for its end: so the journal grows, as far as it may under load.
+async fn with_growth<R: Runtime>(shard: &Shard<R>, step: impl Future<Output = ()>) {
+    let signals = shard.signals();
+    let mut step = pin!(step);
+    let mut can_grow = true;
+    let mut end = async || {
+        step.as_mut().await;
+        true
+    };
+    let told = async || {
+        signals.turn.wait().await;
+        false
+    };
+    while !or(end(), told()).await {
+        let wanted = shard.step(|core, _, _| core.journal_bytes_wanted(true).filter(|_| core.space.is_running_out()));
+        if let Some(bytes) = wanted.filter(|_| can_grow && !shard.fence().is_tripped()) {
+            can_grow = grow(shard, bytes).await;
+        }
+    }
+    // Whatever was told, it was told to who makes turns.
+    signals.turn.notify();
+}
+
 pub(super) async fn turn<R: Runtime>(shard: &Shard<R>, kind: TurnKind) {
     if let TurnKind::Free(target) = kind
         && is_planted(PlantedFault::JournalReusedEarly)
@@ -138,7 +163,11 @@ pub(super) async fn turn<R: Runtime>(shard: &Shard<R>, kind: TurnKind) {
     }
     tracing::debug!("turn: write the window out");
     match kind {
-        TurnKind::Free(_) | TurnKind::Stop => {
+        TurnKind::Free(_) => {
+            settle::finish(shard).await;
+            with_growth(shard, drain_all(shard)).await;
+        }
+        TurnKind::Stop => {
             settle::finish(shard).await;
             drain_all(shard).await;
         }
@@ -151,7 +180,10 @@ pub(super) async fn turn<R: Runtime>(shard: &Shard<R>, kind: TurnKind) {
     };
     write_out(shard, resting.iter().copied().collect(), WriteKind::Everything).await;
     tracing::debug!("turn: sync segments");
-    sync_segments(shard).await;
+    match kind {
+        TurnKind::Free(_) => with_growth(shard, sync_segments(shard)).await,
+        TurnKind::Settle | TurnKind::Record | TurnKind::Stop => sync_segments(shard).await,
+    }
     let_go_of(shard, &resting).await;
     if matches!(kind, TurnKind::Free(_) | TurnKind::Settle) && !is_planted(PlantedFault::NothingCarried) {
         tracing::debug!("turn: carry partial blocks");
@@ -300,7 +332,7 @@ async fn make_place<R: Runtime>(shard: &Shard<R>) {
     }
 }
 
-/// Syncs every segment file that was written to, a few at a time.
+/// Syncs every segment file that was written to: a few at a time, or, of very many, all at once.
 async fn sync_segments<R: Runtime>(shard: &Shard<R>) {
     let mut dirty = VecDeque::new();
     let look = |core: &mut ShardCore, slot| {
@@ -309,6 +341,9 @@ async fn sync_segments<R: Runtime>(shard: &Shard<R>) {
         }
     };
     each_partition(shard, look).await;
+    if dirty.len() >= shard.step(|core, _, _| core.settings.segments_synced_singly) {
+        return sync_all(shard, dirty.into()).await;
+    }
     let queue = RefCell::new(dirty);
     let worker = || async {
         loop {
@@ -338,6 +373,31 @@ async fn sync_segments<R: Runtime>(shard: &Shard<R>) {
         }
     };
     zip(zip(worker(), worker()), zip(worker(), worker())).await;
+}
+
+/// A sync of each of thousands of files costs as many flushes of the drive, which the journal's own syncs wait behind.
+async fn sync_all<R: Runtime>(shard: &Shard<R>, dirty: Vec<Slot>) {
+    let mut jobs = Vec::with_capacity(dirty.len());
+    let plan = |core: &mut ShardCore, slot| {
+        let job = core.get(slot).and_then(|partition| partition.log.needs_file_sync());
+        jobs.extend(job.map(|job| (slot, job)));
+    };
+    each_of(shard, &dirty, plan).await;
+    let skip = is_planted(PlantedFault::CheckpointClaimsUnsynced);
+    let sync = async || shard.store().sync_all().await;
+    if !skip && let Err(error) = shard.with_descriptors(sync).await {
+        return shard.fence().trip(fail(&error.path, "sync", &error.source));
+    }
+    for some in jobs.chunks(PARTITIONS_PER_STEP) {
+        shard.step(|core, _, _| {
+            for (slot, job) in some {
+                if let Some(partition) = core.get_mut(*slot) {
+                    partition.log.file_synced(job);
+                }
+            }
+        });
+        shard.rt().quantum().await;
+    }
 }
 
 /// Puts all partial blocks, or at a start all that is not in segments, into newer commits and waits until those are synced.

@@ -4,8 +4,10 @@ use futures_lite::future::poll_once;
 
 use super::*;
 use crate::runtime::sim::DiskSpeed;
+
 use crate::shard::catalog::fresh;
-use crate::shard::room_tests::{batch_of, with_shard};
+use crate::shard::room_tests::{Bench, batch_of, settings, with_shard, with_shard_as};
+use crate::shard::settings::ShardSettings;
 use crate::types::{LeaderEpoch, PartitionId, TopicId};
 
 /// So many that a walk gives way on the way.
@@ -41,19 +43,77 @@ fn walks_over_many_partitions_give_way() {
     });
 }
 
+/// Partitions of which whole blocks go into segments.
+async fn append_to(bench: &Bench, indexes: std::ops::Range<i32>) {
+    for index in indexes {
+        let id = PartitionId { topic: TopicId([9; 16]), index };
+        bench.started.shard.step(|core, _, _| {
+            let config = core.catalog.borrow().metadata_topic().config.clone();
+            core.insert(fresh(id, "u".into(), config, LeaderEpoch(0)))
+        });
+        assert_eq!(bench.append(id, batch_of(10_000)).await, Some(Offset(0)));
+    }
+}
+
+/// A sync of each would be as many flushes of the drive.
+#[test]
+fn a_hundred_segments_are_synced_at_once() {
+    with_shard(|bench| async move {
+        let shard = &bench.started.shard;
+        let is_dirty = |core: &mut ShardCore| core.partitions().any(|(_, p)| p.log.is_file_dirty());
+        for (count, syncs) in [(10..20, true), (20..130, false)] {
+            append_to(&bench, count).await;
+            drain_all(shard).await;
+            assert!(shard.step(|core, _, _| is_dirty(core)));
+            let before = bench.rt.disk().syncs_of_files();
+            sync_segments(shard).await;
+            assert_eq!(bench.rt.disk().syncs_of_files() > before, syncs);
+            assert!(!shard.step(|core, _, _| is_dirty(core)));
+        }
+    });
+}
+
+/// Appends that wait for the end of a turn may wait for seconds.
+#[test]
+fn a_journal_that_appends_run_out_of_grows_while_a_turn_goes_on() {
+    let settings = ShardSettings { journal_bytes_max: 2 * settings().journal_bytes, ..settings() };
+    with_shard_as(settings, |bench| async move {
+        let shard = &bench.started.shard;
+        // The task that makes turns leaves it to this one.
+        shard.step(|core, _, _| core.starting = true);
+        let step = || async {
+            for _ in 0..20 {
+                shard.signals().turn.notify();
+                shard.rt().sleep_until(shard.now().after(Duration::from_millis(100))).await;
+            }
+        };
+        let files = || shard.step(|core, _, _| core.space.files());
+        let fill = || {
+            shard.step(|core, _, _| {
+                let bytes = core.settings.journal_bytes / FILES_MIN as u64;
+                while core.space.has_room(bytes / 4, false) {
+                    core.space.place(bytes / 4, 0).expect("there is room");
+                }
+            });
+        };
+        with_growth(shard, step()).await;
+        assert_eq!(files(), FILES_MIN, "appends have room");
+        fill();
+        with_growth(shard, step()).await;
+        assert_eq!(files(), FILES_MIN + 1, "and have again");
+        for _ in 0..2 * FILES_MIN {
+            fill();
+            with_growth(shard, step()).await;
+        }
+        assert_eq!(files(), 2 * FILES_MIN, "as far as it may");
+    });
+}
+
 #[test]
 fn segments_are_synced_four_at_a_time() {
     with_shard(|bench| async move {
         let shard = &bench.started.shard;
-        for index in 10..30 {
-            let id = PartitionId { topic: TopicId([9; 16]), index };
-            shard.step(|core, _, _| {
-                let config = core.catalog.borrow().metadata_topic().config.clone();
-                core.insert(fresh(id, "u".into(), config, LeaderEpoch(0)))
-            });
-            // Of which whole blocks go into a segment.
-            assert_eq!(bench.append(id, batch_of(10_000)).await, Some(Offset(0)));
-        }
+        append_to(&bench, 10..30).await;
         let long = Duration::from_millis(50);
         bench.rt.disk().set_speed(DiskSpeed { sync: long..long * 2, ..DiskSpeed::default() });
         turn(shard, TURN).await;

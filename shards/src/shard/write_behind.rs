@@ -30,6 +30,8 @@ const SPREAD_MAX: Duration = Duration::from_secs(1);
 /// A write of a drain that is spread takes the bytes of so much time, and more than the least: each costs a trip to the disk.
 const STEP: Duration = Duration::from_millis(10);
 const STEP_BYTES_MIN: u64 = 128 << 10;
+/// With thousands of partitions, a window's part for each.
+const WINDOW_BYTES_PER_PARTITION: u64 = 16 << 10;
 
 /// What one drain of the window takes on.
 pub struct Drain {
@@ -51,6 +53,13 @@ impl ShardCore {
         let bytes =
             slots.iter().filter_map(|slot| self.get(*slot)).map(|partition| partition.log.unwritten_bytes()).sum();
         Some(Drain { through, slots: slots.into(), bytes })
+    }
+
+    /// The window has room for as much of each partition as makes a write of it worth its trip to the disk: a drain takes as
+    /// long as it has partitions, and appends go on beside it. It never narrows, as what is in it was let in.
+    pub fn widen_window(&mut self) {
+        let of_partitions = self.partition_count() as u64 * WINDOW_BYTES_PER_PARTITION;
+        self.window_bytes_most = self.window_bytes_most.max(of_partitions.min(self.settings.window_bytes_max));
     }
 
     /// Commits up to `through` have left the window.
@@ -95,7 +104,7 @@ impl ShardCore {
 
     /// The window is more than half full, or somebody asked for a drain.
     pub fn wants_drain(&self) -> bool {
-        self.window_bytes > self.settings.window_bytes / 2 || self.drain_wanted > self.drained_through
+        self.window_bytes > self.window_bytes_most / 2 || self.drain_wanted > self.drained_through
     }
 
     /// An append waits for room, or soon will, or the core stops: what may be spread over time is not, then.
@@ -103,7 +112,7 @@ impl ShardCore {
         self.stopping
             || !self.waiting.is_empty()
             || self.place_wanted.is_some()
-            || self.window_bytes > self.settings.window_bytes / 8 * 7
+            || self.window_bytes > self.window_bytes_most / 8 * 7
     }
 }
 

@@ -235,6 +235,14 @@ pub async fn rename_replaces_the_target<R: Runtime>(rt: R, place: Place) {
     assert_eq!(rt.read_dir(&from).await.unwrap_err().kind(), ErrorKind::NotFound);
 }
 
+pub async fn all_is_synced_of_a_directory_that_is_there<R: Runtime>(rt: R, place: Place) {
+    let (file, missing) = (place.dir.join("f"), place.dir.join("missing"));
+    rt.write_whole(&file, "x").await.unwrap();
+    rt.sync_all(&place.dir).await.unwrap();
+    assert_eq!(rt.sync_all(&file).await.unwrap_err().kind(), ErrorKind::NotADirectory);
+    assert_eq!(rt.sync_all(&missing).await.unwrap_err().kind(), ErrorKind::NotFound);
+}
+
 pub async fn a_file_system_tells_its_space_and_a_path_that_is_not_there_none<R: Runtime>(rt: R, place: Place) {
     let space = rt.space(&place.dir).await.expect("told");
     assert!(space.total_bytes > 0 && space.free_bytes <= space.total_bytes, "{space:?}");

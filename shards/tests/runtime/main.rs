@@ -56,6 +56,7 @@ conformance! {
         a_synced_write_is_read_back_beside_plain_ones,
         directories_list_sorted_with_kinds_and_lengths,
         rename_replaces_the_target,
+        all_is_synced_of_a_directory_that_is_there,
         a_file_system_tells_its_space_and_a_path_that_is_not_there_none,
         names_have_an_end,
         removing_a_directory_takes_all_below_it,

@@ -56,7 +56,8 @@ impl<R: Runtime> Files<R> {
             let _inside = self.enter(dir).await;
             self.refuse_removed(dir, &path)?;
             let file = self.open_at(&path, OpenMode::Create).await.at(&path)?;
-            self.unsynced.borrow_mut().entry(dir.id).or_insert(Unsynced::Names);
+            let change = self.next_change();
+            self.unsynced.borrow_mut().entry(dir.id).or_insert((Unsynced::Names, change)).1 = change;
             file
         } else {
             self.open_at(&path, OpenMode::Write).await.at(&path)?

@@ -1,14 +1,14 @@
 //! The disk of one simulated host: names, files, space and faults. Invariant: a name is sure to survive a power cut only
 //! after its directory was synced, content only after its file was; neither implies the other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::{Component, Path};
 use std::time::Duration;
 
 use rustix::io::Errno;
 
-use super::content::FileState;
+use super::content::{FileState, SyncPoint};
 use super::random::Random;
 use crate::runtime::{BLOCK_BYTES, DirEntry, NAME_BYTES_MAX, Space};
 
@@ -67,6 +67,7 @@ pub(super) struct Disk {
     /// Syncs of files under way.
     syncing: usize,
     syncs_at_once: usize,
+    syncs_of_files: u64,
 }
 
 enum Inode {
@@ -128,6 +129,13 @@ pub(super) struct DirSyncPoint {
     upto: u64,
 }
 
+/// Marks the changes that one sync of all below a directory covers.
+pub(super) struct SyncOfAllPoint {
+    dirs: BTreeSet<InodeId>,
+    upto: u64,
+    files: Vec<(InodeId, SyncPoint)>,
+}
+
 impl Default for Disk {
     fn default() -> Disk {
         let root = Inode::Dir { live: BTreeMap::new(), durable: BTreeMap::new() };
@@ -143,6 +151,7 @@ impl Default for Disk {
             faults: Vec::new(),
             syncing: 0,
             syncs_at_once: 0,
+            syncs_of_files: 0,
         }
     }
 }
@@ -177,11 +186,16 @@ impl Disk {
 
     pub(super) fn sync_begins(&mut self) {
         self.syncing += 1;
+        self.syncs_of_files += 1;
         self.syncs_at_once = self.syncs_at_once.max(self.syncing);
     }
 
     pub(super) fn sync_ends(&mut self) {
         self.syncing -= 1;
+    }
+
+    pub(super) fn syncs_of_files(&self) -> u64 {
+        self.syncs_of_files
     }
 
     /// Most syncs of files that were under way at one time.
@@ -368,6 +382,35 @@ impl Disk {
         self.unsure = unsure;
         for change in sure {
             self.make_sure(&change);
+        }
+    }
+
+    /// Of what is below the directory and of nothing else: nobody may count on more.
+    pub(super) fn begin_sync_of_all(&self, path: &Path) -> Result<SyncOfAllPoint, Errno> {
+        let DirSyncPoint { dir, upto } = self.begin_dir_sync(path)?;
+        let mut point = SyncOfAllPoint { dirs: BTreeSet::new(), upto, files: Vec::new() };
+        let mut left = vec![dir];
+        while let Some(inode) = left.pop() {
+            match &self.inodes[&inode] {
+                Inode::File { state, .. } => point.files.push((inode, state.begin_sync())),
+                Inode::Dir { live, .. } => {
+                    point.dirs.insert(inode);
+                    left.extend(live.values());
+                }
+            }
+        }
+        Ok(point)
+    }
+
+    pub(super) fn finish_sync_of_all(&mut self, point: SyncOfAllPoint) {
+        for (inode, upto) in point.files {
+            // It may be gone.
+            if let Some(Inode::File { state, .. }) = self.inodes.get_mut(&inode) {
+                state.finish_sync(upto);
+            }
+        }
+        for dir in point.dirs {
+            self.finish_dir_sync(DirSyncPoint { dir, upto: point.upto });
         }
     }
 

@@ -263,6 +263,11 @@ impl SimDisk<'_> {
         self.with(|disk| disk.syncs_at_once())
     }
 
+    /// Syncs of files that were begun.
+    pub fn syncs_of_files(&self) -> u64 {
+        self.with(|disk| disk.syncs_of_files())
+    }
+
     /// From here on, writes that need more space than this fail with ENOSPC.
     pub fn set_capacity(&self, bytes: u64) {
         self.with(|disk| disk.set_capacity(bytes));
@@ -386,6 +391,15 @@ impl Runtime for SimRuntime {
         let point = self.world.hosts.borrow()[self.host.0].disk.begin_dir_sync(path)?;
         self.on_disk(DiskOp::Sync, path, move |disk| {
             disk.finish_dir_sync(point);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn sync_all(&self, path: &Path) -> std::io::Result<()> {
+        let point = self.world.hosts.borrow()[self.host.0].disk.begin_sync_of_all(path)?;
+        self.on_disk(DiskOp::Sync, path, move |disk| {
+            disk.finish_sync_of_all(point);
             Ok(())
         })
         .await

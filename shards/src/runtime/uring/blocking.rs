@@ -123,11 +123,25 @@ pub(super) async fn sync_dir(path: PathBuf) -> io::Result<()> {
 }
 
 fn sync_dir_now(path: &Path) -> io::Result<()> {
+    open_dir(path)?.sync_all()
+}
+
+/// XFS does not have the drive write its cache out when its own log has nothing to write; a sync of one file always does.
+pub(super) async fn sync_all(path: PathBuf) -> io::Result<()> {
+    blocking(move || {
+        let dir = open_dir(&path)?;
+        rustix::fs::syncfs(&dir)?;
+        dir.sync_all()
+    })
+    .await
+}
+
+fn open_dir(path: &Path) -> io::Result<fs::File> {
     let dir = fs::File::open(path)?;
     if !dir.metadata()?.is_dir() {
         return Err(io::ErrorKind::NotADirectory.into());
     }
-    dir.sync_all()
+    Ok(dir)
 }
 
 pub(super) async fn rename(from: PathBuf, to: PathBuf) -> io::Result<()> {

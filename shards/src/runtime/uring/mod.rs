@@ -205,6 +205,10 @@ impl Runtime for UringRuntime {
         blocking::sync_dir(path.to_owned()).await
     }
 
+    async fn sync_all(&self, path: &Path) -> io::Result<()> {
+        blocking::sync_all(path.to_owned()).await
+    }
+
     async fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         blocking::rename(from.to_owned(), to.to_owned()).await
     }
