@@ -5,7 +5,6 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::pin::pin;
 use std::time::Duration;
 
 use futures_lite::future::{or, zip};
@@ -127,25 +126,36 @@ async fn turn_for_waiting<R: Runtime>(shard: &Shard<R>, kind: TurnKind) {
 }
 
 /// Makes a step of a turn. Appends go on beside it; with thousands of partitions it takes long, and appends that fill the journal
-/// meanwhile would wait for its end: so the journal grows, as far as it may under load.
+/// meanwhile would wait for its end: so the journal grows, as far as it may under load. Neither stands still for the other: on
+/// a full disk growth removes files, and may wait for a directory that the step is at.
 async fn with_growth<R: Runtime>(shard: &Shard<R>, step: impl Future<Output = ()>) {
     let signals = shard.signals();
-    let mut step = pin!(step);
-    let mut can_grow = true;
-    let mut end = async || {
-        step.as_mut().await;
-        true
+    let (reply, mut ended) = oneshot();
+    let step = async {
+        step.await;
+        reply.send(());
     };
-    let told = async || {
-        signals.turn.wait().await;
-        false
-    };
-    while !or(end(), told()).await {
-        let wanted = shard.step(|core, _, _| core.journal_bytes_wanted(true).filter(|_| core.space.is_running_out()));
-        if let Some(bytes) = wanted.filter(|_| can_grow && !shard.fence().is_tripped()) {
-            can_grow = grow(shard, bytes).await;
+    let growth = async {
+        let mut can_grow = true;
+        let mut end = async || {
+            (&mut ended).await;
+            true
+        };
+        let told = async || {
+            signals.turn.wait().await;
+            false
+        };
+        while !or(end(), told()).await {
+            let wanted = |core: &mut ShardCore| core.journal_bytes_wanted(true).filter(|_| core.space.is_running_out());
+            if can_grow
+                && !shard.fence().is_tripped()
+                && let Some(bytes) = shard.step(|core, _, _| wanted(core))
+            {
+                can_grow = grow(shard, bytes).await;
+            }
         }
-    }
+    };
+    zip(step, growth).await;
     // Whatever was told, it was told to who makes turns.
     signals.turn.notify();
 }

@@ -4,7 +4,6 @@ use futures_lite::future::poll_once;
 
 use super::*;
 use crate::runtime::sim::DiskSpeed;
-
 use crate::shard::catalog::fresh;
 use crate::shard::room_tests::{Bench, batch_of, settings, with_shard, with_shard_as};
 use crate::shard::settings::ShardSettings;
@@ -99,7 +98,15 @@ fn a_journal_that_appends_run_out_of_grows_while_a_turn_goes_on() {
         with_growth(shard, step()).await;
         assert_eq!(files(), FILES_MIN, "appends have room");
         fill();
-        with_growth(shard, step()).await;
+        let began = shard.now();
+        let long = Duration::from_secs(2);
+        bench.rt.disk().set_speed(DiskSpeed { write: long..long * 2, ..DiskSpeed::default() });
+        let ended = async {
+            step().await;
+            assert!(shard.now().since(began) < long * 2, "it goes on while the journal grows");
+        };
+        with_growth(shard, ended).await;
+        bench.rt.disk().set_speed(DiskSpeed::default());
         assert_eq!(files(), FILES_MIN + 1, "and have again");
         for _ in 0..2 * FILES_MIN {
             fill();
